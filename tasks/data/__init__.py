@@ -1,0 +1,1 @@
+"""Official data sets: their files, readers, miniatures and stand-ins."""

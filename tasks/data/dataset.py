@@ -1,0 +1,215 @@
+"""One official data set on disk: its edition, its manifest, and how to get, check and imitate it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from tasks.errors import DataError
+
+MANIFEST, FILES, SOURCES = "manifest.json", "files.tsv", "SOURCES.json"
+OURS = {MANIFEST, FILES, SOURCES}
+DIGEST_AT_ONCE = 64 << 20
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that a stand-in was made from; `digest` is the SHA-256 of what was taken from it."""
+
+    package: str
+    version: str
+    digest: str
+    licence: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in a data set's folder. `edition`: official, standin-N, miniature-N or custom-<hash>."""
+
+    dataset: str
+    edition: str
+    verified: str
+    files: int
+    size: int
+    schema: int = 1
+
+
+class Dataset(ABC):
+    """One official data set. Subclasses describe it, verify and read its layout, and write imitations in that layout."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    licence: ClassVar[str]
+    homepage: ClassVar[str]
+    get: ClassVar[str]  # which official files to fetch, and where below the folder they go
+    miniature_version: ClassVar[int] = 1
+    standins: ClassVar[dict[str, int]] = {}  # digest of the sources -> N of "standin-N"
+
+    @abstractmethod
+    def verify(self, folder: Path) -> str | None:
+        """Unpack and read what the user put into `folder`. Returns by what it is proven to be the official data
+        ("md5 of 4 files"), or None if it is readable but not the official data; DataError names what is wrong."""
+
+    @abstractmethod
+    def write_miniature(self, folder: Path) -> None:
+        """Write a tiny deterministic imitation in the official layout, learnable, in seconds."""
+
+    def write_standin(self, folder: Path) -> list[Source]:
+        """Convert real data from ordinary packages into the official layout; DataError if a package is absent."""
+        raise DataError(f"{self.name}: there is no stand-in for this data set")
+
+
+def manifest(root: Path, name: str) -> Manifest | None:
+    """The manifest of data set `name` below `root`, or None; DataError if it is unreadable."""
+    path = Path(root) / name / MANIFEST
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, OSError) as error:
+        raise DataError(f"{name}: {path} is unreadable ({error}); rebuild it with `{_commands(name)}`") from None
+
+
+def edition(root: Path, name: str) -> str:
+    """The edition below `root`; "official" where nothing lies yet, so that sweeps can be planned without the data."""
+    found = manifest(root, name)
+    return found.edition if found else "official"
+
+
+def prepare(dataset: Dataset, root: Path) -> Manifest:
+    """Verify the files that the user put into root/name and write their manifest."""
+    folder = Path(root) / dataset.name
+    if not folder.is_dir():
+        raise DataError(f"{dataset.name}: {folder} does not exist; {dataset.get}")
+    found = manifest(root, dataset.name)
+    if found and found.edition.startswith(("standin-", "miniature-")):
+        raise DataError(
+            f"{dataset.name}: {folder} holds edition {found.edition}; put official files into another --data folder"
+        )
+    proof = dataset.verify(folder)
+    return _write_manifest(dataset, folder, "official" if proof else None, proof or "digest of the files found")
+
+
+def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
+    """Write the "miniature" or the "standin" of `dataset` into root/name, all or nothing; DataError if other data is
+    there. Building again what is there already does nothing."""
+    folder = Path(root) / dataset.name
+    found = manifest(root, dataset.name)
+    if found and not found.edition.startswith(f"{kind}-") or folder.is_dir() and not found and any(folder.iterdir()):
+        held = f"edition {found.edition}" if found else "files without a manifest"
+        raise DataError(f"{dataset.name}: {folder} holds {held}, which is left alone; give another folder with --data")
+    if found and (kind == "standin" or found.edition == f"miniature-{dataset.miniature_version}"):
+        check(dataset, root)
+        return found
+    Path(root).mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{dataset.name}-", dir=root))
+    try:
+        work.chmod(0o777 & ~_umask())
+        if kind == "miniature":
+            dataset.write_miniature(work)
+            new, proof = f"miniature-{dataset.miniature_version}", "generated"
+        else:
+            sources = dataset.write_standin(work)
+            (work / SOURCES).write_bytes(msgspec.json.format(msgspec.json.encode(sources)) + b"\n")
+            digest = hashlib.sha256("\n".join(sorted(s.digest for s in sources)).encode()).hexdigest()[:16]
+            new, proof = f"standin-{dataset.standins.get(digest, digest[:8])}", "made from " + ", ".join(
+                f"{s.package} {s.version}" for s in sources
+            )
+        dataset.verify(work)
+        made = _write_manifest(dataset, work, new, proof)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        work.rename(folder)
+        return made
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def require(dataset: Dataset, root: Path) -> Manifest:
+    """The manifest of data that is there and whole as far as a quick look tells; else DataError with the command that helps.
+    Small data sets are compared by digest, large ones by size."""
+    folder = Path(root) / dataset.name
+    found = manifest(root, dataset.name)
+    if found is None:
+        raise DataError(
+            f"{dataset.name}: no prepared data in {folder}; expected {dataset.get}; then `{_commands(dataset.name)}`"
+        )
+    _compare(dataset.name, folder, digests=found.size <= DIGEST_AT_ONCE, most=1000)
+    return found
+
+
+def check(dataset: Dataset, root: Path) -> Manifest:
+    """Compare every file with the manifest, by digest; DataError names the first that differs."""
+    found = require(dataset, root)
+    _compare(dataset.name, Path(root) / dataset.name, digests=True, most=None)
+    return found
+
+
+def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> None:
+    for number, (path, size, digest) in enumerate(_listed(name, folder)):
+        if number == most:
+            return
+        try:
+            actual = (folder / path).stat().st_size
+        except OSError as error:
+            raise DataError(f"{name}: {folder / path} is missing ({error.strerror}); {_again(name)}") from None
+        if actual != size:
+            raise DataError(f"{name}: {folder / path} has {actual} bytes, expected {size}; {_again(name)}")
+        if digests and (seen := file_digest(folder / path)) != digest:
+            raise DataError(f"{name}: {folder / path} has SHA-256 {seen[:16]}…, expected {digest[:16]}…; {_again(name)}")
+
+
+def _listed(name: str, folder: Path) -> Iterator[tuple[str, int, str]]:
+    try:
+        with (folder / FILES).open(encoding="utf-8") as lines:
+            for line in lines:
+                path, size, digest = line.rstrip("\n").split("\t")
+                yield path, int(size), digest
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: {folder / FILES} is unreadable ({error}); {_again(name)}") from None
+
+
+def _write_manifest(dataset: Dataset, folder: Path, known: str | None, proof: str) -> Manifest:
+    rows = [(p, (folder / p).stat().st_size, file_digest(folder / p)) for p in _paths(folder)]
+    text = "".join(f"{path}\t{size}\t{digest}\n" for path, size, digest in rows)
+    new = known or f"custom-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    made = Manifest(
+        dataset=dataset.name, edition=new, verified=proof, files=len(rows), size=sum(r[1] for r in rows)
+    )
+    (folder / FILES).write_text(text, encoding="utf-8")
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+    return made
+
+
+def _paths(folder: Path) -> list[str]:
+    found = []
+    for where, _, files in os.walk(folder):
+        base = Path(where).relative_to(folder)
+        found += [(base / f).as_posix() for f in files if not (base == Path() and f in OURS)]
+    return sorted(found)
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The hexadecimal digest of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _commands(name: str) -> str:
+    return f"optathlon data prepare {name}` (official files), `optathlon data standin {name}` or `optathlon data miniature {name}"
+
+
+def _again(name: str) -> str:
+    return f"remove the folder and build it again: `{_commands(name)}`"

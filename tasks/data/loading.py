@@ -1,0 +1,58 @@
+"""Micro-batches of an epoch, fetched in order by any number of data workers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+Item = TypeVar("Item")
+
+
+def split(order: np.ndarray, size: int, parts: int, drop_last: bool = False) -> list[np.ndarray]:
+    """Cut an epoch's `order` into micro-batches of `size`. The last, short one is left out if `drop_last`; an incomplete
+    last update is left out if updates have several `parts`."""
+    whole = len(order) // size
+    count = whole if drop_last or parts > 1 else -(-len(order) // size)
+    return [order[i * size : (i + 1) * size] for i in range(count // parts * parts)]
+
+
+def share(count: int, start: int, rank: int, world: int) -> range:
+    """The micro-batch indices that process `rank` of `world` takes, from `start` (the first of an update) to `count`."""
+    return range(start + rank, count, world)
+
+
+class _Jobs(Dataset):
+    def __init__(self, fetch: Callable[[Any], Any], jobs: Sequence[Any]) -> None:
+        self.fetch, self.jobs = fetch, jobs
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.fetch(self.jobs[index])
+
+
+def _quiet(_: int) -> None:
+    """Signals for the run reach every process of its group; data workers leave them to the training process."""
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def load(fetch: Callable[[Item], Any], jobs: Sequence[Item], workers: int) -> Iterator[Any]:
+    """fetch(job) for each job, in order, in this process (0 workers) or ahead of time in `workers` others.
+
+    `fetch` must be a function of the job alone: its random numbers come from tasks.randomness, never a global stream.
+    """
+    if workers == 0:
+        yield from map(fetch, jobs)
+        return
+    own = torch.Generator().manual_seed(0)
+    yield from DataLoader(
+        _Jobs(fetch, jobs), batch_size=None, num_workers=workers, worker_init_fn=_quiet, generator=own
+    )

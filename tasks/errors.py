@@ -1,0 +1,21 @@
+"""What this room raises when a user's input is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TaskError(ValueError):
+    """A task, a protocol or a setting of one is not what it must be; the message names field, value and remedy."""
+
+
+class DataError(TaskError):
+    """Data is missing, corrupt or of another edition; the message names data set, file, expectation and command."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """' (did you mean X?)' for the nearest known word, else what is known."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"

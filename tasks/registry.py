@@ -1,0 +1,88 @@
+"""Finds tasks and data sets by name: the built-in families, entry points, and `module:NAME` from outside."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tasks.data.dataset import Dataset
+from tasks.errors import TaskError, did_you_mean
+from tasks.task import Task
+
+FAMILIES = ("tasks.rebias", "tasks.language", "tasks.audio")
+ENTRY_POINTS = "optathlon.tasks"
+
+
+def resolve(path: str) -> Any:
+    """The object at "package.module:NAME"; TaskError if the module or the name is not there."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise TaskError(f"{path}: {error}") from error
+
+
+@functools.cache
+def _builtin() -> Mapping[str, Task]:
+    return {t.name: t for family in FAMILIES for t in importlib.import_module(family).TASKS}
+
+
+@functools.cache
+def _entry_points() -> Mapping[str, importlib.metadata.EntryPoint]:
+    return {e.name: e for e in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Every task name that matches the wildcard `pattern`, in order of the families."""
+    known = [*_builtin(), *(n for n in _entry_points() if n not in _builtin())]
+    return [n for n in known if fnmatch.fnmatchcase(n, pattern)]
+
+
+def task(name: str) -> Task:
+    """The task called `name`, or at `module:NAME`; TaskError with a suggestion if there is none."""
+    if name in _builtin():
+        return _builtin()[name]
+    if name in _entry_points():
+        return _outside(_entry_points()[name].value, name)
+    if ":" in name:
+        return _outside(name, name)
+    raise TaskError(f"unknown task {name!r}{did_you_mean(name, names())}")
+
+
+def _outside(path: str, name: str) -> Task:
+    found = resolve(path)
+    if not isinstance(found, Task):
+        raise TaskError(f"{path}: is a {type(found).__name__}, not a tasks.Task")
+    version = found.version if found.version is not None else _file_digest(path.partition(":")[0])
+    return msgspec.structs.replace(found, name=name, version=version)
+
+
+def _file_digest(module: str) -> str:
+    source = inspect.getsourcefile(sys.modules[module])
+    if source is None:
+        raise TaskError(f"{module}: has no source file to take a version from; give the task a `version`")
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16]
+
+
+@functools.cache
+def dataset_paths() -> Mapping[str, str]:
+    """Dotted paths of the built-in data sets by name."""
+    return {n: p for family in FAMILIES for n, p in importlib.import_module(family).DATASETS.items()}
+
+
+def dataset(name: str) -> Dataset:
+    """The data set called `name`, or at `module:Class`; TaskError with a suggestion if there is none."""
+    path = dataset_paths().get(name, name)
+    if ":" not in path:
+        raise TaskError(f"unknown data set {name!r}{did_you_mean(name, dataset_paths())}")
+    return resolve(path)()

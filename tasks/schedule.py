@@ -1,0 +1,88 @@
+"""Learning-rate schedules: pure functions from time to a factor on each group's initial rate."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from typing import Literal
+
+import msgspec
+
+
+class _Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """`per` is how often the factor may change; `warmup` (in the protocol's unit) rises linearly from `warmup_start`."""
+
+    per: Literal["epoch", "update"] = "epoch"
+    warmup: float = 0.0
+    warmup_start: float = 0.0
+
+    def factor(self, time: float, length: float) -> float:
+        """The factor at `time` of a run that is `length` long, both in the protocol's unit (epochs or steps)."""
+        if self.per == "epoch":
+            time = math.floor(time)
+        if time < self.warmup:
+            return self.warmup_start + (1.0 - self.warmup_start) * time / self.warmup
+        return self._after_warmup(time, length)
+
+    def _after_warmup(self, time: float, length: float) -> float:
+        raise NotImplementedError
+
+
+class Constant(_Schedule, frozen=True, tag="constant"):
+    def _after_warmup(self, time: float, length: float) -> float:
+        return 1.0
+
+
+class Step(_Schedule, frozen=True, tag="step"):
+    """Times `gamma` every `every` units (torch's StepLR)."""
+
+    every: float
+    gamma: float = 0.1
+
+    def _after_warmup(self, time: float, length: float) -> float:
+        return self.gamma ** math.floor(time / self.every)
+
+
+class MultiStep(_Schedule, frozen=True, tag="multistep"):
+    """Times `gamma` at each of the ascending `milestones` (torch's MultiStepLR)."""
+
+    milestones: tuple[float, ...]
+    gamma: float = 0.1
+
+    def _after_warmup(self, time: float, length: float) -> float:
+        return self.gamma ** bisect.bisect_right(self.milestones, time)
+
+
+class Piecewise(_Schedule, frozen=True, tag="piecewise"):
+    """`factors[i]` from `milestones[i - 1]` (0 for the first) until `milestones[i]`."""
+
+    milestones: tuple[float, ...]
+    factors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.factors) != len(self.milestones) + 1:
+            raise ValueError("a piecewise schedule has one factor more than milestones")
+
+    def _after_warmup(self, time: float, length: float) -> float:
+        return self.factors[bisect.bisect_right(self.milestones, time)]
+
+
+class Cosine(_Schedule, frozen=True, tag="cosine"):
+    """Half a cosine from 1 to `floor` over the whole run, not shifted by a warm-up (torch's CosineAnnealingLR)."""
+
+    floor: float = 0.0
+
+    def _after_warmup(self, time: float, length: float) -> float:
+        return self.floor + (1.0 - self.floor) * (1.0 + math.cos(math.pi * min(1.0, time / length))) / 2.0
+
+
+class Linear(_Schedule, frozen=True, tag="linear"):
+    """A straight line from 1 to `floor` over the whole run (torch's LinearLR)."""
+
+    floor: float = 0.0
+
+    def _after_warmup(self, time: float, length: float) -> float:
+        return 1.0 + (self.floor - 1.0) * min(1.0, time / length)
+
+
+Schedule = Constant | Step | MultiStep | Piecewise | Cosine | Linear

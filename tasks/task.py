@@ -1,0 +1,147 @@
+"""What a benchmark is, in words and numbers: descriptions that need no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from tasks.errors import TaskError, did_you_mean
+from tasks.schedule import Constant, Schedule
+
+Setting = bool | int | float | str | list[int] | list[float] | None
+SCALES = ("paper", "mini", "smoke")
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A number that `Workload.evaluate` returns under this name."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+
+
+class Select(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which evaluation on the validation split counts as best, from `start` (epochs or steps done) on."""
+
+    metric: str
+    higher_is_better: bool
+    start: int = 0
+
+
+class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a task is trained and judged; resolved per run and hashed whole. Rates, decay and momenta are not here."""
+
+    length: int
+    unit: Literal["epochs", "steps"] = "epochs"
+    batch: int
+    micro_batch: int | None = None
+    schedule: Schedule = Constant()
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema: float | None = None
+    evaluate_every: int = 1
+    watch: tuple[str, ...] = ()
+    select: Select | None = None
+    checkpoint: Literal["last", "best"] = "last"
+    restore_best_at: tuple[int, ...] = ()
+    holdout: Literal["published", "carved", "none"] = "none"
+    tags: dict[str, Setting] = {}
+    settings: dict[str, Setting] = {}
+
+    def __post_init__(self) -> None:
+        for name in ("length", "batch", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.batch % self.part:
+            raise ValueError(f"batch {self.batch} must be a multiple of micro_batch {self.part}")
+        if self.needs_best and self.holdout == "none":
+            raise ValueError("checkpoint = best and restore_best_at need a validation split: holdout must not be none")
+        if self.needs_best and (self.select is None or "validation" not in self.watch):
+            raise ValueError("checkpoint = best and restore_best_at need `select`, and validation in `watch`")
+        if "validation" in self.watch and self.holdout == "none":
+            raise ValueError("watch names validation, but holdout is none")
+
+    @property
+    def part(self) -> int:
+        """Samples in one micro-batch."""
+        return self.batch if self.micro_batch is None else self.micro_batch
+
+    @property
+    def parts(self) -> int:
+        """Micro-batches in one update, spread over processes and accumulation."""
+        return self.batch // self.part
+
+    @property
+    def needs_best(self) -> bool:
+        return self.checkpoint == "best" or bool(self.restore_best_at)
+
+    def override(self, changes: Mapping[str, Any]) -> Protocol:
+        """This protocol with nested `changes`; raises TaskError with the field's name if one does not fit."""
+        return _convert(_merge(msgspec.to_builtins(self), changes, "protocol"))
+
+    def with_validation(self) -> Protocol:
+        """This protocol with a validation split to select on: carved from training where none is published."""
+        if self.holdout != "none":
+            return self
+        return msgspec.structs.replace(self, holdout="carved", watch=("validation", *self.watch))
+
+
+def _merge(old: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    merged = dict(old)
+    for key, value in changes.items():
+        place = f"{where}.{key}"
+        if where != "protocol.tags" and key not in old and not (where == "protocol.schedule"):
+            raise TaskError(f"{place}: unknown{did_you_mean(key, old)}")
+        if key == "schedule" and isinstance(value, Mapping) and "kind" in value:
+            merged[key] = dict(value)
+        elif isinstance(old.get(key), Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(old[key], value, place)
+        else:
+            merged[key] = _like(old.get(key), value, place) if where == "protocol.settings" else value
+    return merged
+
+
+def _like(old: Any, value: Any, place: str) -> Any:
+    if isinstance(old, float) and type(value) is int:
+        return float(value)
+    if old is not None and type(old) is not type(value):
+        raise TaskError(f"{place}: {value!r} must be of type {type(old).__name__}, as the default {old!r} is")
+    return value
+
+
+def _convert(values: Mapping[str, Any]) -> Protocol:
+    try:
+        return msgspec.convert(values, Protocol)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise TaskError(f"protocol{path.rstrip('`')}: {message}") from None
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One benchmark problem: what is trained, how, and what counts.
+
+    metrics: the first is the headline; every name is a key of `Workload.evaluate`.
+    workload: dotted path "package.module:Class" of the Workload, imported only when it is built.
+    datasets: names of the data sets it reads, each in its own folder below the data root.
+    version: bumped when the same protocol trains otherwise; None (for tasks from outside) means the digest of its file.
+    """
+
+    name: str
+    benchmark: str
+    family: str
+    summary: str
+    metrics: tuple[Metric, ...]
+    protocols: dict[str, Protocol]
+    workload: str
+    datasets: tuple[str, ...] = ()
+    source: str = ""
+    version: int | str | None = None
+
+    def protocol(self, scale: str) -> Protocol:
+        """The protocol at `scale`; TaskError if the task has none."""
+        if scale not in self.protocols:
+            raise TaskError(f"scale: {self.name} has no scale {scale!r}{did_you_mean(scale, self.protocols)}")
+        return self.protocols[scale]

@@ -1,0 +1,116 @@
+"""A task made live on one process: the interface that the training loop drives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.task import Protocol
+
+TAGS = ("bias", "norm", "gain", "embedding", "head", "transposed", "scale_invariant", "proxy")
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+    nn.LocalResponseNorm,
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch: its `index` in the epoch of `of`, its `size` in samples or tokens, a factor on this update's rate."""
+
+    data: Any
+    index: int
+    of: int
+    size: int
+    lr_scale: float = 1.0
+
+
+class Workload(ABC):
+    """Data, model, loss and metrics of one task on one process.
+
+    players: all that one optimizer updates, in stepping order; nearly always {"model": net}.
+
+    `loss` is repeatable: the same batch and player give the same loss and gradients, because the loop seeds torch before
+    each call; memories carried from batch to batch advance when the batch's index changes, not when `loss` is called.
+    `evaluate` leaves no trace: weights, buffers, modes and memories are as before. The initial weights come from torch's
+    global generator, which the loop seeds before it builds the workload.
+    """
+
+    players: Mapping[str, nn.Module]
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        data: Path,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        data_workers: int = 0,
+    ) -> None:
+        self.protocol = protocol
+        self.data = Path(data)
+        self.device = torch.device(device)
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.data_workers = data_workers
+
+    def tags(self, player: str) -> dict[str, set[str]]:
+        """Facts about each parameter of `player`, by name, from the vocabulary TAGS; here those the modules tell."""
+        return module_tags(self.players[player])
+
+    def start_epoch(self, epoch: int, resuming: bool) -> None:  # noqa: B027
+        """Freeze, thaw, reset; what may happen only once in an epoch happens if not `resuming`."""
+
+    @abstractmethod
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """This process's micro-batches of `epoch` from index `start` on; the same for any number of data workers."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, player: str) -> Tensor:
+        """The scalar loss of `batch` that `player` descends."""
+
+    @abstractmethod
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Metrics by name on `split` ("validation" or "test"), the same numbers on every rank."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is not in the players and must survive a resume: memories, sigma. Plain values and tensors only."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        if state:
+            raise ValueError(f"{type(self).__name__} keeps no state, but was given {sorted(state)}")
+
+
+def module_tags(net: nn.Module) -> dict[str, set[str]]:
+    """What the module tree tells about each trainable or frozen parameter: bias, norm, gain, embedding, transposed."""
+    tags: dict[str, set[str]] = {name: set() for name, _ in net.named_parameters()}
+    for path, module in net.named_modules():
+        for name, _ in module.named_parameters(prefix=path, recurse=False):
+            if name not in tags:
+                continue
+            leaf = name.rpartition(".")[2]
+            if "bias" in leaf:
+                tags[name].add("bias")
+            if isinstance(module, _NORMS):
+                tags[name].add("norm")
+            if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+                tags[name].add("embedding")
+            if isinstance(module, nn.modules.conv._ConvTransposeNd) and leaf == "weight":
+                tags[name].add("transposed")
+            if name.endswith("parametrizations.weight.original0") or leaf == "weight_g":
+                tags[name].add("gain")
+    return tags
