@@ -10,7 +10,8 @@ import msgspec
 
 
 class _Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """`per` is how often the factor may change; `warmup` (in the protocol's unit) rises linearly from `warmup_start`."""
+    """`per` is how often the factor may change; `warmup` (in the protocol's unit) rises linearly from
+    `warmup_start`."""
 
     per: Literal["epoch", "update"] = "epoch"
     warmup: float = 0.0

@@ -10,7 +10,7 @@ import msgspec
 from tasks.errors import TaskError, did_you_mean
 from tasks.schedule import Constant, Schedule
 
-Setting = bool | int | float | str | list[int] | list[float] | None
+Setting = bool | int | float | str | list[int | float] | None
 SCALES = ("paper", "mini", "smoke")
 
 

@@ -25,7 +25,8 @@ _NORMS = (
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch: its `index` in the epoch of `of`, its `size` in samples or tokens, a factor on this update's rate."""
+    """One micro-batch: its `index` in the epoch of `of`, its `size` in samples or tokens, a factor on this update's
+    rate."""
 
     data: Any
     index: int
@@ -39,9 +40,11 @@ class Workload(ABC):
 
     players: all that one optimizer updates, in stepping order; nearly always {"model": net}.
 
-    `loss` is repeatable: the same batch and player give the same loss and gradients, because the loop seeds torch before
+    `loss` is repeatable: the same batch and player give the same loss and gradients, because the loop seeds torch
+    before
     each call; memories carried from batch to batch advance when the batch's index changes, not when `loss` is called.
-    `evaluate` leaves no trace: weights, buffers, modes and memories are as before. The initial weights come from torch's
+    `evaluate` leaves no trace: weights, buffers, modes and memories are as before. The initial weights come from
+    torch's
     global generator, which the loop seeds before it builds the workload.
     """
 

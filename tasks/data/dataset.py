@@ -41,7 +41,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dataset(ABC):
-    """One official data set. Subclasses describe it, verify and read its layout, and write imitations in that layout."""
+    """One official data set. Subclasses describe it, verify and read its layout, and write imitations in that
+    layout."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -73,7 +74,7 @@ def manifest(root: Path, name: str) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, OSError) as error:
-        raise DataError(f"{name}: {path} is unreadable ({error}); rebuild it with `{_commands(name)}`") from None
+        raise DataError(f"{name}: {path} is unreadable ({error}); rebuild it with {_commands(name)}") from None
 
 
 def edition(root: Path, name: str) -> str:
@@ -101,7 +102,8 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
     there. Building again what is there already does nothing."""
     folder = Path(root) / dataset.name
     found = manifest(root, dataset.name)
-    if found and not found.edition.startswith(f"{kind}-") or folder.is_dir() and not found and any(folder.iterdir()):
+    strangers = not found and folder.is_dir() and any(folder.iterdir())
+    if strangers or (found and not found.edition.startswith(f"{kind}-")):
         held = f"edition {found.edition}" if found else "files without a manifest"
         raise DataError(f"{dataset.name}: {folder} holds {held}, which is left alone; give another folder with --data")
     if found and (kind == "standin" or found.edition == f"miniature-{dataset.miniature_version}"):
@@ -118,8 +120,9 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
             sources = dataset.write_standin(work)
             (work / SOURCES).write_bytes(msgspec.json.format(msgspec.json.encode(sources)) + b"\n")
             digest = hashlib.sha256("\n".join(sorted(s.digest for s in sources)).encode()).hexdigest()[:16]
-            new, proof = f"standin-{dataset.standins.get(digest, digest[:8])}", "made from " + ", ".join(
-                f"{s.package} {s.version}" for s in sources
+            new, proof = (
+                f"standin-{dataset.standins.get(digest, digest[:8])}",
+                "made from " + ", ".join(f"{s.package} {s.version}" for s in sources),
             )
         dataset.verify(work)
         made = _write_manifest(dataset, work, new, proof)
@@ -132,13 +135,14 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
 
 
 def require(dataset: Dataset, root: Path) -> Manifest:
-    """The manifest of data that is there and whole as far as a quick look tells; else DataError with the command that helps.
+    """The manifest of data that is there and whole as far as a quick look tells; else DataError with the command
+    that helps.
     Small data sets are compared by digest, large ones by size."""
     folder = Path(root) / dataset.name
     found = manifest(root, dataset.name)
     if found is None:
         raise DataError(
-            f"{dataset.name}: no prepared data in {folder}; expected {dataset.get}; then `{_commands(dataset.name)}`"
+            f"{dataset.name}: no prepared data in {folder}; expected {dataset.get}; then {_commands(dataset.name)}"
         )
     _compare(dataset.name, folder, digests=found.size <= DIGEST_AT_ONCE, most=1000)
     return found
@@ -162,7 +166,9 @@ def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> Non
         if actual != size:
             raise DataError(f"{name}: {folder / path} has {actual} bytes, expected {size}; {_again(name)}")
         if digests and (seen := file_digest(folder / path)) != digest:
-            raise DataError(f"{name}: {folder / path} has SHA-256 {seen[:16]}…, expected {digest[:16]}…; {_again(name)}")
+            raise DataError(
+                f"{name}: {folder / path} has SHA-256 {seen[:16]}…, expected {digest[:16]}…; {_again(name)}"
+            )
 
 
 def _listed(name: str, folder: Path) -> Iterator[tuple[str, int, str]]:
@@ -179,9 +185,7 @@ def _write_manifest(dataset: Dataset, folder: Path, known: str | None, proof: st
     rows = [(p, (folder / p).stat().st_size, file_digest(folder / p)) for p in _paths(folder)]
     text = "".join(f"{path}\t{size}\t{digest}\n" for path, size, digest in rows)
     new = known or f"custom-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    made = Manifest(
-        dataset=dataset.name, edition=new, verified=proof, files=len(rows), size=sum(r[1] for r in rows)
-    )
+    made = Manifest(dataset=dataset.name, edition=new, verified=proof, files=len(rows), size=sum(r[1] for r in rows))
     (folder / FILES).write_text(text, encoding="utf-8")
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
     return made
@@ -208,8 +212,8 @@ def _umask() -> int:
 
 
 def _commands(name: str) -> str:
-    return f"optathlon data prepare {name}` (official files), `optathlon data standin {name}` or `optathlon data miniature {name}"
+    return " or ".join(f"`optathlon data {action} {name}`" for action in ("prepare", "standin", "miniature"))
 
 
 def _again(name: str) -> str:
-    return f"remove the folder and build it again: `{_commands(name)}`"
+    return f"remove the folder and build it again: {_commands(name)}"

@@ -14,7 +14,8 @@ Item = TypeVar("Item")
 
 
 def split(order: np.ndarray, size: int, parts: int, drop_last: bool = False) -> list[np.ndarray]:
-    """Cut an epoch's `order` into micro-batches of `size`. The last, short one is left out if `drop_last`; an incomplete
+    """Cut an epoch's `order` into micro-batches of `size`. The last, short one is left out if `drop_last`; an
+    incomplete
     last update is left out if updates have several `parts`."""
     whole = len(order) // size
     count = whole if drop_last or parts > 1 else -(-len(order) // size)
@@ -22,7 +23,8 @@ def split(order: np.ndarray, size: int, parts: int, drop_last: bool = False) -> 
 
 
 def share(count: int, start: int, rank: int, world: int) -> range:
-    """The micro-batch indices that process `rank` of `world` takes, from `start` (the first of an update) to `count`."""
+    """The micro-batch indices that process `rank` of `world` takes, from `start` (the first of an update) to
+    `count`."""
     return range(start + rank, count, world)
 
 

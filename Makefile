@@ -1,0 +1,40 @@
+# Two commands do everything on a bare machine with Python 3.11: `make quickstart` and `make test`.
+PYTHON ?= python3.11
+# Without compiled bytecode every `import torch` takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
+export OMP_NUM_THREADS = 1
+
+BIN = .venv/bin
+SET_UP = .venv/set-up
+PYTEST = $(BIN)/python -m pytest -q
+
+.PHONY: quickstart test check format
+
+quickstart: $(SET_UP)
+	$(BIN)/optathlon data standin mnist ptb speech-commands
+	$(BIN)/optathlon launch quickstart
+	$(BIN)/optathlon leaderboard quickstart --format csv --output leaderboard.csv
+	$(BIN)/optathlon leaderboard quickstart
+	@printf '\nNext: optathlon list tasks; optathlon show quickstart > my.toml; optathlon launch my.toml\n' >&2
+	@printf '(after `. .venv/bin/activate`; the sweep file is explained in docs/sweeps.md)\n' >&2
+
+test: check
+	$(PYTEST) -n 2 -m slow
+
+check: $(SET_UP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(PYTEST) -n 2 -m "not slow"
+
+format: $(SET_UP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+$(SET_UP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt \
+		--config-settings editable_mode=compat --editable '.[standins,dev]'
+	touch $(SET_UP)

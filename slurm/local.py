@@ -1,0 +1,81 @@
+"""Jobs on this machine: detached processes that outlive the one that started them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from slurm.cluster import Cluster, Job, JobState
+
+
+class LocalCluster(Cluster):
+    """Each job is a session of its own (Ctrl-C in the launcher, or its terminal closing, does not reach it).
+
+    A handle is local:<host>:<boot id>:<pid>:<start time>, so a recycled process id is never taken for the job.
+    """
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def submit(self, job: Job) -> str:
+        job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (job.folder / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                job.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=job.folder,
+                env={**os.environ, **job.environment},
+                start_new_session=True,
+            )
+        self._started.append(process)
+        return _handle(process.pid)
+
+    def states(self, handles: Iterable[str]) -> dict[str, JobState]:
+        for process in self._started:
+            process.poll()
+        return {handle: _state(handle) for handle in handles}
+
+    def cancel(self, handles: Iterable[str]) -> list[str]:
+        asked = []
+        for handle in handles:
+            if _state(handle) == "running":
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(int(handle.split(":")[3]), signal.SIGTERM)
+                    asked.append(handle)
+        return asked
+
+
+def _handle(pid: int) -> str:
+    return f"local:{platform.node()}:{_boot()}:{pid}:{_start_time(pid)}"
+
+
+def _state(handle: str) -> JobState:
+    kind, host, boot, pid, started = handle.split(":")
+    if kind != "local" or host != platform.node():
+        return "unknown"
+    if boot != _boot() or _start_time(int(pid)) != started:
+        return "gone"
+    return "running"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "-"
+
+
+def _start_time(pid: int) -> str:
+    """The process's start in clock ticks since boot; "" if there is none, or it only waits to be reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]

@@ -1,0 +1,75 @@
+"""Slots of this machine, a GPU or else a core each, held by file locks that all launches share and that die with
+their holder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Slot:
+    """A slot that this process holds, with the children it forks: while one of them lives, nobody else gets it."""
+
+    name: str
+    environment: dict[str, str]
+    descriptor: int
+
+    def release(self) -> None:
+        """Free the slot, also where forked children still have its descriptor."""
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        os.close(self.descriptor)
+
+    def leave(self) -> None:
+        """In a forked child: let go of a slot that belongs to another child."""
+        os.close(self.descriptor)
+
+
+def names() -> list[str]:
+    """This machine's slots: its visible GPUs if it has any, else the cores that this process may use."""
+    if gpus := _gpus():
+        return [f"gpu-{gpu}" for gpu in gpus]
+    return [f"core-{core}" for core in range(len(os.sched_getaffinity(0)))]
+
+
+def _gpus() -> list[str]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [gpu.strip() for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
+    folder = Path("/proc/driver/nvidia/gpus")
+    return [str(i) for i in range(len(list(folder.iterdir())))] if folder.is_dir() else []
+
+
+def acquire(taken: set[str], folder: Path | None = None) -> Slot | None:
+    """A free slot that is not among `taken` (those this process holds already), or None. Never waits."""
+    folder = folder or Path(tempfile.gettempdir()) / "optathlon-slots"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        folder.chmod(0o1777)
+    for name in names():
+        if name in taken:
+            continue
+        descriptor = _open(folder / f"{name}.lock")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            continue
+        gpu = {"CUDA_VISIBLE_DEVICES": name.removeprefix("gpu-")} if name.startswith("gpu-") else {}
+        return Slot(name, gpu, descriptor)
+    return None
+
+
+def _open(path: Path) -> int:
+    """Open for reading, which is enough for a lock and allowed on other users' files in a sticky folder."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, 0o666)
+        return descriptor

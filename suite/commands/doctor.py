@@ -1,0 +1,108 @@
+"""Check this machine, the store and the data folder, and say what would be right."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import tasks
+from results import put_new
+from slurm import slots
+from suite.console import add_data, add_json, add_store, print_json, table
+from suite.errors import ENVIRONMENT
+from tasks.data.dataset import require
+
+Finding = tuple[str, str, str]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_store(parser)
+    add_data(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    found: list[Finding] = [_python(), *_packages(), _slots(), *_store(args.store), *_data(args.data), _slurm()]
+    if args.json:
+        print_json({"findings": [dict(zip(("level", "what", "finding"), f, strict=True)) for f in found]})
+    else:
+        print(table([(level, what, text) for level, what, text in found], ("", "what", "finding")))
+    return ENVIRONMENT if any(level == "wrong" for level, _, _ in found) else 0
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 11)
+    return ("ok" if good else "wrong", "python", f"{platform.python_version()}, 3.11 or newer is needed")
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name in ("torch", "torchvision", "torchaudio", "msgspec", "soundfile", "scikit-learn", "submitit"):
+        try:
+            findings.append(("ok", name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            findings.append(("wrong", name, "not installed: pip install optathlon"))
+    if "+cpu" in metadata.version("torch"):
+        findings.append(("wrong", "torch", "the CPU-only build: torchvision and torchaudio break beside it"))
+    return findings
+
+
+def _slots() -> Finding:
+    names = slots.names()
+    kind = "GPUs" if names and names[0].startswith("gpu-") else "cores, no GPU"
+    return ("ok" if names else "wrong", "slots", f"{len(names)} ({kind})")
+
+
+def _store(root: Path) -> list[Finding]:
+    place = root if root.exists() else root.resolve().parent
+    probe = place / f".doctor-{secrets.token_hex(4)}"
+    try:
+        seconds = _timed(lambda: put_new(probe, b"doctor\n"))
+        renamed = probe.with_suffix(".renamed")
+        os.rename(probe, renamed)
+        renamed.unlink()
+        skew = abs(time.time() - _mtime(probe))
+    except Exception as error:  # whatever is wrong with this place is the finding
+        return [("wrong", "store", f"{root}: cannot be written: {error}")]
+    free = shutil.disk_usage(place).free
+    findings = [("ok", "store", f"{root}: writable, hard links work, a synced write takes {seconds * 1e3:.1f} ms")]
+    findings.append(("ok" if skew < 60 else "check", "clock", f"differs from the store's by {skew:.0f} s"))
+    findings.append(("ok" if free > 10e9 else "check", "space", f"{free / 1e9:.0f} GB free at the store"))
+    return findings
+
+
+def _mtime(path: Path) -> float:
+    path.touch()
+    try:
+        return path.stat().st_mtime
+    finally:
+        path.unlink()
+
+
+def _timed(action: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
+
+
+def _data(root: Path) -> list[Finding]:
+    findings = []
+    for name in tasks.dataset_paths():
+        try:
+            findings.append(("ok", name, f"edition {require(tasks.dataset(name), root).edition} in {root}"))
+        except tasks.DataError as error:
+            findings.append(("check" if not (root / name).exists() else "wrong", name, str(error)))
+    return findings
+
+
+def _slurm() -> Finding:
+    path = shutil.which("sbatch")
+    return ("ok", "slurm", path or "no sbatch here: sweeps run on this machine")

@@ -1,0 +1,74 @@
+"""List tasks, optimizers, sweeps or data sets; an optional wildcard narrows the list."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+from typing import Any
+
+from suite.console import add_data, add_json, print_json, table
+
+KINDS = ("tasks", "optimizers", "sweeps", "datasets")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=KINDS)
+    parser.add_argument("pattern", nargs="?", default="*", help='a wildcard, "biased-*"')
+    add_data(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    rows = {"tasks": _tasks, "optimizers": _optimizers, "sweeps": _sweeps, "datasets": _datasets}[args.what](args)
+    rows = [row for row in rows if fnmatch.fnmatchcase(row["name"], args.pattern)]
+    if args.json:
+        print_json({args.what: rows})
+    elif rows:
+        print(table([list(row.values()) for row in rows], list(rows[0])))
+    return 0
+
+
+def _tasks(_: argparse.Namespace) -> list[dict[str, Any]]:
+    import tasks
+
+    found = [tasks.task(name) for name in tasks.names()]
+    return [{"name": t.name, "family": t.family, "metric": _metric(t), "summary": t.summary} for t in found]
+
+
+def _metric(task: Any) -> str:
+    metric = task.metrics[0]
+    return f"{metric.name}{' ' if metric.unit else ''}{metric.unit} {'↑' if metric.higher_is_better else '↓'}"
+
+
+def _optimizers(_: argparse.Namespace) -> list[dict[str, Any]]:
+    import optimizers
+
+    found = [optimizers.optimizer(name) for name in optimizers.names()]
+    return [{"name": o.name, "baseline": o.baseline or "-", "summary": o.summary} for o in found]
+
+
+def _sweeps(_: argparse.Namespace) -> list[dict[str, Any]]:
+    import tomllib
+
+    from suite import sweep
+
+    tables = [tomllib.loads(sweep.find(name).read_text()) for name in sweep.built_in()]
+    return [{"name": t["name"], "scale": t.get("scale", "paper"), "summary": t.get("summary", "")} for t in tables]
+
+
+def _datasets(args: argparse.Namespace) -> list[dict[str, Any]]:
+    import tasks
+    from tasks.data.dataset import manifest
+
+    rows = []
+    for name in tasks.dataset_paths():
+        found, described = manifest(args.data, name), tasks.dataset(name)
+        rows.append(
+            {
+                "name": name,
+                "edition": found.edition if found else "-",
+                "title": described.title,
+                "licence": described.licence,
+            }
+        )
+    return rows

@@ -1,0 +1,152 @@
+"""Show one task, optimizer, sweep, data set or run (by at least four digits of its id)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from typing import Any
+
+import msgspec
+
+import optimizers
+import tasks
+from results import Store
+from suite import sweep
+from suite.console import add_data, add_json, add_store, print_json
+from suite.errors import UsageError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("--scale", choices=tasks.SCALES, help="of a task: only the protocol at this scale")
+    add_store(parser)
+    add_data(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    for kind, look in (
+        ("task", _task),
+        ("optimizer", _optimizer),
+        ("dataset", _dataset),
+        ("sweep", _sweep),
+        ("run", _run),
+    ):
+        if (found := look(args)) is not None:
+            if args.json:
+                print_json({"kind": kind, **found})
+            else:
+                print(_text(found))
+            return 0
+    known = [*tasks.names(), *optimizers.names(), *tasks.dataset_paths(), *sweep.built_in()]
+    raise UsageError(f"nothing is called {args.name!r}{tasks.errors.did_you_mean(args.name, known)}")
+
+
+def _task(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.name not in tasks.names() and ":" not in args.name:
+        return None
+    try:
+        task = tasks.task(args.name)
+    except tasks.TaskError:
+        return None
+    found = msgspec.to_builtins(task)
+    if args.scale:
+        found["protocols"] = {args.scale: msgspec.to_builtins(task.protocol(args.scale))}
+    return found
+
+
+def _optimizer(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.name not in optimizers.names() and ":" not in args.name:
+        return None
+    spec = optimizers.optimizer(args.name)
+    found = msgspec.to_builtins(spec)
+    found["hyperparameters"] = {
+        name: h.default if not h.required else "required" for name, h in spec.hyperparameters.items()
+    }
+    return found
+
+
+def _dataset(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.name not in tasks.dataset_paths():
+        return None
+    from tasks.data.dataset import manifest
+
+    dataset, found = tasks.dataset(args.name), manifest(args.data, args.name)
+    about = {key: getattr(dataset, key) for key in ("name", "title", "licence", "homepage", "get")}
+    return {**about, "here": msgspec.to_builtins(found) if found else "nothing prepared"}
+
+
+def _sweep(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.name not in sweep.built_in() and not args.name.endswith(".toml"):
+        return None
+    path = sweep.find(args.name)
+    return {"name": sweep.load(path).name, "file": str(path), "toml": path.read_text()}
+
+
+def _run(args: argparse.Namespace) -> dict[str, Any] | None:
+    if not re.fullmatch(r"[0-9a-f]{4,16}", args.name):
+        return None
+    store = Store(args.store)
+    matches = sorted(i for i in store.finished() if i.startswith(args.name))
+    if len(matches) > 1:
+        raise UsageError(f"{args.name!r} begins {len(matches)} run ids: {', '.join(matches[:5])}, ...")
+    record = store.record(matches[0]) if matches else None
+    if record is None:
+        return None
+    found = msgspec.to_builtins(record)
+    found["recreate"] = _command(found)
+    return found
+
+
+def _command(record: dict[str, Any]) -> str:
+    problem, setting = record["problem"], record["setting"]
+    task = tasks.task(problem["task"])
+    changes = _changes(msgspec.to_builtins(task.protocol(problem["scale"])), problem["protocol"], "protocol")
+    values = {**setting["hyperparameters"], **changes}
+    words = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in values.items() if value is not None]
+    quoted = [f"'{word}'" if any(c in word for c in '"[]{} ') else word for word in words]
+    return " ".join(
+        [
+            "optathlon run",
+            problem["task"],
+            setting["optimizer"],
+            *quoted,
+            "--scale",
+            problem["scale"],
+            "--seed",
+            str(record["seed"]),
+        ]
+    )
+
+
+def _changes(default: dict[str, Any], used: dict[str, Any], where: str) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for key, value in used.items():
+        if isinstance(value, dict) and isinstance(default.get(key), dict) and key != "schedule":
+            changes |= _changes(default[key], value, f"{where}.{key}")
+        elif value != default.get(key):
+            changes[f"{where}.{key}"] = value
+    return changes
+
+
+def _text(found: dict[str, Any]) -> str:
+    if "toml" in found:
+        return found["toml"]
+    found = {k: v for k, v in found.items() if k not in ("curve", "schema") and v not in (None, "", [], {}, ())}
+    return "\n".join(_lines(found, ""))
+
+
+def _lines(values: dict[str, Any], indent: str) -> list[str]:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines += [
+                f"{indent}{key}:",
+                *(f"{indent}  {', '.join(f'{k} {v}' for k, v in item.items())}" for item in value),
+            ]
+        else:
+            lines.append(f"{indent}{key}: {value}")
+    return lines

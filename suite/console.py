@@ -1,0 +1,66 @@
+"""What commands share: where store and data are, JSON on stdout, tables, progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SCHEMA = 1
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--store", type=Path, default=Path(os.environ.get("OPTATHLON_STORE", "store")),
+        help="where plans and records are (default: $OPTATHLON_STORE, else ./store)",
+    )  # fmt: skip
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("OPTATHLON_DATA", "data")),
+        help="where data sets are, each in its own folder (default: $OPTATHLON_DATA, else ./data)",
+    )  # fmt: skip
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document with a schema number on stdout."""
+    print(
+        json.dumps({"schema": SCHEMA, **msgspec.to_builtins(document)}, indent=2, ensure_ascii=False, allow_nan=False)
+    )
+
+
+def say(message: str = "") -> None:
+    """For people: on stderr, so that stdout is data only."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def table(rows: Iterable[Sequence[object]], head: Sequence[str]) -> str:
+    """Aligned plain text; numbers to the right."""
+    body = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in (list(head), *body)) for i in range(len(head))]
+    numeric = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(head))]
+    return "\n".join(_line(row, widths, numeric) for row in (list(head), ["-" * w for w in widths], *body))
+
+
+def _line(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    cells = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True))
+    return "  ".join(cells).rstrip()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text in ("", "-")
+    return True

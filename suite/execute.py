@@ -1,0 +1,197 @@
+"""Carries out one claimed run in this process: builds it, trains it, commits its record, says how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from results.files import utc
+from results.record import Attempt, Curve, Ended, Record, Score
+from results.store import Store
+from suite import provenance
+from suite.checkpoint import Checkpoints
+from suite.errors import PREEMPTED, Preempted
+from suite.run import Run, optimizer_of, task_of
+from suite.seeds import seed
+from suite.train import Fenced, Outcome, Surroundings, train
+from tasks import Task
+from tasks.data.dataset import edition
+from tasks.registry import resolve
+from tasks.workload import Workload
+
+BEAT_SECONDS = 60.0
+AGAIN = "launch the sweep again"
+STOPPED_BY = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+
+class StopFlag:
+    """Set by a signal in this process, never in a data worker; the training loop looks at it between updates."""
+
+    def __init__(self) -> None:
+        self.raised: signal.Signals | None = None
+        self.pid = os.getpid()
+
+    def __call__(self) -> bool:
+        return self.raised is not None
+
+    def catch(self, number: int, _: object) -> None:
+        if os.getpid() == self.pid:
+            self.raised = signal.Signals(number)
+
+
+@contextlib.contextmanager
+def stop_flag() -> Iterator[StopFlag]:
+    """A flag that SIGTERM, SIGINT and SIGUSR2 set while the block runs."""
+    flag = StopFlag()
+    before = {number: signal.signal(number, flag.catch) for number in STOPPED_BY}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def build(run: Run, data: Path, device: torch.device, data_workers: int) -> Workload:
+    """The run's workload, its initial weights a function of the seed."""
+    task = task_of(run.problem.task)
+    seed(device, run.seed, "init")
+    return resolve(task.workload)(run.protocol, Path(data), device=device, seed=run.seed, data_workers=data_workers)
+
+
+def refusal(run: Run, data: Path) -> str | None:
+    """Why this machine must not carry out `run` (other code or data than it was planned with), or None."""
+    task, spec = task_of(run.problem.task), optimizer_of(run.setting.optimizer)
+    if task.version != run.problem.version:
+        return f"task {task.name} is version {task.version} here, planned was {run.problem.version}; {AGAIN}"
+    if spec.version != run.setting.version:
+        return f"optimizer {spec.name} is version {spec.version} here, planned was {run.setting.version}; {AGAIN}"
+    for name, planned in run.problem.data.items():
+        if (found := edition(data, name)) != planned:
+            return f"data set {name} in {data} is edition {found}, planned was {planned}; {AGAIN}"
+    return None
+
+
+def execute(
+    store: Store,
+    run: Run,
+    attempt: Attempt,
+    data: Path,
+    *,
+    stop: Callable[[], bool],
+    device: torch.device,
+    data_workers: int = 0,
+    tell: Callable[[str], None] = print,
+    watch: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Ended:
+    """Train the claimed `run` and commit its record; the returned Ended is also written to the store. Never raises what
+    the run itself does wrong: that is an Ended of kind "failed" with the traceback."""
+    moved: list[bool] = []
+    events = store.event_log(attempt)
+
+    def note(event: dict[str, Any]) -> None:
+        events.append(event)
+        watch(event)
+
+    def note_moved() -> None:
+        if not moved:
+            store.note_moved(attempt)
+        moved.append(True)
+
+    with _beating(store, attempt), contextlib.closing(events):
+        try:
+            around = Surroundings(
+                Checkpoints(store.work(run.id), run.id, tell),
+                event=note,
+                stop=stop,
+                fenced=lambda: store.fenced(attempt),
+                moved=note_moved,
+            )
+            outcome = train(run, build(run, data, device, data_workers), around)
+            record = _record(run, outcome, provenance.of(attempt, device, data_workers, around.clock.report()))
+            kind, reason, trace = record.status, "", ""
+            if not store.commit(record):
+                kind, reason = "fenced", "another attempt committed first"
+        except Preempted:
+            kind, reason, trace = "stopped", "asked to stop; will go on from its checkpoint", ""
+        except Fenced:
+            kind, reason, trace = "fenced", "a newer attempt owns the run", ""
+        except Exception as error:
+            kind, reason, trace = "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
+    ended = Ended(
+        run=run.id, number=attempt.number, kind=kind, reason=reason, trace=trace, moved=bool(moved), ended=utc()
+    )
+    store.end(ended)
+    return ended
+
+
+def exit_code(ended: Ended) -> int:
+    """The process's exit code for how an attempt ended: 75 asks to be continued."""
+    return {"finished": 0, "diverged": 0, "fenced": 0, "stopped": PREEMPTED}.get(ended.kind, 1)
+
+
+@contextlib.contextmanager
+def _beating(store: Store, attempt: Attempt) -> Iterator[None]:
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(BEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                store.beat(attempt)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def headline(task: Task) -> str:
+    return f"test/{task.metrics[0].name}"
+
+
+def selection(run: Run, task: Task) -> str | None:
+    """The score that settings are selected by: the protocol's on validation, else the headline's; None without a
+    holdout."""
+    if run.protocol.holdout == "none":
+        return None
+    return f"validation/{run.protocol.select.metric if run.protocol.select else task.metrics[0].name}"
+
+
+def _record(run: Run, outcome: Outcome, written_down: dict[str, Any]) -> Record:
+    task, state = task_of(run.problem.task), outcome.state
+    metrics = {m.name: m for m in task.metrics}
+    names = outcome.scores or {headline(task): None, selection(run, task): None}
+    scores = []
+    for name, value in names.items():
+        metric = metrics.get(name.partition("/")[2]) if name else None
+        if name and metric:
+            finite = value if value is not None and math.isfinite(value) else None
+            scores.append(Score(name=name, unit=metric.unit, higher_is_better=metric.higher_is_better, value=finite))
+    return Record(
+        id=run.id,
+        digests=run.digests,
+        problem=msgspec.to_builtins(run.problem),
+        setting=msgspec.to_builtins(run.setting),
+        seed=run.seed,
+        status="diverged" if outcome.status == "diverged" else "finished",
+        scores=scores,
+        headline=headline(task),
+        selection=selection(run, task),
+        updates=state.update,
+        diverged_at=state.known_bad if state.diverged else None,
+        weights=outcome.weights,
+        curve=Curve(unit=state.protocol.unit, points=state.curve),
+        provenance=written_down,
+    )

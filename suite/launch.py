@@ -1,0 +1,102 @@
+"""Makes reality match a sweep: writes its plan, and starts workers for what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import secrets
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tasks
+from results import Store
+from results.files import put_new
+from results.record import Plan
+from slurm.cluster import Cluster, Job
+from slurm.local import LocalCluster
+from suite import status
+from suite.plan import expand
+from suite.sweep import Sweep
+from tasks.data.dataset import require
+
+HANDLE = "handle"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What a launch found and did: the plan and its number, and how many runs are missing (0: nothing was started)."""
+
+    plan: Plan
+    number: int
+    missing: int
+    started: list[str]
+    alive: list[str]
+
+
+def launch(sweep: Sweep, store: Store, data: Path, *, slots: int | None = None, data_workers: int = 0) -> Launched:
+    """Write the plan of `sweep` if it is new and start a local worker unless one is at work on it or nothing is
+    missing.
+
+    Raises SweepError for a sweep that cannot run, tasks.DataError for data that is not there, before anything is
+    written.
+    """
+    plan = expand(sweep, data)
+    missing = status.missing(store, plan)
+    if missing:
+        for name in dict.fromkeys(n for task in sweep.tasks for n in task.datasets):
+            require(tasks.dataset(name), data)
+    number = store.put_plan(plan, sweep.toml)
+    cluster = LocalCluster()
+    alive = live_workers(store, cluster, plan.head.name, number)
+    started = []
+    if missing and not alive:
+        job = local_job(store, plan.head.name, number, data, Path(sweep.file).resolve().parent, slots, data_workers)
+        where = job.folder.relative_to(store.root.resolve()).as_posix()
+        store.put_submission(plan.head.name, {"plan": number, "cluster": "local", "folder": where, "runs": missing})
+        started.append(cluster.submit(job))
+        put_new(job.folder / HANDLE, started[0].encode())
+    return Launched(plan, number, missing, started, alive)
+
+
+def local_job(
+    store: Store, name: str, number: int, data: Path, beside: Path, slots: int | None, data_workers: int
+) -> Job:
+    """The detached worker of plan `number` of sweep `name`."""
+    folder = store.root.resolve() / "jobs" / getpass.getuser() / f"{name}-{number:04d}-{secrets.token_hex(4)}"
+    argv = [sys.executable, "-P", "-m", "suite", "work", name, str(number)]
+    argv += ["--store", str(store.root.resolve()), "--data", str(Path(data).resolve()), "--beside", str(beside)]
+    argv += ["--data-workers", str(data_workers)]
+    if slots is not None:
+        argv += ["--slots", str(slots)]
+    return Job(tuple(argv), f"{name}-{number:04d}", folder)
+
+
+def live_workers(store: Store, cluster: Cluster, name: str, number: int | None = None) -> list[str]:
+    """Handles of this machine's workers of sweep `name` (of plan `number`) that are still there."""
+    handles = []
+    for submission in store.submissions(name):
+        if number in (None, submission["plan"]):
+            with contextlib.suppress(OSError):
+                handles.append((store.root / submission["folder"] / HANDLE).read_text())
+    return [handle for handle, state in cluster.states(handles).items() if state in ("pending", "running")]
+
+
+def cancel(store: Store, name: str) -> list[str]:
+    """Ask every worker that launches of sweep `name` started to stop, which lets its runs save; returns their
+    handles."""
+    cluster = LocalCluster()
+    return cluster.cancel(live_workers(store, cluster, name))
+
+
+def describe(launched: Launched) -> dict[str, Any]:
+    """For --json."""
+    return {
+        "sweep": launched.plan.head.name,
+        "plan": launched.number,
+        "runs": len({r.id for r in launched.plan.runs}),
+        "missing": launched.missing,
+        "started": launched.started,
+        "alive": launched.alive,
+    }

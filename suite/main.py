@@ -1,0 +1,108 @@
+"""The command `optathlon`: finds the subcommand and imports only that."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, USAGE, MachineError, UsageError
+
+COMMANDS = {
+    "Look": {
+        "list": "list tasks, optimizers, sweeps or datasets",
+        "show": "show one task, optimizer, sweep, dataset or run",
+        "plan": "what a sweep would run, and what of it is done",
+        "status": "where launched sweeps stand",
+        "leaderboard": "the board of a sweep: table, csv, wide, md, json",
+    },
+    "Run": {
+        "run": "train one task with one optimizer, here and now",
+        "launch": "run all that is missing of a sweep, and follow it",
+        "cancel": "ask a sweep's workers to stop; their runs are saved",
+    },
+    "Care": {
+        "data": "list, check, prepare, imitate (miniature) or substitute (standin) data sets",
+        "doctor": "check this machine and the store",
+        "clean": "drop checkpoints and logs of finished runs",
+        "forget": "move one run's record to the store's trash",
+    },
+}
+HIDDEN = ("work",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (docs/command-line.md)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return OK if words else USAGE
+    if words[0] == "--version":
+        from suite.provenance import version
+
+        print(f"optathlon {version()}")
+        return OK
+    known = [name for group in COMMANDS.values() for name in group]
+    if words[0] not in (*known, *HIDDEN):
+        near = difflib.get_close_matches(words[0], known, n=1, cutoff=0.5)
+        return _fail(
+            f"unknown command {words[0]!r}" + (f" (did you mean {near[0]}?)" if near else "; see --help"), USAGE
+        )
+    return _run(words[0], words[1:])
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    module = importlib.import_module(f"suite.commands.{name}")
+    parser = argparse.ArgumentParser(prog=f"optathlon {name}", description=module.__doc__)
+    module.configure(parser)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    try:
+        args = parser.parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        from suite import rooms
+
+        rooms.check()
+        return module.main(args)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return OK
+    except Exception as error:
+        code = _code(error)
+        if code is None or args.debug:
+            traceback.print_exc()
+        return _fail(str(error) or type(error).__name__, FAILED if code is None else code)
+
+
+def _code(error: Exception) -> int | None:
+    """The exit code of an error that is the user's or the machine's; None for one of ours."""
+    from optimizers import OptimizerError
+    from results.errors import StoreError
+    from tasks import DataError, TaskError
+
+    if isinstance(error, DataError | StoreError | MachineError):
+        return ENVIRONMENT
+    return USAGE if isinstance(error, UsageError | TaskError | OptimizerError) else None
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"optathlon: {message}", file=sys.stderr)
+    return code
+
+
+def _help() -> str:
+    lines = ["Optathlon, a benchmark suite for deep-learning optimizers", "", "usage: optathlon COMMAND [options]"]
+    for group, commands in COMMANDS.items():
+        lines += ["", f"{group}:", *(f"  {name:<12} {text}" for name, text in commands.items())]
+    return "\n".join([*lines, "", "optathlon COMMAND --help tells the options of one command."])
+
+
+def console() -> None:
+    sys.exit(main())

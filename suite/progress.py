@@ -1,0 +1,79 @@
+"""Follows a launched sweep: one line on a terminal, one log line per half minute elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from results import Store
+from results.record import Plan
+from suite import status
+from suite.console import say
+
+LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
+
+
+def follow(store: Store, plan: Plan, alive: Callable[[], int]) -> status.Overview:
+    """Tell how `plan` gets on until nothing is left or no worker is alive; KeyboardInterrupt leaves and harms
+    nothing."""
+    teller = Teller()
+    try:
+        while True:
+            workers = alive()
+            seen = status.overview(store, plan)
+            done = seen.left == 0 or not workers
+            teller.tell(line(seen, workers), last=done)
+            if done:
+                return seen
+            time.sleep(SCREEN_SECONDS)
+    except KeyboardInterrupt:
+        teller.close()
+        raise
+
+
+class Teller:
+    """Shows the latest of many lines: in place on a terminal, one per half minute (and the last) elsewhere."""
+
+    def __init__(self) -> None:
+        self.screen = sys.stderr.isatty()
+        self.told = -LOG_SECONDS
+
+    def tell(self, text: str, left: float = 0.0, last: bool = False) -> None:
+        """Show `text`; left: estimated seconds."""
+        text += f", about {duration(left)} left" if left else ""
+        if self.screen:
+            print(f"\r\x1b[2K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+        elif last or time.monotonic() - self.told >= LOG_SECONDS:
+            self.told = time.monotonic()
+            say(text)
+
+    def close(self) -> None:
+        """End the line on a terminal."""
+        if self.screen:
+            print(file=sys.stderr)
+
+
+def line(seen: status.Overview, workers: int) -> str:
+    """One line that says it all: "17/24 done · 2 running (adamw on ptb-awd-lstm 40 %) · about 2 min left"."""
+    done = seen.counts["finished"] + seen.counts["diverged"]
+    parts = [f"{seen.plan.head.name}: {done}/{seen.total} done"]
+    if seen.running:
+        parts.append(f"{len(seen.running)} running ({', '.join(_running(r) for r in seen.running[:2])})")
+    parts += [f"{seen.counts[kind]} {kind}" for kind in ("diverged", "failed") if seen.counts[kind]]
+    if seen.remaining and seen.running:
+        parts.append(f"about {duration(seen.remaining * 3600 / len(seen.running))} left")
+    if not workers and seen.left:
+        parts.append("no worker is alive here")
+    return " · ".join(parts)
+
+
+def _running(running: status.Running) -> str:
+    return f"{running.run.row} on {running.run.column} {running.progress:.0%}"
+
+
+def duration(seconds: float) -> str:
+    """ "40 s", "12 min", "3.4 h": as exact as an estimate is."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,98 @@
+"""One run: a problem, a setting and a seed, and the id that is a function of the three."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import Any
+
+import msgspec
+
+import optimizers
+import tasks
+from results.record import Identity
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What is solved. data: edition by data set. protocol: the task's at this scale with the sweep's changes."""
+
+    task: str
+    version: int | str
+    scale: str
+    data: dict[str, str]
+    protocol: tasks.Protocol
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What solves it. hyperparameters: all declared ones and those by tag. protocol: changes this optimizer makes."""
+
+    optimizer: str
+    version: int | str
+    hyperparameters: dict[str, Any]
+    protocol: dict[str, Any] = {}
+    probes: list[str] = []
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    problem: Problem
+    setting: Setting
+    seed: int
+
+    @property
+    def protocol(self) -> tasks.Protocol:
+        """The resolved protocol: the problem's with the optimizer's own changes."""
+        return self.problem.protocol.override(self.setting.protocol)
+
+    @property
+    def digests(self) -> Identity:
+        return Identity(problem=digest(self.problem), setting=digest(self.setting))
+
+    @property
+    def id(self) -> str:
+        return run_id(self.digests, self.seed)
+
+    @property
+    def label(self) -> str:
+        """A name for people: task/optimizer/s0."""
+        return f"{self.problem.task}/{self.setting.optimizer}/s{self.seed}"
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces; floats stay floats, -0.0 is 0.0, no NaN."""
+    return json.dumps(
+        _plain(msgspec.to_builtins(value)), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return 0.0 if isinstance(value, float) and value == 0 else value
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hexadecimal, of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def run_id(identity: Identity, seed: int) -> str:
+    """16 hexadecimal digits over the digests of problem, setting and seed."""
+    return hashlib.sha256("/".join((identity.problem, identity.setting, digest(seed))).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def task_of(name: str) -> tasks.Task:
+    return tasks.task(name)
+
+
+@functools.cache
+def optimizer_of(name: str) -> optimizers.OptimizerSpec:
+    return optimizers.optimizer(name)
+
+
+def from_builtins(problem: dict[str, Any], setting: dict[str, Any], seed: int) -> Run:
+    """The run that a plan or a record wrote down."""
+    return Run(problem=msgspec.convert(problem, Problem), setting=msgspec.convert(setting, Setting), seed=seed)

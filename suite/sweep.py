@@ -1,0 +1,287 @@
+"""A sweep file: tasks × optimizers × grids × seeds, read from TOML with every error caught before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import tasks
+from optimizers import Grid, OptimizerError, OptimizerSpec, default_grid
+from suite.errors import SweepError
+from suite.run import optimizer_of, task_of
+
+KEYS = ("name", "summary", "tasks", "scale", "seeds", "baseline", "optimizer", "protocol", "override")
+OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random")
+GRID_KEYS = ("fixed", "grid", "zip", "random")
+BUILT_IN = Path(__file__).resolve().parent / "sweeps"
+
+
+class Seeds(msgspec.Struct, frozen=True):
+    """Seeds that select settings (none: every setting is a row) and seeds that are reported; never the same."""
+
+    tune: tuple[int, ...]
+    report: tuple[int, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One [[optimizer]] block. grid: its grid tables as written. protocol: what it changes in every task's protocol."""
+
+    label: str
+    spec: OptimizerSpec
+    grid: dict[str, Any]
+    protocol: dict[str, Any]
+    where: str
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sweep file says, checked. override: by task, changes of protocol and, by optimizer label, of grids."""
+
+    name: str
+    tasks: list[tasks.Task]
+    scale: str
+    seeds: Seeds
+    baseline: str | None
+    entries: list[Entry]
+    protocol: dict[str, Any]
+    override: dict[str, dict[str, Any]]
+    file: str
+    toml: bytes
+
+    def protocol_of(self, task: tasks.Task) -> tasks.Protocol:
+        """The task's protocol at this scale with this sweep's changes; with tuning seeds, with a validation split."""
+        changes = self.override.get(task.name, {}).get("protocol", {})
+        try:
+            protocol = task.protocol(self.scale).override(self.protocol).override(changes)
+            return protocol.with_validation() if self.seeds.tune else protocol
+        except tasks.TaskError as error:
+            raise SweepError(f"{self.file}: {task.name}: {error}") from None
+
+    def settings(self, entry: Entry, task: tasks.Task) -> list[dict[str, Any]]:
+        """Every setting of `entry` on `task`, as resolved hyperparameters."""
+        changes = self.override.get(task.name, {}).get(entry.label, {})
+        where = f"{self.file}: override.{task.name}.{entry.label}" if changes else entry.where
+        try:
+            return Grid.parse(_overridden(entry.grid, changes), where).settings(entry.spec)
+        except OptimizerError as error:
+            raise SweepError(str(error)) from None
+
+
+def find(name: str) -> Path:
+    """The sweep file `name`: a path, or the name of a sweep that comes with the suite; SweepError if there is none."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        if not path.is_file():
+            raise SweepError(f"{name}: no such sweep file")
+        return path
+    if (BUILT_IN / f"{name}.toml").is_file():
+        return BUILT_IN / f"{name}.toml"
+    raise SweepError(f"unknown sweep {name!r}: neither a file nor built in{_hint(name, built_in())}")
+
+
+def built_in() -> list[str]:
+    return sorted(p.stem for p in BUILT_IN.glob("*.toml"))
+
+
+def load(path: Path) -> Sweep:
+    """Read and check the sweep file at `path`; SweepError names file, field, value and what would be right.
+
+    `module:NAME` entries are also looked for beside the file.
+    """
+    try:
+        data = path.read_bytes()
+        table = tomllib.loads(data.decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SweepError(f"{path}: unreadable: {error}") from None
+    look_beside(path.parent)
+    return _Reader(str(path), data, table).sweep()
+
+
+def look_beside(folder: Path) -> None:
+    """Let `module:NAME` find modules in `folder`, after everything that is installed."""
+    if (where := str(Path(folder).resolve())) not in sys.path:
+        sys.path.append(where)
+
+
+class _Reader:
+    def __init__(self, file: str, data: bytes, table: Mapping[str, Any]) -> None:
+        self.file, self.data, self.table = file, data, table
+
+    def sweep(self) -> Sweep:
+        self._only(self.table, KEYS, "")
+        found = self._tasks()
+        entries = self._entries()
+        labels = [e.label for e in entries]
+        baseline = self._text("baseline", None)
+        if baseline is not None and baseline not in labels:
+            raise self._error(f"baseline: {baseline!r} is none of this sweep's optimizers{_hint(baseline, labels)}")
+        scale = self._text("scale", "paper")
+        if scale not in tasks.SCALES:
+            raise self._error(f"scale: {scale!r} is not a scale{_hint(scale, tasks.SCALES)}")
+        name = self._text("name", Path(self.file).stem)
+        if not name or not all(c.isalnum() or c in "._-" for c in name) or name.startswith("."):
+            raise self._error(f"name: {name!r} must consist of letters, digits, '.', '_' and '-'")
+        return Sweep(
+            name=name,
+            tasks=found,
+            scale=scale,
+            seeds=self._seeds(),
+            baseline=baseline or labels[0],
+            entries=entries,
+            protocol=self._table("protocol"),
+            override=self._override([t.name for t in found], labels),
+            file=self.file,
+            toml=self.data,
+        )
+
+    def _tasks(self) -> list[tasks.Task]:
+        names = self.table.get("tasks")
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise self._error(f'tasks: must be a list of task names, ["biased-mnist-0.990", ...], not {names!r}')
+        found: dict[str, tasks.Task] = {}
+        for position, name in enumerate(names):
+            try:
+                matches = tasks.names(name) if "*" in name else [name]
+                if not matches:
+                    raise tasks.TaskError(f"no task matches {name!r}{_hint(name, tasks.names())}")
+                for match in matches:
+                    found[match] = task_of(match)
+            except tasks.TaskError as error:
+                raise self._error(f"tasks[{position}]: {error}") from None
+        if len(set(names)) < len(names):
+            raise self._error(f"tasks: {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        return list(found.values())
+
+    def _entries(self) -> list[Entry]:
+        blocks = self.table.get("optimizer")
+        if not isinstance(blocks, list) or not blocks or not all(isinstance(b, dict) for b in blocks):
+            raise self._error("optimizer: must be one or more [[optimizer]] blocks")
+        entries: list[Entry] = []
+        for number, block in enumerate(blocks):
+            entry = self._entry(block, number)
+            if entry.label in (e.label for e in entries):
+                raise self._error(
+                    f"optimizer[{number}].label: {entry.label!r} stands twice; give each block its own label"
+                )
+            entries.append(entry)
+        return entries
+
+    def _entry(self, block: Mapping[str, Any], number: int) -> Entry:
+        where = f"optimizer[{number}]"
+        self._only(block, OPTIMIZER_KEYS, f"{where}.")
+        name = block.get("name")
+        if not isinstance(name, str):
+            raise self._error(f'{where}.name: must be an optimizer\'s name, "adamw", not {name!r}')
+        label = block.get("label", name)
+        if not isinstance(label, str) or not label:
+            raise self._error(f"{where}.label: must be text, not {label!r}")
+        try:
+            spec = optimizer_of(name)
+            grid = {key: block[key] for key in GRID_KEYS if key in block}
+            if grid.get("grid") == "default":
+                grid = _as_tables(default_grid(name)) | {"fixed": grid.get("fixed", {})}
+            Grid.parse(grid, f"{self.file}: {where}").settings(spec)
+        except OptimizerError as error:
+            text = str(error)
+            raise SweepError(text if text.startswith(self.file) else f"{self.file}: {where}: {text}") from None
+        protocol = {**spec.protocol, **self._table("protocol", block, f"{where}.")}
+        return Entry(label=label, spec=spec, grid=grid, protocol=protocol, where=f"{self.file}: {where}")
+
+    def _seeds(self) -> Seeds:
+        seeds = self.table.get("seeds", [0])
+        if isinstance(seeds, dict):
+            self._only(seeds, ("tune", "report"), "seeds.")
+            tune, report = (self._seed_list(f"seeds.{k}", seeds.get(k, [])) for k in ("tune", "report"))
+        else:
+            tune, report = (), self._seed_list("seeds", seeds)
+        if not report:
+            raise self._error("seeds: there must be at least one seed to report, seeds = [0, 1, 2]")
+        if both := sorted(set(tune) & set(report)):
+            raise self._error(
+                f"seeds: {both[0]} both tunes and reports; the two must be disjoint, or the reported mean is biased"
+            )
+        return Seeds(tune, report)
+
+    def _seed_list(self, where: str, seeds: Any) -> tuple[int, ...]:
+        if not isinstance(seeds, list) or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
+            raise self._error(f"{where}: must be a list of whole numbers from 0 on, [0, 1, 2], not {seeds!r}")
+        if len(set(seeds)) < len(seeds):
+            raise self._error(f"{where}: {next(s for s in seeds if seeds.count(s) > 1)} stands twice")
+        return tuple(seeds)
+
+    def _override(self, names: list[str], labels: list[str]) -> dict[str, dict[str, Any]]:
+        override = self._table("override")
+        for task, changes in override.items():
+            if task not in names:
+                raise self._error(f"override.{task}: is none of this sweep's tasks{_hint(task, names)}")
+            if not isinstance(changes, dict):
+                raise self._error(f"override.{task}: must be a table, not {changes!r}")
+            self._only(changes, ("protocol", *labels), f"override.{task}.")
+            for label, change in changes.items():
+                if not isinstance(change, dict):
+                    raise self._error(f"override.{task}.{label}: must be a table, not {change!r}")
+                if label != "protocol":
+                    self._only(change, GRID_KEYS, f"override.{task}.{label}.")
+        return override
+
+    def _table(self, key: str, table: Mapping[str, Any] | None = None, where: str = "") -> dict[str, Any]:
+        value = (self.table if table is None else table).get(key, {})
+        if not isinstance(value, dict):
+            raise self._error(f"{where}{key}: must be a table, not {value!r}")
+        return value
+
+    def _text(self, key: str, default: Any) -> Any:
+        value = self.table.get(key, default)
+        if value is not default and not isinstance(value, str):
+            raise self._error(f"{key}: must be text, not {value!r}")
+        return value
+
+    def _only(self, table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+        for key in table:
+            if key not in known:
+                raise self._error(f"{where}{key}: unknown{_hint(key, known)}")
+
+    def _error(self, message: str) -> SweepError:
+        return SweepError(f"{self.file}: {message}")
+
+
+def _as_tables(grid: Grid) -> dict[str, Any]:
+    return {key: value for key, value in msgspec.to_builtins(grid).items() if key in GRID_KEYS and value}
+
+
+def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`grid` with the keys that `changes` mentions taken from there, wherever they stood."""
+    merged = {key: (dict(value) if isinstance(value, dict) else value) for key, value in grid.items()}
+    for word in ("fixed", "grid"):
+        for key, value in changes.get(word, {}).items():
+            for other in ("fixed", "grid", "random"):
+                merged.get(other, {}).pop(key, None)
+            merged.setdefault(word, {})[key] = value
+    for word in ("zip", "random"):
+        if word in changes:
+            merged[word] = changes[word]
+    if set(merged.get("random", {})) <= {"trials", "seed"}:
+        merged.pop("random", None)
+    return merged
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
+
+
+def name_of(given: str) -> str:
+    """The name of a launched sweep from its name, or from its file."""
+    if given.endswith(".toml"):
+        path = find(given)
+        try:
+            return tomllib.loads(path.read_text()).get("name", path.stem)
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SweepError(f"{path}: unreadable: {error}") from None
+    return given

@@ -1,0 +1,287 @@
+"""The training loop of every task and optimizer. Stopped anywhere and continued, it gives the same weights."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from suite.checkpoint import Checkpoints
+from suite.errors import Preempted
+from suite.run import Run
+from suite.seeds import seed
+from suite.state import Clock, State
+from tasks.workload import Batch, Workload
+
+CHECKPOINT_SECONDS = "OPTATHLON_CHECKPOINT_SECONDS"
+BORDER_SECONDS = 120.0
+EVENT_SECONDS = 15.0
+
+
+@dataclass
+class Surroundings:
+    """What a run needs from outside: where checkpoints go, who wants to know, and whether to stop.
+
+    fenced: asked before each write; True means that another attempt owns the run now.
+    moved: told when a checkpoint further on than the one found was saved.
+    """
+
+    checkpoints: Checkpoints
+    event: Callable[[dict[str, Any]], None] = lambda _: None
+    stop: Callable[[], bool] = lambda: False
+    fenced: Callable[[], bool] = lambda: False
+    moved: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=Clock)
+    interval: float = field(default_factory=lambda: float(os.environ.get(CHECKPOINT_SECONDS, "600")))
+
+
+class Fenced(Exception):  # noqa: N818
+    """A newer attempt owns this run; nothing more is written."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: scores by "split/metric", empty if it diverged."""
+
+    status: str
+    scores: dict[str, float]
+    state: State
+    weights: str
+
+
+def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
+    """Train `run` on a workload just built from its seed, from the newest checkpoint if there is one, to its outcome.
+
+    Raises Preempted once the state is saved after `around.stop()` turned true, Fenced if another attempt took over.
+    """
+    p, state = run.protocol, State(run, workload)
+    saver = _Saver(state, around)
+    saver.load()
+    while True:
+        if not state.settled:
+            settle(state, around)
+            saver.save_when_due()
+        if state.over:
+            return finish(state, around)
+        if state.batch == 0 and p.unit == "epochs" and state.epoch in p.restore_best_at:
+            state.restore_best(around.checkpoints)
+        seed(workload.device, run.seed, "epoch", state.epoch)
+        workload.start_epoch(state.epoch, state.batch > 0)
+        at = state.update
+        for parts in chunks(workload.batches(state.epoch, state.batch), p.parts // workload.world):
+            means = {name: update(state, name, parts) for name in workload.players}
+            state.advance(parts, means)
+            saver.save_when_due()
+            if not state.settled:
+                break
+        if state.update == at:
+            raise RuntimeError(
+                f"{run.problem.task}: epoch {state.epoch} gave no update from micro-batch {state.batch} on"
+            )
+
+
+def chunks(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Lists of `size` micro-batches; an incomplete last one is left out."""
+    iterator = iter(batches)
+    while len(parts := list(itertools.islice(iterator, size))) == size:
+        yield parts
+
+
+def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
+    """One optimizer step of player `name` on `parts`; returns the mean loss (of the first evaluation, for a closure
+    that is
+    called several times), left on the device."""
+    run, p, workload = state.run, state.protocol, state.workload
+    net, optimizer, scaler = workload.players[name], state.optimizers[name], state.scalers[name]
+    factor = p.schedule.factor(state.time, p.length) * parts[0].lr_scale
+    for group in optimizer.param_groups:
+        set_rate(group, factor)
+    losses: list[Tensor] = []
+
+    def closure() -> Tensor:
+        for player in workload.players.values():
+            player.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=workload.device)
+        for batch in parts:
+            seed(workload.device, run.seed, "loss", state.epoch, batch.index, name)
+            with torch.enable_grad():
+                with autocast(workload.device, p.precision):
+                    loss = workload.loss(batch, name) / p.parts
+                scaler.scale(loss).backward()
+            total = total + loss.detach().float()
+        scaler.unscale_(optimizer)
+        clip(net, p.clip_norm, p.clip_value)
+        losses.append(total)
+        return total
+
+    before = snapshot(net) if state.update == state.sample_at else None
+    if state.spec.flags & {"closure"}:
+        optimizer.step(closure)  # type: ignore[arg-type]
+    else:
+        closure()
+        scaler.step(optimizer)
+        scaler.update()
+    if before is not None:
+        diagnose(state, name, before)
+    return losses[0]
+
+
+def set_rate(group: dict[str, Any], factor: float) -> None:
+    """lr = initial_lr × factor, absolute, so that no rate is ever scaled twice."""
+    rate = group["initial_lr"] * factor
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.autocast(
+        device.type, dtype=dtype if precision != "fp32" else torch.bfloat16, enabled=precision != "fp32"
+    )
+
+
+def clip(net: nn.Module, norm: float | None, value: float | None) -> None:
+    if norm is not None:
+        nn.utils.clip_grad_norm_(net.parameters(), norm)
+    if value is not None:
+        nn.utils.clip_grad_value_(net.parameters(), value)
+
+
+def snapshot(net: nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in net.parameters()]
+
+
+def diagnose(state: State, name: str, before: list[Tensor]) -> None:
+    """Note the norm of all weights, of the scale-invariant ones, and the effective step ‖Δw‖/‖w‖ of this update."""
+    tags = state.workload.tags(name)
+    named = dict(state.workload.players[name].named_parameters())
+    invariant = [named[key].detach() for key, facts in tags.items() if "scale_invariant" in facts]
+    old = norm(before)
+    step = norm([p.detach() - q for p, q in zip(named.values(), before, strict=True)])
+    state.note(f"{name}/weight_norm", old)
+    state.note(f"{name}/effective_step", step / old if old else math.inf)
+    if invariant:
+        state.note(f"{name}/scale_invariant_norm", norm(invariant))
+
+
+def norm(tensors: Sequence[Tensor]) -> float:
+    return float(torch.stack([torch.linalg.vector_norm(t.float()).double() for t in tensors]).square().sum().sqrt())
+
+
+def settle(state: State, around: Surroundings) -> None:
+    """Do what is due at a border: curve, evaluation, best, the optimizers' epoch hook."""
+    state.look_for_divergence()
+    state.note_losses()
+    if state.diverged:
+        state.settled = True
+        return
+    score = None
+    if state.evaluation_due and state.protocol.watch:
+        with around.clock.evaluation(), state.evaluation_weights():
+            state.watched = {split: evaluate(state, split) for split in state.protocol.watch}
+            score = _score(state)
+            if state.protocol.needs_best and score is not None and state.consider(score):
+                state.keep_best(score, around.checkpoints)
+    if state.batch == 0:
+        for optimizer in state.optimizers.values():
+            if hasattr(optimizer, "epoch_end"):
+                higher = state.protocol.select is None or state.protocol.select.higher_is_better
+                signed = None if score is None else score if higher else -score
+                optimizer.epoch_end(state.epoch - 1, signed)  # type: ignore[attr-defined]
+    state.sample_at = state.update
+    state.settled = True
+
+
+def _score(state: State) -> float | None:
+    select = state.protocol.select
+    return None if select is None or "validation" not in state.watched else state.watched["validation"][select.metric]
+
+
+def evaluate(state: State, split: str) -> dict[str, float]:
+    """The workload's metrics on `split`, noted in the curve; random numbers in it are functions of the split alone."""
+    seed(state.workload.device, "evaluate", split)
+    with torch.no_grad(), autocast(state.workload.device, state.protocol.precision):
+        metrics = state.workload.evaluate(split)
+    for name, value in metrics.items():
+        state.note(f"{split}/{name}", value)
+    return metrics
+
+
+def finish(state: State, around: Surroundings) -> Outcome:
+    """Judge the last or the best weights on the test split, once."""
+    if around.fenced():
+        raise Fenced
+    if state.diverged:
+        return Outcome("diverged", {}, state, digest_of(state.workload.players))
+    if state.protocol.checkpoint == "best" and state.best is not None:
+        state.restore_best(around.checkpoints)
+        watched = state.best["watched"]
+        with around.clock.evaluation():
+            return _judged(state, watched)
+    with around.clock.evaluation(), state.evaluation_weights():
+        return _judged(state, state.watched)
+
+
+def _judged(state: State, watched: dict[str, dict[str, float]]) -> Outcome:
+    seed(state.workload.device, "evaluate", "test")
+    with torch.no_grad(), autocast(state.workload.device, state.protocol.precision):
+        splits = {**watched, "test": state.workload.evaluate("test")}
+    scores = {f"{split}/{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
+    return Outcome("finished", scores, state, digest_of(state.workload.players))
+
+
+def digest_of(players: Mapping[str, nn.Module]) -> str:
+    """SHA-256 over every tensor of the players, bit for bit."""
+    hashed = hashlib.sha256()
+    for name, net in players.items():
+        for key, value in net.state_dict().items():
+            hashed.update(f"{name}.{key}:{value.dtype}:{tuple(value.shape)}".encode())
+            hashed.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
+
+
+class _Saver:
+    """Writes checkpoints by the clock and on a signal, and reads the newest one back."""
+
+    def __init__(self, state: State, around: Surroundings) -> None:
+        self.state, self.around = state, around
+        self.last = self.told = time.monotonic()
+        self.found = (0, True)
+
+    def load(self) -> None:
+        saved = self.around.checkpoints.load()
+        if saved is not None:
+            self.state.load_state_dict(saved)
+            self.found = (self.state.update, self.state.settled)
+            self.around.event({"resumed": self.state.update})
+
+    def save_when_due(self) -> None:
+        stop, now = self.around.stop(), time.monotonic()
+        age = now - self.last
+        border = not self.state.settled and age >= min(BORDER_SECONDS, self.around.interval)
+        if stop or border or age >= self.around.interval:
+            self.save()
+        if stop:
+            raise Preempted
+        if now - self.told >= EVENT_SECONDS or not self.state.settled:
+            self.told = now
+            self.around.event({"update": self.state.update, "time": self.state.time, **self.around.clock.report()})
+
+    def save(self) -> None:
+        if self.around.fenced():
+            raise Fenced
+        best = self.state.best
+        written = self.around.checkpoints.save(self.state.state_dict(), self.state.update, best and tuple(best["file"]))
+        if written and (self.state.update, self.state.settled) > self.found:
+            self.around.moved()
+        self.last = time.monotonic()

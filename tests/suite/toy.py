@@ -1,0 +1,116 @@
+"""A task from outside in one file, quick enough to be killed at every update; tests copy it beside their sweeps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasks import Metric, Protocol, Select, Task
+from tasks.data.loading import load, share, split
+from tasks.randomness import generator, shuffled
+from tasks.schedule import Cosine
+from tasks.workload import Batch, Workload
+
+METRICS = (Metric("accuracy", "%", True), Metric("loss", "nats", False))
+SELECT = Select(metric="loss", higher_is_better=False)
+BASE = Protocol(
+    length=3,
+    batch=16,
+    micro_batch=8,
+    schedule=Cosine(per="update"),
+    clip_norm=1.0,
+    watch=("validation",),
+    select=SELECT,
+    checkpoint="best",
+    holdout="published",
+    settings={"width": 8, "samples": 120, "explode_at": -1, "crash": False, "sleep": 0.0},
+)
+VARIANTS = {
+    "epochs": {},
+    "steps": {"unit": "steps", "length": 17, "evaluate_every": 5},
+    "ema": {"ema": 0.9, "checkpoint": "last"},
+    "restore": {"restore_best_at": [2], "length": 4},
+    "bf16": {"precision": "bf16"},
+}
+
+
+class Toy(Workload):
+    """Noisy points of two classes; batch norm, dropout, a memory, per-sample augmentation: all that resuming can
+    break."""
+
+    def __init__(self, protocol, data, **how):
+        super().__init__(protocol, data, **how)
+        width = protocol.settings["width"]
+        net = nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.3), nn.Linear(width, 2))
+        self.players = {"model": net.to(self.device)}
+        self.memory, self.at = torch.zeros(width), (-1, -1)
+        self.before = self.memory
+
+    def points(self, split_name, count):
+        rng = generator("toy", split_name)
+        labels = rng.integers(0, 2, count)
+        return (rng.normal(size=(count, 4)) + 1.5 * labels[:, None]).astype(np.float32), labels
+
+    def batches(self, epoch, start=0):
+        images, labels = self.points("train", self.protocol.settings["samples"])
+        parts = split(shuffled(len(labels), self.seed, epoch), self.protocol.part, self.protocol.parts)
+        jobs = [(i, parts[i]) for i in share(len(parts), start, self.rank, self.world)]
+
+        def fetch(job):
+            noise = [generator(self.seed, "noise", epoch, int(i)).normal(size=4) for i in job[1]]
+            return torch.from_numpy((images[job[1]] + 0.1 * np.array(noise)).astype(np.float32)), labels[job[1]]
+
+        for (index, _), (points, wanted) in zip(jobs, load(fetch, jobs, self.data_workers), strict=True):
+            yield Batch((points, torch.from_numpy(wanted), epoch), index, len(parts), len(wanted))
+
+    def loss(self, batch: Batch, player: str) -> Tensor:
+        points, labels, epoch = batch.data
+        settings = self.protocol.settings
+        if settings["sleep"]:
+            import time
+
+            time.sleep(settings["sleep"])
+        if settings["crash"]:
+            raise ZeroDivisionError("the toy was told to crash")
+        if self.at != (epoch, batch.index):
+            self.before, self.at = self.memory, (epoch, batch.index)
+        net = self.players[player]
+        hidden = net[:2](points)
+        self.memory = 0.9 * self.before + 0.1 * hidden.detach().float().mean(0)
+        loss = functional.cross_entropy(net[2:](hidden + self.before), labels)
+        return loss * float("nan") if epoch * batch.of + batch.index == settings["explode_at"] else loss
+
+    def evaluate(self, split):
+        net = self.players["model"]
+        training = net.training
+        net.eval()
+        points, labels = self.points(split, 64)
+        logits = net(torch.from_numpy(points)).float()
+        net.train(training)
+        wanted = torch.from_numpy(labels)
+        hits = (logits.argmax(1) == wanted).float().mean()
+        return {"accuracy": 100 * float(hits), "loss": float(functional.cross_entropy(logits, wanted))}
+
+    def state_dict(self):
+        return {"memory": self.memory, "before": self.before, "at": list(self.at)}
+
+    def load_state_dict(self, state):
+        self.memory, self.before, self.at = state["memory"], state["before"], tuple(state["at"])
+
+
+def _task(name: str, protocol: Protocol) -> Task:
+    return Task(
+        name=name,
+        benchmark="toy",
+        family="toy",
+        summary="two noisy classes",
+        metrics=METRICS,
+        protocols={"paper": protocol, "smoke": protocol},
+        workload="toy:Toy",
+    )
+
+
+TASK = _task("toy", BASE)
+PLAIN = _task("plain", BASE.override({"holdout": "none", "watch": [], "select": None, "checkpoint": "last"}))
