@@ -19,14 +19,14 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """SHA-256 of the canonical JSON of a run's problem and of its setting; its id is 16 hex digits over both and the seed."""
+    """SHA-256 of the canonical JSON of a run's problem and setting; its id is 16 hex digits over both and the seed."""
 
     problem: str
     setting: str
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
-    """Points (time in the protocol's unit, value), one list for each "train/loss", "validation/accuracy", ...; no clock."""
+    """Points (time in the protocol's unit, value), one list for each "train/loss", "validation/accuracy"; no clock."""
 
     unit: str
     points: dict[str, list[tuple[float, float | None]]]
@@ -58,7 +58,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Who started an attempt. `job` is the scheduler's name of the job and `restart` how often that job was restarted."""
+    """Who started an attempt. job: the scheduler's name of the job. restart: how often that job was restarted."""
 
     host: str
     boot: str
@@ -81,7 +81,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended. kind: finished, diverged, stopped (will go on), failed, fenced. moved: it advanced the checkpoint."""
+    """How an attempt ended; "stopped" will go on. moved: it advanced the checkpoint."""
 
     run: str
     number: int

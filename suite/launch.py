@@ -26,24 +26,32 @@ HANDLE = "handle"
 
 @dataclass(frozen=True)
 class Launched:
-    """What a launch found and did: the plan and its number, and how many runs are missing (0: nothing was started)."""
+    """What a launch found and did: the plan and its number, and how many runs are
+    missing (0: nothing was started) or failed for good."""
 
     plan: Plan
     number: int
     missing: int
+    failed: int
     started: list[str]
     alive: list[str]
 
 
-def launch(sweep: Sweep, store: Store, data: Path, *, slots: int | None = None, data_workers: int = 0) -> Launched:
-    """Write the plan of `sweep` if it is new and start a local worker unless one is at work on it or nothing is
-    missing.
+def launch(
+    sweep: Sweep, store: Store, data: Path, *, slots: int | None = None, data_workers: int = 0, retry: bool = False
+) -> Launched:
+    """Write the plan of `sweep` if it is new and start a local worker, unless one is at work or nothing is missing.
 
-    Raises SweepError for a sweep that cannot run, tasks.DataError for data that is not there, before anything is
-    written.
+    retry: let runs that failed for good be tried again. Raises SweepError for a sweep that cannot run and
+    tasks.DataError for data that is not there, before anything is written.
     """
     plan = expand(sweep, data)
-    missing = status.missing(store, plan)
+    seen = status.overview(store, plan)
+    if retry and seen.counts["failed"]:
+        for run in (run for _, runs in seen.errors for run in runs):
+            store.retry(run)
+        seen = status.overview(store, plan)
+    missing = seen.left
     if missing:
         for name in dict.fromkeys(n for task in sweep.tasks for n in task.datasets):
             require(tasks.dataset(name), data)
@@ -57,7 +65,7 @@ def launch(sweep: Sweep, store: Store, data: Path, *, slots: int | None = None, 
         store.put_submission(plan.head.name, {"plan": number, "cluster": "local", "folder": where, "runs": missing})
         started.append(cluster.submit(job))
         put_new(job.folder / HANDLE, started[0].encode())
-    return Launched(plan, number, missing, started, alive)
+    return Launched(plan, number, missing, seen.counts["failed"], started, alive)
 
 
 def local_job(
@@ -97,6 +105,7 @@ def describe(launched: Launched) -> dict[str, Any]:
         "plan": launched.number,
         "runs": len({r.id for r in launched.plan.runs}),
         "missing": launched.missing,
+        "failed": launched.failed,
         "started": launched.started,
         "alive": launched.alive,
     }

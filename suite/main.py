@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from suite import rooms
 from suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, USAGE, MachineError, UsageError
 
 COMMANDS = {
@@ -56,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, words: Sequence[str]) -> int:
+    try:
+        rooms.check()
+    except MachineError as error:
+        return _fail(str(error), ENVIRONMENT)
     module = importlib.import_module(f"suite.commands.{name}")
     parser = argparse.ArgumentParser(prog=f"optathlon {name}", description=module.__doc__)
     module.configure(parser)
@@ -65,9 +70,6 @@ def _run(name: str, words: Sequence[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        from suite import rooms
-
-        rooms.check()
         return module.main(args)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,65 +18,81 @@ from tasks.data.dataset import edition
 
 
 def expand(sweep: Sweep, data: Path) -> Plan:
-    """The plan of `sweep` with the data editions found below `data`; SweepError if a task and an optimizer do not
-    fit."""
-    problems: dict[str, dict[str, Any]] = {}
-    settings: dict[str, dict[str, Any]] = {}
-    rows: dict[str, Row] = {}
-    columns: list[Column] = []
-    runs: dict[tuple[str, str], PlannedRun] = {}
+    """The plan of `sweep` with the data editions found below `data`; SweepError if a task and an optimizer do not fit."""
+    expansion = _Expansion(sweep)
     for task in sweep.tasks:
-        problem = Problem(
-            task=task.name,
-            version=task.version or 1,
-            scale=sweep.scale,
-            data={name: edition(data, name) for name in task.datasets},
-            protocol=sweep.protocol_of(task),
-        )
-        problems[of_problem := digest(problem)] = msgspec.to_builtins(problem)
-        columns.append(column(task, problem, of_problem))
+        problem = problem_of(task, sweep.scale, sweep.protocol_of(task), data)
         for entry in sweep.entries:
-            candidates = sweep.settings(entry, task)
-            varying = _varying(candidates)
-            for hyperparameters in candidates:
-                setting = Setting(
-                    optimizer=entry.spec.name,
-                    version=entry.spec.version,
-                    hyperparameters=hyperparameters,
-                    protocol=_own_protocol(problem, entry, hyperparameters),
-                )
-                settings[of_setting := digest(setting)] = msgspec.to_builtins(setting)
-                row = entry.label if sweep.seeds.tune else _row_name(entry.label, hyperparameters, varying)
-                rows.setdefault(row, Row(name=row, optimizer=entry.spec.name, notes=_notes(entry)))
-                for role, seeds in (("tune", sweep.seeds.tune), ("report", sweep.seeds.report)):
-                    for seed in seeds:
-                        name = run_id(Identity(problem=of_problem, setting=of_setting), seed)
-                        planned = PlannedRun(
-                            id=name,
-                            problem=of_problem,
-                            setting=of_setting,
-                            seed=seed,
-                            role=role,
-                            row=row,
-                            column=task.name,
-                        )
-                        if runs.setdefault((name, role), planned) is not planned:
-                            other = runs[name, role].row
-                            raise SweepError(f"{sweep.file}: {other!r} and {row!r} are the same setting on {task.name}")
-    head = PlanHead(
-        name=sweep.name,
-        scale=sweep.scale,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        digest="",
-        baseline=_baseline(sweep, rows),
-        columns=columns,
-        rows=list(rows.values()),
-        problems=problems,
-        settings=settings,
-    )
-    ordered = list(runs.values())
-    content = digest({"head": msgspec.structs.replace(head, created=""), "runs": ordered})
-    return Plan(head=msgspec.structs.replace(head, digest=content), runs=ordered)
+            expansion.add(task, problem, entry)
+    return expansion.plan()
+
+
+def problem_of(task: tasks.Task, scale: str, protocol: tasks.Protocol, data: Path) -> Problem:
+    """`task` by `protocol` on the data editions found below `data`."""
+    editions = {name: edition(data, name) for name in task.datasets}
+    return Problem(task=task.name, version=task.version or 1, scale=scale, data=editions, protocol=protocol)
+
+
+class _Expansion:
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.problems: dict[str, dict[str, Any]] = {}
+        self.settings: dict[str, dict[str, Any]] = {}
+        self.columns: dict[str, Column] = {}
+        self.rows: dict[str, Row] = {}
+        self.runs: dict[tuple[str, str], PlannedRun] = {}
+
+    def add(self, task: tasks.Task, problem: Problem, entry: Entry) -> None:
+        """Every run of `entry` on `problem`."""
+        of_problem = digest(problem)
+        self.problems[of_problem] = msgspec.to_builtins(problem)
+        self.columns.setdefault(of_problem, column(task, problem, of_problem))
+        candidates = self.sweep.settings(entry, task)
+        varying = _varying(candidates)
+        for hyperparameters in candidates:
+            setting = Setting(
+                optimizer=entry.spec.name,
+                version=entry.spec.version,
+                hyperparameters=hyperparameters,
+                protocol=_own_protocol(problem, entry, hyperparameters),
+            )
+            name = entry.label if self.sweep.seeds.tune else _row_name(entry.label, hyperparameters, varying)
+            self.rows.setdefault(name, Row(name=name, optimizer=entry.spec.name, notes=_notes(entry)))
+            self._add_runs(task, Identity(problem=of_problem, setting=digest(setting)), setting, name)
+
+    def _add_runs(self, task: tasks.Task, identity: Identity, setting: Setting, row: str) -> None:
+        self.settings[identity.setting] = msgspec.to_builtins(setting)
+        roles: tuple[tuple[Literal["tune", "report"], tuple[int, ...]], ...]
+        roles = (("tune", self.sweep.seeds.tune), ("report", self.sweep.seeds.report))
+        for role, seed in ((role, seed) for role, seeds in roles for seed in seeds):
+            run = PlannedRun(
+                id=run_id(identity, seed),
+                problem=identity.problem,
+                setting=identity.setting,
+                seed=seed,
+                role=role,
+                row=row,
+                column=task.name,
+            )
+            if (other := self.runs.setdefault((run.id, role), run)) is not run:
+                raise SweepError(f"{self.sweep.file}: {other.row!r} and {row!r} are the same setting on {task.name}")
+
+    def plan(self) -> Plan:
+        head = PlanHead(
+            name=self.sweep.name,
+            scale=self.sweep.scale,
+            created="",
+            digest="",
+            baseline=_baseline(self.sweep, self.rows),
+            columns=list(self.columns.values()),
+            rows=list(self.rows.values()),
+            problems=self.problems,
+            settings=self.settings,
+        )
+        runs = list(self.runs.values())
+        content = digest({"head": head, "runs": runs})
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        return Plan(head=msgspec.structs.replace(head, digest=content, created=now), runs=runs)
 
 
 def column(task: tasks.Task, problem: Problem, of_problem: str) -> Column:
@@ -98,7 +114,7 @@ def column(task: tasks.Task, problem: Problem, of_problem: str) -> Column:
     )
 
 
-def runs_of(plan: Plan, planned: PlannedRun) -> Run:
+def run_of(plan: Plan, planned: PlannedRun) -> Run:
     """The run that a line of `plan` stands for."""
     return Run(
         problem=msgspec.convert(plan.head.problems[planned.problem], Problem),
@@ -150,7 +166,15 @@ def _short(value: Any) -> str:
 
 
 def _notes(entry: Entry) -> list[str]:
-    return [f"protocol differs: {key} = {value}" for key, value in entry.protocol.items()]
+    return [f"protocol differs: {key} = {value}" for key, value in flat(entry.protocol).items()]
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"settings": {"width": 8}} as {"settings.width": 8}."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
 
 
 def _baseline(sweep: Sweep, rows: Mapping[str, Row]) -> str | None:

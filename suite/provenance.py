@@ -41,7 +41,7 @@ def of(attempt: Attempt, device: torch.device, data_workers: int, clock: dict[st
         },
         "versions": {
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "cuda": torch.version.cuda if device.type == "cuda" else None,
         },
     }

@@ -181,6 +181,11 @@ class State:
             "watched": dict(self.watched),
         }
 
+    @property
+    def best_file(self) -> tuple[str, str] | None:
+        """Name and digest of the file of the best weights so far."""
+        return None if self.best is None else tuple(self.best["file"])
+
     def restore_best(self, checkpoints: Checkpoints) -> None:
         """Go back to the best weights, buffers included; without any, go on with the present ones."""
         if self.best is not None:

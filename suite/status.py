@@ -24,8 +24,8 @@ class Running:
 @dataclass(frozen=True)
 class Overview:
     """Counts of a plan's runs by state, in all and by cell (row, column). Reports whose setting is not selected yet
-    count
-    as waiting. remaining: hours of work left by the runs that are done, None before any is."""
+    count as waiting, or as failed where none can be selected. remaining: hours of one slot, judged by the runs that
+    are done; None before any is."""
 
     plan: Plan
     total: int
@@ -42,11 +42,6 @@ class Overview:
         return self.total - self.counts["finished"] - self.counts["diverged"] - self.counts["failed"]
 
 
-def missing(store: Store, plan: Plan) -> int:
-    """How many of the plan's runs have no outcome and have not failed for good."""
-    return overview(store, plan).left
-
-
 def overview(store: Store, plan: Plan) -> Overview:
     """Read the state of every run of `plan`."""
     tune = [r for r in plan.runs if r.role == "tune"]
@@ -58,7 +53,8 @@ def overview(store: Store, plan: Plan) -> Overview:
         cells.setdefault((run.row, run.column), Counter())[states[run.id].kind] += 1
     free = {(r.row, r.column) for r in reports}
     for cell, seeds in _unselected(plan, free).items():
-        cells.setdefault(cell, Counter())["waiting"] += seeds
+        tuning_is_over = not any(cells[cell][kind] for kind in ("waiting", "running", "stopped"))
+        cells[cell]["failed" if tuning_is_over else "waiting"] += seeds
     counts = sum(cells.values(), Counter())
     running = [
         Running(run, _progress(store, plan, run)) for run in (*tune, *reports) if states[run.id].kind == "running"

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 import tasks
-from optimizers import Grid, OptimizerError, OptimizerSpec, default_grid
+from optimizers import Grid, OptimizerError, OptimizerSpec
+from optimizers.grid import default_table
 from suite.errors import SweepError
 from suite.run import optimizer_of, task_of
 
@@ -184,7 +185,7 @@ class _Reader:
             spec = optimizer_of(name)
             grid = {key: block[key] for key in GRID_KEYS if key in block}
             if grid.get("grid") == "default":
-                grid = _as_tables(default_grid(name)) | {"fixed": grid.get("fixed", {})}
+                grid = _overridden(default_table(name), {"fixed": grid.get("fixed", {})})
             Grid.parse(grid, f"{self.file}: {where}").settings(spec)
         except OptimizerError as error:
             text = str(error)
@@ -248,10 +249,6 @@ class _Reader:
 
     def _error(self, message: str) -> SweepError:
         return SweepError(f"{self.file}: {message}")
-
-
-def _as_tables(grid: Grid) -> dict[str, Any]:
-    return {key: value for key, value in msgspec.to_builtins(grid).items() if key in GRID_KEYS and value}
 
 
 def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -280,8 +280,8 @@ class _Saver:
     def save(self) -> None:
         if self.around.fenced():
             raise Fenced
-        best = self.state.best
-        written = self.around.checkpoints.save(self.state.state_dict(), self.state.update, best and tuple(best["file"]))
-        if written and (self.state.update, self.state.settled) > self.found:
+        state = self.state
+        written = self.around.checkpoints.save(state.state_dict(), state.update, state.best_file)
+        if written and (state.update, state.settled) > self.found:
             self.around.moved()
         self.last = time.monotonic()

@@ -18,7 +18,7 @@ from results import Store, free_reports, this_process
 from results.files import utc
 from results.record import Ended, Plan, PlannedRun
 from slurm import slots
-from suite.plan import runs_of
+from suite.plan import run_of
 from suite.run import Run, optimizer_of, task_of
 
 Stage = Literal["tune", "report", "all"]
@@ -105,7 +105,7 @@ class Worker:
         if slot is None:
             return False
         planned = self.queue.pop(0)
-        run = runs_of(self.plan, planned)
+        run = run_of(self.plan, planned)
         if why := self._refusal(run):
             self.refused.add(planned.id)
             slot.release()

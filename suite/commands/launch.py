@@ -17,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slots", type=_positive, help="at most so many runs at once (default: one a GPU, else a core)"
     )
+    parser.add_argument("--retry", action="store_true", help="try runs that failed for good again")
     parser.add_argument("--data-workers", type=int, default=0, help="processes a run that load data ahead (default: 0)")
     add_store(parser)
     add_data(parser)
@@ -32,10 +33,12 @@ def _positive(text: str) -> int:
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     given = sweep.load(sweep.find(args.sweep))
-    done = launch.launch(given, store, args.data, slots=args.slots, data_workers=args.data_workers)
+    done = launch.launch(given, store, args.data, slots=args.slots, data_workers=args.data_workers, retry=args.retry)
     name = done.plan.head.name
     if not done.missing:
-        say(f"{name}: nothing to do, every run has its outcome; see `optathlon leaderboard {name}`")
+        say(f"{name}: nothing to do, every run has its outcome or failed; see `optathlon leaderboard {name}`")
+        if done.failed:
+            say(f"{done.failed} of them failed for good; `optathlon launch --retry` tries them again")
     elif done.alive:
         say(f"{name}: {done.missing} runs to do; a worker is already at work on them")
     else:

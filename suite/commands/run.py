@@ -15,9 +15,10 @@ from results import Store, this_process
 from results.record import Record
 from suite.console import add_data, add_json, add_store, print_json, say, table
 from suite.errors import FAILED, PREEMPTED, MachineError, UsageError
-from suite.run import Problem, Run, Setting, optimizer_of, task_of
+from suite.plan import problem_of
+from suite.run import Run, Setting, optimizer_of, task_of
 from suite.sweep import look_beside
-from tasks.data.dataset import edition, require
+from tasks.data.dataset import require
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,15 +69,11 @@ def _run(args: argparse.Namespace) -> Run:
             values[key] = _value(text)
     if args.seed < 0:
         raise UsageError(f"--seed {args.seed}: must not be negative")
-    own = spec.protocol
-    problem = Problem(
-        task=task.name,
-        version=task.version or 1,
-        scale=args.scale,
-        data={name: edition(args.data, name) for name in task.datasets},
-        protocol=task.protocol(args.scale).override(changes),
+    problem = problem_of(task, args.scale, task.protocol(args.scale).override(changes), args.data)
+    hyperparameters = spec.resolve(values)
+    setting = Setting(
+        optimizer=spec.name, version=spec.version, hyperparameters=hyperparameters, protocol=spec.protocol
     )
-    setting = Setting(optimizer=spec.name, version=spec.version, hyperparameters=spec.resolve(values), protocol=own)
     return Run(problem=problem, setting=setting, seed=args.seed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from results import Store
 from suite import sweep
 from suite.console import add_data, add_json, add_store, print_json
 from suite.errors import UsageError
+from tasks.errors import did_you_mean
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    sweep.look_beside(Path.cwd())
     for kind, look in (
         ("task", _task),
         ("optimizer", _optimizer),
@@ -40,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
                 print(_text(found))
             return 0
     known = [*tasks.names(), *optimizers.names(), *tasks.dataset_paths(), *sweep.built_in()]
-    raise UsageError(f"nothing is called {args.name!r}{tasks.errors.did_you_mean(args.name, known)}")
+    raise UsageError(f"nothing is called {args.name!r}{did_you_mean(args.name, known)}")
 
 
 def _task(args: argparse.Namespace) -> dict[str, Any] | None:

@@ -39,6 +39,10 @@ class _Jobs(Dataset):
         return self.fetch(self.jobs[index])
 
 
+def _as_it_is(item: Item) -> Item:
+    return item
+
+
 def _quiet(_: int) -> None:
     """Signals for the run reach every process of its group; data workers leave them to the training process."""
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
@@ -56,5 +60,10 @@ def load(fetch: Callable[[Item], Any], jobs: Sequence[Item], workers: int) -> It
         return
     own = torch.Generator().manual_seed(0)
     yield from DataLoader(
-        _Jobs(fetch, jobs), batch_size=None, num_workers=workers, worker_init_fn=_quiet, generator=own
+        _Jobs(fetch, jobs),
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_quiet,
+        generator=own,
+        collate_fn=_as_it_is,
     )

@@ -1,4 +1,73 @@
+"""Robustness to a bias that holds in training but not in the test: Biased-MNIST with ReBias."""
+
 from __future__ import annotations
 
-TASKS = ()
-DATASETS: dict[str, str] = {}
+from typing import Any
+
+from tasks.schedule import Step
+from tasks.task import Metric, Protocol, Task
+
+PAPER: dict[str, Any] = {
+    "lambda_f": 1.0,
+    "lambda_g": 1.0,
+    "sigma": 1.0,
+    "channels": [16, 32, 64, 128],
+    "kernel_f": 7,
+    "kernel_g": 1,
+    "train_images": 60000,
+    "test_images": 10000,
+    "block": 1,
+}
+MINI: dict[str, Any] = PAPER | {"channels": [8, 16, 32, 64]}
+SMOKE: dict[str, Any] = PAPER | {
+    "channels": [8, 16, 16, 32],
+    "train_images": 1500,
+    "test_images": 400,
+    "block": 3,
+}
+
+
+def _protocols(rho: float, rho_of_smoke: float) -> dict[str, Protocol]:
+    return {
+        "paper": Protocol(
+            length=80, batch=256, schedule=Step(every=20), watch=("test",), settings=PAPER | {"rho": rho}
+        ),
+        "mini": Protocol(length=20, batch=256, schedule=Step(every=5), watch=("test",), settings=MINI | {"rho": rho}),
+        "smoke": Protocol(
+            length=14,
+            batch=32,
+            schedule=Step(every=10),
+            evaluate_every=2,
+            watch=("test",),
+            settings=SMOKE | {"rho": rho_of_smoke},
+        ),
+    }
+
+
+def _biased_mnist(rho: str, rho_of_smoke: float) -> Task:
+    return Task(
+        name=f"biased-mnist-{rho}",
+        benchmark="biased-mnist",
+        family="rebias",
+        summary=f"Digits on a background whose color gives the label away in {rho} of the training images",
+        metrics=(
+            Metric("unbiased", "%", higher_is_better=True),
+            Metric("biased", "%", higher_is_better=True),
+            Metric("rho0", "%", higher_is_better=True),
+            Metric("loss", "nats", higher_is_better=False),
+        ),
+        protocols=_protocols(float(rho), rho_of_smoke),
+        workload="tasks.rebias.workload:BiasedMnist",
+        datasets=("mnist",),
+        source="Heo et al. 2021 (AdamP), Table D.1 and section E.4.2; Bahng et al. 2020 (ReBias)",
+        version=1,
+    )
+
+
+TASKS = (  # smoke has a fortieth of the images, so it colors twenty times as many oddly: 0.1 % of a class would be none
+    _biased_mnist("0.999", 0.98),
+    _biased_mnist("0.997", 0.94),
+    _biased_mnist("0.995", 0.90),
+    _biased_mnist("0.990", 0.80),
+)
+DATASETS = {"mnist": "tasks.rebias.mnist:Mnist"}

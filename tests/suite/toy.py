@@ -25,7 +25,7 @@ BASE = Protocol(
     select=SELECT,
     checkpoint="best",
     holdout="published",
-    settings={"width": 8, "samples": 120, "explode_at": -1, "crash": False, "sleep": 0.0},
+    settings={"width": 8, "samples": 120, "plain": False, "explode_at": -1, "crash": False, "sleep": 0.0},
 )
 VARIANTS = {
     "epochs": {},
@@ -43,7 +43,8 @@ class Toy(Workload):
     def __init__(self, protocol, data, **how):
         super().__init__(protocol, data, **how)
         width = protocol.settings["width"]
-        net = nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.3), nn.Linear(width, 2))
+        norm, drop = (nn.Identity(), 0.0) if protocol.settings["plain"] else (nn.BatchNorm1d(width), 0.3)
+        net = nn.Sequential(nn.Linear(4, width), norm, nn.ReLU(), nn.Dropout(drop), nn.Linear(width, 2))
         self.players = {"model": net.to(self.device)}
         self.memory, self.at = torch.zeros(width), (-1, -1)
         self.before = self.memory
@@ -78,7 +79,8 @@ class Toy(Workload):
             self.before, self.at = self.memory, (epoch, batch.index)
         net = self.players[player]
         hidden = net[:2](points)
-        self.memory = 0.9 * self.before + 0.1 * hidden.detach().float().mean(0)
+        if not settings["plain"]:
+            self.memory = 0.9 * self.before + 0.1 * hidden.detach().float().mean(0)
         loss = functional.cross_entropy(net[2:](hidden + self.before), labels)
         return loss * float("nan") if epoch * batch.of + batch.index == settings["explode_at"] else loss
 
@@ -114,3 +116,4 @@ def _task(name: str, protocol: Protocol) -> Task:
 
 TASK = _task("toy", BASE)
 PLAIN = _task("plain", BASE.override({"holdout": "none", "watch": [], "select": None, "checkpoint": "last"}))
+LINEAR = _task("linear", BASE.override({"settings": {"plain": True}}))

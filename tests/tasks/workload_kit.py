@@ -24,7 +24,7 @@ def digest(value: object) -> str:
 def _feed(hashed: hashlib._Hash, value: object) -> None:
     if isinstance(value, torch.Tensor):
         hashed.update(str((value.dtype, tuple(value.shape))).encode())
-        hashed.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        hashed.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     elif isinstance(value, dict):
         for key in value:
             _feed(hashed, (str(key), value[key]))

@@ -1,0 +1,199 @@
+"""AdaRem: each coordinate's rate shrinks where the gradient turns against its past; AdaRem-S: the same on a sphere."""
+
+# pyright: reportPrivateImportUsage=false
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from optimizers._base import BaseOptimizer, check, check_lr, state_dtype, zeros_like
+
+EPS_MODES = ("literal", "relative")
+
+
+class AdaRem(BaseOptimizer):
+    """Gradient descent at rates lr (1 + lam^epoch b), b in [-1, 1] the past mean gradient along this one's sign.
+
+    b = g m / (|g| max|m| + eps) with the m before this step, so that the first step is plain SGD. max|m| is taken over
+    each tensor, or with global_max over all. The literal eps stands beside a product of two gradients: where those are
+    of size 1e-5, b vanishes. eps_mode "relative" has sign(g) m / (max|m| + eps) instead. The decay is decoupled.
+
+    Source: AdaRem paper, Algorithm 1, equations 1 and 2; lam is applied once an epoch (section 4.1.1).
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor,
+        beta: float = 0.999,
+        lam: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        eps_mode: str = "literal",
+        global_max: bool = False,
+        maximize: bool = False,
+        **more: Any,
+    ) -> None:
+        check_lr(lr, False, True)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "beta": beta,
+                "lam": lam,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "eps_mode": eps_mode,
+                "global_max": global_max,
+                "maximize": maximize,
+                "epoch": 0,
+                **more,
+            },
+        )
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        check("beta", group["beta"], high=1.0)
+        check("weight_decay", group["weight_decay"])
+        if not 0.0 <= group["lam"] <= 1.0:
+            raise ValueError(f"Invalid lam: {group['lam']} (must be from 0 to 1)")
+        if not group["eps"] > 0.0:
+            raise ValueError(f"Invalid eps: {group['eps']} (must be above 0: the first step would be 0 / 0)")
+        if group["eps_mode"] not in EPS_MODES:
+            raise ValueError(f"Invalid eps_mode: {group['eps_mode']!r} (must be one of {', '.join(EPS_MODES)})")
+
+    def epoch_end(self, epoch: int, score: float | None = None) -> None:
+        """To be called after each epoch, counted from 0: from now on the exponent of lam is `epoch` + 1."""
+        for group in self.param_groups:
+            group["epoch"] = epoch + 1
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One update; returns the closure's loss."""
+        loss = self._closure_loss(closure)
+        everywhere = self._largest_of_all() if any(g["global_max"] for g in self.param_groups) else 0.0
+        for group in self.param_groups:
+            damping = group["lam"] ** group["epoch"]
+            for param, grad, weight, state in self._each(group):
+                if "exp_avg" not in state:
+                    state["exp_avg"] = zeros_like(param)
+                mean = state["exp_avg"]
+                largest = everywhere if group["global_max"] else _largest(mean)
+                rates = agreement(grad, mean, largest, group["eps"], group["eps_mode"]).mul_(damping).add_(1.0)
+                change = (
+                    rates.mul_(grad).mul_(self._rate(group, state)).add_(weight * (group["lr"] * group["weight_decay"]))
+                )
+                param.sub_(change)
+                mean.lerp_(grad, 1 - group["beta"])
+        self._constrain()
+        return loss
+
+    def _constrain(self) -> None:
+        """Puts the weights back to where they belong."""
+
+    def _rate(self, group: dict[str, Any], state: dict[str, Any]) -> float | Tensor:
+        """What the damped gradient is multiplied by; the decay always has the group's lr."""
+        return group["lr"]
+
+    def _largest_of_all(self) -> Tensor | float:
+        means = [state["exp_avg"] for state in self.state.values() if "exp_avg" in state]
+        return torch.stack([_largest(m).double().to(means[0].device) for m in means]).max().item() if means else 0.0
+
+
+def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, eps_mode: str) -> Tensor:
+    """AdaRem's b: from -1, the gradient is against its past, to 1, it goes on; a new tensor."""
+    if eps_mode == "relative":
+        return grad.sign() * mean / (largest + eps)
+    return grad * mean / (grad.abs() * largest + eps)
+
+
+def _largest(mean: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(mean, torch.inf)
+
+
+class AdaRemS(AdaRem):
+    """AdaRem with the weights of groups that have `sphere` on a sphere, put back onto it after every step.
+
+    sphere: whether a group's weights, which must be scale-invariant, are on it; the others take plain AdaRem.
+    radius: of all of them concatenated, or with per_tensor of each.
+    slr: the sphere rate lr / alpha^2 that mirrors the unconstrained training at lr, where alpha is the ratio of the
+        unconstrained norm and the radius; without it the rate is lr.
+
+    The weights are scaled to the radius at construction. The decay has the unscaled lr: then sphere and unconstrained
+    training are the same trajectory.
+
+    Source: AdaRem paper, Algorithm 2 and section 3.4.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor,
+        beta: float = 0.999,
+        lam: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        sphere: bool = False,
+        radius: float = 10.0,
+        slr: bool = True,
+        per_tensor: bool = False,
+        eps_mode: str = "literal",
+        global_max: bool = False,
+        maximize: bool = False,
+    ) -> None:
+        own = {"sphere": sphere, "radius": radius, "slr": slr, "per_tensor": per_tensor}
+        self._constructed = False
+        super().__init__(
+            params, lr, beta, lam, eps, weight_decay,
+            eps_mode=eps_mode, global_max=global_max, maximize=maximize, **own,
+        )  # fmt: skip
+        self._constructed = True
+        with torch.no_grad():
+            for group, params_ in self._spheres():
+                alpha = _norm(params_) / group["radius"]
+                if not alpha > 0:
+                    raise ValueError("weights of norm 0 cannot be put on a sphere; leave them out of it")
+                for param in params_:
+                    self.state[param]["alpha"] = alpha.clone()
+                    param.div_(alpha)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        if not self.param_groups[-1]["radius"] > 0:
+            raise ValueError(f"Invalid radius: {self.param_groups[-1]['radius']} (must be above 0)")
+        if self._constructed and self.param_groups[-1]["sphere"]:
+            raise ValueError("a group added later cannot be on the sphere: its radius is shared from the start")
+
+    def _constrain(self) -> None:
+        for group, params in self._spheres():
+            if group["lr"] == 0 or all(p.grad is None for p in params):
+                continue
+            ratio = _norm(params) / group["radius"]
+            for param in params:
+                self.state[param]["alpha"].mul_(ratio)
+                param.div_(ratio)
+
+    def _rate(self, group: dict[str, Any], state: dict[str, Any]) -> float | Tensor:
+        if not (group["sphere"] and group["slr"]):
+            return group["lr"]
+        return (group["lr"] / state["alpha"].square()).to(state["exp_avg"].dtype)
+
+    def _spheres(self) -> list[tuple[dict[str, Any], list[Tensor]]]:
+        """Each sphere's options and weights."""
+        groups = [group for group in self.param_groups if group["sphere"]]
+        alone = [(g, [p]) for g in groups if g["per_tensor"] for p in g["params"] if p.numel()]
+        shared = [(g, p) for g in groups if not g["per_tensor"] for p in g["params"] if p.numel()]
+        return alone + ([(shared[0][0], [p for _, p in shared])] if shared else [])
+
+
+def _norm(tensors: list[Tensor]) -> Tensor:
+    """Norm of all of them concatenated, in float64: alpha is a product over all steps."""
+    squares = [torch.linalg.vector_norm(t.to(state_dtype(t))).double().square() for t in tensors]
+    return torch.stack([s.to(squares[0].device) for s in squares]).sum().sqrt()

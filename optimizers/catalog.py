@@ -1,0 +1,314 @@
+"""The built-in optimizers, described without torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optimizers.spec import Hyperparameter, OptimizerSpec
+
+
+def _floats(*default: float) -> Hyperparameter:
+    return Hyperparameter("floats", list(default))
+
+
+def _float(default: float) -> Hyperparameter:
+    return Hyperparameter("float", default)
+
+
+def _bool(default: bool) -> Hyperparameter:
+    return Hyperparameter("bool", default)
+
+
+_REQUIRED = Hyperparameter("float", None, required=True)
+_PROJECTION: dict[str, Any] = {
+    "eps": _float(1e-8),
+    "delta": _float(0.1),
+    "wd_ratio": _float(0.1),
+    "projection": Hyperparameter("str", "auto", choices=("auto", "channel", "layer", "off")),
+    "channel_dim": Hyperparameter("int", 0),
+}
+
+SGD = OptimizerSpec(
+    name="sgd",
+    factory="torch.optim:SGD",
+    hyperparameters={
+        "lr": _float(1e-3),
+        "momentum": _float(0.0),
+        "dampening": _float(0.0),
+        "weight_decay": _float(0.0),
+        "nesterov": _bool(False),
+    },
+    summary="Stochastic gradient descent with momentum and coupled L2 decay",
+    source="Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013",
+)
+
+SGDP = OptimizerSpec(
+    name="sgdp",
+    factory="optimizers.sgdp:SGDP",
+    hyperparameters={
+        "lr": _REQUIRED,
+        "momentum": _float(0.0),
+        "dampening": _float(0.0),
+        "weight_decay": _float(0.0),
+        "nesterov": _bool(False),
+        **_PROJECTION,
+        "project_buffer": _bool(False),
+    },
+    baseline="sgd",
+    summary="SGD whose step loses its radial part where weights are scale-invariant",
+    source="Heo et al., AdamP: Slowing Down the Slowdown for Momentum Optimizers on Scale-invariant Weights, ICLR 2021",
+)
+
+ADAM = OptimizerSpec(
+    name="adam",
+    factory="torch.optim:Adam",
+    hyperparameters={
+        "lr": _float(1e-3),
+        "betas": _floats(0.9, 0.999),
+        "eps": _float(1e-8),
+        "weight_decay": _float(0.0),
+        "amsgrad": _bool(False),
+    },
+    baseline="sgd",
+    summary="Adaptive moment estimation with coupled L2 decay",
+    source="Kingma & Ba, Adam: A Method for Stochastic Optimization, ICLR 2015",
+)
+
+ADAMW = OptimizerSpec(
+    name="adamw",
+    factory="torch.optim:AdamW",
+    hyperparameters=ADAM.hyperparameters | {"weight_decay": _float(1e-2)},
+    baseline="adam",
+    summary="Adam with decoupled decay, scaled by the rate",
+    source="Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019",
+)
+
+ADAMP = OptimizerSpec(
+    name="adamp",
+    factory="optimizers.adamp:AdamP",
+    hyperparameters={
+        "lr": _float(1e-3),
+        "betas": _floats(0.9, 0.999),
+        "weight_decay": _float(0.0),
+        "nesterov": _bool(False),
+        **_PROJECTION,
+    },
+    baseline="adamw",
+    summary="AdamW whose step loses its radial part where weights are scale-invariant",
+    source="Heo et al., AdamP: Slowing Down the Slowdown for Momentum Optimizers on Scale-invariant Weights, ICLR 2021",
+)
+
+RMSPROP = OptimizerSpec(
+    name="rmsprop",
+    factory="torch.optim:RMSprop",
+    hyperparameters={
+        "lr": _float(1e-2),
+        "alpha": _float(0.99),
+        "eps": _float(1e-8),
+        "weight_decay": _float(0.0),
+        "momentum": _float(0.0),
+        "centered": _bool(False),
+    },
+    baseline="sgd",
+    summary="Gradients over the root of their running mean square",
+    source="Tieleman & Hinton, Lecture 6.5: RMSprop, Coursera 2012",
+)
+
+RMSPROP_TF = OptimizerSpec(
+    name="rmsprop_tf",
+    factory="optimizers.rmsprop_tf:RMSpropTF",
+    hyperparameters={
+        "lr": _float(1e-2),
+        "alpha": _float(0.9),
+        "eps": _float(1e-3),
+        "weight_decay": _float(0.0),
+        "momentum": _float(0.9),
+    },
+    baseline="rmsprop",
+    summary="RMSprop as TensorFlow has it: eps inside the root, the rate inside the momentum",
+    source="Tan & Le, EfficientNet, ICML 2019; timm's RMSpropTF",
+)
+
+_ADAREM: dict[str, Any] = {
+    "lr": _REQUIRED,
+    "beta": _float(0.999),
+    "lam": _float(0.999),
+    "eps": _float(1e-8),
+    "weight_decay": _float(0.0),
+    "eps_mode": Hyperparameter("str", "literal", choices=("literal", "relative")),
+    "global_max": _bool(False),
+}
+
+ADAREM = OptimizerSpec(
+    name="adarem",
+    factory="optimizers.adarem:AdaRem",
+    hyperparameters=_ADAREM,
+    baseline="sgd",
+    summary="SGD whose coordinates slow down where the gradient turns against its past",
+    source="AdaRem, Algorithm 1",
+)
+
+ADAREM_S = OptimizerSpec(
+    name="adarem_s",
+    factory="optimizers.adarem:AdaRemS",
+    hyperparameters=_ADAREM
+    | {"sphere": _bool(False), "radius": _float(10.0), "slr": _bool(True), "per_tensor": _bool(False)},
+    tags={"scale_invariant.sphere": True},
+    baseline="adarem",
+    summary="AdaRem with the scale-invariant weights on a sphere",
+    source="AdaRem, Algorithm 2 and section 3.4",
+)
+
+ADABOUND = OptimizerSpec(
+    name="adabound",
+    factory="optimizers.adabound:AdaBound",
+    hyperparameters={
+        "lr": _float(1e-3),
+        "betas": _floats(0.9, 0.999),
+        "final_lr": _float(0.1),
+        "gamma": _float(1e-3),
+        "eps": _float(1e-8),
+        "weight_decay": _float(0.0),
+        "amsbound": _bool(False),
+        "decoupled": _bool(False),
+    },
+    baseline="adam",
+    summary="Adam with rates clipped to bounds that close in on SGD's",
+    source="Luo et al., Adaptive Gradient Methods with Dynamic Bound of Learning Rate, ICLR 2019",
+)
+
+_GRASSMANN: dict[str, Any] = {
+    "weight_decay": _float(0.0),
+    "manifold": _bool(False),
+    "omega": _float(0.1),
+    "clip": _float(0.1),
+}
+_CHO_LEE = "Cho & Lee, Riemannian approach to batch normalization, NeurIPS 2017"
+
+SGDG = OptimizerSpec(
+    name="sgdg",
+    factory="optimizers.grassmann:SGDG",
+    hyperparameters={"lr": _float(0.01), "momentum": _float(0.9), **_GRASSMANN},
+    tags={"scale_invariant.manifold": True, "scale_invariant.lr_scale": 20.0},
+    baseline="sgd",
+    summary="Riemannian SGD with momentum on the unit rows of scale-invariant weights",
+    source=f"{_CHO_LEE}, Algorithm 2",
+)
+
+ADAMG = OptimizerSpec(
+    name="adamg",
+    factory="optimizers.grassmann:AdamG",
+    hyperparameters={
+        "lr": _float(0.01),
+        "momentum": _float(0.9),
+        "beta2": _float(0.99),
+        "eps": _float(1e-8),
+        **_GRASSMANN,
+    },
+    tags={"scale_invariant.manifold": True, "scale_invariant.lr_scale": 5.0},
+    baseline="sgdg",
+    summary="Riemannian Adam on the unit rows of scale-invariant weights",
+    source=f"{_CHO_LEE}, Algorithm 3",
+)
+
+ADAM_SGD = OptimizerSpec(
+    name="adam_sgd",
+    factory="optimizers.adam_sgd:AdamSGD",
+    hyperparameters={
+        "lr": _float(1e-4),
+        "betas": _floats(0.9, 0.999),
+        "eps": _float(1e-8),
+        "weight_decay": _float(0.0),
+        "momentum": _float(0.9),
+        "switch": Hyperparameter("int", 60),
+    },
+    baseline="adam",
+    summary="Adam, then SGD with Nesterov momentum from epoch `switch` on",
+    source="Won et al., Data-driven harmonic filters for audio representation learning, ICASSP 2020",
+)
+
+NADAM = OptimizerSpec(
+    name="nadam",
+    factory="torch.optim:NAdam",
+    hyperparameters={
+        "lr": _float(2e-3),
+        "betas": _floats(0.9, 0.999),
+        "eps": _float(1e-8),
+        "weight_decay": _float(0.0),
+        "momentum_decay": _float(4e-3),
+        "decoupled_weight_decay": _bool(False),
+    },
+    baseline="adam",
+    summary="Adam with Nesterov momentum",
+    source="Dozat, Incorporating Nesterov Momentum into Adam, ICLR workshop 2016",
+)
+
+RADAM = OptimizerSpec(
+    name="radam",
+    factory="torch.optim:RAdam",
+    hyperparameters={
+        "lr": _float(1e-3),
+        "betas": _floats(0.9, 0.999),
+        "eps": _float(1e-8),
+        "weight_decay": _float(0.0),
+        "decoupled_weight_decay": _bool(False),
+    },
+    baseline="adam",
+    summary="Adam whose early rates are rectified for the variance of their few gradients",
+    source="Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, ICLR 2020",
+)
+
+ADAFACTOR = OptimizerSpec(
+    name="adafactor",
+    factory="torch.optim:Adafactor",
+    hyperparameters={
+        "lr": _float(1e-2),
+        "beta2_decay": _float(-0.8),
+        "d": _float(1.0),
+        "weight_decay": _float(0.0),
+    },
+    baseline="adamw",
+    summary="Second moments by rows and columns, steps relative to the weights' size",
+    source="Shazeer & Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, ICML 2018",
+)
+
+MUON = OptimizerSpec(
+    name="muon",
+    factory="torch.optim:Muon",
+    hyperparameters={
+        "lr": _float(1e-3),
+        "weight_decay": _float(0.1),
+        "momentum": _float(0.95),
+        "nesterov": _bool(True),
+        "ns_coefficients": _floats(3.4445, -4.775, 2.0315),
+        "eps": _float(1e-7),
+        "ns_steps": Hyperparameter("int", 5),
+        "adjust_lr_fn": Hyperparameter("str", None, choices=("original", "match_rms_adamw")),
+    },
+    baseline="adamw",
+    flags=frozenset({"matrices"}),
+    summary="Momentum, orthogonalized by Newton-Schulz iterations",
+    source="Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024",
+)
+
+LBFGS = OptimizerSpec(
+    name="lbfgs",
+    factory="torch.optim:LBFGS",
+    hyperparameters={
+        "lr": _float(1.0),
+        "max_iter": Hyperparameter("int", 20),
+        "tolerance_grad": _float(1e-7),
+        "tolerance_change": _float(1e-9),
+        "history_size": Hyperparameter("int", 100),
+        "line_search_fn": Hyperparameter("str", None, choices=("strong_wolfe",)),
+    },
+    baseline="sgd",
+    flags=frozenset({"closure", "one_group"}),
+    summary="Quasi-Newton steps from the last gradients, several evaluations a step",
+    source="Liu & Nocedal, On the limited memory BFGS method for large scale optimization, 1989",
+)
+
+CATALOG = (
+    SGD, SGDP, ADAM, ADAMW, ADAMP, RMSPROP, RMSPROP_TF, ADAREM, ADAREM_S, ADABOUND, SGDG, ADAMG, ADAM_SGD,
+    NADAM, RADAM, ADAFACTOR, MUON, LBFGS,
+)  # fmt: skip

@@ -1,0 +1,207 @@
+"""The fused CPU kernels of AdamP and SGDP: compiled when first asked for, kept in a cache, or done without."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.resources
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optimizers.projection import PROJECTIONS, Rule
+
+_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+_log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: $OPTATHLON_CACHE, or optathlon in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("OPTATHLON_CACHE") or Path(base) / "optathlon")
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels; None, with a line in the log at level INFO, where there is no way to have them."""
+    try:
+        return ctypes.CDLL(str(_built()))
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        _log.info("no fused CPU kernels, the plain implementation runs instead: %s", error)
+        return None
+
+
+def _built() -> Path:
+    compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        raise RuntimeError("found no C++ compiler (c++, g++, clang++, or $CXX)")
+    source = (importlib.resources.files("optimizers") / "fused.cpp").read_text(encoding="utf-8")
+    key = "\0".join([source, compiler, *_FLAGS, platform.machine(), _cpu()])
+    target = cache_folder() / f"fused-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            file, output = Path(folder) / "fused.cpp", Path(folder) / target.name
+            file.write_text(source, encoding="utf-8")
+            _compile(compiler, file, output)
+            output.replace(target)
+    return target
+
+
+def _compile(compiler: str, file: Path, output: Path) -> None:
+    """With threads where the compiler has OpenMP, without where not."""
+    for threads in (["-fopenmp"], []):
+        command = [compiler, *_FLAGS, *threads, str(file), "-o", str(output)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode == 0:
+            return
+    raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+
+
+def _cpu() -> str:
+    """What this processor can do: code for one must not be loaded on another that shares the folder."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+
+
+def takes(params: Sequence[Tensor], dims: Sequence[tuple[int, ...] | None], *states: Sequence[Tensor]) -> list[bool]:
+    """For each parameter whether the kernels can step it: dense float32 or float64 on the CPU, rows along dimension 0."""
+    if library() is None:
+        return [False] * len(params)
+    return [_takes(p, d, own) for p, d, *own in zip(params, dims, *states, strict=True)]
+
+
+def _takes(param: Tensor, dims: tuple[int, ...] | None, states: Sequence[Tensor]) -> bool:
+    return (
+        type(param) in (Tensor, torch.nn.Parameter)
+        and param.device.type == "cpu"
+        and param.dtype in _DTYPES
+        and _is_dense(param)
+        and (dims is None or dims == tuple(range(1, param.ndim)))
+        and all(s.dtype == param.dtype and s.stride() == param.stride() for s in states)
+    )
+
+
+def _is_dense(param: Tensor) -> bool:
+    """Whether dimension 0 is the outermost in memory, without gaps."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    last = formats.get(param.ndim)
+    return param.is_contiguous() or (last is not None and param.is_contiguous(memory_format=last))
+
+
+def dispatch(
+    taken: Sequence[bool],
+    lists: Sequence[Sequence[Any]],
+    fused: Callable[..., list[Tensor | None]],
+    plain: Callable[..., list[Tensor | None]],
+) -> list[Tensor | None]:
+    """Calls `fused` on the tensors that are `taken`, dtype by dtype, and `plain` on the others; results in order."""
+    kinds = [param.dtype if t else None for param, t in zip(lists[0], taken, strict=True)]
+    found: dict[int, Tensor | None] = {}
+    for kind in dict.fromkeys(kinds):
+        indices = [i for i, k in enumerate(kinds) if k == kind]
+        results = (fused if kind else plain)(*([items[i] for i in indices] for items in lists))
+        found |= zip(indices, results, strict=True)
+    return [found[i] for i in range(len(taken))]
+
+
+def adamp(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    exp_avgs: Sequence[Tensor],
+    exp_avg_sqs: Sequence[Tensor],
+    steps: Sequence[float],
+    dims: Sequence[tuple[int, ...] | None],
+    *,
+    rule: Rule,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    wd_ratio: float,
+    nesterov: bool,
+    maximize: bool,
+) -> list[Tensor | None]:
+    """One AdamP step on tensors that `takes` takes, all of one dtype; `steps` already counts this one."""
+    options = (lr, *betas, eps, weight_decay, rule.delta, wd_ratio, _code(rule), nesterov, maximize)
+    return _call("adamp", params, [grads, exp_avgs, exp_avg_sqs], dims, [_doubles(steps)], options)
+
+
+def sgdp(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    buffers: Sequence[Tensor],
+    dims: Sequence[tuple[int, ...] | None],
+    *,
+    rule: Rule,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    wd_ratio: float,
+    project_buffer: bool,
+    maximize: bool,
+) -> list[Tensor | None]:
+    """One SGDP step on tensors that `takes` takes, all of one dtype."""
+    options = (
+        lr, momentum, dampening, rule.eps, weight_decay, rule.delta, wd_ratio, _code(rule),
+        nesterov, maximize, project_buffer,
+    )  # fmt: skip
+    return _call("sgdp", params, [grads, buffers], dims, [], options)
+
+
+def _call(
+    name: str,
+    params: Sequence[Tensor],
+    others: list[Sequence[Tensor]],
+    dims: Sequence[tuple[int, ...] | None],
+    more: list[Any],
+    options: Sequence[float],
+) -> list[Tensor | None]:
+    kernels = library()
+    if kernels is None or not params:
+        return [None] * len(params)
+    grads = [_laid_out(g, p) for g, p in zip(others[0], params, strict=True)]
+    pointers = [_pointers(tensors) for tensors in (params, grads, *others[1:])]
+    numels = (ctypes.c_int64 * len(params))(*(p.numel() for p in params))
+    rows = (ctypes.c_int64 * len(params))(*(0 if d is None else p.shape[0] for p, d in zip(params, dims, strict=True)))
+    views = _doubles([0.0] * len(params))
+    function = getattr(kernels, f"{name}_{_DTYPES[params[0].dtype]}")
+    function.restype = None
+    count, threads = ctypes.c_int64(len(params)), ctypes.c_int(torch.get_num_threads())
+    function(count, *pointers, numels, rows, *more, views, _doubles(options), threads)
+    torch.autograd.graph.increment_version(params)
+    found = torch.tensor(list(views), dtype=params[0].dtype).unbind()
+    return [None if d is None else v.clone() for v, d in zip(found, dims, strict=True)]
+
+
+def _laid_out(grad: Tensor, param: Tensor) -> Tensor:
+    return grad if grad.stride() == param.stride() else torch.empty_like(param).copy_(grad)
+
+
+def _code(rule: Rule) -> int:
+    """As the kernels' enum has it; "off" has no rows to ask about."""
+    return PROJECTIONS.index(rule.projection) % 3
+
+
+def _pointers(tensors: Sequence[Tensor]) -> Any:
+    return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
+
+
+def _doubles(values: Sequence[float]) -> Any:
+    return (ctypes.c_double * len(values))(*values)

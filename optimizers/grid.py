@@ -1,0 +1,197 @@
+"""The settings of an optimizer that a sweep tries: fixed values, products, tuples that move together, random draws."""
+
+from __future__ import annotations
+
+import importlib.resources
+import itertools
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from optimizers.errors import OptimizerError, did_you_mean
+from optimizers.spec import OptimizerSpec
+
+_WORDS = ("fixed", "grid", "zip", "random")
+_SPACES = ("log", "uniform", "choice")
+
+
+class Random(msgspec.Struct, frozen=True):
+    """`trials` points of a scrambled Halton sequence.
+
+    spaces: by key ("log", [a, b]), ("uniform", [a, b]) or ("choice", [values]).
+    """
+
+    trials: int
+    seed: int
+    spaces: dict[str, tuple[str, list[Any]]]
+
+
+class Grid(msgspec.Struct, frozen=True, kw_only=True):
+    """Hyperparameters to try, options by tag among them ("gain.projection"): every combination of `grid`'s lists, with
+    every row of `zip`, with every random draw."""
+
+    fixed: dict[str, Any] = {}
+    grid: dict[str, list[Any]] = {}
+    zip: list[dict[str, Any]] = []
+    random: Random | None = None
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        for key, values in self.grid.items():
+            if not isinstance(values, list) or not values:
+                raise self._error(f"grid.{key} must be a list of values to try, not {values!r}")
+        for row in self.zip:
+            if row.keys() != self.zip[0].keys():
+                raise self._error(f"zip: every row must have the keys {sorted(self.zip[0])}, not {sorted(row)}")
+        seen: dict[str, str] = {}
+        for word, keys in self._keys().items():
+            for key in keys:
+                if key in seen:
+                    raise self._error(f"{key} stands in both {seen[key]} and {word}")
+                seen[key] = word
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any], where: str) -> Grid:
+        """The grid of a TOML table with the keys fixed, grid, zip and random; errors begin with `where`."""
+        for key in table:
+            if key not in _WORDS:
+                raise OptimizerError(f"{where}: unknown key {key!r}{did_you_mean(key, _WORDS)}")
+        fixed, grid, random = (_table(table, word, where) for word in ("fixed", "grid", "random"))
+        rows = table.get("zip")
+        if rows is not None and (
+            not isinstance(rows, list) or not rows or not all(isinstance(r, Mapping) for r in rows)
+        ):
+            raise OptimizerError(f"{where}: zip must be a list of tables, [{{lr = 0.1, weight_decay = 1e-4}}, ...]")
+        return cls(
+            fixed=_flatten(fixed),
+            grid=_flatten(grid),
+            zip=[_flatten(row) for row in rows or []],
+            random=_random(random, where) if "random" in table else None,
+            where=where,
+        )
+
+    def settings(self, spec: OptimizerSpec) -> list[dict[str, Any]]:
+        """Every setting, resolved by `spec`, in a stable order; the last list of `grid` varies fastest."""
+        found: dict[str, dict[str, Any]] = {}
+        for values in self._points(spec):
+            try:
+                setting = spec.resolve(values)
+            except OptimizerError as error:
+                raise self._error(str(error)) from None
+            digest = repr(list(setting.items()))
+            if digest in found:
+                raise self._error(f"{spec.name}: two settings are the same: {values}")
+            found[digest] = setting
+        return list(found.values())
+
+    def _points(self, spec: OptimizerSpec) -> Iterator[dict[str, Any]]:
+        draws = _draw(self.random, spec) if self.random else [{}]
+        for row, draw in itertools.product(self.zip or [{}], draws):
+            for values in itertools.product(*self.grid.values()):
+                yield self.fixed | row | draw | dict(zip(self.grid, values, strict=True))
+
+    def _keys(self) -> dict[str, Sequence[str]]:
+        return {
+            "fixed": list(self.fixed),
+            "grid": list(self.grid),
+            "zip": list(self.zip[0]) if self.zip else [],
+            "random": list(self.random.spaces) if self.random else [],
+        }
+
+    def _error(self, message: str) -> OptimizerError:
+        return OptimizerError(f"{self.where}: {message}" if self.where else message)
+
+
+def default_grid(name: str) -> Grid:
+    """The grid that comes with the built-in optimizer `name`."""
+    return Grid.parse(default_table(name), f"grids/{name}.toml")
+
+
+def default_table(name: str) -> dict[str, Any]:
+    """The grid that comes with the built-in optimizer `name`, as its TOML table; OptimizerError if there is none."""
+    folder = importlib.resources.files("optimizers") / "grids"
+    file = folder / f"{name}.toml"
+    if not file.is_file():
+        known = [f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")]
+        raise OptimizerError(f"{name}: has no default grid{did_you_mean(name, known)}")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def _table(table: Mapping[str, Any], word: str, where: str) -> Mapping[str, Any]:
+    value = table.get(word, {})
+    if not isinstance(value, Mapping):
+        raise OptimizerError(f"{where}: {word} must be a table, not {value!r}")
+    return value
+
+
+def _flatten(
+    table: Mapping[str, Any], prefix: str = "", leaf: Callable[[Mapping[str, Any]], bool] = lambda value: False
+) -> dict[str, Any]:
+    """{"gain": {"projection": "off"}} as {"gain.projection": "off"}; tables that are a `leaf` stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping) and not leaf(value):
+            flat |= _flatten(value, f"{prefix}{key}.", leaf)
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _random(table: Mapping[str, Any], where: str) -> Random:
+    spaces = {key: value for key, value in table.items() if key not in ("trials", "seed")}
+    counts = {}
+    for key, least in (("trials", 1), ("seed", 0)):
+        counts[key] = table.get(key)
+        if type(counts[key]) is not int or counts[key] < least:
+            raise OptimizerError(f"{where}: random.{key} must be an integer of at least {least}, not {counts[key]!r}")
+    if not spaces:
+        raise OptimizerError(f"{where}: random draws nothing; give it a key such as lr = {{log = [1e-4, 1e-1]}}")
+    flat = _flatten(spaces, leaf=lambda value: any(kind in value for kind in _SPACES))
+    return Random(**counts, spaces={key: _space(value, f"{where}: random.{key}") for key, value in flat.items()})
+
+
+def _space(value: Any, where: str) -> tuple[str, list[Any]]:
+    if not isinstance(value, Mapping) or len(value) != 1 or next(iter(value)) not in _SPACES:
+        raise OptimizerError(
+            f"{where} must be {{log = [a, b]}}, {{uniform = [a, b]}} or {{choice = [...]}}, not {value!r}"
+        )
+    ((kind, bounds),) = value.items()
+    if not isinstance(bounds, list) or not bounds:
+        raise OptimizerError(f"{where}.{kind} must be a list, not {bounds!r}")
+    if kind == "choice":
+        return kind, bounds
+    finite = len(bounds) == 2 and all(type(b) in (int, float) and math.isfinite(b) for b in bounds)
+    if not finite or bounds[0] >= bounds[1] or (kind == "log" and bounds[0] <= 0):
+        least = " with 0 < a" if kind == "log" else ""
+        raise OptimizerError(f"{where}.{kind} must be two numbers a < b{least}, not {bounds!r}")
+    return kind, bounds
+
+
+def _draw(random: Random, spec: OptimizerSpec) -> list[dict[str, Any]]:
+    from scipy.stats import qmc
+
+    keys = sorted(random.spaces)
+    points = qmc.Halton(len(keys), scramble=True, rng=random.seed).random(random.trials)
+    return [
+        {key: _place(float(u), *random.spaces[key], _is_int(spec, key)) for key, u in zip(keys, point, strict=True)}
+        for point in points
+    ]
+
+
+def _place(u: float, kind: str, bounds: list[Any], integer: bool) -> Any:
+    """The value at `u` in [0, 1) of a space, floats to 6 significant digits."""
+    if kind == "choice":
+        return bounds[int(u * len(bounds))]
+    low, high = bounds
+    if integer:
+        high = high + 1
+    value = low * (high / low) ** u if kind == "log" else low + (high - low) * u
+    return math.floor(value) if integer else float(f"{value:.6g}")
+
+
+def _is_int(spec: OptimizerSpec, key: str) -> bool:
+    declared = spec.hyperparameters.get(key.rpartition(".")[2])
+    return declared is not None and declared.type == "int"

@@ -1,0 +1,183 @@
+"""What an optimizer is, in words and numbers: a description that needs no torch until it is built."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from optimizers.errors import OptimizerError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+
+TAGS = ("bias", "norm", "gain", "embedding", "head", "transposed", "scale_invariant", "proxy")
+FLAGS = ("closure", "one_group", "one_rate", "matrices")
+LR_SCALE = "lr_scale"
+
+
+class Hyperparameter(msgspec.Struct, frozen=True):
+    """One declared argument of an optimizer.
+
+    default: its value where none is given; None also makes None a legal value.
+    required: there is no default that suits every task, so a value must be given.
+    as_before: for an argument added later, the value that means what the optimizer did without it; equal to it, the
+        argument is left out of the resolved hyperparameters, so that earlier runs keep their identity.
+    """
+
+    type: Literal["float", "int", "bool", "str", "floats"]
+    default: Any = None
+    required: bool = False
+    choices: tuple[Any, ...] | None = None
+    as_before: Any = UNSET
+
+    def coerce(self, value: Any) -> Any:
+        """`value` as this hyperparameter's type; ValueError says what would be right."""
+        if value is None and self.default is None and not self.required:
+            return None
+        value = _COERCIONS[self.type](value)
+        if self.type == "floats" and self.default is not None and len(value) != len(self.default):
+            raise ValueError(f"must be a list of {len(self.default)} numbers, not {len(value)}")
+        if self.choices is not None and value not in self.choices:
+            hint = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+            raise ValueError(f"must be one of {', '.join(map(str, self.choices))}{hint}")
+        return value
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    if not math.isfinite(value):
+        raise ValueError("must be finite")
+    return float(value) + 0.0  # turns -0.0 into 0.0: equal values must have one digest
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be an integer")
+    return value
+
+
+def _bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def _str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    return value
+
+
+def _floats(value: Any) -> list[float]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError("must be a list of numbers")
+    return [_float(v) for v in value]
+
+
+_COERCIONS = {"float": _float, "int": _int, "bool": _bool, "str": _str, "floats": _floats}
+_SCALE = Hyperparameter("float", 1.0)
+
+
+class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One optimizer: where its class is, what can be set, what it is compared with.
+
+    factory: dotted path "package.module:Class" of a torch.optim.Optimizer, imported only when it is built.
+    hyperparameters: what can be set and is hashed, in the order in which it is shown.
+    fixed: arguments that are always passed, neither settable nor hashed.
+    tags: its own options by parameter tag, {"scale_invariant.sphere": True}; a grid may change them.
+    protocol: overrides of every task's protocol (a constant rate, say); its row is marked with them.
+    baseline: name of the optimizer that it improves on.
+    flags: "closure" (step needs one), "one_group" (a single parameter group), "one_rate" (all groups at one rate),
+        "matrices" (two-dimensional parameters only).
+    version: bumped when the same hyperparameters step otherwise; of outside classes the digest of their file.
+    """
+
+    name: str
+    factory: str
+    hyperparameters: dict[str, Hyperparameter]
+    fixed: dict[str, Any] = {}
+    tags: dict[str, Any] = {}
+    protocol: dict[str, Any] = {}
+    baseline: str | None = None
+    flags: frozenset[str] = frozenset()
+    summary: str = ""
+    source: str = ""
+    version: int | str = 1
+
+    def __post_init__(self) -> None:
+        for flag in self.flags:
+            if flag not in FLAGS:
+                raise OptimizerError(f"{self.name}: unknown flag {flag!r}{did_you_mean(flag, FLAGS)}")
+
+    def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Every hyperparameter with its coerced value, in declared order, then the options by tag, sorted.
+
+        Raises OptimizerError naming optimizer, key, value and what would be right.
+        """
+        for key in values:
+            if "." not in key and key not in self.hyperparameters:
+                raise OptimizerError(f"{self.name}: unknown hyperparameter {key!r}{self._suggest(key)}")
+        plain: dict[str, Any] = {}
+        for key, declared in self.hyperparameters.items():
+            if declared.required and key not in values:
+                raise OptimizerError(f"{self.name}: {key} has no default and must be given")
+            value = self._coerce(key, declared, values.get(key, declared.default))
+            if declared.as_before is UNSET or value != declared.as_before:
+                plain[key] = value
+        tagged = {**self.tags, **{key: value for key, value in values.items() if "." in key}}
+        return plain | {key: self._coerce(key, self._tagged(key), tagged[key]) for key in sorted(tagged)}
+
+    def build(self, groups: list[dict[str, Any]], hyperparameters: Mapping[str, Any]) -> torch.optim.Optimizer:
+        """The optimizer over `groups`, each {"params": [...]} and perhaps options that override for this group.
+
+        hyperparameters: what `resolve` gave; the options by tag among them are the caller's to put into the groups.
+        """
+        factory = load(self.factory)
+        arguments = {key: _tuple(hyperparameters.get(key, _unset(h))) for key, h in self.hyperparameters.items()}
+        own = [{key: value if key == "params" else _tuple(value) for key, value in group.items()} for group in groups]
+        try:
+            return factory(own, **arguments, **self.fixed)
+        except (TypeError, ValueError) as error:
+            raise OptimizerError(f"{self.name}: {error}") from error
+
+    def _tagged(self, key: str) -> Hyperparameter:
+        tag, _, name = key.partition(".")
+        if tag not in TAGS:
+            raise OptimizerError(f"{self.name}: {key}: unknown tag {tag!r}{did_you_mean(tag, TAGS)}")
+        if name == LR_SCALE:
+            return _SCALE
+        if name not in self.hyperparameters:
+            raise OptimizerError(f"{self.name}: {key}: unknown hyperparameter {name!r}{self._suggest(name, LR_SCALE)}")
+        return self.hyperparameters[name]
+
+    def _suggest(self, key: str, *more: str) -> str:
+        return did_you_mean(key, [*self.hyperparameters, *more])
+
+    def _coerce(self, key: str, declared: Hyperparameter, value: Any) -> Any:
+        try:
+            return declared.coerce(value)
+        except ValueError as error:
+            raise OptimizerError(f"{self.name}: {key} = {value!r}: {error}") from None
+
+
+def load(path: str) -> Any:
+    """The object at "package.module:NAME"; OptimizerError if the module or the name is not there."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise OptimizerError(f"{path}: {error}") from error
+
+
+def _unset(declared: Hyperparameter) -> Any:
+    return declared.default if declared.as_before is UNSET else declared.as_before
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

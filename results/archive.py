@@ -1,0 +1,164 @@
+"""The committed records of a store, and the index that makes reading ten thousand of them quick."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from results.errors import StoreError
+from results.files import names, read, replace
+from results.layout import RUN_ID, Layout, checked_id
+from results.record import Curve, Record
+from results.schema import decode
+
+THREADS = 16
+SAMPLE = 200
+SLOW_OPEN = 0.2e-3
+_KEY = b'{"id":"'
+
+
+class Archive(Layout):
+    """Records below `root`. problems: what was found there and could not be used, each by name and with a remedy."""
+
+    def __init__(self, root: Path | str) -> None:
+        super().__init__(root)
+        self.problems: list[str] = []
+        self._known: dict[str, Record] = {}
+        self._shared: dict[str, dict[str, Any]] = {}
+
+    def commit(self, record: Record) -> bool:
+        """Write the outcome of a run, on disk when this returns; False if it has one: the first wins."""
+        return self._put(self._record(record.id), msgspec.json.encode(record) + b"\n")
+
+    def record(self, run_id: str) -> Record | None:
+        """The whole record of a run; None if it has none, StoreError if it cannot be read."""
+        path = self._record(run_id)
+        data = read(path)
+        return None if data is None else self._decode(data, run_id, path)
+
+    def finished(self) -> set[str]:
+        """Ids of all runs that have a record, by listing folders only."""
+        return set(self._listed())
+
+    def records(self, ids: Iterable[str] | None = None, curves: bool = False) -> list[Record]:
+        """The records of `ids` (all, if None) that exist, by id; those that cannot be read are named in `problems`.
+
+        Without `curves` the points of curves and the diagnostics are left empty, which lets the index answer.
+        """
+        there = self._listed()
+        wanted = sorted(there if ids is None else {checked_id(i) for i in ids} & there.keys())
+        if curves:
+            return [r for i, data in self._read(wanted) if (r := self._usable(i, data))]
+        self._recall(wanted, there)
+        fresh = [i for i in wanted if i not in self._known]
+        for run_id, data in self._read(fresh):
+            if record := self._usable(run_id, data):
+                self._known[run_id] = self._light(record)
+        found = [self._known[i] for i in wanted if i in self._known]
+        for run_id in self.forgotten():
+            self._known.pop(run_id, None)
+        return found
+
+    def compact(self) -> int:
+        """Write index.jsonl, which may be deleted at any time, anew; returns how many records it holds."""
+        there = self._listed()
+        lines = {i: line for i, line in self._index() if i in there}
+        for run_id, data in self._read([i for i in sorted(there.keys() - self.forgotten()) if i not in lines]):
+            if self._usable(run_id, data):
+                lines[run_id] = _index_line(data)
+        if there:
+            replace(self.root / "index.jsonl", b"".join(lines[i] for i in sorted(lines)))
+        return len(lines)
+
+    def _listed(self) -> dict[str, Path]:
+        folder = self.root / "records"
+        found = {}
+        for shard in names(folder):
+            for name in names(folder / shard):
+                run_id, dot, suffix = name.partition(".")
+                if RUN_ID.fullmatch(run_id) and (dot + suffix, run_id[:2]) == (".json", shard):
+                    found[run_id] = folder / shard
+                else:
+                    self._problem(f"{folder / shard / name}: is not a record's file (<16 hex digits>.json); remove it")
+        return found
+
+    def _recall(self, wanted: list[str], there: dict[str, Path]) -> None:
+        """Fill what is known from the index, leaving out what has been forgotten: it may have been run again since."""
+        gone = self._known.keys() - there.keys() | self.forgotten()
+        for run_id in gone & self._known.keys():
+            del self._known[run_id]
+        unknown = set(wanted) - self._known.keys() - gone
+        if not unknown:
+            return
+        for run_id, line in self._index():
+            if run_id in unknown:
+                try:
+                    self._known[run_id] = self._light(self._decode(line, run_id, "index.jsonl"))
+                except StoreError:
+                    continue
+
+    def _index(self) -> Iterator[tuple[str, bytes]]:
+        forgotten = self.forgotten()
+        with contextlib.suppress(OSError), (self.root / "index.jsonl").open("rb") as file:
+            for line in file:
+                if line.startswith(_KEY) and line.endswith(b"}\n"):
+                    run_id = line[len(_KEY) : len(_KEY) + 16].decode(errors="replace")
+                    if run_id not in forgotten:
+                        yield run_id, line
+
+    def _read(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
+        """The bytes of records; with threads if opening files is slow here, as on a network file system."""
+        paths = [str(self._record(i)) for i in ids]
+        start = time.perf_counter()
+        first = [read(path) for path in paths[:SAMPLE]]
+        slow = time.perf_counter() - start > SLOW_OPEN * len(first)
+        yield from ((i, data) for i, data in zip(ids, first, strict=False) if data is not None)
+        if slow and len(paths) > SAMPLE:
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(THREADS) as pool:
+                rest = pool.map(read, paths[SAMPLE:])
+                yield from ((i, data) for i, data in zip(ids[SAMPLE:], rest, strict=True) if data is not None)
+        else:
+            rest = map(read, paths[SAMPLE:])
+            yield from ((i, data) for i, data in zip(ids[SAMPLE:], rest, strict=True) if data is not None)
+
+    def _usable(self, run_id: str, data: bytes) -> Record | None:
+        try:
+            return self._decode(data, run_id, self._record(run_id))
+        except StoreError as error:
+            self._problem(f"{error}; `optathlon forget {run_id}` moves it away")
+            return None
+
+    def _decode(self, data: bytes, run_id: str, where: object) -> Record:
+        record = decode(data, Record, where)
+        if record.id != run_id:
+            raise StoreError(f"{where}: holds run {record.id}, a copy under another name")
+        return record
+
+    def _light(self, record: Record) -> Record:
+        """`record` without curve points and diagnostics; problems and settings, the same in many, are held once."""
+        problem = self._shared.setdefault(record.digests.problem, record.problem)
+        setting = self._shared.setdefault(record.digests.setting, record.setting)
+        if problem != record.problem or setting != record.setting:
+            problem, setting = record.problem, record.setting
+        curve = Curve(unit=record.curve.unit, points={})
+        return msgspec.structs.replace(record, curve=curve, diagnostics={}, problem=problem, setting=setting)
+
+    def _problem(self, message: str) -> None:
+        if message not in self.problems:
+            self.problems.append(message)
+
+
+def _index_line(data: bytes) -> bytes:
+    """A record's bytes on one line, its id first, without the bulk. Fields that this version does not know are kept."""
+    values = msgspec.json.decode(data)
+    if "points" in (curve := values.get("curve", {})):
+        values["curve"] = curve | {"points": {}}
+    values["diagnostics"] = {}
+    return msgspec.json.encode({"id": values.pop("id"), **values}) + b"\n"

@@ -1,0 +1,119 @@
+"""Plans and submissions of a store: numbered, written once, never changed."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from results.errors import StoreError
+from results.files import make_folder, names, read
+from results.layout import Layout
+from results.record import Plan, PlanHead, PlannedRun
+from results.schema import decode, decoder
+
+_NUMBERED = re.compile(r"(plan|submission)-(\d{4,})\.jsonl?")
+
+
+class Plans(Layout):
+    """Plans of the sweeps of a store."""
+
+    def put_plan(self, plan: Plan, toml: bytes) -> int:
+        """Write `plan`, and the sweep `toml` that it came from, if its digest is new; returns the plan's number."""
+        folder = self._sweep(plan.head.name)
+        lines = b"".join(msgspec.json.encode(part) + b"\n" for part in (plan.head, *plan.runs))
+        number = 1
+        while True:
+            path = folder / f"plan-{number:04d}.jsonl"
+            if self._put(path, lines) or self._head(path).digest == plan.head.digest:
+                self._put(path.with_suffix(".toml"), toml)
+                return number
+            number += 1
+
+    def plan(self, name: str, number: int | None = None) -> Plan:
+        """Plan `number` of the sweep `name`, or its newest; StoreError if there is none or it cannot be read."""
+        numbers = self._numbers(name, "plan")
+        if number is None and numbers:
+            number = numbers[-1]
+        if number not in numbers or number is None:
+            which = "no plan" if number is None else f"no plan {number}"
+            known = ", ".join(map(str, numbers)) or f"plans are of: {', '.join(self.plan_names()) or 'no sweep yet'}"
+            raise StoreError(f"{self._sweep(name)}: {which} of sweep {name!r} in this store ({known})")
+        path = self._sweep(name) / f"plan-{number:04d}.jsonl"
+        head, _, rest = (read(path) or b"").partition(b"\n")
+        try:
+            runs = decoder(PlannedRun).decode_lines(rest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path}: damaged ({error}); launch the sweep again") from None
+        plan = Plan(head=decode(head, PlanHead, f"{path}, line 1"), runs=runs)
+        _check(plan, path)
+        return plan
+
+    def plan_names(self) -> list[str]:
+        """Names of the sweeps that have a plan, sorted."""
+        return [name for name in names(self.root / "sweeps") if self._numbers(name, "plan")]
+
+    def plan_numbers(self, name: str) -> list[int]:
+        """Numbers of the plans of the sweep `name`, oldest first."""
+        return self._numbers(name, "plan")
+
+    def put_submission(self, name: str, submission: dict[str, Any]) -> Path:
+        """Write down what is about to be submitted for the sweep `name`; returns the file."""
+        folder, number = self._sweep(name), 1 + max(self._numbers(name, "submission"), default=0)
+        while not self._put(path := folder / f"submission-{number:04d}.json", msgspec.json.encode(submission) + b"\n"):
+            number += 1
+        return path
+
+    def submissions(self, name: str) -> list[dict[str, Any]]:
+        """What was submitted for the sweep `name`, oldest first."""
+        folder = self._sweep(name)
+        found = (read(folder / f"submission-{n:04d}.json") for n in self._numbers(name, "submission"))
+        return [msgspec.json.decode(data) for data in found if data]
+
+    def jobs(self, user: str) -> Path:
+        """The private folder for the jobs of `user`, made if missing; each has a folder <sweep>-<plan>-<hex> in it."""
+        folder = self.root / "jobs" / re.sub(r"[^A-Za-z0-9_-]", "_", user)
+        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def put_handle(self, folder: Path, handle: str) -> None:
+        """Write down by which `handle` the cluster knows the job whose files lie in `folder`."""
+        self._put(folder / "handle", handle.encode() + b"\n")
+
+    def handles(self, name: str, number: int | None = None) -> list[str]:
+        """Handles of the jobs of sweep `name` (of its plan `number`) that this user may read."""
+        numbers = r"\d{4,}" if number is None else f"{number:04d}"
+        job = re.compile(rf"{re.escape(name)}-{numbers}-[0-9a-f]+")
+        found = []
+        for user in names(self.root / "jobs"):
+            with contextlib.suppress(PermissionError):
+                folder = self.root / "jobs" / user
+                found += [read(folder / n / "handle") for n in names(folder) if job.fullmatch(n)]
+        return [data.decode().strip() for data in found if data]
+
+    def _numbers(self, name: str, kind: str) -> list[int]:
+        matches = filter(None, map(_NUMBERED.fullmatch, names(self._sweep(name))))
+        return sorted(int(match[2]) for match in matches if match[1] == kind)
+
+    def _head(self, path: Path) -> PlanHead:
+        return decode((read(path) or b"").partition(b"\n")[0], PlanHead, f"{path}, line 1")
+
+
+def _check(plan: Plan, path: Path) -> None:
+    known = {
+        "row": {row.name for row in plan.head.rows},
+        "column": {column.name for column in plan.head.columns},
+        "problem": plan.head.problems.keys(),
+        "setting": plan.head.settings.keys(),
+    }
+    for number, run in enumerate(plan.runs, start=2):
+        for part, values in known.items():
+            if getattr(run, part) not in values:
+                raise StoreError(
+                    f"{path}, line {number}: {part} {getattr(run, part)!r} is not in the plan's first line"
+                )

@@ -1,0 +1,72 @@
+"""Values of records: what may be averaged with what, and how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from results.errors import StoreError
+from results.record import Record
+
+
+def value(record: Record, name: str, higher_is_better: bool, unit: str | None = None) -> float | None:
+    """The score `name` of `record`; None if the run diverged or the value is not finite.
+
+    StoreError if a finished record has no such score, or measured it in another direction or unit.
+    """
+    score = next((s for s in record.scores if s.name == name), None)
+    if score is None:
+        if record.status == "diverged":
+            return None
+        known = ", ".join(s.name for s in record.scores) or "none"
+        raise StoreError(f"record {record.id}: has no score {name!r} (it has {known})")
+    if score.higher_is_better != higher_is_better:
+        raise StoreError(
+            f"record {record.id}: in {name!r} {direction(score.higher_is_better)} values are better, but here "
+            f"{direction(higher_is_better)} ones are"
+        )
+    if unit is not None and score.unit != unit:
+        raise StoreError(f"record {record.id}: {name!r} is in {score.unit!r}, but here in {unit!r}")
+    usable = record.status == "finished" and score.value is not None and math.isfinite(score.value)
+    return score.value if usable else None
+
+
+def direction(higher_is_better: bool) -> str:
+    return "higher" if higher_is_better else "lower"
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean, whatever the order; None of nothing."""
+    return math.fsum(values) / len(values) if values else None
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """The sample standard deviation (ddof = 1); None of fewer than two."""
+    center = mean(values)
+    if center is None or len(values) < 2:
+        return None
+    return math.sqrt(math.fsum((v - center) ** 2 for v in values) / (len(values) - 1))
+
+
+def ranks(keys: Sequence[tuple]) -> list[float]:
+    """Ranks from 1 for the smallest key; equal keys share the mean of their ranks."""
+    order = sorted(range(len(keys)), key=lambda i: keys[i])
+    found = [0.0] * len(keys)
+    start = 0
+    while start < len(order):
+        end = start
+        while end < len(order) and keys[order[end]] == keys[order[start]]:
+            end += 1
+        for i in order[start:end]:
+            found[i] = (start + 1 + end) / 2
+        start = end
+    return found
+
+
+def by_id(records: Iterable[Record]) -> dict[str, Record]:
+    """`records` by id; StoreError if two different ones claim one id."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if found.setdefault(record.id, record) != record:
+            raise StoreError(f"record {record.id}: there are two different ones")
+    return found

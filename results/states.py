@@ -1,0 +1,24 @@
+"""What state each run of a plan is in, from files only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from results.record import Owner
+
+Kind = Literal["waiting", "running", "stopped", "failed", "finished", "diverged"]
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stands. attempt: number of the newest start (0: none). owner: who runs it, or ran it last.
+    silence: seconds since the last heartbeat of a running one, by this machine's clock. barren: starts on end that died
+    or failed without moving the checkpoint; three make it failed."""
+
+    kind: Kind
+    reason: str = ""
+    attempt: int = 0
+    owner: Owner | None = None
+    silence: float | None = None
+    barren: int = 0

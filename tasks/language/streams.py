@@ -1,0 +1,62 @@
+"""Token streams cut into windows: for training of random lengths, for evaluation of equal ones."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.errors import TaskError
+from tasks.language.settings import Settings
+from tasks.randomness import generator
+
+
+class Window(NamedTuple):
+    """Rows `start` to `start + length` of the streams, read to predict the rows one further.
+
+    The last window of an epoch is cut short where the streams end; `drawn` is its length before that.
+    """
+
+    start: int
+    length: int
+    drawn: int
+
+
+def parallel(ids: np.ndarray, streams: int) -> Tensor:
+    """Cut the tokens into `streams` equal, consecutive parts and lay them side by side: int64, rows × streams.
+
+    The remainder is left out. Raises TaskError if there are fewer than three rows.
+    """
+    rows = len(ids) // streams
+    if rows < 3:
+        raise TaskError(f"batch: {streams} streams are too many for {len(ids)} tokens; at most {len(ids) // 3}")
+    return torch.from_numpy(ids[: rows * streams].reshape(streams, rows).T.astype(np.int64, order="C"))
+
+
+def windows(rows: int, settings: Settings, seed: int, epoch: int) -> list[Window]:
+    """The training windows of an epoch over `rows` rows, a function of (seed, epoch) alone (awd-lstm-lm `main.py`).
+
+    Around `bptt` with probability `bptt_full`, else around half of it: max(bptt_min, int(Normal(., bptt_std))), with no
+    upper cap. Every window has at least two rows, so that temporal activation regularization has something to compare.
+    """
+    random = generator(seed, "windows", epoch)
+    found, start = [], 0
+    while start < rows - 2:
+        base = settings.bptt if random.random() < settings.bptt_full else settings.bptt / 2
+        drawn = max(settings.bptt_min, int(random.normal(base, settings.bptt_std)))
+        found.append(Window(start, min(drawn, rows - 1 - start), drawn))
+        start += drawn
+    return found
+
+
+def segments(rows: int, length: int) -> list[Window]:
+    """The evaluation windows: `length` rows each, the last one shorter; all rows but the first are predicted once."""
+    return [Window(start, min(length, rows - 1 - start), length) for start in range(0, rows - 1, length)]
+
+
+def cut(streams: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    """(tokens read, tokens to predict), each length × streams; copies, so that a data worker sends nothing more."""
+    start, length, _ = window
+    return streams[start : start + length].clone(), streams[start + 1 : start + 1 + length].clone()

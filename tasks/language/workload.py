@@ -1,0 +1,143 @@
+"""AWD-LSTM on Penn Treebank, made live: truncated backpropagation through streams with a carried memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tasks.data.dataset import require
+from tasks.data.loading import load
+from tasks.errors import TaskError
+from tasks.language.awd_lstm import AwdLstmModel, Memory
+from tasks.language.ptb import Corpus, PennTreebank, read
+from tasks.language.settings import Settings, settings_of
+from tasks.language.streams import cut, parallel, segments, windows
+from tasks.task import Protocol
+from tasks.workload import Batch, Workload
+
+
+def corpus_of(settings: Settings, data: Path) -> Corpus:
+    """What `settings` leave of the prepared corpus below the data root; DataError if it is not there or not whole."""
+    require(PennTreebank(), data)
+    corpus = read(data / PennTreebank.name)
+    if settings.vocabulary:
+        corpus = corpus.limited(settings.vocabulary)
+    return corpus.cut(settings.train_tokens, settings.evaluation_tokens)
+
+
+class AwdLstm(Workload):
+    """Trains on `Protocol.batch` parallel streams of text, whose memory goes on from window to window of an epoch.
+
+    The streams and their memory belong together, so this task runs on one process and in whole batches: TaskError for
+    a world other than 1 or a micro_batch smaller than the batch.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        data: Path,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        data_workers: int = 0,
+    ) -> None:
+        super().__init__(protocol, data, device=device, seed=seed, rank=rank, world=world, data_workers=data_workers)
+        if world != 1:
+            raise TaskError(f"ptb-awd-lstm runs on one process, not on {world}: its streams carry a memory")
+        if protocol.parts != 1:
+            raise TaskError(f"protocol.micro_batch: {protocol.micro_batch} must be {protocol.batch} (batch) or null")
+        self.settings = s = settings_of(protocol)
+        corpus = corpus_of(s, self.data)
+        self.train = parallel(corpus.train, protocol.batch)
+        self.held_out = {
+            "validation": parallel(corpus.validation, s.validation_batch).to(self.device),
+            "test": parallel(corpus.test, s.test_batch).to(self.device),
+        }
+        self.model = AwdLstmModel(
+            len(corpus.words),
+            emsize=s.emsize,
+            nhid=s.nhid,
+            nlayers=s.nlayers,
+            dropout=s.dropout,
+            dropouth=s.dropouth,
+            dropouti=s.dropouti,
+            dropoute=s.dropoute,
+            wdrop=s.wdrop,
+        ).to(self.device)
+        self.players = {"model": self.model}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._index: int | None = None
+        self._before = self._after = self.model.no_memory(self.protocol.batch)
+
+    def tags(self, player: str) -> dict[str, set[str]]:
+        """As the modules tell; the tied matrix is one parameter, both embedding and head."""
+        tags = super().tags(player)
+        tags["encoder.weight"].add("head")
+        tags["decoder_bias"].add("head")
+        return tags
+
+    def start_epoch(self, epoch: int, resuming: bool) -> None:
+        """Each epoch reads the streams from their beginning, with no memory."""
+        if not resuming:
+            self._forget()
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Windows of random length; data is (tokens read, tokens to predict), each length × streams."""
+        found = windows(len(self.train), self.settings, self.seed, epoch)
+        fetched = load(functools.partial(cut, self.train), found[start:], self.data_workers)
+        for index, (tokens, targets) in enumerate(fetched, start):
+            data = (tokens.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True))
+            scale = found[index].drawn / self.settings.bptt
+            yield Batch(data, index, len(found), size=targets.numel(), lr_scale=scale)
+
+    def loss(self, batch: Batch, player: str) -> Tensor:
+        """Mean cross-entropy + alpha · mean(dropped²) + beta · mean((rawₜ₊₁ - rawₜ)²), of the last layer's output."""
+        if batch.index != self._index:
+            self._index, self._before = batch.index, self._after
+        tokens, targets = batch.data
+        output = self.model(tokens, self._before)
+        self._after = [(hidden.detach(), cell.detach()) for hidden, cell in output.memory]
+        loss = F.cross_entropy(self.model.decode(output.dropped).flatten(0, 1), targets.flatten())
+        if self.settings.alpha:
+            loss = loss + self.settings.alpha * output.dropped.pow(2).mean()
+        if self.settings.beta:
+            loss = loss + self.settings.beta * (output.raw[1:] - output.raw[:-1]).pow(2).mean()
+        return loss
+
+    @torch.no_grad()
+    def evaluate(self, split: str) -> dict[str, float]:
+        """loss: mean cross-entropy, nats per scored token (all but each stream's first); perplexity: its exp."""
+        streams = self.held_out[split]
+        memory = self.model.no_memory(streams.shape[1])
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        training = self.model.training
+        self.model.eval()
+        try:
+            for segment in segments(len(streams), self.settings.bptt):
+                tokens, targets = cut(streams, segment)
+                output = self.model(tokens, memory)
+                memory = output.memory
+                logits = self.model.decode(output.dropped).flatten(0, 1)
+                total += F.cross_entropy(logits, targets.flatten(), reduction="sum")
+        finally:
+            self.model.train(training)
+        loss = total / streams[1:].numel()
+        return {"perplexity": loss.exp().item(), "loss": loss.item()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory after the last window: all that a resume in the middle of an epoch needs beside the weights."""
+        return {"memory": [[hidden, cell] for hidden, cell in self._after]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        memory: Memory = [(hidden.to(self.device), cell.to(self.device)) for hidden, cell in state["memory"]]
+        self._index, self._before, self._after = None, memory, memory

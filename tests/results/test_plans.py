@@ -1,0 +1,99 @@
+"""Plans are numbered, written once, and found again."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+import pytest
+
+from results import Store, StoreError
+from tests.results.make import Sweep, setting
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def plan(*rates):
+    return Sweep({"sgd": [setting("sgd", lr=rate) for rate in rates]}, tune=[0]).plan
+
+
+def test_a_plan_comes_back_as_it_was_with_its_toml(store):
+    assert store.put_plan(plan(0.1, 0.3), b"name = 'sweep'\n") == 1
+    assert store.plan("sweep") == plan(0.1, 0.3)
+    assert (store.root / "sweeps/sweep/plan-0001.toml").read_bytes() == b"name = 'sweep'\n"
+    assert store.plan_names() == ["sweep"]
+
+
+def test_the_same_plan_is_not_written_again_however_late_it_was_expanded(store):
+    store.put_plan(plan(0.1), b"")
+    assert store.put_plan(plan(0.3), b"") == 2
+    head = msgspec.structs.replace(plan(0.1).head, created="later")
+    assert store.put_plan(msgspec.structs.replace(plan(0.1), head=head), b"other comments") == 1
+    assert store.plan("sweep", 1) == plan(0.1)
+    assert store.plan("sweep") == store.plan("sweep", 2) == plan(0.3)
+    assert store.plan_numbers("sweep") == [1, 2]
+
+
+def test_many_launches_at_once_agree_on_the_numbers(store):
+    numbers = []
+    start = threading.Barrier(8)
+
+    def launch(which):
+        start.wait()
+        numbers.append((which, store.put_plan(plan(0.1 + which), b"")))
+
+    threads = [threading.Thread(target=launch, args=(n % 2,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(numbers)) == 2
+    assert {number for _, number in numbers} == {1, 2}
+
+
+def test_a_plan_that_is_not_there_is_named_with_those_that_are(store):
+    store.put_plan(plan(0.1), b"")
+    with pytest.raises(StoreError, match="no plan of sweep 'swep'.*sweep"):
+        store.plan("swep")
+    with pytest.raises(StoreError, match="no plan 7 .*1"):
+        store.plan("sweep", 7)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a b", ".hidden", "ä", "a\n"])
+def test_a_sweep_name_cannot_leave_the_store(store, name):
+    with pytest.raises(StoreError, match="sweep name"):
+        store.plan(name)
+    with pytest.raises(StoreError, match="sweep name"):
+        store.put_submission(name, {})
+    assert not store.root.exists()
+
+
+def test_a_damaged_plan_is_named(store):
+    store.put_plan(plan(0.1, 0.3), b"")
+    path = store.root / "sweeps/sweep/plan-0001.jsonl"
+    whole = path.read_bytes()
+    for damaged in (whole[:100], whole[:-20], whole.replace(b'"sgd"}', b'"sgd"') + b"{", b""):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"plan-0001\.jsonl"):
+            store.plan("sweep")
+    path.write_bytes(whole.replace(b'"column":"mnist"', b'"column":"mnits"'))
+    with pytest.raises(StoreError, match=r"line 2: column 'mnits'"):
+        store.plan("sweep")
+
+
+def test_submissions_and_handles_are_kept_in_order(store):
+    for number in (1, 2):
+        path = store.put_submission("sweep", {"plan": number})
+        assert path.name == f"submission-{number:04d}.json"
+    assert store.submissions("sweep") == [{"plan": 1}, {"plan": 2}]
+    for folder, handle in (("sweep-0001-aa", "h1"), ("sweep-0002-bb", "h2"), ("sweep-x-0001-cc", "h3")):
+        job = store.jobs("corp\\ann") / folder
+        job.mkdir()
+        store.put_handle(job, handle)
+    assert store.jobs("corp\\ann").stat().st_mode & 0o777 == 0o700
+    assert store.handles("sweep") == ["h1", "h2"]
+    assert store.handles("sweep", 2) == ["h2"]
+    assert store.handles("sweep-x") == ["h3"]

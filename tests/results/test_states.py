@@ -1,0 +1,140 @@
+"""States are derived from files, and asking for them writes nothing."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+import pytest
+
+from results import Store, StoreError, this_process
+from results.record import Ended
+from tests.results.make import DIVERGED, record, run_id, setting
+
+RUN = run_id("a run")
+changed = msgspec.structs.replace
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def state(store, run=RUN):
+    return store.states([run])[run]
+
+
+def snapshot(root):
+    return {
+        os.path.join(folder, name): os.stat(os.path.join(folder, name)).st_mtime_ns
+        for folder, folders, files in os.walk(root)
+        for name in (*folders, *files)
+    }
+
+
+def test_each_state_is_read_off_the_files(store):
+    store.commit(finished := record(0.5))
+    store.commit(diverged := record(DIVERGED, seed=1))
+    names = ["waiting", "running", "stopped", "failed", "died", "silent"]
+    ids = {name: run_id(name) for name in names}
+    alive, dead = this_process(), changed(this_process(), started="1")
+    store.claim(ids["running"], alive)
+    store.claim(ids["stopped"], alive)
+    store.end(Ended(run=ids["stopped"], number=1, kind="stopped", reason="time is short"))
+    for number in (1, 2, 3):
+        store.claim(ids["failed"], alive)
+        store.end(Ended(run=ids["failed"], number=number, kind="failed", reason=f"no memory {number}"))
+    store.claim(ids["died"], dead)
+    store.claim(ids["silent"], changed(alive, host="node-1"))
+    os.utime(store.work(ids["silent"]) / "attempt-0001.json", (0, 0))
+
+    before = snapshot(store.root)
+    states = store.states([*ids.values(), finished.id, diverged.id])
+    assert snapshot(store.root) == before
+
+    kinds = {name: states[i].kind for name, i in ids.items()}
+    assert kinds == {n: n for n in names[:4]} | {"died": "stopped", "silent": "stopped"}
+    assert states[finished.id].kind == "finished"
+    assert (states[diverged.id].kind, states[diverged.id].reason) == ("diverged", "at update 7")
+    assert states[ids["running"]].owner == alive
+    assert states[ids["running"]].silence < 60
+    assert states[ids["stopped"]].reason == "time is short"
+    assert (states[ids["failed"]].reason, states[ids["failed"]].attempt) == ("no memory 3", 3)
+    assert "without saying why" in states[ids["died"]].reason
+
+
+def test_a_store_that_is_not_there_is_empty_and_stays_so(store):
+    assert state(store).kind == "waiting"
+    assert store.finished() == set()
+    assert store.records() == store.records([RUN]) == []
+    assert store.record(RUN) is None
+    assert store.attempts(RUN) == store.events(RUN) == []
+    assert store.plan_names() == store.submissions("a") == store.handles("a") == []
+    assert store.compact() == store.clean() == 0
+    assert not store.root.exists()
+
+
+def test_the_states_of_ten_thousand_runs_take_little(store):
+    import time
+
+    ids = [run_id(number) for number in range(10_000)]
+    for number in ids[:20]:
+        store.claim(number, this_process())
+    store.commit(record())
+    start = time.perf_counter()
+    states = store.states(ids)
+    assert time.perf_counter() - start < 1.0
+    assert sum(s.kind == "running" for s in states.values()) == 20
+
+
+def test_a_run_in_a_damaged_record_is_failed_not_waiting(store):
+    store.commit(r := record())
+    store._record(r.id).write_bytes(b"{")
+    assert state(store, r.id).kind == "failed"
+    assert "cannot be read" in state(store, r.id).reason
+
+
+def test_forgetting_makes_a_run_wait_again_and_keeps_everything_in_the_trash(store):
+    attempt = store.claim((r := record()).id, this_process())
+    store.commit(r)
+    store.end(Ended(run=r.id, number=1, kind="finished"))
+    raw = store._record(r.id).read_bytes()
+    folder = store.forget(r.id)
+    assert state(store, r.id).kind == "waiting"
+    assert store.records() == []
+    assert store.fenced(attempt)
+    assert (folder / f"{r.id}.json").read_bytes() == raw
+    assert (folder / "work/attempt-0001.json").exists()
+    assert store.claim(r.id, this_process()).number == 1
+
+
+def test_forgetting_again_keeps_both(store):
+    for value in (0.1, 0.2):
+        store.commit(record(value))
+        store.forget(record().id)
+    assert len(os.listdir(store.root / "trash")) == 2
+
+
+def test_a_running_run_and_an_unknown_one_cannot_be_forgotten(store):
+    store.claim(RUN, this_process())
+    with pytest.raises(StoreError, match="running"):
+        store.forget(RUN)
+    with pytest.raises(StoreError, match="nothing of it"):
+        store.forget(run_id("another"))
+
+
+def test_clean_drops_checkpoints_and_logs_of_finished_runs_only(store):
+    done, open_run, damaged = record(), RUN, record(of_setting=setting("adam"))
+    for run in (done.id, open_run, damaged.id):
+        attempt = store.claim(run, this_process())
+        store.event_log(attempt).append({"update": 1})
+        store.log(attempt).write_text("hello")
+        for name in ("checkpoint-a.pt", "checkpoint-a.json", "best-3.pt"):
+            (store.work(run) / name).write_bytes(b"12345")
+    store.commit(done)
+    store.commit(damaged)
+    store._record(damaged.id).write_bytes(b"{")
+    assert store.clean() == 4 * 5
+    assert sorted(os.listdir(store.work(done.id))) == ["attempt-0001.json", "events-0001.jsonl"]
+    for run in (open_run, damaged.id):
+        assert len(os.listdir(store.work(run))) == 6

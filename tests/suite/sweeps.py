@@ -1,0 +1,52 @@
+"""What the suite's tests share: a folder with the toy task and a sweep, and the command line in its own process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+SWEEP = """
+name = "toys"
+scale = "smoke"
+tasks = ["toy:TASK"]
+seeds = [0, 1]
+
+[[optimizer]]
+name = "sgd"
+fixed.lr = 0.1
+fixed.momentum = 0.9
+
+[[optimizer]]
+name = "adamw"
+fixed.lr = 1e-2
+"""
+
+
+def write(folder: Path, text: str = SWEEP, name: str = "sweep.toml") -> Path:
+    """A sweep file in `folder`, with the toy task beside it."""
+    shutil.copy(HERE / "toy.py", folder / "toy.py")
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def environment(**more: str) -> dict[str, str]:
+    """For processes that run the suite from this tree, with the bytecode cache that makes them quick."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPTATHLON_", "PYTHONDONTWRITE"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-P", "-m", "suite", *map(str, words)]
+
+
+def optathlon(folder: Path, *words: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in `folder` to its end."""
+    return subprocess.run(
+        command(*words), cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=300, check=False
+    )

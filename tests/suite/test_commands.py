@@ -1,0 +1,273 @@
+"""The command line as a user meets it: each call is a process of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.suite.sweeps import ROOT, SWEEP, command, environment, optathlon, write
+
+
+def document(done) -> dict:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """A folder with a sweep launched to its end."""
+    folder = tmp_path_factory.mktemp("launched")
+    write(folder)
+    done = optathlon(folder, "launch", "sweep.toml")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["launch", "--help"], ["list", "tasks"], ["list", "optimizers"], ["show", "adamp"]]
+)
+def test_help_and_lists_import_no_heavy_package(words, tmp_path):
+    code = (
+        "import sys; from suite.main import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'numpy', 'submitit', 'pandas', 'scipy', 'rich'} & sys.modules.keys();"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_lists_every_command(tmp_path):
+    done = optathlon(tmp_path, "--help")
+    for name in ("list", "show", "plan", "launch", "status", "cancel", "run", "leaderboard", "data", "doctor"):
+        assert f"  {name} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["lunch"], 2, "did you mean launch?"),
+        ([], 2, ""),
+        (["launch", "nowhere.toml"], 2, "nowhere.toml: no such sweep file"),
+        (["launch", "quickstar"], 2, "did you mean quickstart?"),
+        (["show", "adampp"], 2, "did you mean adamp?"),
+        (["run", "ptb-awd-lstm", "adamw", "lr"], 2, "'lr': must be KEY=VALUE"),
+        (["run", "ptb-awd-lstm", "adamw", "protocol.lenght=3"], 2, "did you mean length?"),
+        (["run", "ptb-awd-lstm", "adamw", "--scale", "smoke"], 4, "optathlon data miniature ptb"),
+        (["status", "nothing"], 4, "no plan of sweep 'nothing'"),
+        (["cancel", "nothing"], 4, "no plan of sweep 'nothing'"),
+        (["data", "prepare", "mnist"], 4, "mnist: "),
+        (["data", "check", "mnits"], 2, "did you mean mnist?"),
+        (["forget", "../../etc"], 4, "is not a run id"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_an_exit_code(words, code, expected, tmp_path):
+    done = optathlon(tmp_path, *words)
+    assert done.returncode == code, done.stderr
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir()), "a mistake wrote something"
+
+
+def test_a_bad_sweep_writes_nothing(tmp_path):
+    write(tmp_path, SWEEP.replace("fixed.lr = 1e-2", 'fixed.lr = "x"'))
+    before = sorted(tmp_path.rglob("*"))
+    done = optathlon(tmp_path, "launch", "sweep.toml")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert [p for p in sorted(tmp_path.rglob("*")) if "__pycache__" not in str(p)] == before
+
+
+def test_missing_data_stops_a_launch_before_anything_is_written(tmp_path):
+    write(tmp_path, SWEEP.replace("toy:TASK", "speech-commands"))
+    done = optathlon(tmp_path, "launch", "sweep.toml")
+    assert done.returncode == 4
+    assert "speech-commands: no prepared data" in done.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_rooms_name_taken_by_a_users_file_is_named(tmp_path):
+    (tmp_path / "tasks.py").write_text("")
+    code = "import sys; sys.path.insert(0, '.'); from suite.main import main; sys.exit(main(['list', 'sweeps']))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4
+    assert "the package 'tasks' is found at" in done.stderr
+
+
+def test_status_counts_what_is_there(launched):
+    (seen,) = document(optathlon(launched, "status", "--json"))["sweeps"]
+    assert seen["sweep"] == "toys"
+    assert seen["counts"] == {"waiting": 0, "running": 0, "stopped": 0, "failed": 0, "finished": 4, "diverged": 0}
+    assert optathlon(launched, "status", "--check").returncode == 0
+
+
+def test_the_leaderboard_comes_in_every_format(launched):
+    rows = list(csv.DictReader(io.StringIO(optathlon(launched, "leaderboard", "toys", "--format", "csv").stdout)))
+    assert [row["row"] for row in rows] == ["sgd", "adamw"]
+    assert {row["n"] for row in rows} == {"2"}
+    assert "±" in optathlon(launched, "leaderboard", "toys").stdout
+    assert "| sgd |" in optathlon(launched, "leaderboard", "toys", "--format", "md").stdout
+    assert optathlon(launched, "leaderboard", "toys", "--format", "wide").stdout.count("\n") == 3
+    assert document(optathlon(launched, "leaderboard", "toys", "--format", "json"))
+
+
+def test_launching_a_finished_sweep_again_does_nothing(launched):
+    before = {p: p.stat().st_mtime_ns for p in (launched / "store").rglob("*")}
+    done = document(optathlon(launched, "launch", "sweep.toml", "--json"))
+    assert (done["missing"], done["started"]) == (0, [])
+    assert {p: p.stat().st_mtime_ns for p in (launched / "store").rglob("*")} == before
+
+
+def test_adding_a_seed_runs_only_what_is_new(launched, tmp_path):
+    import shutil
+
+    shutil.copytree(launched, tmp_path / "copy")
+    records = set((tmp_path / "copy" / "store" / "records").rglob("*.json"))
+    write(tmp_path / "copy", SWEEP.replace("[0, 1]", "[0, 1, 2]"))
+    done = document(optathlon(tmp_path / "copy", "launch", "sweep.toml", "--json"))
+    assert done["missing"] == 2
+    after = set((tmp_path / "copy" / "store" / "records").rglob("*.json"))
+    assert len(after - records) == 2
+
+
+def test_show_run_tells_how_to_recreate_it(launched):
+    record = next((launched / "store" / "records").rglob("*.json"))
+    shown = document(optathlon(launched, "show", record.stem[:6], "--json"))
+    assert shown["id"] == record.stem
+    again = optathlon(launched, *shown["recreate"].replace("'", "").split()[1:], "--store", "other")
+    assert again.returncode == 0, again.stderr
+    made = json.loads((launched / "other" / "records" / record.stem[:2] / record.name).read_text())
+    theirs = json.loads(record.read_text())
+    assert {k: v for k, v in made.items() if k != "provenance"} == {
+        k: v for k, v in theirs.items() if k != "provenance"
+    }
+
+
+def test_run_prints_scores_and_a_second_time_what_was_done(tmp_path):
+    write(tmp_path)
+    words = ("run", "toy:TASK", "sgd", "lr=0.1", "momentum=0.9", "--scale", "smoke", "--seed", "1")
+    first, second = optathlon(tmp_path, *words), optathlon(tmp_path, *words)
+    assert "test/accuracy" in first.stdout
+    assert first.stdout == second.stdout
+    assert "was done before" in second.stderr
+    board = optathlon(tmp_path, "leaderboard").stdout
+    assert "sgd" in board
+    assert "toy:TASK" in board
+
+
+def test_a_diverged_run_ranks_last_and_a_failing_one_stops_no_other(tmp_path):
+    text = SWEEP.replace('name = "adamw"', 'name = "adamw"\nlabel = "exploding"\nprotocol.settings.explode_at = 3')
+    text += '\n[[optimizer]]\nname = "adam"\nlabel = "crashing"\nprotocol.settings.crash = true\n'
+    write(tmp_path, text)
+    done = optathlon(tmp_path, "launch", "sweep.toml")
+    assert done.returncode == 1
+    assert "2 failed: ZeroDivisionError: the toy was told to crash" in done.stderr
+    (seen,) = document(optathlon(tmp_path, "status", "--json"))["sweeps"]
+    assert {k: v for k, v in seen["counts"].items() if v} == {"finished": 2, "diverged": 2, "failed": 2}
+    assert optathlon(tmp_path, "status", "--check").returncode == 3
+    board = document(optathlon(tmp_path, "leaderboard", "toys", "--format", "json"))
+    text = json.dumps(board)
+    assert "diverged" in text
+    lines = [
+        line.split()[0].rstrip("¹²³⁴⁵⁶⁷⁸⁹")
+        for line in optathlon(tmp_path, "leaderboard", "toys").stdout.splitlines()
+        if line[:1].isalpha()
+    ]
+    assert lines.index("sgd") < lines.index("exploding")
+
+
+def test_ctrl_c_leaves_the_launcher_and_harms_nothing(tmp_path):
+    write(tmp_path, SWEEP.replace("fixed.lr = 0.1", "fixed.lr = 0.1\nprotocol.settings.sleep = 0.05"))
+    launcher = subprocess.Popen(
+        command("launch", "sweep.toml"),
+        cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_for(lambda: list((tmp_path / "store").rglob("attempt-*.json")))
+    os.killpg(launcher.pid, signal.SIGINT)
+    _, told = launcher.communicate(timeout=20)
+    assert launcher.returncode == 130
+    assert "the runs go on" in told
+    wait_for(lambda: len(list((tmp_path / "store" / "records").rglob("*.json"))) == 4)
+
+
+def test_cancel_saves_the_runs_and_launch_goes_on(tmp_path):
+    slow = SWEEP.replace("fixed.lr = 0.1", "fixed.lr = 0.1\nprotocol.settings.sleep = 0.1")
+    write(tmp_path, slow)
+    assert optathlon(tmp_path, "launch", "sweep.toml", "--detach").returncode == 0
+    wait_for(lambda: list((tmp_path / "store").rglob("attempt-*.json")))
+    time.sleep(0.5)
+    assert len(document(optathlon(tmp_path, "cancel", "toys", "--json"))["cancelled"]) == 1
+    wait_for(lambda: document(optathlon(tmp_path, "status", "toys", "--json"))["sweeps"][0]["workers"] == 0)
+    assert list((tmp_path / "store").rglob("checkpoint-*.pt"))
+    done = optathlon(tmp_path, "launch", "sweep.toml")
+    assert done.returncode == 0, done.stderr
+    (seen,) = document(optathlon(tmp_path, "status", "--json"))["sweeps"]
+    assert seen["counts"]["finished"] == 4
+
+
+def test_two_launches_at_once_are_harmless(tmp_path):
+    write(tmp_path)
+    both = [
+        subprocess.Popen(command("launch", "sweep.toml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [p.wait(timeout=120) for p in both] == [0, 0]
+    endings = [json.loads(p.read_text())["kind"] for p in (tmp_path / "store").rglob("ended-*.json")]
+    assert sorted(endings) == ["finished"] * 4
+
+
+def test_an_optimizer_and_a_task_from_outside_need_no_more_than_their_files(tmp_path):
+    """docs/extending.md shows these."""
+    (tmp_path / "mine.py").write_text(
+        "import torch\n\n\n"
+        "class SignDescent(torch.optim.Optimizer):\n"
+        "    def __init__(self, params, lr=1e-3):\n"
+        "        super().__init__(params, {'lr': lr})\n\n"
+        "    @torch.no_grad()\n"
+        "    def step(self):\n"
+        "        for g in self.param_groups:\n"
+        "            for p in (p for p in g['params'] if p.grad is not None):\n"
+        "                p.sub_(g['lr'] * p.grad.sign())\n"
+    )
+    write(tmp_path, SWEEP.replace('name = "adamw"', 'name = "mine:SignDescent"'))
+    assert optathlon(tmp_path, "launch", "sweep.toml").returncode == 0
+    before = set((tmp_path / "store" / "records").rglob("*.json"))
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text().replace(".sign()", ".sign() * 0.5"))
+    done = document(optathlon(tmp_path, "launch", "sweep.toml", "--json"))
+    assert done["missing"] == 2, "an edited optimizer is another setting"
+    assert before < set((tmp_path / "store" / "records").rglob("*.json"))
+
+
+def test_doctor_finds_this_machine_sound(tmp_path):
+    done = optathlon(tmp_path, "doctor", "--json")
+    assert done.returncode == 0, done.stdout
+    levels = {f["what"]: f["level"] for f in json.loads(done.stdout)["findings"]}
+    assert levels["store"] == levels["torch"] == "ok"
+    assert levels["mnist"] == "check"
+
+
+def wait_for(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def test_the_tests_run_this_tree():
+    assert (ROOT / "suite" / "main.py").is_file()

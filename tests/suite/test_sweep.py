@@ -1,0 +1,198 @@
+"""A sweep file says what it says or is refused in one line that names file, field, value and what would be right."""
+
+from __future__ import annotations
+
+import pytest
+
+import tasks
+from optimizers import Grid
+from suite import sweep
+from suite.errors import SweepError
+from suite.plan import expand
+from tests.suite.sweeps import SWEEP, write
+
+
+def load(folder, text=SWEEP):
+    return sweep.load(write(folder, text))
+
+
+def planned(folder, text=SWEEP):
+    return expand(load(folder, text), folder / "data")
+
+
+BAD = {
+    "unknown task": ('tasks = ["ptb-awd-lsm"]', "tasks[0]: unknown task 'ptb-awd-lsm' (did you mean ptb-awd-lstm?)"),
+    "no task matches": ('tasks = ["biased-mnost-*"]', "no task matches 'biased-mnost-*' (did you mean biased-mnist"),
+    "task twice": ('tasks = ["toy:TASK", "toy:TASK"]', "tasks: 'toy:TASK' stands twice"),
+    "tasks not a list": ('tasks = "toy:TASK"', "tasks: must be a list of task names"),
+    "no module": ('tasks = ["nowhere:TASK"]', "tasks[0]: nowhere:TASK: No module named 'nowhere'"),
+    "not a task": ('tasks = ["toy:BASE"]', "toy:BASE: is a Protocol, not a tasks.Task"),
+    "unknown optimizer": (
+        'optimizer = [{name = "adamm"}]',
+        "optimizer[0]: unknown optimizer 'adamm' (did you mean adam",
+    ),
+    "no optimizer": ("optimizer = []", "optimizer: must be one or more [[optimizer]] blocks"),
+    "unknown hyperparameter": ('optimizer = [{name = "sgd", fixed = {lrr = 1.0}}]', "'lrr' (did you mean lr?)"),
+    "wrong type": ('optimizer = [{name = "sgd", fixed = {lr = "fast"}}]', "lr = 'fast': must be a number"),
+    "boolean rate": ('optimizer = [{name = "sgd", fixed = {lr = true}}]', "lr = True: must be a number"),
+    "not finite": ('optimizer = [{name = "sgd", fixed = {lr = inf}}]', "lr = inf: must be finite"),
+    "empty grid": ('optimizer = [{name = "sgd", grid = {lr = []}}]', "grid.lr must be a list of values to try, not []"),
+    "same setting twice": ('optimizer = [{name = "sgd", grid = {lr = [1, 1.0]}}]', "two settings are the same"),
+    "same label twice": ('optimizer = [{name = "sgd"}, {name = "sgd"}]', "label: 'sgd' stands twice"),
+    "unknown key": ("optimiser = 1", "optimiser: unknown (did you mean optimizer?)"),
+    "unknown scale": ('scale = "smok"', "scale: 'smok' is not a scale (did you mean smoke?)"),
+    "scale it lacks": ('scale = "mini"', "has no scale 'mini'"),
+    "overlapping seeds": ("seeds = {tune = [0, 1], report = [1, 2]}", "seeds: 1 both tunes and reports"),
+    "no report": ("seeds = {tune = [0]}", "seeds: there must be at least one seed to report"),
+    "seed twice": ("seeds = [1, 1]", "seeds: 1 stands twice"),
+    "seed not a number": ('seeds = ["a"]', "seeds: must be a list of whole numbers"),
+    "negative seed": ("seeds = [-1]", "seeds: must be a list of whole numbers"),
+    "unknown baseline": (
+        'baseline = "sgdd"',
+        "baseline: 'sgdd' is none of this sweep's optimizers (did you mean sgd?)",
+    ),
+    "name with a slash": ('name = "../x"', "name: '../x' must consist of letters"),
+    "unknown protocol": ("protocol.lenght = 3", "protocol.lenght: unknown (did you mean length?)"),
+    "protocol of wrong type": ('protocol.length = "long"', "protocol.length: Expected `int`, got `str`"),
+    "override of no task": ('override."toi".sgd.fixed.lr = 1.0', "override.toi: is none of this sweep's tasks"),
+    "override of no optimizer": (
+        'override."toy:TASK".sdg.fixed.lr = 1.0',
+        "override.toy:TASK.sdg: unknown (did you mean sgd?)",
+    ),
+    "unreadable": ("tasks = [", "unreadable"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_sweep_is_one_clear_line(case, tmp_path):
+    change, expected = BAD[case]
+    key = change.partition("=")[0].strip().partition(".")[0]
+    blocks = SWEEP.split("[[optimizer]]")
+    kept = [line for line in blocks[0].splitlines() if not line.startswith(f"{key} =")]
+    rest = "" if key == "optimizer" else "".join(f"[[optimizer]]{block}" for block in blocks[1:])
+    with pytest.raises(SweepError) as caught:
+        planned(tmp_path, "\n".join([*kept, change, rest]))
+    message = str(caught.value)
+    assert expected in message
+    assert "sweep.toml" in message
+    assert "\n" not in message.strip() or case == "unreadable"
+
+
+def test_every_combination_of_task_setting_and_seed_is_a_run(tmp_path):
+    plan = planned(tmp_path, SWEEP.replace("fixed.lr = 0.1", "grid.lr = [0.1, 0.2, 0.3]"))
+    assert len(plan.runs) == (3 + 1) * 2
+    assert [row.name for row in plan.head.rows] == ["sgd lr=0.1", "sgd lr=0.2", "sgd lr=0.3", "adamw"]
+    assert plan.head.baseline == "sgd lr=0.1"
+
+
+def test_tuning_seeds_make_settings_candidates_of_one_row(tmp_path):
+    text = SWEEP.replace("fixed.lr = 0.1", "grid.lr = [0.1, 0.2]").replace("[0, 1]", "{tune = [0], report = [5, 6]}")
+    plan = planned(tmp_path, text)
+    assert [row.name for row in plan.head.rows] == ["sgd", "adamw"]
+    assert sorted((r.role, r.seed) for r in plan.runs if r.row == "sgd") == sorted(
+        [("tune", 0)] * 2 + [("report", 5), ("report", 6)] * 2
+    )
+
+
+def test_tuning_never_uses_the_test_split(tmp_path):
+    """A task without a published validation split gets a carved one, in both stages."""
+    text = SWEEP.replace("toy:TASK", "toy:PLAIN")
+    (problem,) = planned(tmp_path, text).head.problems.values()
+    assert problem["protocol"]["holdout"] == "none"
+    (problem,) = planned(tmp_path, text.replace("[0, 1]", "{tune = [0], report = [1]}")).head.problems.values()
+    assert problem["protocol"]["holdout"] == "carved"
+    assert "validation" in problem["protocol"]["watch"]
+
+
+def test_a_plan_depends_on_the_sweep_alone(tmp_path):
+    assert planned(tmp_path).head.digest == planned(tmp_path).head.digest
+    assert planned(tmp_path).runs == planned(tmp_path).runs
+
+
+def test_adding_a_seed_keeps_the_other_runs(tmp_path):
+    before = {r.id for r in planned(tmp_path).runs}
+    after = {r.id for r in planned(tmp_path, SWEEP.replace("[0, 1]", "[0, 1, 2]")).runs}
+    assert before < after
+    assert len(after) == 6
+
+
+def test_an_override_changes_one_task_and_one_optimizer(tmp_path):
+    text = (
+        SWEEP.replace('"toy:TASK"', '"toy:TASK", "toy:PLAIN"') + '\n[override."toy:PLAIN".sgd]\ngrid.lr = [0.2, 0.3]\n'
+    )
+    plan = planned(tmp_path, text)
+    rates = {
+        column: sorted(
+            {
+                plan.head.settings[r.setting]["hyperparameters"]["lr"]
+                for r in plan.runs
+                if r.column == column and r.row.startswith("sgd")
+            }
+        )
+        for column in ("toy:TASK", "toy:PLAIN")
+    }
+    assert rates == {"toy:TASK": [0.1], "toy:PLAIN": [0.2, 0.3]}
+
+
+def test_a_protocol_of_a_task_is_its_problem_and_one_of_an_optimizer_its_setting(tmp_path):
+    text = SWEEP.replace('name = "adamw"', 'name = "adamw"\nprotocol.length = 2')
+    plan = planned(tmp_path, text + '\n[override."toy:TASK".protocol]\nlength = 5\n')
+    (problem,) = plan.head.problems.values()
+    assert problem["protocol"]["length"] == 5
+    assert [s["protocol"] for s in plan.head.settings.values()] == [{}, {"length": 2}]
+    assert plan.head.rows[1].notes == ["protocol differs: length = 2"]
+
+
+def test_one_and_one_point_zero_in_a_protocol_are_one_setting(tmp_path):
+    with_integer = SWEEP.replace('name = "adamw"', 'name = "adamw"\nprotocol.clip_norm = 1')
+    assert {r.id for r in planned(tmp_path, with_integer).runs} == {
+        r.id for r in planned(tmp_path, with_integer.replace("clip_norm = 1", "clip_norm = 1.0")).runs
+    }
+
+
+def test_a_pair_that_cannot_run_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from optimizers.spec import Hyperparameter, OptimizerSpec\n"
+        'SPEC = OptimizerSpec(name="mine", factory="torch.optim:LBFGS", flags=frozenset({"closure"}),'
+        ' hyperparameters={"lr": Hyperparameter("float", 1.0)})\n'
+    )
+    text = SWEEP.replace('name = "sgd"\nfixed.lr = 0.1\nfixed.momentum = 0.9', 'name = "mine:SPEC"')
+    planned(tmp_path, text)
+    with pytest.raises(SweepError, match=r"cannot run toy:TASK: .* fp16"):
+        planned(tmp_path, text.replace("[[optimizer]]", 'protocol.precision = "fp16"\n[[optimizer]]', 1))
+
+
+def test_grid_default_takes_the_grid_that_comes_with_the_optimizer(tmp_path):
+    from optimizers import default_grid, optimizer
+
+    plan = planned(tmp_path, SWEEP.replace('name = "adamw"\nfixed.lr = 1e-2', 'name = "adamw"\ngrid = "default"'))
+    assert len([s for s in plan.head.settings.values() if s["optimizer"] == "adamw"]) == len(
+        default_grid("adamw").settings(optimizer("adamw"))
+    )
+
+
+def test_the_data_edition_is_part_of_the_problem_and_of_the_label(tmp_path):
+    text = SWEEP.replace("toy:TASK", "biased-mnist-0.990")
+    data = tmp_path / "data"
+    official = planned(tmp_path, text)
+    tasks.dataset("mnist")
+    from tasks.data.dataset import build
+
+    build(tasks.dataset("mnist"), data, "miniature")
+    miniature = planned(tmp_path, text)
+    assert {r.id for r in official.runs}.isdisjoint(r.id for r in miniature.runs)
+    assert official.head.columns[0].label == "biased-mnist-0.990 [smoke]"
+    assert miniature.head.columns[0].label == "biased-mnist-0.990 [smoke, miniature-1]"
+
+
+@pytest.mark.parametrize("name", sweep.built_in())
+def test_every_built_in_sweep_can_be_planned(name, tmp_path):
+    plan = expand(sweep.load(sweep.find(name)), tmp_path)
+    assert plan.runs
+    assert plan.head.name == name
+
+
+def test_grids_merge_by_key():
+    merged = sweep._overridden({"fixed": {"lr": 0.1, "momentum": 0.9}}, {"grid": {"lr": [1.0, 2.0]}})
+    assert Grid.parse(merged, "here").fixed == {"momentum": 0.9}
+    assert Grid.parse(merged, "here").grid == {"lr": [1.0, 2.0]}
