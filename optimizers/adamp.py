@@ -3,6 +3,7 @@
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.optim.optimizer import (
     _use_grad_for_differentiable,
 )
 
+from optimizers import fused as kernels
 from optimizers._base import (
     as_real,
     at_least_float32,
@@ -115,7 +117,8 @@ class AdamP(ProjectedOptimizer):
 
 
 _OPTIONS = (
-    "lr", "betas", "eps", "weight_decay", "wd_ratio", "nesterov", "foreach", "maximize", "capturable", "differentiable", "fused",
+    "lr", "betas", "eps", "weight_decay", "wd_ratio", "nesterov",
+    "foreach", "maximize", "capturable", "differentiable", "fused",
 )  # fmt: skip
 
 
@@ -128,25 +131,35 @@ def adamp(
     dims: Sequence[tuple[int, ...] | None],
     *,
     rule: Rule,
+    lr: float | Tensor,
     foreach: bool | None = None,
     capturable: bool = False,
     differentiable: bool = False,
-    lr: float | Tensor,
+    fused: bool | None = None,
     **options: Any,
 ) -> list[Tensor | None]:
     """One AdamP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each."""
     if foreach is None:
         _, foreach = _default_to_fused_or_foreach(params, differentiable, use_fused=False)
         foreach = foreach and not (isinstance(lr, Tensor) and not capturable)
-    if foreach and differentiable:
-        raise RuntimeError("foreach=True and differentiable=True do not go together")
-    real = as_real(params), as_real(grads), as_real(exp_avgs), as_real(exp_avg_sqs)
+    lists = (as_real(params), as_real(grads), as_real(exp_avgs), as_real(exp_avg_sqs), steps, dims)
+    options |= {"rule": rule, "lr": lr}
     if foreach:
-        return _multi_tensor_adamp(*real, steps, dims, rule=rule, lr=lr, capturable=capturable, **options)
-    on_device = capturable or differentiable
-    return _single_tensor_adamp(
-        *real, steps, dims, rule=rule, lr=lr, capturable=on_device, differentiable=differentiable, **options
-    )
+        plain = functools.partial(_multi_tensor_adamp, capturable=capturable, **options)
+    else:
+        more = {"capturable": capturable or differentiable, "differentiable": differentiable}
+        plain = functools.partial(_single_tensor_adamp, **more, **options)
+    if not fused:
+        return plain(*lists)
+    taken = kernels.takes(lists[0], dims, lists[2], lists[3])
+    return kernels.dispatch(taken, lists, functools.partial(_fused_adamp, **options), plain)
+
+
+def _fused_adamp(*lists: Any, lr: float | Tensor, **options: Any) -> list[Tensor | None]:
+    params, grads, exp_avgs, exp_avg_sqs, steps, dims = lists
+    increment(steps)
+    counts = [s.item() for s in steps]
+    return kernels.adamp(params, grads, exp_avgs, exp_avg_sqs, counts, dims, lr=float(lr), **options)
 
 
 def _single_tensor_adamp(

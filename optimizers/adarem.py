@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
+from optimizers import fused as kernels
 from optimizers._base import BaseOptimizer, check, check_lr, state_dtype, zeros_like
 
 EPS_MODES = ("literal", "relative")
@@ -37,6 +38,7 @@ class AdaRem(BaseOptimizer):
         eps_mode: str = "literal",
         global_max: bool = False,
         maximize: bool = False,
+        fused: bool | None = None,
         **more: Any,
     ) -> None:
         check_lr(lr, False, True)
@@ -51,6 +53,7 @@ class AdaRem(BaseOptimizer):
                 "eps_mode": eps_mode,
                 "global_max": global_max,
                 "maximize": maximize,
+                "fused": fused,
                 "epoch": 0,
                 **more,
             },
@@ -77,22 +80,59 @@ class AdaRem(BaseOptimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
-        everywhere = self._largest_of_all() if any(g["global_max"] for g in self.param_groups) else 0.0
-        for group in self.param_groups:
-            damping = group["lam"] ** group["epoch"]
-            for param, grad, weight, state in self._each(group):
-                if "exp_avg" not in state:
-                    state["exp_avg"] = zeros_like(param)
-                mean = state["exp_avg"]
-                largest = everywhere if group["global_max"] else _largest(mean)
-                rates = agreement(grad, mean, largest, group["eps"], group["eps_mode"]).mul_(damping).add_(1.0)
-                change = (
-                    rates.mul_(grad).mul_(self._rate(group, state)).add_(weight * (group["lr"] * group["weight_decay"]))
+        prepared = [(group, self._prepared(group)) for group in self.param_groups]
+        largest = _largest_of_all([each for _, steps in prepared for each in steps])
+        for group, steps in prepared:
+            limits = [largest if group["global_max"] else each.state["largest"] for each in steps]
+            taken = [False] * len(steps)
+            if group["fused"]:
+                taken = kernels.takes(
+                    [s.param for s in steps], [None] * len(steps), [s.state["exp_avg"] for s in steps]
                 )
-                param.sub_(change)
-                mean.lerp_(grad, 1 - group["beta"])
+            for dtype in (torch.float32, torch.float64):
+                own = [i for i, take in enumerate(taken) if take and steps[i].param.dtype == dtype]
+                self._fused([steps[i] for i in own], [limits[i] for i in own], group)
+            for each, limit, take in zip(steps, limits, taken, strict=True):
+                if not take:
+                    self._single(each, limit, group)
         self._constrain()
         return loss
+
+    def _prepared(self, group: dict[str, Any]) -> list[_Step]:
+        steps = [_Step(*each) for each in self._each(group)]
+        for each in steps:
+            if "exp_avg" not in each.state:
+                each.state["exp_avg"] = zeros_like(each.param)
+            if "largest" not in each.state:
+                each.state["largest"] = _largest(each.state["exp_avg"])
+        return steps
+
+    def _single(self, each: _Step, largest: Tensor, group: dict[str, Any]) -> None:
+        mean = each.state["exp_avg"]
+        rates = agreement(each.grad, mean, largest, group["eps"], group["eps_mode"])
+        rates.mul_(group["lam"] ** group["epoch"]).add_(1.0)
+        change = rates.mul_(each.grad).mul_(self._rate(group, each.state))
+        each.param.sub_(change.add_(each.weight * (group["lr"] * group["weight_decay"])))
+        mean.lerp_(each.grad, 1 - group["beta"])
+        each.state["largest"] = _largest(mean)
+
+    def _fused(self, steps: list[_Step], largest: list[Tensor], group: dict[str, Any]) -> None:
+        if not steps:
+            return
+        tops = kernels.adarem(
+            [s.param for s in steps],
+            [s.grad for s in steps],
+            [s.state["exp_avg"] for s in steps],
+            [float(self._rate(group, s.state)) for s in steps],
+            [limit.item() for limit in largest],
+            shrink=float(group["lr"] * group["weight_decay"]),
+            damping=group["lam"] ** group["epoch"],
+            beta=group["beta"],
+            eps=group["eps"],
+            relative=group["eps_mode"] == "relative",
+        )
+        for each, top in zip(steps, tops, strict=True):
+            each.state["largest"].fill_(top)
 
     def _constrain(self) -> None:
         """Puts the weights back to where they belong."""
@@ -101,9 +141,12 @@ class AdaRem(BaseOptimizer):
         """What the damped gradient is multiplied by; the decay always has the group's lr."""
         return group["lr"]
 
-    def _largest_of_all(self) -> Tensor | float:
-        means = [state["exp_avg"] for state in self.state.values() if "exp_avg" in state]
-        return torch.stack([_largest(m).double().to(means[0].device) for m in means]).max().item() if means else 0.0
+
+class _Step(NamedTuple):
+    param: Tensor
+    grad: Tensor
+    weight: Tensor
+    state: dict[str, Any]
 
 
 def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, eps_mode: str) -> Tensor:
@@ -115,6 +158,12 @@ def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, e
 
 def _largest(mean: Tensor) -> Tensor:
     return torch.linalg.vector_norm(mean, torch.inf)
+
+
+def _largest_of_all(steps: list[_Step]) -> Tensor:
+    """On the first one's device: a tensor without dimensions goes with those of any other."""
+    found = [each.state["largest"] for each in steps]
+    return torch.stack([v.to(found[0]) for v in found]).max() if found else torch.zeros(())
 
 
 class AdaRemS(AdaRem):
@@ -147,12 +196,13 @@ class AdaRemS(AdaRem):
         eps_mode: str = "literal",
         global_max: bool = False,
         maximize: bool = False,
+        fused: bool | None = None,
     ) -> None:
         own = {"sphere": sphere, "radius": radius, "slr": slr, "per_tensor": per_tensor}
         self._constructed = False
         super().__init__(
             params, lr, beta, lam, eps, weight_decay,
-            eps_mode=eps_mode, global_max=global_max, maximize=maximize, **own,
+            eps_mode=eps_mode, global_max=global_max, maximize=maximize, fused=fused, **own,
         )  # fmt: skip
         self._constructed = True
         with torch.no_grad():

@@ -324,11 +324,20 @@ def trains_bfloat16_parameters(kit: _Kit) -> None:
 
 
 def foreach_equals_the_loop(kit: _Kit) -> None:
-    if not kit.accepts("foreach"):
-        raise Lacks("has no foreach argument")
-    ends = [kit.trained(20, dtype=torch.float64, foreach=f)[0].values() for f in (False, True)]
-    for loop, many in zip(*ends, strict=True):
-        torch.testing.assert_close(many, loop, rtol=1e-9, atol=1e-9)
+    _equals_the_loop(kit, "foreach")
+
+
+def fused_equals_the_loop(kit: _Kit) -> None:
+    _equals_the_loop(kit, "fused")
+
+
+def _equals_the_loop(kit: _Kit, argument: str) -> None:
+    if not kit.accepts(argument):
+        raise Lacks(f"has no {argument} argument")
+    base = {key: False for key in ("foreach", "fused") if kit.accepts(key)}
+    ends = [kit.trained(20, dtype=torch.float64, **base | {argument: on})[0].values() for on in (False, True)]
+    for loop, other in zip(*ends, strict=True):
+        torch.testing.assert_close(other, loop, rtol=1e-9, atol=1e-9)
 
 
 def can_be_captured_in_a_graph(kit: _Kit) -> None:
@@ -420,6 +429,7 @@ CHECKS: tuple[Callable[[_Kit], None], ...] = (
     calls_step_hooks,
     trains_bfloat16_parameters,
     foreach_equals_the_loop,
+    fused_equals_the_loop,
     can_be_captured_in_a_graph,
     moves_to_another_device,
     descends_a_small_regression,

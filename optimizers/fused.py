@@ -1,4 +1,4 @@
-"""The fused CPU kernels of AdamP and SGDP: compiled when first asked for, kept in a cache, or done without."""
+"""The fused CPU kernels of AdamP, SGDP and AdaRem: compiled when first asked for, kept in a cache, or done without."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _cpu() -> str:
 
 
 def takes(params: Sequence[Tensor], dims: Sequence[tuple[int, ...] | None], *states: Sequence[Tensor]) -> list[bool]:
-    """For each parameter whether the kernels can step it: dense float32 or float64 on the CPU, rows along dimension 0."""
+    """For each parameter whether the kernels can step it: dense float32 or float64 on the CPU, rows in dimension 0."""
     if library() is None:
         return [False] * len(params)
     return [_takes(p, d, own) for p, d, *own in zip(params, dims, *states, strict=True)]
@@ -165,6 +165,25 @@ def sgdp(
     return _call("sgdp", params, [grads, buffers], dims, [], options)
 
 
+def adarem(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    exp_avgs: Sequence[Tensor],
+    rates: Sequence[float],
+    largest: Sequence[float],
+    *,
+    shrink: float,
+    damping: float,
+    beta: float,
+    eps: float,
+    relative: bool,
+) -> list[float]:
+    """One AdaRem step on tensors that `takes` takes, all of one dtype; returns the new largest |exp_avg| of each."""
+    tops = _doubles(largest)
+    _run("adarem", params, grads, [exp_avgs], [_doubles(rates), tops], (shrink, damping, 1 - beta, eps, relative))
+    return list(tops)
+
+
 def _call(
     name: str,
     params: Sequence[Tensor],
@@ -173,21 +192,30 @@ def _call(
     more: list[Any],
     options: Sequence[float],
 ) -> list[Tensor | None]:
-    kernels = library()
-    if kernels is None or not params:
-        return [None] * len(params)
-    grads = [_laid_out(g, p) for g, p in zip(others[0], params, strict=True)]
-    pointers = [_pointers(tensors) for tensors in (params, grads, *others[1:])]
-    numels = (ctypes.c_int64 * len(params))(*(p.numel() for p in params))
+    """A step of a projected optimizer; returns the view of each tensor that could be projected."""
     rows = (ctypes.c_int64 * len(params))(*(0 if d is None else p.shape[0] for p, d in zip(params, dims, strict=True)))
     views = _doubles([0.0] * len(params))
-    function = getattr(kernels, f"{name}_{_DTYPES[params[0].dtype]}")
-    function.restype = None
-    count, threads = ctypes.c_int64(len(params)), ctypes.c_int(torch.get_num_threads())
-    function(count, *pointers, numels, rows, *more, views, _doubles(options), threads)
-    torch.autograd.graph.increment_version(params)
+    _run(name, params, others[0], others[1:], [rows, *more, views], options)
     found = torch.tensor(list(views), dtype=params[0].dtype).unbind()
     return [None if d is None else v.clone() for v, d in zip(found, dims, strict=True)]
+
+
+def _run(
+    name: str,
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    states: Sequence[Sequence[Tensor]],
+    arrays: Sequence[Any],
+    options: Sequence[float],
+) -> None:
+    function = getattr(library(), f"{name}_{_DTYPES[params[0].dtype]}")
+    function.restype = None
+    laid_out = [_laid_out(g, p) for g, p in zip(grads, params, strict=True)]
+    pointers = [_pointers(tensors) for tensors in (params, laid_out, *states)]
+    numels = (ctypes.c_int64 * len(params))(*(p.numel() for p in params))
+    count, threads = ctypes.c_int64(len(params)), ctypes.c_int(torch.get_num_threads())
+    function(count, *pointers, numels, *arrays, _doubles(options), threads)
+    torch.autograd.graph.increment_version(params)
 
 
 def _laid_out(grad: Tensor, param: Tensor) -> Tensor:

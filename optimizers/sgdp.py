@@ -3,6 +3,7 @@
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,16 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT, _default_to_fused_or_foreach, _use_grad_for_differentiable
 
-from optimizers._base import as_real, at_least_float32, by_device_and_dtype, check, check_implementation, check_lr, zeros_like
+from optimizers import fused as kernels
+from optimizers._base import (
+    as_real,
+    at_least_float32,
+    by_device_and_dtype,
+    check,
+    check_implementation,
+    check_lr,
+    zeros_like,
+)
 from optimizers.projection import ProjectedOptimizer, Radial, Rule, descend, descend_many, radial, radials, row_dims
 
 
@@ -112,18 +122,22 @@ def sgdp(
     foreach: bool | None = None,
     capturable: bool = False,
     differentiable: bool = False,
+    fused: bool | None = None,
     **options: Any,
 ) -> list[Tensor | None]:
     """One SGDP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each."""
     if foreach is None:
         _, foreach = _default_to_fused_or_foreach(params, differentiable, use_fused=False)
         foreach = foreach and not (isinstance(lr, Tensor) and not capturable)
-    if foreach and differentiable:
-        raise RuntimeError("foreach=True and differentiable=True do not go together")
-    params, grads, buffers = as_real(params), as_real(grads), as_real(buffers)
+    lists = (as_real(params), as_real(grads), as_real(buffers), dims)
     if foreach:
-        return _multi_tensor_sgdp(params, grads, buffers, dims, lr=lr, **options)
-    return _single_tensor_sgdp(params, grads, buffers, dims, lr=lr, differentiable=differentiable, **options)
+        plain = functools.partial(_multi_tensor_sgdp, lr=lr, **options)
+    else:
+        plain = functools.partial(_single_tensor_sgdp, lr=lr, differentiable=differentiable, **options)
+    if not fused:
+        return plain(*lists)
+    taken = kernels.takes(lists[0], dims, lists[2])
+    return kernels.dispatch(taken, lists, functools.partial(kernels.sgdp, lr=float(lr), **options), plain)
 
 
 def _single_tensor_sgdp(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ class Archive(Layout):
 
     def finished(self) -> set[str]:
         """Ids of all runs that have a record, by listing folders only."""
-        return set(self._listed())
+        return self._listed()
 
     def records(self, ids: Iterable[str] | None = None, curves: bool = False) -> list[Record]:
         """The records of `ids` (all, if None) that exist, by id; those that cannot be read are named in `problems`.
@@ -51,9 +52,12 @@ class Archive(Layout):
         Without `curves` the points of curves and the diagnostics are left empty, which lets the index answer.
         """
         there = self._listed()
-        wanted = sorted(there if ids is None else {checked_id(i) for i in ids} & there.keys())
+        wanted = sorted(there if ids is None else {checked_id(i) for i in ids} & there)
         if curves:
             return [r for i, data in self._read(wanted) if (r := self._usable(i, data))]
+        return self._light_records(wanted, there)
+
+    def _light_records(self, wanted: list[str], there: set[str]) -> list[Record]:
         self._recall(wanted, there)
         fresh = [i for i in wanted if i not in self._known]
         for run_id, data in self._read(fresh):
@@ -67,40 +71,42 @@ class Archive(Layout):
     def compact(self) -> int:
         """Write index.jsonl, which may be deleted at any time, anew; returns how many records it holds."""
         there = self._listed()
-        lines = {i: line for i, line in self._index() if i in there}
-        for run_id, data in self._read([i for i in sorted(there.keys() - self.forgotten()) if i not in lines]):
+        lines = {i: line for i, line in self._index() if i in there and self._from_index(i, line)}
+        for run_id, data in self._read([i for i in sorted(there - self.forgotten()) if i not in lines]):
             if self._usable(run_id, data):
                 lines[run_id] = _index_line(data)
         if there:
             replace(self.root / "index.jsonl", b"".join(lines[i] for i in sorted(lines)))
         return len(lines)
 
-    def _listed(self) -> dict[str, Path]:
-        folder = self.root / "records"
-        found = {}
-        for shard in names(folder):
-            for name in names(folder / shard):
-                run_id, dot, suffix = name.partition(".")
-                if RUN_ID.fullmatch(run_id) and (dot + suffix, run_id[:2]) == (".json", shard):
-                    found[run_id] = folder / shard
+    def _listed(self) -> set[str]:
+        found = set()
+        for shard in names(self.root / "records"):
+            folder = self.root / "records" / shard
+            for name in names(folder):
+                if name.endswith(".json") and RUN_ID.fullmatch(name[:-5]) and name[:2] == shard:
+                    found.add(name[:-5])
                 else:
-                    self._problem(f"{folder / shard / name}: is not a record's file (<16 hex digits>.json); remove it")
+                    self._problem(f"{folder / name}: is not a record's file (<16 hex digits>.json); remove it")
         return found
 
-    def _recall(self, wanted: list[str], there: dict[str, Path]) -> None:
+    def _recall(self, wanted: list[str], there: set[str]) -> None:
         """Fill what is known from the index, leaving out what has been forgotten: it may have been run again since."""
-        gone = self._known.keys() - there.keys() | self.forgotten()
+        gone = self._known.keys() - there | self.forgotten()
         for run_id in gone & self._known.keys():
             del self._known[run_id]
         unknown = set(wanted) - self._known.keys() - gone
         if not unknown:
             return
         for run_id, line in self._index():
-            if run_id in unknown:
-                try:
-                    self._known[run_id] = self._light(self._decode(line, run_id, "index.jsonl"))
-                except StoreError:
-                    continue
+            if run_id in unknown and (record := self._from_index(run_id, line)):
+                self._known[run_id] = self._light(record)
+
+    def _from_index(self, run_id: str, line: bytes) -> Record | None:
+        """The record in a line of the index; None if the line is damaged, so that the record itself is read."""
+        with contextlib.suppress(StoreError):
+            return self._decode(line, run_id, "index.jsonl")
+        return None
 
     def _index(self) -> Iterator[tuple[str, bytes]]:
         forgotten = self.forgotten()
@@ -117,16 +123,10 @@ class Archive(Layout):
         start = time.perf_counter()
         first = [read(path) for path in paths[:SAMPLE]]
         slow = time.perf_counter() - start > SLOW_OPEN * len(first)
-        yield from ((i, data) for i, data in zip(ids, first, strict=False) if data is not None)
-        if slow and len(paths) > SAMPLE:
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(THREADS) as pool:
-                rest = pool.map(read, paths[SAMPLE:])
-                yield from ((i, data) for i, data in zip(ids[SAMPLE:], rest, strict=True) if data is not None)
-        else:
-            rest = map(read, paths[SAMPLE:])
-            yield from ((i, data) for i, data in zip(ids[SAMPLE:], rest, strict=True) if data is not None)
+        rest = _read_by_threads(paths[SAMPLE:]) if slow else map(read, paths[SAMPLE:])
+        for run_id, data in zip(ids, itertools.chain(first, rest), strict=True):
+            if data is not None:
+                yield run_id, data
 
     def _usable(self, run_id: str, data: bytes) -> Record | None:
         try:
@@ -153,6 +153,13 @@ class Archive(Layout):
     def _problem(self, message: str) -> None:
         if message not in self.problems:
             self.problems.append(message)
+
+
+def _read_by_threads(paths: list[str]) -> Iterator[bytes | None]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(read, paths)
 
 
 def _index_line(data: bytes) -> bytes:

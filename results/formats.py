@@ -118,8 +118,9 @@ def _markdown(board: Leaderboard) -> str:
     lines = [["optimizer", *(f"{c.label}<br>{_metric(c)}" for c in board.columns), *shown.rank_title]]
     lines.append([":--", *("--:" for _ in lines[0][1:])])
     for row in board.rows:
+        name = shown.row(row)
         cells = [f"**{text}**" if cell.best else text for cell, text in shown.cells(row)]
-        lines.append([shown.row(row), *cells, *shown.mean_rank(row)])
+        lines.append([name, *cells, *shown.mean_rank(row)])
     text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
     notes = "".join(f"{mark} {note}<br>\n" for mark, note in shown.footnotes())
     return f"{text}\n{shown.caption()}\n" + (f"\n{notes}" if notes else "")
@@ -131,8 +132,9 @@ def _table(board: Leaderboard, color: bool) -> str:
     titles.append(["", *(_metric(c) for c in board.columns), *("" for _ in shown.rank_title)])
     lines, best = [], []
     for row in board.rows:
+        name = shown.row(row)
         texts = [f"{text} *" if cell.best and not color else text for cell, text in shown.cells(row)]
-        lines.append([shown.row(row), *texts, *shown.mean_rank(row)])
+        lines.append([name, *texts, *shown.mean_rank(row)])
         best.append([False, *(cell.best and color for cell in row.cells), *(False for _ in shown.rank_title)])
     widths = [max(map(len, column)) for column in zip(*titles, *lines, strict=True)]
     rule = "  ".join("-" * width for width in widths)
@@ -189,11 +191,11 @@ class _Shown:
 
     def _marks(self, notes: Iterable[str]) -> str:
         numbers = [self.notes.setdefault(note, len(self.notes) + 1) for note in notes]
-        return ",".join(str(n).translate(_SUPERSCRIPT) for n in numbers)
+        return f" {','.join(str(n).translate(_SUPERSCRIPT) for n in numbers)}" if numbers else ""
 
     def caption(self) -> str:
         over = f"n = {self.planned[0]} seeds" if len(self.planned) == 1 else "n seeds"
-        baseline = f"; (difference to {self.board.baseline})" if self.board.baseline else ""
+        baseline = f" (difference to {self.board.baseline})" if self.board.baseline else ""
         return f"{self.board.name}: mean{baseline} ± sample standard deviation (ddof = {self.board.ddof}) over {over}"
 
     def footnotes(self) -> list[tuple[str, str]]:

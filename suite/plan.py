@@ -16,9 +16,11 @@ from suite.run import Problem, Run, Setting, digest, run_id
 from suite.sweep import Entry, Sweep
 from tasks.data.dataset import edition
 
+ROLES: tuple[Literal["tune"], Literal["report"]] = ("tune", "report")
+
 
 def expand(sweep: Sweep, data: Path) -> Plan:
-    """The plan of `sweep` with the data editions found below `data`; SweepError if a task and an optimizer do not fit."""
+    """The plan of `sweep` with the data editions found below `data`; SweepError if an optimizer cannot run a task."""
     expansion = _Expansion(sweep)
     for task in sweep.tasks:
         problem = problem_of(task, sweep.scale, sweep.protocol_of(task), data)
@@ -62,20 +64,20 @@ class _Expansion:
 
     def _add_runs(self, task: tasks.Task, identity: Identity, setting: Setting, row: str) -> None:
         self.settings[identity.setting] = msgspec.to_builtins(setting)
-        roles: tuple[tuple[Literal["tune", "report"], tuple[int, ...]], ...]
-        roles = (("tune", self.sweep.seeds.tune), ("report", self.sweep.seeds.report))
-        for role, seed in ((role, seed) for role, seeds in roles for seed in seeds):
-            run = PlannedRun(
-                id=run_id(identity, seed),
-                problem=identity.problem,
-                setting=identity.setting,
-                seed=seed,
-                role=role,
-                row=row,
-                column=task.name,
-            )
-            if (other := self.runs.setdefault((run.id, role), run)) is not run:
-                raise SweepError(f"{self.sweep.file}: {other.row!r} and {row!r} are the same setting on {task.name}")
+        for role in ROLES:
+            for seed in getattr(self.sweep.seeds, role):
+                run = PlannedRun(
+                    id=run_id(identity, seed),
+                    problem=identity.problem,
+                    setting=identity.setting,
+                    seed=seed,
+                    role=role,
+                    row=row,
+                    column=task.name,
+                )
+                if (other := self.runs.setdefault((run.id, role), run)) is not run:
+                    both = f"{other.row!r} and {row!r}"
+                    raise SweepError(f"{self.sweep.file}: {both} are the same setting on {task.name}")
 
     def plan(self) -> Plan:
         head = PlanHead(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ class _Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `warmup_start`."""
 
     per: Literal["epoch", "update"] = "epoch"
-    warmup: float = 0.0
+    warmup: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     warmup_start: float = 0.0
 
     def factor(self, time: float, length: float) -> float:
@@ -37,7 +37,7 @@ class Constant(_Schedule, frozen=True, tag="constant"):
 class Step(_Schedule, frozen=True, tag="step"):
     """Times `gamma` every `every` units (torch's StepLR)."""
 
-    every: float
+    every: Annotated[float, msgspec.Meta(gt=0)]
     gamma: float = 0.1
 
     def _after_warmup(self, time: float, length: float) -> float:

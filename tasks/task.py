@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -11,6 +11,8 @@ from tasks.errors import TaskError, did_you_mean
 from tasks.schedule import Constant, Schedule
 
 Setting = bool | int | float | str | list[int | float] | None
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 SCALES = ("paper", "mini", "smoke")
 
 
@@ -33,17 +35,17 @@ class Select(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a task is trained and judged; resolved per run and hashed whole. Rates, decay and momenta are not here."""
 
-    length: int
+    length: Count
     unit: Literal["epochs", "steps"] = "epochs"
-    batch: int
-    micro_batch: int | None = None
+    batch: Count
+    micro_batch: Count | None = None
     schedule: Schedule = Constant()
-    clip_norm: float | None = None
-    clip_value: float | None = None
+    clip_norm: Positive | None = None
+    clip_value: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    ema: float | None = None
-    evaluate_every: int = 1
-    watch: tuple[str, ...] = ()
+    ema: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    evaluate_every: Count = 1
+    watch: tuple[Literal["validation", "test"], ...] = ()
     select: Select | None = None
     checkpoint: Literal["last", "best"] = "last"
     restore_best_at: tuple[int, ...] = ()
@@ -52,9 +54,6 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     settings: dict[str, Setting] = {}
 
     def __post_init__(self) -> None:
-        for name in ("length", "batch", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.batch % self.part:
             raise ValueError(f"batch {self.batch} must be a multiple of micro_batch {self.part}")
         if self.needs_best and self.holdout == "none":

@@ -11,6 +11,7 @@ from optimizers.spec import Hyperparameter, OptimizerSpec
 LACKS = {
     "keeps what epoch end does in its state",
     "foreach equals the loop",
+    "fused equals the loop",
     "can be captured in a graph",
     "moves to another device",
 }

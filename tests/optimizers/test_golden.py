@@ -58,19 +58,22 @@ def cases(prefix: str) -> list[str]:
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 
-@pytest.mark.parametrize("foreach", [False, True], ids=["single", "foreach"])
+@pytest.mark.parametrize(
+    "how", [{"foreach": False}, {"foreach": True}, {"fused": True}], ids=["single", "foreach", "fused"]
+)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", cases("AdamP"))
-def test_adamp(case, dtype, foreach):
-    assert error(replay(case, AdamP, dtype, foreach=foreach), case) < TOLERANCE[dtype]
+def test_adamp(case, dtype, how):
+    assert error(replay(case, AdamP, dtype, **how), case) < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("foreach", [False, True], ids=["single", "foreach"])
+@pytest.mark.parametrize(
+    "how", [{"foreach": False}, {"foreach": True}, {"fused": True}], ids=["single", "foreach", "fused"]
+)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", cases("SGDP"))
-def test_sgdp(case, dtype, foreach):
-    options = {"foreach": foreach, "project_buffer": "aliased" in case}
-    assert error(replay(case, SGDP, dtype, **options), case) < TOLERANCE[dtype]
+def test_sgdp(case, dtype, how):
+    assert error(replay(case, SGDP, dtype, project_buffer="aliased" in case, **how), case) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -79,10 +82,11 @@ def test_adabound(case, dtype):
     assert error(replay(case, AdaBound, dtype), case) < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("fused", [False, True], ids=["single", "fused"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", cases("AdaRem_"))
-def test_adarem(case, dtype):
-    assert error(replay(case, AdaRem, dtype), case) < TOLERANCE[dtype]
+def test_adarem(case, dtype, fused):
+    assert error(replay(case, AdaRem, dtype, fused=fused), case) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("case", cases("AdaRemS_"))

@@ -10,7 +10,9 @@ from torch import nn
 from optimizers.adamp import AdamP
 from optimizers.sgdp import SGDP
 
-FOREACH = pytest.mark.parametrize("foreach", [False, True], ids=["single", "foreach"])
+HOW = pytest.mark.parametrize(
+    "how", [{"foreach": False}, {"foreach": True}, {"fused": True}], ids=["single", "foreach", "fused"]
+)
 SHAPES = {
     "conv": (8, 4, 3, 3),
     "layer": (6, 10),
@@ -63,13 +65,13 @@ def distance(ours, theirs) -> float:
     return max(((p - theirs[n]).abs().max() / theirs[n].abs().max().clamp_min(1)).item() for n, p in ours.items())
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("more", [{}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "wd_ratio": 0.5, "delta": 0.3}])
-def test_adamp_equals_the_official_package(foreach, nesterov, more):
+def test_adamp_equals_the_official_package(how, nesterov, more):
     official = pytest.importorskip("adamp").AdamP
     options = {"lr": 1e-2, "nesterov": nesterov, **more}
-    ours, optimizer = train(AdamP, foreach=foreach, **options)
+    ours, optimizer = train(AdamP, **how, **options)
     theirs, _ = train(official, **options)
     assert distance(ours, theirs) < 1e-12
     views = {n: int(optimizer.state[p]["view"]) for n, p in ours.items() if "view" in optimizer.state[p]}
@@ -81,7 +83,7 @@ def test_adamp_equals_the_official_package(foreach, nesterov, more):
     }
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize(
     "options",
     [
@@ -91,9 +93,9 @@ def test_adamp_equals_the_official_package(foreach, nesterov, more):
         {"momentum": 0.0, "project_buffer": True, "wd_ratio": 0.3, "weight_decay": 1e-2},
     ],
 )
-def test_sgdp_equals_the_official_package(foreach, options):
+def test_sgdp_equals_the_official_package(how, options):
     official = pytest.importorskip("adamp").SGDP
-    ours, _ = train(SGDP, lr=1e-2, foreach=foreach, **options)
+    ours, _ = train(SGDP, lr=1e-2, **how, **options)
     theirs, _ = train(official, lr=1e-2, **{k: v for k, v in options.items() if k != "project_buffer"})
     assert distance(ours, theirs) < 1e-12
 
@@ -104,29 +106,29 @@ def test_algorithm_1_is_not_what_the_official_package_does_to_its_momentum():
     assert distance(literal, released) > 1e-2
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_adamp_that_never_projects_is_adamw(foreach, weight_decay):
+def test_adamp_that_never_projects_is_adamw(how, weight_decay):
     adamw, _ = train(torch.optim.AdamW, lr=1e-2, weight_decay=weight_decay)
     for never in ({"delta": 0.0}, {"projection": "off"}):
-        ours, _ = train(AdamP, lr=1e-2, weight_decay=weight_decay, foreach=foreach, **never)
+        ours, _ = train(AdamP, lr=1e-2, weight_decay=weight_decay, **how, **never)
         assert distance(ours, adamw) < 1e-12
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_sgdp_that_never_projects_is_sgd(foreach, nesterov):
-    ours, _ = train(SGDP, lr=1e-2, momentum=0.9, nesterov=nesterov, delta=0.0, foreach=foreach)
+def test_sgdp_that_never_projects_is_sgd(how, nesterov):
+    ours, _ = train(SGDP, lr=1e-2, momentum=0.9, nesterov=nesterov, delta=0.0, **how)
     theirs, _ = train(torch.optim.SGD, lr=1e-2, momentum=0.9, nesterov=nesterov)
     assert distance(ours, theirs) < 1e-12
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize(("optimizer_class", "more"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
-def test_a_projected_row_grows_by_the_square_of_its_step(foreach, optimizer_class, more):
+def test_a_projected_row_grows_by_the_square_of_its_step(how, optimizer_class, more):
     """Equation 12: |w'|^2 = |w|^2 + lr^2 |q|^2; w' - w is -lr q."""
     params = {"conv": start()["conv"]}
-    optimizer = optimizer_class(params.values(), lr=0.1, foreach=foreach, **more)
+    optimizer = optimizer_class(params.values(), lr=0.1, **how, **more)
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         before = params["conv"].detach().clone().flatten(1)
@@ -137,12 +139,12 @@ def test_a_projected_row_grows_by_the_square_of_its_step(foreach, optimizer_clas
         torch.testing.assert_close(after.square().sum(1), grown, rtol=1e-8, atol=0)
 
 
-@FOREACH
-def test_one_row_over_the_limit_turns_the_channel_test_off_and_the_limit_itself_does_not_pass(foreach):
+@HOW
+def test_one_row_over_the_limit_turns_the_channel_test_off_and_the_limit_itself_does_not_pass(how):
     def view(grad, **options):
         weight = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=torch.float64).requires_grad_()
         weight.grad = torch.tensor(grad, dtype=torch.float64)
-        optimizer = AdamP([weight], foreach=foreach, **options)
+        optimizer = AdamP([weight], **how, **options)
         optimizer.step()
         return int(optimizer.state[weight]["view"])
 
@@ -156,40 +158,40 @@ def test_one_row_over_the_limit_turns_the_channel_test_off_and_the_limit_itself_
     assert view([[0.0, 0.0], [0.0, 0.0]]) == 1
 
 
-@FOREACH
-def test_zero_weights_and_zero_gradients_count_as_projected_for_the_decay(foreach):
+@HOW
+def test_zero_weights_and_zero_gradients_count_as_projected_for_the_decay(how):
     weight = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
     weight.grad = torch.zeros_like(weight)
-    AdamP([weight], lr=1.0, weight_decay=0.5, wd_ratio=0.1, foreach=foreach).step()
+    AdamP([weight], lr=1.0, weight_decay=0.5, wd_ratio=0.1, **how).step()
     torch.testing.assert_close(weight.detach(), torch.full_like(weight, 0.95), rtol=0, atol=1e-15)
 
 
-@FOREACH
-def test_a_nan_costs_its_own_element_only(foreach):
+@HOW
+def test_a_nan_costs_its_own_element_only(how):
     weight = torch.ones(2, 3, requires_grad=True)
     weight.grad = torch.tensor([[math.nan, 1.0, -1.0], [0.0, 1.0, -1.0]])
-    AdamP([weight], foreach=foreach).step()
+    AdamP([weight], **how).step()
     assert weight.isnan().tolist() == [[True, False, False], [False, False, False]]
 
 
-@FOREACH
-def test_the_channel_of_a_transposed_convolution_is_named_by_its_group(foreach):
+@HOW
+def test_the_channel_of_a_transposed_convolution_is_named_by_its_group(how):
     weight = torch.randn(4, 6, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     twin = weight.transpose(0, 1).contiguous().requires_grad_()
     weight.requires_grad_()
     gradients({"conv": twin}, torch.Generator().manual_seed(1))
     weight.grad = twin.grad.transpose(0, 1).contiguous()
-    optimizer = AdamP([{"params": [weight], "channel_dim": 1}], lr=0.1, foreach=foreach)
+    optimizer = AdamP([{"params": [weight], "channel_dim": 1}], lr=0.1, **how)
     optimizer.step()
-    AdamP([twin], lr=0.1, foreach=foreach).step()
+    AdamP([twin], lr=0.1, **how).step()
     assert optimizer.projections()["channel"] == 1
     torch.testing.assert_close(weight.detach(), twin.detach().transpose(0, 1), rtol=1e-13, atol=1e-15)
 
 
-@FOREACH
-def test_a_group_may_choose_its_view(foreach):
+@HOW
+def test_a_group_may_choose_its_view(how):
     def views(projection):
-        _, optimizer = train(AdamP, steps=1, foreach=foreach, projection=projection)
+        _, optimizer = train(AdamP, steps=1, **how, projection=projection)
         return optimizer.projections()
 
     auto = views("auto")
@@ -200,14 +202,14 @@ def test_a_group_may_choose_its_view(foreach):
     assert views("off") == {"none": 0, "channel": 0, "layer": 0}
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize(("optimizer_class", "more"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
-def test_channels_last_weights_keep_their_layout_and_take_the_same_steps(foreach, optimizer_class, more):
+def test_channels_last_weights_keep_their_layout_and_take_the_same_steps(how, optimizer_class, more):
     params = {"conv": start()["conv"]}
     last = {"conv": params["conv"].detach().clone(memory_format=torch.channels_last).requires_grad_()}
     for ps in (params, last):
         optimizer, generator = (
-            optimizer_class(ps.values(), lr=1e-2, foreach=foreach, **more),
+            optimizer_class(ps.values(), lr=1e-2, **how, **more),
             torch.Generator().manual_seed(0),
         )
         for _ in range(5):
@@ -217,11 +219,11 @@ def test_channels_last_weights_keep_their_layout_and_take_the_same_steps(foreach
     torch.testing.assert_close(last["conv"], params["conv"], rtol=1e-12, atol=1e-12)
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize(("optimizer_class", "more"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_weights_have_full_precision_state_and_sums(foreach, optimizer_class, more, dtype):
-    params, optimizer = train(optimizer_class, steps=10, dtype=dtype, lr=1e-2, foreach=foreach, **more)
+def test_half_precision_weights_have_full_precision_state_and_sums(how, optimizer_class, more, dtype):
+    params, optimizer = train(optimizer_class, steps=10, dtype=dtype, lr=1e-2, **how, **more)
     full, _ = train(optimizer_class, steps=10, dtype=torch.float64, lr=1e-2, **more)
     assert distance(params, full) < 3e-2
     assert all(v.dtype == torch.float32 for s in optimizer.state.values() for v in s.values())
@@ -234,44 +236,44 @@ def test_half_precision_weights_have_full_precision_state_and_sums(foreach, opti
             assert torch.equal(restored.state[param][key], value), key
 
 
-@FOREACH
-def test_tiny_half_precision_gradients_leave_finite_weights(foreach):
+@HOW
+def test_tiny_half_precision_gradients_leave_finite_weights(how):
     weight = torch.ones(4, 4, dtype=torch.float16, requires_grad=True)
     weight.grad = torch.full_like(weight, 1e-5)
-    AdamP([weight], foreach=foreach).step()
+    AdamP([weight], **how).step()
     assert weight.isfinite().all()
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize(("optimizer_class", "more"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
-def test_a_step_at_rate_zero_moves_nothing_but_makes_the_state(foreach, optimizer_class, more):
+def test_a_step_at_rate_zero_moves_nothing_but_makes_the_state(how, optimizer_class, more):
     params = start()
     before = {n: p.detach().clone() for n, p in params.items()}
-    optimizer = optimizer_class(params.values(), lr=0.0, weight_decay=0.1, foreach=foreach, **more)
+    optimizer = optimizer_class(params.values(), lr=0.0, weight_decay=0.1, **how, **more)
     gradients(params, torch.Generator().manual_seed(0))
     optimizer.step()
     assert all(torch.equal(p, before[n]) for n, p in params.items())
     assert len(optimizer.state) == len(params)
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize("optimizer_class", [AdamP, SGDP])
-def test_gradients_are_left_as_they_are_and_maximize_turns_them(foreach, optimizer_class):
+def test_gradients_are_left_as_they_are_and_maximize_turns_them(how, optimizer_class):
     params, twins = start(), start()
     gradients(params, torch.Generator().manual_seed(0))
     for name, p in twins.items():
         p.grad = -params[name].grad
     kept = {n: p.grad.clone() for n, p in params.items()}
-    optimizer_class(params.values(), lr=0.1, maximize=True, foreach=foreach).step()
-    optimizer_class(twins.values(), lr=0.1, foreach=foreach).step()
+    optimizer_class(params.values(), lr=0.1, maximize=True, **how).step()
+    optimizer_class(twins.values(), lr=0.1, **how).step()
     assert all(torch.equal(p.grad, kept[n]) for n, p in params.items())
     assert all(torch.equal(p, twins[n]) for n, p in params.items())
 
 
-@FOREACH
-def test_a_parameter_whose_gradient_comes_late_takes_its_own_first_step(foreach):
+@HOW
+def test_a_parameter_whose_gradient_comes_late_takes_its_own_first_step(how):
     early, late = (torch.ones(2, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    optimizer = AdamP([early, late], lr=0.1, foreach=foreach, delta=0.0)
+    optimizer = AdamP([early, late], lr=0.1, **how, delta=0.0)
     for step in range(6):
         early.grad = torch.ones_like(early)
         late.grad = torch.ones_like(late) if step == 5 else None
@@ -279,9 +281,9 @@ def test_a_parameter_whose_gradient_comes_late_takes_its_own_first_step(foreach)
     torch.testing.assert_close(late.detach(), torch.full_like(late, 0.9))
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize("optimizer_class", [AdamP, SGDP])
-def test_empty_frozen_and_mixed_parameters_live_in_one_group(foreach, optimizer_class):
+def test_empty_frozen_and_mixed_parameters_live_in_one_group(how, optimizer_class):
     params = [
         torch.ones(0, 4),
         torch.ones(3, 4),
@@ -292,17 +294,17 @@ def test_empty_frozen_and_mixed_parameters_live_in_one_group(foreach, optimizer_
     frozen = torch.ones(2, 2)
     for p in params:
         p.grad = torch.ones_like(p)
-    optimizer_class([*params, frozen], lr=0.1, foreach=foreach).step()
+    optimizer_class([*params, frozen], lr=0.1, **how).step()
     assert all((p != 1).all() for p in params)
     assert torch.equal(frozen, torch.ones(2, 2))
 
 
-@FOREACH
-def test_a_complex_weight_steps_as_its_real_and_imaginary_parts_and_a_complex_vector_is_never_projected(foreach):
+@HOW
+def test_a_complex_weight_steps_as_its_real_and_imaginary_parts_and_a_complex_vector_is_never_projected(how):
     matrix = torch.randn(3, 4, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
     real = torch.view_as_real(matrix).clone().requires_grad_()
     matrix, vector = matrix.requires_grad_(), torch.ones(4, dtype=torch.complex128, requires_grad=True)
-    optimizer, twin = AdamP([matrix, vector], lr=0.1, foreach=foreach), AdamP([real], lr=0.1, foreach=foreach)
+    optimizer, twin = AdamP([matrix, vector], lr=0.1, **how), AdamP([real], lr=0.1, **how)
     gradients({"conv": real}, torch.Generator().manual_seed(1))
     matrix.grad = torch.view_as_complex(real.grad.clone())
     vector.grad = vector.detach() * 1j
@@ -356,20 +358,20 @@ def test_arguments_out_of_range_are_refused(optimizer_class, options, words):
         optimizer_class([torch.ones(2, 2, requires_grad=True)], **options)
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize("optimizer_class", [AdamP, SGDP])
-def test_a_rate_may_be_a_tensor(foreach, optimizer_class):
-    ours, _ = train(optimizer_class, lr=torch.tensor(0.01), steps=5, foreach=foreach, capturable=foreach)
+def test_a_rate_may_be_a_tensor(how, optimizer_class):
+    ours, _ = train(optimizer_class, lr=torch.tensor(0.01), steps=5, **how, capturable="foreach" in how)
     theirs, _ = train(optimizer_class, lr=torch.tensor(0.01).item(), steps=5)
     assert distance(ours, theirs) < 1e-6
 
 
-@FOREACH
+@pytest.mark.parametrize("how", [{"foreach": False}, {"foreach": True}], ids=["single", "foreach"])
 @pytest.mark.parametrize("optimizer_class", [AdamP, SGDP])
-def test_capturable_asks_the_device_nothing(foreach, optimizer_class):
+def test_capturable_asks_the_device_nothing(how, optimizer_class):
     params = start()
     gradients(params, torch.Generator().manual_seed(0))
-    optimizer = optimizer_class(params.values(), lr=0.01, foreach=foreach, capturable=True)
+    optimizer = optimizer_class(params.values(), lr=0.01, **how, capturable=True)
     optimizer.step()
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -413,16 +415,16 @@ def test_checkpoints_of_the_official_package_load(ours, name, more):
     assert distance(params, theirs) < 1e-12
 
 
-@FOREACH
+@HOW
 @pytest.mark.parametrize(("optimizer_class", "more"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
-def test_a_restored_optimizer_goes_on_bit_for_bit(foreach, optimizer_class, more):
-    whole, _ = train(optimizer_class, steps=6, lr=1e-2, foreach=foreach, **more)
+def test_a_restored_optimizer_goes_on_bit_for_bit(how, optimizer_class, more):
+    whole, _ = train(optimizer_class, steps=6, lr=1e-2, **how, **more)
     params = start()
     generator = torch.Generator().manual_seed(1)
-    optimizer = optimizer_class(params.values(), lr=1e-2, foreach=foreach, **more)
+    optimizer = optimizer_class(params.values(), lr=1e-2, **how, **more)
     for _ in range(6):
         saved = copy.deepcopy(optimizer.state_dict())
-        optimizer = optimizer_class(params.values(), lr=1e-2, foreach=foreach, **more)
+        optimizer = optimizer_class(params.values(), lr=1e-2, **how, **more)
         optimizer.load_state_dict(saved)
         gradients(params, generator)
         optimizer.step()

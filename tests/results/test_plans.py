@@ -56,9 +56,9 @@ def test_many_launches_at_once_agree_on_the_numbers(store):
 
 def test_a_plan_that_is_not_there_is_named_with_those_that_are(store):
     store.put_plan(plan(0.1), b"")
-    with pytest.raises(StoreError, match="no plan of sweep 'swep'.*sweep"):
+    with pytest.raises(StoreError, match=r"no plan of sweep 'swep'.*sweep"):
         store.plan("swep")
-    with pytest.raises(StoreError, match="no plan 7 .*1"):
+    with pytest.raises(StoreError, match=r"no plan 7 .*1"):
         store.plan("sweep", 7)
 
 

@@ -1,0 +1,203 @@
+"""Time of an optimizer's step on the parameter shapes of real models, always beside torch's own.
+
+    python benchmarks/optimizer_step.py --models resnet50 mobilenet_v2 --rounds 15 --threads 1
+
+The rounds are interleaved in one process, all optimizers on the same parameters and gradients, and every ratio is the
+median of the rounds' ratios. "floor" is the time over that of moving the bytes that a step cannot do without, at the
+speed of this machine's copy_. On the CPU, set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to 1e11: else the
+page faults of temporaries are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from optimizers.adamp import AdamP
+from optimizers.adarem import AdaRem
+from optimizers.sgdp import SGDP
+
+Shapes = list[tuple[int, ...]]
+SGD = {"lr": 1e-6, "momentum": 0.9}
+
+
+def torchvision_shapes(name: str) -> Shapes:
+    models = importlib.import_module("torchvision.models")
+    with torch.device("meta"):
+        return [tuple(p.shape) for p in getattr(models, name)().parameters()]
+
+
+def transformer_xl_shapes() -> Shapes:
+    """Transformer-XL base on WikiText-103: 151,107,538 parameters."""
+    layer = [(1230, 410), (410, 410), (410, 410), (410,), (410,)]
+    layer += [(2100, 410), (2100,), (410, 2100), (410,), (410,), (410,)]
+    return [(267735, 410), (267735,), (3, 410), (3,), (10, 41), (10, 41), *layer * 16]
+
+
+def harmonic_cnn_shapes() -> Shapes:
+    """Harmonic CNN on Speech Commands: 3,627,696 parameters."""
+
+    def conv(i: int, o: int) -> Shapes:
+        return [(o, i, 3, 3), (o,), (o,), (o,)]
+
+    body = [*conv(6, 128), *conv(128, 128) * 6, *conv(128, 256), *conv(256, 256) * 4]
+    return [(1,), (6,), (6,), *body, (256, 256), (256,), (256,), (256,), (35, 256), (35,)]
+
+
+def awd_lstm_shapes() -> Shapes:
+    """AWD-LSTM on Penn Treebank: 24,221,600 parameters."""
+
+    def lstm(i: int, h: int) -> Shapes:
+        return [(4 * h, i), (4 * h, h), (4 * h,), (4 * h,)]
+
+    return [(10000, 400), (10000,), *lstm(400, 1150), *lstm(1150, 1150), *lstm(1150, 400)]
+
+
+MODELS: dict[str, Callable[[], Shapes]] = {
+    "resnet50": lambda: torchvision_shapes("resnet50"),
+    "mobilenet_v2": lambda: torchvision_shapes("mobilenet_v2"),
+    "transformer_xl": transformer_xl_shapes,
+    "harmonic_cnn": harmonic_cnn_shapes,
+    "awd_lstm": awd_lstm_shapes,
+}
+
+
+def outside(module: str, name: str, **options: Any) -> Callable[[list[Tensor]], torch.optim.Optimizer] | None:
+    """The optimizer of another package; None if that is not installed."""
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ImportError:
+        return None
+    return lambda params: found(params, **options)
+
+
+CONTENDERS: dict[str, tuple[int, Callable[[list[Tensor]], torch.optim.Optimizer] | None]] = {
+    "torch AdamW foreach": (28, lambda ps: torch.optim.AdamW(ps, lr=1e-6, foreach=True)),
+    "torch AdamW fused": (28, lambda ps: torch.optim.AdamW(ps, lr=1e-6, fused=True)),
+    "AdamP plain": (40, lambda ps: AdamP(ps, lr=1e-6, foreach=False)),
+    "AdamP foreach": (40, lambda ps: AdamP(ps, lr=1e-6, foreach=True)),
+    "AdamP fused": (40, lambda ps: AdamP(ps, lr=1e-6, fused=True)),
+    "adamp AdamP": (40, outside("adamp", "AdamP", lr=1e-6)),
+    "timm AdamP": (40, outside("timm.optim", "AdamP", lr=1e-6)),
+    "pytorch_optimizer AdamP": (40, outside("pytorch_optimizer", "AdamP", lr=1e-6)),
+    "torch SGD fused": (20, lambda ps: torch.optim.SGD(ps, **SGD, fused=True)),
+    "SGDP plain": (32, lambda ps: SGDP(ps, **SGD, nesterov=True, foreach=False)),
+    "SGDP fused": (32, lambda ps: SGDP(ps, **SGD, nesterov=True, fused=True)),
+    "adamp SGDP": (32, outside("adamp", "SGDP", **SGD, nesterov=True)),
+    "AdaRem plain": (20, lambda ps: AdaRem(ps, lr=1e-6)),
+    "AdaRem fused": (20, lambda ps: AdaRem(ps, lr=1e-6, fused=True)),
+}
+"""By name: bytes that a step must move for each parameter in float32, and how to build it."""
+
+
+class Counter(TorchDispatchMode):
+    """Operators called, but for views, and scalars read from tensors, each of which would wait for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators = self.reads = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "_local_scalar_dense" in str(func):
+            self.reads += 1
+        elif not func.is_view:
+            self.operators += 1
+        return func(*args, **(kwargs or {}))
+
+
+def parameters(shapes: Shapes, device: str) -> list[Tensor]:
+    """Random weights; where they have four dimensions, with gradients orthogonal to them, as before a normalization."""
+    generator = torch.Generator().manual_seed(0)
+    params = []
+    for shape in shapes:
+        weight, grad = (torch.randn(shape, generator=generator) for _ in range(2))
+        if len(shape) == 4:
+            w, g = weight.flatten(1), grad.flatten(1)
+            g -= (g * w).sum(1, keepdim=True) / (w * w).sum(1, keepdim=True) * w
+        params.append(weight.to(device).requires_grad_())
+        params[-1].grad = grad.to(device)
+    return params
+
+
+def seconds(action: Callable[[], Any], device: str) -> float:
+    start = time.perf_counter()
+    action()
+    if device != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
+
+
+def bandwidth(device: str) -> float:
+    """Bytes a second of copying 256 MB, read and write counted."""
+    source, target = (torch.ones(1 << 26, device=device) for _ in range(2))
+    seconds(lambda: target.copy_(source), device)
+    return 2 * source.nbytes / statistics.median(seconds(lambda: target.copy_(source), device) for _ in range(7))
+
+
+def measure(model: str, names: list[str], rounds: int, device: str) -> list[dict[str, Any]]:
+    params = parameters(MODELS[model](), device)
+    count = sum(p.numel() for p in params)
+    optimizers, counters = {}, {}
+    for name in names:
+        build = CONTENDERS[name][1]
+        if build is None:
+            continue
+        optimizers[name] = build(params)
+        optimizers[name].step()
+        with Counter() as counters[name]:
+            optimizers[name].step()
+    times: dict[str, list[float]] = {name: [] for name in optimizers}
+    for _ in range(rounds):
+        for name, optimizer in optimizers.items():
+            times[name].append(seconds(optimizer.step, device))
+    speed, reference = bandwidth(device), times["torch AdamW fused"]
+    return [
+        {
+            "model": model,
+            "optimizer": name,
+            "milliseconds": 1e3 * statistics.median(own),
+            "over_adamw_fused": statistics.median(a / b for a, b in zip(own, reference, strict=True)),
+            "over_floor": statistics.median(own) * speed / (CONTENDERS[name][0] * count),
+            "operators": counters[name].operators,
+            "scalar_reads": counters[name].reads,
+            "state_bytes": sum(
+                t.nbytes for s in optimizers[name].state.values() for t in s.values() if isinstance(t, Tensor)
+            )
+            / count,
+        }
+        for name, own in times.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["resnet50", "mobilenet_v2", "harmonic_cnn"])
+    parser.add_argument("--optimizers", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    names = list(dict.fromkeys(["torch AdamW fused", *arguments.optimizers]))
+    rows = [row for m in arguments.models for row in measure(m, names, arguments.rounds, arguments.device)]
+    if arguments.json:
+        print(json.dumps(rows, indent=1))
+        return
+    columns = [key for key in rows[0] if key not in ("model", "optimizer")]
+    print(f"{'model':15}{'optimizer':25}" + "".join(f"{c:>18}" for c in columns))
+    for row in rows:
+        print(f"{row['model']:15}{row['optimizer']:25}" + "".join(f"{row[c]:18.4g}" for c in columns))
+
+
+if __name__ == "__main__":
+    main()

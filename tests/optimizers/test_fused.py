@@ -1,0 +1,202 @@
+"""The compiled CPU kernels: the same steps, however many threads, and none at all where nothing compiles."""
+
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from optimizers import fused
+from optimizers.adamp import AdamP
+from optimizers.adarem import AdaRem, AdaRemS
+from optimizers.sgdp import SGDP
+
+BUILDS = [
+    (AdamP, {"weight_decay": 0.1}),
+    (AdamP, {"nesterov": True}),
+    (SGDP, {"momentum": 0.9, "weight_decay": 0.1}),
+    (SGDP, {"momentum": 0.9, "project_buffer": True}),
+    (SGDP, {"momentum": 0.9, "nesterov": True}),
+    (AdaRem, {"beta": 0.9, "weight_decay": 0.1}),
+    (AdaRem, {"beta": 0.9, "eps_mode": "relative", "global_max": True, "maximize": True}),
+    (AdaRemS, {"beta": 0.9, "sphere": True}),
+]
+EACH = pytest.mark.parametrize(("build", "options"), BUILDS)
+
+
+@pytest.fixture
+def compiled():
+    if fused.library() is None:
+        pytest.skip("nothing compiles here")
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path))
+    fused.library.cache_clear()
+    yield tmp_path
+    fused.library.cache_clear()
+
+
+def train(build, steps=5, dtype=torch.float32, shapes=((300, 400), (64, 16, 3, 3), (70000,)), **options):
+    generator = torch.Generator().manual_seed(0)
+    params = [torch.randn(s, generator=generator).to(dtype).requires_grad_() for s in shapes]
+    optimizer = build(params, lr=1e-2, **options)
+    for _ in range(steps):
+        for i, p in enumerate(params):
+            g = torch.randn(p.shape, generator=generator).to(dtype)
+            if i == 0:
+                w = p.detach()
+                g = g - (g * w).sum(1, keepdim=True) / (w * w).sum(1, keepdim=True) * w
+            p.grad = g
+        optimizer.step()
+    return params, optimizer
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_kernels_take_the_plain_implementation_s_steps(compiled, build, options, dtype):
+    ours, optimizer = train(build, dtype=dtype, fused=True, **options)
+    plain, plain_optimizer = train(build, dtype=dtype, **options)
+    tolerance = {torch.float32: 2e-6, torch.float64: 1e-13}[dtype]
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+        for key, value in plain_optimizer.state[b].items():
+            torch.testing.assert_close(optimizer.state[a][key], value, rtol=tolerance, atol=tolerance)
+    if build in (AdamP, SGDP):
+        assert optimizer.projections()["channel"] >= 1
+
+
+@EACH
+def test_the_number_of_threads_changes_no_bit(compiled, build, options):
+    before, ends = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            ends.append(train(build, fused=True, **options)[0])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_what_the_kernels_cannot_take_is_left_to_the_plain_implementation(compiled):
+    base = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+    params = {
+        "dense": base.clone(),
+        "channels_last": torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last),
+        "transposed": base.clone().t(),
+        "strided": base.clone()[:, ::2],
+        "half": base.bfloat16(),
+        "empty": torch.zeros(0, 3),
+    }
+    dims = [tuple(range(1, p.ndim)) for p in params.values()]
+    taken = dict(zip(params, fused.takes(list(params.values()), dims), strict=True))
+    assert taken == {
+        "dense": True,
+        "channels_last": True,
+        "transposed": False,
+        "strided": False,
+        "half": False,
+        "empty": True,
+    }
+    assert fused.takes([params["dense"]], [(0,)]) == [False], "rows along another dimension"
+    other_layout = base.t().contiguous().t()
+    assert fused.takes([params["dense"]], [None], [other_layout]) == [False], "another layout of state"
+    for p in params.values():
+        p.grad = torch.ones_like(p)
+    before = {name: p.clone() for name, p in params.items()}
+    AdamP(params.values(), lr=0.1, fused=True).step()
+    assert all(not torch.equal(p, before[n]) for n, p in params.items() if p.numel())
+
+
+def test_gradients_of_another_layout_are_read_right(compiled):
+    weight = torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last).requires_grad_()
+    twin = weight.detach().clone().requires_grad_()
+    grad = torch.randn(8, 4, 3, 3)
+    weight.grad, twin.grad = grad, grad.clone()
+    AdamP([weight], lr=0.1, fused=True).step()
+    AdamP([twin], lr=0.1).step()
+    torch.testing.assert_close(weight, twin)
+
+
+def test_autograd_notices_that_the_weights_were_written_to(compiled):
+    weight = torch.ones(3, 3, requires_grad=True)
+    loss = (weight**2).sum()
+    weight.grad = torch.ones(3, 3)
+    AdamP([weight], fused=True).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_kernels_are_compiled_once_and_kept(compiled, fresh, monkeypatch):
+    assert fused.library() is not None
+    (kept,) = fresh.iterdir()
+    fused.library.cache_clear()
+    monkeypatch.setattr(subprocess, "run", None)
+    assert fused.library() is not None
+    assert list(fresh.iterdir()) == [kept]
+
+
+@pytest.mark.parametrize("how", ["no compiler", "a compiler that fails", "a folder that cannot be"])
+def test_without_kernels_the_plain_implementation_runs_in_silence(fresh, monkeypatch, capfd, caplog, how):
+    if how == "no compiler":
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.delenv("CXX", raising=False)
+    elif how == "a compiler that fails":
+        monkeypatch.setenv("CXX", "false")
+    else:
+        (fresh / "file").write_text("")
+        monkeypatch.setenv("OPTATHLON_CACHE", str(fresh / "file" / "below"))
+    with caplog.at_level(logging.INFO, logger="optimizers.fused"):
+        ours, _ = train(AdamP, fused=True)
+        assert fused.library() is None
+    plain, _ = train(AdamP)
+    assert all(torch.equal(a, b) for a, b in zip(ours, plain, strict=True))
+    assert capfd.readouterr() == ("", "")
+    assert "plain implementation" in caplog.text
+
+
+def test_a_nan_in_the_momentum_reaches_its_largest_magnitude(compiled):
+    weight = torch.ones(5000, requires_grad=True)
+    weight.grad = torch.ones(5000)
+    weight.grad[3000] = float("nan")
+    optimizer = AdaRem([weight], lr=0.1, fused=True)
+    optimizer.step()
+    assert optimizer.state[weight]["largest"].isnan()
+    assert weight.isnan().sum() == 1
+
+
+def test_two_implementations_at_once_are_refused():
+    for build in (AdamP, SGDP):
+        with pytest.raises(RuntimeError, match="`foreach`, `fused` cannot be True together"):
+            build([torch.ones(2)], lr=0.1, foreach=True, fused=True)
+        with pytest.raises(RuntimeError, match="`fused`, `differentiable`"):
+            build([torch.ones(2)], lr=0.1, differentiable=True, fused=True)
+
+
+def test_kernels_work_in_a_forked_child_after_the_parent_used_them(compiled):
+    """The suite's worker forks a child a run."""
+    code = textwrap.dedent(
+        """
+        import os, torch
+        from optimizers.adamp import AdamP
+        torch.set_num_threads(1)
+        def step():
+            p = torch.ones(400, 400, requires_grad=True)
+            p.grad = torch.ones_like(p)
+            AdamP([p], fused=True).step()
+        step()
+        child = os.fork()
+        if child == 0:
+            step()
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False, env=os.environ
+    )
+    assert done.stdout.strip() == "7", done.stderr

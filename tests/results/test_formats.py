@@ -1,0 +1,206 @@
+"""One computed board, many writers; each says n, direction, what is missing, and on which data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import msgspec
+import pytest
+
+from results import leaderboard, leaderboard_of_records, render
+from results.board import Leaderboard
+from tests.results.make import DIVERGED, Sweep, counted, record, setting
+
+VALUES = {
+    ("sgd", "mnist"): [70.0, 71.0, 70.5],
+    ("adam", "mnist"): [70.5, 70.25, 71.0],
+    ("adamp", "mnist"): [70.0, None, 71.0],
+    ("lion", "mnist"): [70.0, 71.0, DIVERGED],
+    ("sgd", "ptb"): [60.0, 61.0, 62.0],
+    ("adam", "ptb"): [61.0, 61.0, 60.998],
+    ("lion", "ptb"): [DIVERGED] * 3,
+}
+TABLE = """\
+optimizer    mnist [smoke, standin-1]  ptb [smoke, standin-1]  mean rank
+                  test/accuracy (%) ↑     test/accuracy (%) ↑
+---------  --------------------------  ----------------------  ---------
+sgd                      70.50 ± 0.50          61.00 ± 1.00 *       1.50
+adam           70.58 (+0.08) ± 0.38 *    61.00 (+0.00) ± 0.00       1.50
+adamp      70.50 (+0.00) ± 0.71 2/3 ¹                     – ²          –
+lion ³             70.50 ± 0.71 2/3 ⁴              diverged ⁵       3.00
+---------  --------------------------  ----------------------  ---------
+sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds; * best
+¹ 2 of 3 seeds done; not ranked
+² 0 of 3 seeds done; not ranked
+³ protocol differs: epochs = 92
+⁴ 1 of 3 seeds diverged; ranked after the others
+⁵ 3 of 3 seeds diverged; ranked last
+"""
+MARKDOWN = """\
+| optimizer | mnist [smoke, standin-1]<br>test/accuracy (%) ↑ | ptb [smoke, standin-1]<br>test/accuracy (%) ↑ | mean rank |
+| :-- | --: | --: | --: |
+| sgd | 70.50 ± 0.50 | **61.00 ± 1.00** | 1.50 |
+| adam | **70.58 (+0.08) ± 0.38** | 61.00 (+0.00) ± 0.00 | 1.50 |
+| adamp | 70.50 (+0.00) ± 0.71 2/3 ¹ | – ² | – |
+| lion ³ | 70.50 ± 0.71 2/3 ⁴ | diverged ⁵ | 3.00 |
+
+sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds
+
+¹ 2 of 3 seeds done; not ranked<br>
+² 0 of 3 seeds done; not ranked<br>
+³ protocol differs: epochs = 92<br>
+⁴ 1 of 3 seeds diverged; ranked after the others<br>
+⁵ 3 of 3 seeds diverged; ranked last<br>
+"""  # noqa: E501
+LONG = """\
+task,label,metric,unit,direction,row,optimizer,status,rank,best,mean,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,baseline,setting_id,settings_tried,edge,runs,notes,lr
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,70.5,0.5,1,3,3,0,0,70.0,71.0,,sgd,SETTING,1,,RUNS,,0.1
+ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,61.0,1.0,1,3,3,0,0,60.0,62.0,,sgd,SETTING,1,,RUNS,,0.1
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,70.58333333333333,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,sgd,SETTING,1,,RUNS,,0.1
+"""  # noqa: E501
+WIDE = """\
+row,optimizer,"mnist [smoke, standin-1] test/accuracy","mnist [smoke, standin-1] test/accuracy std","mnist [smoke, standin-1] test/accuracy n","mnist [smoke, standin-1] test/accuracy status",mean_rank
+sgd,sgd,70.5,0.5,3,complete,2.0
+adam,adam,70.58333333333333,0.38188130791298663,3,complete,1.0
+adamp,adamp,70.5,0.7071067811865476,2,incomplete,
+lion,lion,70.5,0.7071067811865476,2,complete,3.0
+"""  # noqa: E501
+
+
+def make(tasks=("mnist", "ptb"), digits=2, values=VALUES, **options):
+    rows = {name: [setting(name, lr=0.1)] for name in ("sgd", "adam", "adamp", "lion")}
+    sweep = Sweep(rows, tasks=tasks, baseline="sgd", **options)
+    source = {cell: counted(*v) for cell, v in values.items()}
+    records = sweep.records(lambda r: source.get((r.row, r.column), lambda _: None)(r))
+    head = msgspec.structs.replace(
+        sweep.plan.head,
+        rows=[msgspec.structs.replace(r, notes=["protocol differs: epochs = 92"] * (r.name == "lion"))
+              for r in sweep.plan.head.rows],
+        columns=[msgspec.structs.replace(c, digits=digits) for c in sweep.plan.head.columns],
+    )  # fmt: skip
+    return leaderboard(msgspec.structs.replace(sweep.plan, head=head), records)
+
+
+@pytest.fixture
+def board():
+    return make()
+
+
+def parsed(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_terminals_table(board):
+    assert render(board) == render(board, "table") == TABLE
+
+
+def test_markdown(board):
+    assert render(board, "md") == MARKDOWN
+
+
+def test_the_long_csv(board):
+    lines = render(board, "csv")
+    for line in parsed(lines):
+        for name, value in (("SETTING", line["setting_id"]), ("RUNS", line["runs"])):
+            lines = lines.replace(value, name) if value else lines
+    assert lines.startswith(LONG)
+    assert len(lines.splitlines()) == 1 + 4 * 2
+
+
+def test_the_wide_csv():
+    assert render(make(tasks=["mnist"]), "wide") == WIDE
+
+
+def test_the_long_csv_gives_back_every_number_exactly(board):
+    lines = parsed(render(board, "csv"))
+    cells = [cell for row in board.rows for cell in row.cells]
+    for line, cell in zip(lines, cells, strict=True):
+        for name in ("mean", "std", "min", "max", "delta", "rank"):
+            assert (float(line[name]) if line[name] else None) == getattr(cell, name)
+        for name in ("n", "n_planned", "n_diverged", "n_failed", "settings_tried"):
+            assert int(line[name]) == getattr(cell, name)
+        assert line["runs"].split(";") == cell.runs or not cell.runs
+    assert "±" not in render(board, "csv")
+    assert "\r" not in render(board, "csv") + render(board, "wide")
+
+
+def test_json_is_the_whole_board_with_its_schema(board):
+    values = json.loads(render(board, "json"))
+    assert values["schema"] == 1
+    assert msgspec.convert(values, Leaderboard) == board
+
+
+def test_bold_on_a_terminal_keeps_the_columns_aligned(board):
+    colored = render(board, color=True)
+    assert colored.count("\x1b[1m") == colored.count("\x1b[0m") == 2
+    plain = colored.replace("\x1b[1m", "").replace("\x1b[0m", "")
+    assert len({len(line) for line in plain.splitlines()[2:8]}) == 1
+    assert "*" not in plain
+
+
+@pytest.mark.parametrize("format", ["table", "md", "csv", "wide", "json"])
+def test_data_that_is_not_the_papers_is_named_in_every_format(board, format):
+    assert "mnist [smoke, standin-1]" in render(board, format)
+
+
+def test_the_papers_scale_on_official_data_needs_no_mark():
+    assert "[" not in render(make(scale="paper"), "table")
+
+
+def test_lower_is_better_points_down():
+    columns = [msgspec.structs.replace(c, higher_is_better=False, unit="") for c in make().columns]
+    board = msgspec.structs.replace(make(), columns=columns)
+    assert "test/accuracy ↓" in render(board, "md")
+    assert parsed(render(board, "csv"))[0]["direction"] == "lower"
+
+
+def test_a_difference_is_rounded_from_unrounded_means_and_never_minus_zero():
+    values = {("sgd", "mnist"): [0.1249] * 3, ("adam", "mnist"): [0.1251] * 3, ("lion", "mnist"): [0.1248] * 3}
+    table = render(make(tasks=["mnist"], values=values), "table")
+    assert "0.13 (+0.00)" in table
+    assert "0.12 (+0.00)" in table
+    assert "-0.00" not in table
+
+
+def test_digits_are_the_columns():
+    assert "70.5833 (+0.0833) ± 0.3819" in render(make(digits=4))
+
+
+def test_seed_counts_that_differ_are_shown_in_the_cells():
+    few, many = setting("sgd"), setting("adam")
+    records = [record(0.5, of_setting=few, seed=s) for s in range(2)]
+    records += [record(0.6, of_setting=many, seed=s) for s in range(5)]
+    table = render(leaderboard_of_records(records))
+    assert "0.50 ± 0.00 n=2" in table
+    assert "0.60 ± 0.00 n=5" in table
+    assert "over n seeds" in table
+
+
+def test_names_are_escaped_where_a_format_needs_it():
+    board = leaderboard_of_records([record(0.5, of_setting=setting('a|b,"c"'))])
+    assert '| a\\|b,"c" |' in render(board, "md")
+    assert parsed(render(board, "csv"))[0]["row"] == 'a|b,"c"'
+
+
+def test_hyperparameters_of_all_rows_have_their_columns():
+    sgd = setting("sgd", lr=0.1, n=3, nesterov=True)
+    adam = setting("adam", betas=[0.9, 0.999], **{"gain.projection": "off"})
+    lines = parsed(render(leaderboard_of_records([record(of_setting=s) for s in (sgd, adam)]), "csv"))
+    assert [line["row"] for line in lines] == ["adam", "sgd"]
+    assert [line["betas"] for line in lines] == ["[0.9, 0.999]", ""]
+    assert [line["gain.projection"] for line in lines] == ["off", ""]
+    assert [line["hyperparameter.n"] for line in lines] == ["", "3"]
+    assert [line["nesterov"] for line in lines] == ["", "true"]
+    assert [line["n"] for line in lines] == ["1", "1"]
+
+
+@pytest.mark.parametrize("format", ["table", "md", "csv", "wide", "json"])
+def test_an_empty_board_is_still_a_document(format):
+    assert render(leaderboard_of_records([]), format).endswith("\n")
+
+
+def test_an_unknown_format_is_refused_with_those_there_are(board):
+    with pytest.raises(ValueError, match="'html': must be one of csv, wide, md, json, table"):
+        render(board, "html")

@@ -1,0 +1,88 @@
+"""Jobs on this machine are detached, can be asked about by other processes, and are cancelled as a whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from slurm.cluster import Job
+from slurm.local import LocalCluster
+
+
+def job(folder, code: str) -> Job:
+    return Job((sys.executable, "-S", "-c", code), "test", folder / "job")
+
+
+def wait_for(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_job_is_running_until_it_is_gone(tmp_path):
+    cluster = LocalCluster()
+    handle = cluster.submit(job(tmp_path, "import time; time.sleep(0.5); print('done')"))
+    assert cluster.states([handle]) == {handle: "running"}
+    wait_for(lambda: cluster.states([handle]) == {handle: "gone"})
+    assert (tmp_path / "job" / "log.txt").read_text() == "done\n"
+
+
+def test_its_folder_is_private(tmp_path):
+    LocalCluster().submit(job(tmp_path, ""))
+    assert (tmp_path / "job").stat().st_mode & 0o777 == 0o700
+
+
+def test_it_survives_its_launcher_and_its_terminal(tmp_path):
+    launcher = (
+        "import sys; from pathlib import Path; from slurm.cluster import Job; from slurm.local import LocalCluster;"
+        "sleep = (sys.executable, '-S', '-c', 'import time; time.sleep(30)');"
+        "print(LocalCluster().submit(Job(sleep, 'x', Path('job'))))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, "-c", launcher], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    handle = done.stdout.strip()
+    assert LocalCluster().states([handle]) == {handle: "running"}
+    pid = int(handle.split(":")[3])
+    assert os.getsid(pid) == pid, "it shares a session with somebody whose Ctrl-C would reach it"
+    assert LocalCluster().cancel([handle]) == [handle]
+    wait_for(lambda: LocalCluster().states([handle]) == {handle: "gone"})
+
+
+def test_cancel_reaches_the_jobs_children(tmp_path):
+    code = (
+        "import os, time\nif os.fork() == 0:\n    open('child', 'w').write(str(os.getpid())); time.sleep(60)\nos.wait()"
+    )
+    cluster = LocalCluster()
+    handle = cluster.submit(job(tmp_path, code))
+    file = tmp_path / "job" / "child"
+    wait_for(lambda: file.exists() and file.read_text())
+    cluster.cancel([handle])
+    child = int(file.read_text())
+    wait_for(lambda: not alive(child))
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_recycled_process_id_is_not_the_job(tmp_path):
+    handle = LocalCluster().submit(job(tmp_path, "import time; time.sleep(30)"))
+    kind, host, boot, pid, started = handle.split(":")
+    other = ":".join((kind, host, boot, pid, str(int(started) - 1)))
+    assert LocalCluster().states([other]) == {other: "gone"}
+    assert LocalCluster().cancel([other]) == []
+    LocalCluster().cancel([handle])
+
+
+def test_jobs_of_another_machine_are_unknown():
+    assert set(LocalCluster().states(["local:elsewhere:b:1:2"]).values()) == {"unknown"}
+    assert LocalCluster().cancel(["local:elsewhere:b:1:2"]) == []

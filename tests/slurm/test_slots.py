@@ -1,0 +1,82 @@
+"""A slot is held by one run at a time on this machine, whoever launched it, and is free when its holder is dead."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from slurm import slots
+
+HOLD = (
+    "import sys; from pathlib import Path; from slurm import slots;"
+    "held = slots.acquire(set(), Path(sys.argv[1])); print(held.name if held else None, flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture
+def one_core(monkeypatch):
+    monkeypatch.setattr(slots, "names", lambda: ["core-0"])
+
+
+def holder(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, folder],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    return process, process.stdout.readline().strip()
+
+
+def test_two_launches_do_not_share_a_slot(tmp_path, one_core):
+    process, name = holder(tmp_path)
+    assert name == "core-0"
+    assert slots.acquire(set(), tmp_path) is None
+    process.kill()
+    process.wait()
+    assert slots.acquire(set(), tmp_path).name == "core-0"
+
+
+def test_a_slot_stays_taken_while_a_forked_child_lives_and_is_free_once_released(tmp_path, one_core):
+    slot = slots.acquire(set(), tmp_path)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    slot.release()
+    again = slots.acquire(set(), tmp_path)
+    assert again is not None, "a sibling's copy of the descriptor kept the lock"
+    os.close(write)
+    os.close(read)
+    os.waitpid(pid, 0)
+
+
+def test_a_process_takes_each_of_its_slots_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(slots, "names", lambda: ["core-0", "core-1"])
+    first = slots.acquire(set(), tmp_path)
+    second = slots.acquire({first.name}, tmp_path)
+    assert {first.name, second.name} == {"core-0", "core-1"}
+    assert slots.acquire({first.name, second.name}, tmp_path) is None
+
+
+def test_slots_are_the_visible_gpus_or_else_the_cores(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert slots.names() == ["gpu-2", "gpu-5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert slots.names() == [f"core-{i}" for i in range(len(os.sched_getaffinity(0)))]
+
+
+def test_a_gpu_slot_shows_its_run_that_gpu_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert slots.acquire({"gpu-2"}, tmp_path).environment == {"CUDA_VISIBLE_DEVICES": "5"}
+
+
+def test_other_users_can_lock_too(tmp_path, one_core):
+    folder = tmp_path / "slots"
+    slots.acquire(set(), folder)
+    assert folder.stat().st_mode & 0o7777 == 0o1777
+    assert (folder / "core-0.lock").stat().st_mode & 0o777 == 0o666

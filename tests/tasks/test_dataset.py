@@ -1,0 +1,149 @@
+"""A data set's folder is of one edition, whole, and never overwritten with another."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+import tasks
+from tasks.data.dataset import Dataset, Source, build, check, edition, manifest, prepare, require
+from tasks.errors import DataError
+
+
+class Words(Dataset):
+    """Official is the one file words.txt with the content "official"."""
+
+    name = "words"
+    title = "Words"
+    licence = "none"
+    homepage = "nowhere"
+    get = "words.txt directly in the folder"
+    standins = {hashlib.sha256(b"digest-of-a-package").hexdigest()[:16]: 4}  # noqa: RUF012
+
+    def verify(self, folder):
+        try:
+            text = (folder / "words.txt").read_text()
+        except OSError:
+            raise DataError(f"words: {folder / 'words.txt'} is missing") from None
+        return "contents" if text == "official" else None
+
+    def write_miniature(self, folder):
+        (folder / "words.txt").write_text("tiny")
+
+    def write_standin(self, folder):
+        (folder / "words.txt").write_text("real")
+        return [Source(package="p", version="1", digest="digest-of-a-package", licence="MIT")]
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "words").mkdir()
+    return tmp_path
+
+
+def put(data, text="official"):
+    (data / "words" / "words.txt").write_text(text)
+
+
+def test_official_files_are_official(data):
+    put(data)
+    assert prepare(Words(), data).edition == "official"
+    assert require(Words(), data).verified == "contents"
+
+
+def test_other_files_are_custom_and_named_by_their_contents(data, tmp_path_factory):
+    put(data, "mine")
+    mine = prepare(Words(), data).edition
+    assert mine.startswith("custom-")
+    put(data, "other")
+    assert prepare(Words(), data).edition != mine
+    again = tmp_path_factory.mktemp("again")
+    (again / "words").mkdir()
+    put(again, "mine")
+    assert prepare(Words(), again).edition == mine
+
+
+def test_where_nothing_lies_official_data_is_planned_for_but_not_trained_on(tmp_path):
+    assert edition(tmp_path, "words") == "official"
+    with pytest.raises(DataError, match=r"words: no prepared data in .*words.txt.*optathlon data prepare words"):
+        require(Words(), tmp_path)
+
+
+def test_a_miniature_and_a_standin_say_what_they_are(tmp_path):
+    assert build(Words(), tmp_path / "a", "miniature").edition == "miniature-1"
+    assert build(Words(), tmp_path / "b", "standin").edition == "standin-4"
+    assert b"MIT" in (tmp_path / "b" / "words" / "SOURCES.json").read_bytes()
+
+
+def test_a_standin_of_unknown_sources_is_named_by_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(Words, "standins", {})
+    made = build(Words(), tmp_path, "standin").edition
+    assert made == f"standin-{hashlib.sha256(b'digest-of-a-package').hexdigest()[:8]}"
+
+
+def test_building_again_keeps_what_is_there(tmp_path):
+    build(Words(), tmp_path, "miniature")
+    before = (tmp_path / "words" / "manifest.json").stat().st_mtime_ns
+    build(Words(), tmp_path, "miniature")
+    assert (tmp_path / "words" / "manifest.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("kind", ["miniature", "standin"])
+def test_official_data_is_never_overwritten(data, kind):
+    put(data)
+    with pytest.raises(DataError, match="files without a manifest, which is left alone"):
+        build(Words(), data, kind)
+    prepare(Words(), data)
+    with pytest.raises(DataError, match="edition official, which is left alone"):
+        build(Words(), data, kind)
+    assert (data / "words" / "words.txt").read_text() == "official"
+
+
+def test_a_standin_is_not_promoted_by_preparing_it(tmp_path):
+    build(Words(), tmp_path, "standin")
+    with pytest.raises(DataError, match="holds edition standin-4"):
+        prepare(Words(), tmp_path)
+
+
+def test_a_builder_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def fail(self, folder):
+        (folder / "words.txt").write_text("half")
+        raise DataError("words: no package")
+
+    monkeypatch.setattr(Words, "write_standin", fail)
+    with pytest.raises(DataError, match="no package"):
+        build(Words(), tmp_path, "standin")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda f: f.unlink(), r"words.txt is missing"),
+        (lambda f: f.write_text("offici"), r"words.txt has 6 bytes, expected 8"),
+        (lambda f: f.write_text("officiaL"), r"words.txt has SHA-256 .*, expected"),
+    ],
+)
+def test_damage_is_found_and_the_file_named(data, damage, expected):
+    put(data)
+    prepare(Words(), data)
+    damage(data / "words" / "words.txt")
+    for look in (require, check):
+        with pytest.raises(DataError, match=expected):
+            look(Words(), data)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"dataset": 3}'])
+def test_an_unreadable_manifest_is_named(data, text):
+    (data / "words" / "manifest.json").write_text(text)
+    with pytest.raises(DataError, match=r"manifest.json is unreadable .*optathlon data"):
+        manifest(data, "words")
+
+
+@pytest.mark.parametrize("name", tasks.dataset_paths())
+def test_every_data_set_says_what_to_fetch_and_makes_a_miniature(name, tmp_path):
+    dataset = tasks.dataset(name)
+    assert all(getattr(dataset, word) for word in ("title", "licence", "homepage", "get"))
+    assert build(dataset, tmp_path, "miniature").edition == f"miniature-{dataset.miniature_version}"
+    check(dataset, tmp_path)
