@@ -27,7 +27,7 @@ from optimizers.adarem import AdaRem
 from optimizers.sgdp import SGDP
 
 Shapes = list[tuple[int, ...]]
-SGD = {"lr": 1e-6, "momentum": 0.9}
+SGD: dict[str, Any] = {"lr": 1e-6, "momentum": 0.9}
 
 
 def torchvision_shapes(name: str) -> Shapes:

@@ -91,13 +91,16 @@ def zeros_like(param: Tensor) -> Tensor:
     return torch.zeros_like(param, dtype=state_dtype(param), memory_format=torch.preserve_format)
 
 
+_HALF = (torch.float16, torch.bfloat16)
+
+
 def state_dtype(param: Tensor) -> torch.dtype:
-    return torch.float32 if param.dtype in (torch.float16, torch.bfloat16) else param.dtype
+    return torch.float32 if param.dtype in _HALF else param.dtype
 
 
 def at_least_float32(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors themselves, half-precision ones as float32 copies."""
-    return [t.to(state_dtype(t)) for t in tensors]
+    """The tensors themselves; half-precision ones as float32 copies."""
+    return [t.float() if t.dtype in _HALF else t for t in tensors]
 
 
 def as_real(tensors: Sequence[Tensor]) -> list[Tensor]:

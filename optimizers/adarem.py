@@ -81,9 +81,13 @@ class AdaRem(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         prepared = [(group, self._prepared(group)) for group in self.param_groups]
-        largest = _largest_of_all([each for _, steps in prepared for each in steps])
+        largest = None
+        if any(group["global_max"] for group in self.param_groups):
+            largest = _largest_of_all([each for _, steps in prepared for each in steps])
         for group, steps in prepared:
-            limits = [largest if group["global_max"] else each.state["largest"] for each in steps]
+            limits = [
+                each.state["largest"] if largest is None or not group["global_max"] else largest for each in steps
+            ]
             taken = [False] * len(steps)
             if group["fused"]:
                 taken = kernels.takes(

@@ -59,8 +59,21 @@ class Crew:
         process.start()
         return process
 
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.join()
+
     def alive(self) -> list[int]:
         return [i for i, worker in enumerate(self.workers) if worker.is_alive()]
+
+    def signal(self, index: int, number: signal.Signals) -> None:
+        worker = self.workers[index]
+        if worker.is_alive() and worker.pid:
+            os.kill(worker.pid, number)
 
     def replace(self, index: int) -> None:
         self.workers[index].kill()
@@ -81,33 +94,34 @@ def check(store: Store, told: list[list[str]]) -> None:
 
 
 def test_killed_workers_lose_no_run_and_repeat_none(tmp_path):
-    crew, chance, kills = Crew(tmp_path, LEASE), random.Random(0), 0
-    while alive := crew.alive():
-        time.sleep(0.03)
-        if kills < 60:
-            crew.replace(chance.choice(alive))
-            kills += 1
-    store, told = Store(tmp_path / "store"), crew.told()
+    chance, kills = random.Random(0), 0
+    with Crew(tmp_path, LEASE) as crew:
+        while alive := crew.alive():
+            time.sleep(0.03)
+            if kills < 60:
+                crew.replace(chance.choice(alive))
+                kills += 1
+        assert all(worker.exitcode == 0 for worker in crew.workers)
+    told = crew.told()
     kinds = Counter(kind for kind, *_ in told)
-    check(store, told)
-    assert all(worker.exitcode == 0 for worker in crew.workers)
+    check(Store(tmp_path / "store"), told)
     assert kinds["beaten"] == kinds["fenced"] == 0, "a living owner lost its run"
     assert RUNS < kinds["started"] <= RUNS + kills, "no kill hit a run in progress, or runs were repeated"
 
 
 @pytest.mark.slow
 def test_workers_held_up_beyond_their_lease_are_fenced(tmp_path):
-    crew, chance, held, holds = Crew(tmp_path, 0.3), random.Random(1), {}, 0
-    while alive := crew.alive():
-        time.sleep(0.02)
-        for index, since in list(held.items()):
-            if time.monotonic() - since > 0.8:
-                os.kill(crew.workers[index].pid, signal.SIGCONT)
+    chance, held, holds = random.Random(1), {}, 0
+    with Crew(tmp_path, 0.3) as crew:
+        while alive := crew.alive():
+            time.sleep(0.02)
+            for index in [i for i, since in held.items() if time.monotonic() - since > 0.8]:
+                crew.signal(index, signal.SIGCONT)
                 del held[index]
-        if holds < 40 and len(held) < 4 and (free := [i for i in alive if i not in held]):
-            index, holds = chance.choice(free), holds + 1
-            os.kill(crew.workers[index].pid, signal.SIGSTOP)
-            held[index] = time.monotonic()
+            if holds < 40 and len(held) < 4 and (free := [i for i in alive if i not in held]):
+                index, holds = chance.choice(free), holds + 1
+                crew.signal(index, signal.SIGSTOP)
+                held[index] = time.monotonic()
     told = crew.told()
     check(Store(tmp_path / "store"), told)
     assert any(kind in ("fenced", "beaten") for kind, *_ in told), "nobody was held up in the middle of a run"
