@@ -24,7 +24,7 @@ test: check
 check: $(SET_UP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(PYTEST) -n 2 -m "not slow"
 

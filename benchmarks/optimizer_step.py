@@ -100,7 +100,7 @@ CONTENDERS: dict[str, tuple[int, Callable[[list[Tensor]], torch.optim.Optimizer]
 
 
 class Counter(TorchDispatchMode):
-    """Operators called, but for views, and scalars read from tensors, each of which would wait for a GPU."""
+    """Operators called, but for views, and scalars read: of step counters on the host, or waits for a device."""
 
     def __init__(self) -> None:
         super().__init__()

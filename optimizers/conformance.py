@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import io
 import math
 import statistics
@@ -16,10 +15,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from optimizers.spec import LR_SCALE, OptimizerSpec, load
-
-STEPS = 5
-RATES = (3e-2, 1e-1, 1e-2, 3e-1, 3e-3, 1e-3, 1.0, 3e-4)
+from optimizers._kit import RATES, STEPS, Kit, Lacks, Problem, descend, require, same
+from optimizers.spec import OptimizerSpec
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -52,16 +49,12 @@ class Card(msgspec.Struct, frozen=True):
         return not any(f.status == "fail" for f in self.findings)
 
 
-class Lacks(Exception):  # noqa: N818
-    """Raised by a check where the optimizer cannot do what is asked, and says so."""
-
-
 def check(spec: OptimizerSpec, values: Mapping[str, Any] | None = None) -> Card:
     """Every check on `spec` with `values` (an lr of 0.01 where one is required and not given); takes seconds.
 
     Raises OptimizerError only if `values` do not fit; all else is in the card.
     """
-    kit = _Kit(spec, values or {})
+    kit = Kit(spec, values or {})
     findings = [_run(function, kit) for function in CHECKS]
     measures: dict[str, float | None] = {}
     for name, measure in MEASURES.items():
@@ -72,7 +65,7 @@ def check(spec: OptimizerSpec, values: Mapping[str, Any] | None = None) -> Card:
     return Card(spec.name, spec.version, kit.values, findings, **measures)
 
 
-def _run(function: Callable[[_Kit], None], kit: _Kit) -> Finding:
+def _run(function: Callable[[Kit], None], kit: Kit) -> Finding:
     name = function.__name__.lstrip("_").replace("_", " ")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -85,107 +78,23 @@ def _run(function: Callable[[_Kit], None], kit: _Kit) -> Finding:
     return Finding(name, "pass")
 
 
-class _Problem:
-    """Regression on a teacher network: a weight that a normalization makes scale-invariant, then a head."""
-
-    def __init__(self, kit: _Kit, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
-        generator = torch.Generator().manual_seed(0)
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator).to(device, dtype)
-
-        self.inputs = normal(32, 6)
-        teacher = {"weight": normal(8, 6), "head": normal(3, 8), "bias": normal(3)}
-        self.params = {"weight": normal(8, 6), "head": normal(3, 8), "bias": normal(3)}
-        if "matrices" in kit.spec.flags:
-            del self.params["bias"], teacher["bias"]
-        self.targets = self.predict(teacher)
-        for param in self.params.values():
-            param.requires_grad_()
-
-    def predict(self, params: Mapping[str, Tensor]) -> Tensor:
-        hidden = self.inputs @ params["weight"].T
-        hidden = (hidden - hidden.mean(0)) / (hidden.var(0, correction=0) + 1e-5).sqrt()
-        return hidden @ params["head"].T + params.get("bias", 0.0)
-
-    def loss(self) -> Tensor:
-        return (self.predict(self.params) - self.targets).square().mean()
-
-    def values(self) -> list[Tensor]:
-        return [p.detach().clone() for p in self.params.values()]
-
-
-class _Kit:
-    def __init__(self, spec: OptimizerSpec, values: Mapping[str, Any]) -> None:
-        self.spec = spec
-        required = {key: 0.01 for key, h in spec.hyperparameters.items() if h.required}
-        self.values = spec.resolve({**required, **values})
-
-    def build(self, problem: _Problem, lr: float | None = None, **more: Any) -> torch.optim.Optimizer:
-        """The optimizer on `problem`, the weight in a group of its own with the options of scale-invariant weights."""
-        tagged = {k.partition(".")[2]: v for k, v in self.values.items() if k.startswith("scale_invariant.")}
-        tagged.pop(LR_SCALE, None)
-        rest = [p for name, p in problem.params.items() if name != "weight"]
-        groups: list[dict[str, Any]] = [{"params": [problem.params["weight"]], **tagged}, {"params": rest}]
-        if "one_group" in self.spec.flags:
-            groups = [{"params": list(problem.params.values())}]
-        return self.build_groups(groups, lr, **more)
-
-    def build_groups(self, groups: list[dict[str, Any]], lr: float | None = None, **more: Any) -> torch.optim.Optimizer:
-        values = self.values | ({"lr": lr} if lr is not None else {})
-        return msgspec.structs.replace(self.spec, fixed=self.spec.fixed | more).build(groups, values)
-
-    def step(self, optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> None:
-        def closure() -> Tensor:
-            with torch.enable_grad():
-                optimizer.zero_grad()
-                value = loss()
-                value.backward()
-            return value.detach()
-
-        if "closure" in self.spec.flags:
-            optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        else:
-            closure()
-            optimizer.step()
-
-    def trained(self, steps: int = STEPS, **options: Any) -> tuple[_Problem, torch.optim.Optimizer]:
-        problem = _Problem(self, options.pop("dtype", torch.float32))
-        optimizer = self.build(problem, **options)
-        for _ in range(steps):
-            self.step(optimizer, problem.loss)
-        return problem, optimizer
-
-    def accepts(self, argument: str) -> bool:
-        return argument in inspect.signature(load(self.spec.factory)).parameters
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
-def _same(ours: list[Tensor], theirs: list[Tensor], message: str) -> None:
-    _require(all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), message)
-
-
-def moves_every_parameter(kit: _Kit) -> None:
-    problem = _Problem(kit)
+def moves_every_parameter(kit: Kit) -> None:
+    problem = Problem(kit)
     optimizer, before = kit.build(problem), problem.values()
     kit.step(optimizer, problem.loss)
-    _require(
+    require(
         all(not torch.equal(a, b) for a, b in zip(problem.values(), before, strict=True)), "a parameter stood still"
     )
 
 
-def same_twice(kit: _Kit) -> None:
-    _same(kit.trained()[0].values(), kit.trained()[0].values(), "two equal runs differ")
+def same_twice(kit: Kit) -> None:
+    same(kit.trained()[0].values(), kit.trained()[0].values(), "two equal runs differ")
 
 
-def goes_on_from_a_checkpoint(kit: _Kit) -> None:
+def goes_on_from_a_checkpoint(kit: Kit) -> None:
     """After every step the state goes through torch.save into a new optimizer; the run must not notice."""
     whole, _ = kit.trained()
-    problem = _Problem(kit)
+    problem = Problem(kit)
     optimizer = kit.build(problem)
     for _ in range(STEPS):
         file, weights = io.BytesIO(), problem.values()
@@ -197,10 +106,10 @@ def goes_on_from_a_checkpoint(kit: _Kit) -> None:
                 param.copy_(value)
         optimizer.load_state_dict(torch.load(file, weights_only=True))
         kit.step(optimizer, problem.loss)
-    _same(problem.values(), whole.values(), "a run that is saved and loaded after each step ends elsewhere")
+    same(problem.values(), whole.values(), "a run that is saved and loaded after each step ends elsewhere")
 
 
-def keeps_what_epoch_end_does_in_its_state(kit: _Kit) -> None:
+def keeps_what_epoch_end_does_in_its_state(kit: Kit) -> None:
     problem, optimizer = kit.trained()
     if not hasattr(optimizer, "epoch_end"):
         raise Lacks("offers no epoch_end")
@@ -214,33 +123,33 @@ def keeps_what_epoch_end_does_in_its_state(kit: _Kit) -> None:
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for o, p in ((optimizer, problem), (restored, twin)):
         kit.step(o, p.loss)
-    _same(problem.values(), twin.values(), "after epoch_end a checkpoint ends elsewhere")
+    same(problem.values(), twin.values(), "after epoch_end a checkpoint ends elsewhere")
 
 
-def rate_zero_moves_nothing(kit: _Kit) -> None:
-    problem = _Problem(kit)
+def rate_zero_moves_nothing(kit: Kit) -> None:
+    problem = Problem(kit)
     optimizer = kit.build(problem)
     before = problem.values()
     for group in optimizer.param_groups:
         group["lr"] = 0.0
     kit.step(optimizer, problem.loss)
-    _same(problem.values(), before, "a step with lr = 0 moved a parameter")
+    same(problem.values(), before, "a step with lr = 0 moved a parameter")
 
 
-def takes_its_rate_from_the_groups(kit: _Kit) -> None:
+def takes_its_rate_from_the_groups(kit: Kit) -> None:
     ends = []
     for factor in (1.0, 0.5):
-        problem = _Problem(kit)
+        problem = Problem(kit)
         optimizer = kit.build(problem)
         for group in optimizer.param_groups:
             group["lr"] *= factor
         kit.step(optimizer, problem.loss)
         ends.append(problem.values())
     moved = any(not torch.equal(a, b) for a, b in zip(*ends, strict=True))
-    _require(moved, "a change of group['lr'] after construction changes nothing")
+    require(moved, "a change of group['lr'] after construction changes nothing")
 
 
-def groups_have_rates_of_their_own(kit: _Kit) -> None:
+def groups_have_rates_of_their_own(kit: Kit) -> None:
     for flag in ("one_group", "one_rate"):
         if flag in kit.spec.flags:
             raise Lacks(f"its flags say {flag}")
@@ -248,49 +157,49 @@ def groups_have_rates_of_their_own(kit: _Kit) -> None:
     optimizer = kit.build_groups([{"params": [slow], "lr": 1e-5}, {"params": [fast], "lr": 1e-2}])
     kit.step(optimizer, lambda: slow.sum() + fast.sum())
     shortest = (1 - fast.detach()).abs().max() / 100
-    _require(bool((1 - slow.detach()).abs().max() < shortest), "a group with a thousandth of the rate moves as far")
+    require(bool((1 - slow.detach()).abs().max() < shortest), "a group with a thousandth of the rate moves as far")
 
 
-def takes_added_groups(kit: _Kit) -> None:
+def takes_added_groups(kit: Kit) -> None:
     if "one_group" in kit.spec.flags:
         raise Lacks("its flags say one_group")
     problem, optimizer = kit.trained()
     late = torch.ones(2, 2, requires_grad=True)
     optimizer.add_param_group({"params": [late]})
     kit.step(optimizer, lambda: problem.loss() + late.sum())
-    _require(not torch.equal(late, torch.ones(2, 2)), "a group that was added later is not updated")
+    require(not torch.equal(late, torch.ones(2, 2)), "a group that was added later is not updated")
 
 
-def leaves_parameters_without_gradient_alone(kit: _Kit) -> None:
-    problem = _Problem(kit)
+def leaves_parameters_without_gradient_alone(kit: Kit) -> None:
+    problem = Problem(kit)
     unused, frozen = torch.ones(2, 2, requires_grad=True), torch.ones(2, 2)
     optimizer = kit.build_groups([{"params": [unused, *problem.params.values(), frozen]}])
     for _ in range(2):
         kit.step(optimizer, problem.loss)
-    _require(torch.equal(unused, torch.ones(2, 2)), "a parameter whose gradient is None moved")
-    _require(torch.equal(frozen, torch.ones(2, 2)), "a frozen parameter moved")
+    require(torch.equal(unused, torch.ones(2, 2)), "a parameter whose gradient is None moved")
+    require(torch.equal(frozen, torch.ones(2, 2)), "a frozen parameter moved")
 
 
-def survives_zero_gradients(kit: _Kit) -> None:
-    problem = _Problem(kit)
+def survives_zero_gradients(kit: Kit) -> None:
+    problem = Problem(kit)
     optimizer = kit.build(problem)
     for scale in (0.0, 0.0, 1.0):
         kit.step(optimizer, lambda scale=scale: problem.loss() * scale)
-    _require(all(bool(v.isfinite().all()) for v in problem.values()), "gradients of zero made a parameter non-finite")
+    require(all(bool(v.isfinite().all()) for v in problem.values()), "gradients of zero made a parameter non-finite")
 
 
-def leaves_gradients_as_they_are(kit: _Kit) -> None:
+def leaves_gradients_as_they_are(kit: Kit) -> None:
     problem, optimizer = kit.trained(1)
     if "closure" in kit.spec.flags:
         raise Lacks("its step computes gradients itself")
     problem.loss().backward()
     grads = [p.grad.clone() for p in problem.params.values() if p.grad is not None]
     optimizer.step()
-    _same([p.grad for p in problem.params.values() if p.grad is not None], grads, "step wrote to a gradient")
+    same([p.grad for p in problem.params.values() if p.grad is not None], grads, "step wrote to a gradient")
 
 
-def takes_a_closure_and_returns_its_loss(kit: _Kit) -> None:
-    problem = _Problem(kit)
+def takes_a_closure_and_returns_its_loss(kit: Kit) -> None:
+    problem = Problem(kit)
     optimizer = kit.build(problem)
     expected = problem.loss().item()
 
@@ -302,36 +211,36 @@ def takes_a_closure_and_returns_its_loss(kit: _Kit) -> None:
 
     with torch.no_grad() if "closure" not in kit.spec.flags else torch.enable_grad():
         returned: Any = optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    _require(isinstance(returned, Tensor), "step(closure) does not return the closure's loss")
-    _require(math.isclose(returned.item(), expected, rel_tol=1e-5), "step(closure) returns another loss")
+    require(isinstance(returned, Tensor), "step(closure) does not return the closure's loss")
+    require(math.isclose(returned.item(), expected, rel_tol=1e-5), "step(closure) returns another loss")
 
 
-def calls_step_hooks(kit: _Kit) -> None:
-    problem = _Problem(kit)
+def calls_step_hooks(kit: Kit) -> None:
+    problem = Problem(kit)
     optimizer, calls = kit.build(problem), []
     optimizer.register_step_pre_hook(lambda *_: calls.append("pre"))
     optimizer.register_step_post_hook(lambda *_: calls.append("post"))
     kit.step(optimizer, problem.loss)
-    _require(calls == ["pre", "post"], f"hooks called: {calls}")
+    require(calls == ["pre", "post"], f"hooks called: {calls}")
 
 
-def trains_bfloat16_parameters(kit: _Kit) -> None:
+def trains_bfloat16_parameters(kit: Kit) -> None:
     problem, _ = kit.trained(STEPS, dtype=torch.bfloat16)
     full, _ = kit.trained(STEPS)
     for half, value in zip(problem.values(), full.values(), strict=True):
-        _require(bool(half.isfinite().all()), "a bfloat16 parameter became non-finite")
-        _require(bool((half - value).abs().max() < 0.1 * value.abs().max()), "bfloat16 ends far from float32")
+        require(bool(half.isfinite().all()), "a bfloat16 parameter became non-finite")
+        require(bool((half - value).abs().max() < 0.1 * value.abs().max()), "bfloat16 ends far from float32")
 
 
-def foreach_equals_the_loop(kit: _Kit) -> None:
+def foreach_equals_the_loop(kit: Kit) -> None:
     _equals_the_loop(kit, "foreach")
 
 
-def fused_equals_the_loop(kit: _Kit) -> None:
+def fused_equals_the_loop(kit: Kit) -> None:
     _equals_the_loop(kit, "fused")
 
 
-def _equals_the_loop(kit: _Kit, argument: str) -> None:
+def _equals_the_loop(kit: Kit, argument: str) -> None:
     if not kit.accepts(argument):
         raise Lacks(f"has no {argument} argument")
     base = {key: False for key in ("foreach", "fused") if kit.accepts(key)}
@@ -340,7 +249,7 @@ def _equals_the_loop(kit: _Kit, argument: str) -> None:
         torch.testing.assert_close(other, loop, rtol=1e-9, atol=1e-9)
 
 
-def can_be_captured_in_a_graph(kit: _Kit) -> None:
+def can_be_captured_in_a_graph(kit: Kit) -> None:
     if not kit.accepts("capturable"):
         raise Lacks("has no capturable argument")
     if not torch.cuda.is_available():
@@ -356,14 +265,14 @@ def can_be_captured_in_a_graph(kit: _Kit) -> None:
     with torch.cuda.graph(graph):
         optimizer.step()
     graph.replay()
-    _require(not torch.equal(param, before), "a captured step moves nothing")
+    require(not torch.equal(param, before), "a captured step moves nothing")
 
 
-def moves_to_another_device(kit: _Kit) -> None:
+def moves_to_another_device(kit: Kit) -> None:
     if not torch.cuda.is_available():
         raise Lacks("not tried: no CUDA device here")
     here, optimizer = kit.trained()
-    there = _Problem(kit, device="cuda")
+    there = Problem(kit, device="cuda")
     restored = kit.build(there)
     with torch.no_grad():
         for param, value in zip(there.params.values(), here.values(), strict=True):
@@ -375,17 +284,17 @@ def moves_to_another_device(kit: _Kit) -> None:
         torch.testing.assert_close(b.cpu(), a, rtol=1e-3, atol=1e-4)
 
 
-def descends_a_small_regression(kit: _Kit) -> None:
+def descends_a_small_regression(kit: Kit) -> None:
     """To a tenth of its loss, at one of RATES, decayed linearly."""
 
     def attempt(lr: float) -> tuple[float, float]:
-        problem = _Problem(kit)
-        return problem.loss().item(), _descend(kit, kit.build(problem, lr), problem.loss, 300)
+        problem = Problem(kit)
+        return problem.loss().item(), descend(kit, kit.build(problem, lr), problem.loss, 300)
 
-    _require(any(end < 0.1 * start for start, end in map(attempt, RATES)), f"at no rate of {sorted(RATES)}")
+    require(any(end < 0.1 * start for start, end in map(attempt, RATES)), f"at no rate of {sorted(RATES)}")
 
 
-def descends_rosenbrock(kit: _Kit) -> None:
+def descends_rosenbrock(kit: Kit) -> None:
     """((1 - a)^2 + 100 (b - a^2)^2) / 100 from (-1.2, 1), where it is 0.24, past the bend of the valley to 0.01."""
 
     def attempt(lr: float) -> float:
@@ -395,25 +304,12 @@ def descends_rosenbrock(kit: _Kit) -> None:
             a, b = point.unbind(1)
             return ((1 - a) ** 2 / 100 + (b - a**2) ** 2).sum()
 
-        return _descend(kit, kit.build_groups([{"params": [point]}], lr), loss, 2000, stop=0.01)
+        return descend(kit, kit.build_groups([{"params": [point]}], lr), loss, 2000, stop=0.01)
 
-    _require(any(attempt(lr) < 0.01 for lr in RATES), f"at no rate of {sorted(RATES)}")
-
-
-def _descend(
-    kit: _Kit, optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor], steps: int, stop: float = -math.inf
-) -> float:
-    rates = [group["lr"] for group in optimizer.param_groups]
-    for t in range(steps):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * (1 - t / steps)
-        kit.step(optimizer, loss)
-        if t % 50 == 0 and not stop < (value := loss().item()) < math.inf:
-            return value if value <= stop else math.inf
-    return loss().item()
+    require(any(attempt(lr) < 0.01 for lr in RATES), f"at no rate of {sorted(RATES)}")
 
 
-CHECKS: tuple[Callable[[_Kit], None], ...] = (
+CHECKS: tuple[Callable[[Kit], None], ...] = (
     moves_every_parameter,
     same_twice,
     goes_on_from_a_checkpoint,
@@ -448,7 +344,7 @@ def _tensors(state: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _state_bytes(kit: _Kit) -> float:
+def _state_bytes(kit: Kit) -> float:
     params = [torch.randn(64, 64, requires_grad=True) for _ in range(2)]
     optimizer = kit.build_groups([{"params": params}])
     for _ in range(3):
@@ -457,7 +353,7 @@ def _state_bytes(kit: _Kit) -> float:
     return bytes_ / sum(p.numel() for p in params)
 
 
-def _step_cost(kit: _Kit) -> float | None:
+def _step_cost(kit: Kit) -> float | None:
     """None for optimizers that evaluate a closure: their step is as dear as the model."""
     if "closure" in kit.spec.flags:
         return None
@@ -482,7 +378,9 @@ def _seconds(optimizer: torch.optim.Optimizer) -> float:
     return time.perf_counter() - start
 
 
-def _gradient_power(kit: _Kit) -> float:
+def _gradient_power(kit: Kit) -> float | None:
+    """None where the first step moves nothing."""
+
     def length(scale: float) -> float:
         params = [torch.ones(4, 4, dtype=torch.float64, requires_grad=True)]
         direction = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -490,10 +388,11 @@ def _gradient_power(kit: _Kit) -> float:
         kit.step(optimizer, lambda: (params[0] * direction).sum() * scale)
         return (params[0].detach() - 1).norm().item()
 
-    return round(math.log10(length(10.0) / length(1.0)), 2)
+    short, long = length(1.0), length(10.0)
+    return round(math.log10(long / short), 2) if short and long else None
 
 
-MEASURES: dict[str, Callable[[_Kit], float | None]] = {
+MEASURES: dict[str, Callable[[Kit], float | None]] = {
     "state_bytes": _state_bytes,
     "step_cost": _step_cost,
     "gradient_power": _gradient_power,

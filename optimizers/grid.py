@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from optimizers import halton
 from optimizers.errors import OptimizerError, did_you_mean
 from optimizers.spec import OptimizerSpec
 
@@ -171,13 +172,10 @@ def _space(value: Any, where: str) -> tuple[str, list[Any]]:
 
 
 def _draw(random: Random, spec: OptimizerSpec) -> list[dict[str, Any]]:
-    from scipy.stats import qmc
-
     keys = sorted(random.spaces)
-    points = qmc.Halton(len(keys), scramble=True, rng=random.seed).random(random.trials)
     return [
-        {key: _place(float(u), *random.spaces[key], _is_int(spec, key)) for key, u in zip(keys, point, strict=True)}
-        for point in points
+        {key: _place(u, *random.spaces[key], _is_int(spec, key)) for key, u in zip(keys, point, strict=True)}
+        for point in halton.points(random.trials, len(keys), random.seed)
     ]
 
 

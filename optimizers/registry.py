@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -103,7 +104,7 @@ def _kind(default: Any, hint: Any) -> Any:
     if isinstance(default, str):
         return "str"
     if isinstance(default, float):
-        return "float"
+        return "float" if math.isfinite(default) else None
     if isinstance(default, tuple | list):
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in default)
         return "floats" if numbers else None

@@ -171,6 +171,8 @@ def load(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise OptimizerError(f"{path}: {error}; is the package that brings it installed?") from error
     except (ImportError, AttributeError) as error:
         raise OptimizerError(f"{path}: {error}") from error
 

@@ -63,10 +63,7 @@ class Archive(Layout):
         for run_id, data in self._read(fresh):
             if record := self._usable(run_id, data):
                 self._known[run_id] = self._light(record)
-        found = [self._known[i] for i in wanted if i in self._known]
-        for run_id in self.forgotten():
-            self._known.pop(run_id, None)
-        return found
+        return [self._known[i] for i in wanted if i in self._known]
 
     def compact(self) -> int:
         """Write index.jsonl, which may be deleted at any time, anew; returns how many records it holds."""

@@ -225,7 +225,7 @@ def _compared(column: Column, cells: list[Cell], baseline: int | None) -> list[C
     base = cells[baseline] if baseline is not None else None
     compared = []
     for i, cell in enumerate(cells):
-        best = rank_of.get(i) == first and cell.status == "complete" and not cell.n_diverged
+        best = i in rank_of and rank_of[i] == first and not cell.n_diverged
         delta = None if i == baseline else _delta(cell, base)
         compared.append(msgspec.structs.replace(cell, rank=rank_of.get(i), delta=delta, best=best))
     return compared

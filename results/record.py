@@ -9,7 +9,7 @@ import msgspec
 SCHEMA = 1
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Score(msgspec.Struct, frozen=True, kw_only=True):
     """A metric as recorded, "test/accuracy"; `value` is None where the run diverged before it could be measured."""
 
     name: str
@@ -18,21 +18,21 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     value: float | None
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of the canonical JSON of a run's problem and setting; its id is 16 hex digits over both and the seed."""
 
     problem: str
     setting: str
 
 
-class Curve(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
     """Points (time in the protocol's unit, value), one list for each "train/loss", "validation/accuracy"; no clock."""
 
     unit: str
     points: dict[str, list[tuple[float, float | None]]]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One finished or diverged run. Everything but `provenance` is a function of problem, setting and seed.
 
     problem, setting: what the digests were taken of. headline, selection: names of the scores that rank and select.
@@ -93,7 +93,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
 
-class PlannedRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a plan. row and column name the cell; problem and setting are digests into the plan's head."""
 
     id: str

@@ -19,7 +19,8 @@ MINE = textwrap.dedent(
         """
 
         def __init__(self, params, lr, betas=(0.9, 0.99), weight_decay=0, warmup: int = 0, power: float = 1,
-                     clip: float | None = None, mode="a", nesterov=False, hook=None, *, foreach=None, maximize=False):
+                     clip: float | None = None, mode="a", nesterov=False, hook=None, top=float('inf'), *,
+                     foreach=None, maximize=False):
             super().__init__(params, dict(lr=lr))
 
         def step(self, closure):
@@ -89,6 +90,11 @@ def test_a_description_from_outside_is_taken_as_it_is(mine):
 def test_an_argument_without_type_and_default_is_named(mine):
     with pytest.raises(OptimizerError, match="cannot tell the type of strength"):
         optimizer("mine_:Untyped")
+
+
+def test_a_missing_package_is_named_with_what_to_do():
+    with pytest.raises(OptimizerError, match=r"no_such_package.*is the package that brings it installed"):
+        optimizer("no_such_package:Adam")
 
 
 @pytest.mark.parametrize("path", ["mine_:Nothing", "no_such_module:Mine", "mine_:MINE", "json:dumps"])

@@ -107,6 +107,14 @@ def test_a_run_forgotten_and_run_again_shows_its_new_record(store, three):
     assert {r.id: r.updates for r in fresh(store).records()}[again.id] == 999
 
 
+def test_a_reader_that_was_not_looking_sees_the_new_record_too(store, three):
+    reader = fresh(store)
+    reader.records()
+    store.forget(three[0].id)
+    store.commit(msgspec.structs.replace(three[0], updates=999))
+    assert {r.id: r.updates for r in reader.records()}[three[0].id] == 999
+
+
 def test_fields_of_a_newer_minor_version_survive_the_index_and_the_trash(store, three):
     path = path_of(store, three[0])
     values = json.loads(path.read_bytes()) | {"humidity": 0.4}

@@ -98,6 +98,11 @@ def test_nothing_is_best_where_all_diverged():
     assert {row.cells[0].rank for row in board.rows} == {2.0}
 
 
+@pytest.mark.parametrize("values", [[None] * 3, [0.5, 0.5, None], [0.5, 0.5, DIVERGED]])
+def test_nothing_is_best_where_nothing_is_whole(values):
+    assert not board_of({"sgd": values}).cell("sgd", "mnist").best
+
+
 def test_ties_share_rank_and_glory():
     board = board_of({"sgd": [0.5, 0.6, 0.7], "adam": [0.7, 0.5, 0.6], "adamp": [0.1] * 3})
     assert [(row.cells[0].rank, row.cells[0].best) for row in board.rows] == [(1.5, True), (1.5, True), (3.0, False)]
@@ -224,6 +229,21 @@ def test_one_seed_twice_in_a_cell_is_refused():
     plan = msgspec.structs.replace(sweep.plan, runs=[*sweep.plan.runs, twin])
     with pytest.raises(StoreError, match=f"{twin.id}.*seed 10"):
         leaderboard(plan, [])
+
+
+def test_a_run_planned_for_another_problem_than_its_column_is_refused():
+    sweep = Sweep({"sgd": [SGD]})
+    stray = msgspec.structs.replace(sweep.plan.runs[0], problem="another")
+    with pytest.raises(StoreError, match="another problem or setting"):
+        leaderboard(msgspec.structs.replace(sweep.plan, runs=[stray, *sweep.plan.runs[1:]]), [])
+
+
+def test_a_cell_whose_settings_all_failed_is_missing_and_says_why():
+    sweep = Sweep({"sgd": [SGD]}, tune=[0])
+    states = {r.id: State(kind="failed") for r in sweep.runs(role="tune")}
+    cell = leaderboard(sweep.plan, [], states).cell("sgd", "mnist")
+    assert (cell.status, cell.n_planned) == ("missing", 3)
+    assert cell.notes == ["1 of 1 settings left out: a tuning run failed"]
 
 
 def test_two_settings_in_a_cell_without_tuning_are_refused():

@@ -67,6 +67,13 @@ def test_what_has_no_update_stays_with_its_attempt(store):
     ]
 
 
+def test_what_has_no_update_outlives_what_was_said_beside_it(store):
+    attempt(store, {"update": 10, "by": 1}, {"slept": 1})
+    attempt(store, {"update": 10, "by": 2})
+    attempt(store, {"resumed": 10})
+    assert store.events(RUN) == [{"slept": 1}, {"update": 10, "by": 2}, {"resumed": 10}]
+
+
 def test_non_finite_numbers_are_null(store):
     path = attempt(store, {"update": 1, "loss": float("nan")})
     assert msgspec.json.decode(path.read_bytes()) == {"update": 1, "loss": None}
