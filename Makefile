@@ -36,5 +36,5 @@ $(SET_UP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt \
-		--config-settings editable_mode=compat --editable '.[standins,dev]'
+		--config-settings editable_mode=compat --editable '.[modern,standins,dev]'
 	touch $(SET_UP)

@@ -92,7 +92,7 @@ class Archive(Layout):
         gone = self._known.keys() - there | self.forgotten()
         for run_id in gone & self._known.keys():
             del self._known[run_id]
-        unknown = set(wanted) - self._known.keys() - gone
+        unknown = set(wanted) - self._known.keys()
         if not unknown:
             return
         for run_id, line in self._index():

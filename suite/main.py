@@ -26,6 +26,11 @@ COMMANDS = {
         "launch": "run all that is missing of a sweep, and follow it",
         "cancel": "ask a sweep's workers to stop; their runs are saved",
     },
+    "Optimizers": {
+        "check": "prove that an optimizer, yours too, is fit to be trained with",
+        "decay": "convert a weight decay between its conventions",
+        "toys": "reproduce the papers' toy figures",
+    },
     "Care": {
         "data": "list, check, prepare, imitate (miniature) or substitute (standin) data sets",
         "doctor": "check this machine and the store",

@@ -131,7 +131,9 @@ def _own_protocol(problem: Problem, entry: Entry, hyperparameters: Mapping[str, 
         protocol = problem.protocol.override(entry.protocol)
     except tasks.TaskError as error:
         raise SweepError(f"{entry.where}: on {problem.task}: {error}") from None
-    flags, tagged = entry.spec.flags, [k for k in (*hyperparameters, *protocol.tags) if "." in k]
+    flags, known = entry.spec.flags, {*entry.spec.hyperparameters, "lr_scale"}
+    options = (*hyperparameters, *(key for key in protocol.tags if key.partition(".")[2] in known))
+    tagged = [key for key in options if "." in key]
     why = None
     if "closure" in flags and protocol.precision == "fp16":
         why = "it evaluates the loss several times a step, which fp16's loss scaling does not allow"
