@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from results import Store, formats, leaderboard, leaderboard_of_records
 from suite import sweep
 from suite.console import add_store, say
-from suite.errors import INCOMPLETE
+from suite.errors import INCOMPLETE, UsageError
 
 FORMATS = ("table", "csv", "wide", "md", "json")
 
@@ -35,7 +36,10 @@ def main(args: argparse.Namespace) -> int:
         boards.append(leaderboard(plan, store.records(ids), store.states(ids)))
     if not names:
         boards.append(leaderboard_of_records(store.records()))
-    text = "\n".join(formats.render(board, args.format) for board in boards)
+    if len(boards) > 1 and args.format not in ("table", "md"):
+        raise UsageError(f"--format {args.format} is one board; name a sweep: {', '.join(names)}")
+    color = args.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    text = "\n".join(formats.render(board, args.format, color=color) for board in boards)
     for problem in store.problems:
         say(f"left out: {problem}")
     if args.output:
@@ -43,4 +47,5 @@ def main(args: argparse.Namespace) -> int:
         say(f"written: {args.output}")
     else:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    return INCOMPLETE if args.strict and not all(board.complete for board in boards) else 0
+    cells = [cell for board in boards for row in board.rows for cell in row.cells]
+    return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0

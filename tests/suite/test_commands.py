@@ -125,6 +125,7 @@ def test_the_leaderboard_comes_in_every_format(launched):
     assert "| sgd |" in optathlon(launched, "leaderboard", "toys", "--format", "md").stdout
     assert optathlon(launched, "leaderboard", "toys", "--format", "wide").stdout.count("\n") == 3
     assert document(optathlon(launched, "leaderboard", "toys", "--format", "json"))
+    assert optathlon(launched, "leaderboard", "toys", "--strict").returncode == 0
 
 
 def test_launching_a_finished_sweep_again_does_nothing(launched):
@@ -134,6 +135,7 @@ def test_launching_a_finished_sweep_again_does_nothing(launched):
     assert {p: p.stat().st_mtime_ns for p in (launched / "store").rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_adding_a_seed_runs_only_what_is_new(launched, tmp_path):
     import shutil
 
@@ -146,6 +148,7 @@ def test_adding_a_seed_runs_only_what_is_new(launched, tmp_path):
     assert len(after - records) == 2
 
 
+@pytest.mark.slow
 def test_show_run_tells_how_to_recreate_it(launched):
     record = next((launched / "store" / "records").rglob("*.json"))
     shown = document(optathlon(launched, "show", record.stem[:6], "--json"))
@@ -171,6 +174,7 @@ def test_run_prints_scores_and_a_second_time_what_was_done(tmp_path):
     assert "toy:TASK" in board
 
 
+@pytest.mark.slow
 def test_a_diverged_run_ranks_last_and_a_failing_one_stops_no_other(tmp_path):
     text = SWEEP.replace('name = "adamw"', 'name = "adamw"\nlabel = "exploding"\nprotocol.settings.explode_at = 3')
     text += '\n[[optimizer]]\nname = "adam"\nlabel = "crashing"\nprotocol.settings.crash = true\n'
@@ -181,6 +185,7 @@ def test_a_diverged_run_ranks_last_and_a_failing_one_stops_no_other(tmp_path):
     (seen,) = document(optathlon(tmp_path, "status", "--json"))["sweeps"]
     assert {k: v for k, v in seen["counts"].items() if v} == {"finished": 2, "diverged": 2, "failed": 2}
     assert optathlon(tmp_path, "status", "--check").returncode == 3
+    assert optathlon(tmp_path, "leaderboard", "--strict").returncode == 3
     board = document(optathlon(tmp_path, "leaderboard", "toys", "--format", "json"))
     text = json.dumps(board)
     assert "diverged" in text
@@ -192,6 +197,7 @@ def test_a_diverged_run_ranks_last_and_a_failing_one_stops_no_other(tmp_path):
     assert lines.index("sgd") < lines.index("exploding")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_launcher_and_harms_nothing(tmp_path):
     write(tmp_path, SWEEP.replace("fixed.lr = 0.1", "fixed.lr = 0.1\nprotocol.settings.sleep = 0.05"))
     launcher = subprocess.Popen(
@@ -206,6 +212,7 @@ def test_ctrl_c_leaves_the_launcher_and_harms_nothing(tmp_path):
     wait_for(lambda: len(list((tmp_path / "store" / "records").rglob("*.json"))) == 4)
 
 
+@pytest.mark.slow
 def test_cancel_saves_the_runs_and_launch_goes_on(tmp_path):
     slow = SWEEP.replace("fixed.lr = 0.1", "fixed.lr = 0.1\nprotocol.settings.sleep = 0.1")
     write(tmp_path, slow)
@@ -221,6 +228,7 @@ def test_cancel_saves_the_runs_and_launch_goes_on(tmp_path):
     assert seen["counts"]["finished"] == 4
 
 
+@pytest.mark.slow
 def test_two_launches_at_once_are_harmless(tmp_path):
     write(tmp_path)
     both = [
@@ -232,6 +240,7 @@ def test_two_launches_at_once_are_harmless(tmp_path):
     assert sorted(endings) == ["finished"] * 4
 
 
+@pytest.mark.slow
 def test_an_optimizer_and_a_task_from_outside_need_no_more_than_their_files(tmp_path):
     """docs/extending.md shows these."""
     (tmp_path / "mine.py").write_text(
