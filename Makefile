@@ -1,5 +1,5 @@
 # Two commands do everything on a bare machine with Python 3.11: `make quickstart` and `make test`.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Without compiled bytecode every `import torch` takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 export OMP_NUM_THREADS = 1
@@ -33,7 +33,7 @@ format: $(SET_UP)
 	$(BIN)/ruff format
 
 $(SET_UP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { echo "Python 3.11 with venv is needed: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt \
 		--config-settings editable_mode=compat --editable '.[modern,standins,dev]'

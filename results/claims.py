@@ -179,7 +179,9 @@ class Claims(Layout):
     def _attempt(self, run_id: str, number: int) -> Attempt | None:
         path = self.work(run_id) / f"attempt-{number:04d}.json"
         data = read(path)
-        return None if data is None else decode(data, Attempt, path)
+        with contextlib.suppress(StoreError):
+            return None if data is None else decode(data, Attempt, path)
+        return None
 
     def _ended(self, run_id: str, number: int) -> Ended | None:
         path = self.work(run_id) / f"ended-{number:04d}.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import msgspec
 
 from results.errors import StoreError
-from results.files import make_folder, names, read
-from results.layout import Layout
+from results.files import names, read
+from results.layout import NAME, Layout
 from results.record import Plan, PlanHead, PlannedRun
 from results.schema import decode, decoder
 
@@ -47,14 +46,14 @@ class Plans(Layout):
         try:
             runs = decoder(PlannedRun).decode_lines(rest)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(f"{path}: damaged ({error}); launch the sweep again") from None
+            raise StoreError(f"{path}: damaged ({error}); remove it and launch the sweep again") from None
         plan = Plan(head=decode(head, PlanHead, f"{path}, line 1"), runs=runs)
         _check(plan, path)
         return plan
 
     def plan_names(self) -> list[str]:
         """Names of the sweeps that have a plan, sorted."""
-        return [name for name in names(self.root / "sweeps") if self._numbers(name, "plan")]
+        return [n for n in names(self.root / "sweeps") if NAME.fullmatch(n) and self._numbers(n, "plan")]
 
     def plan_numbers(self, name: str) -> list[int]:
         """Numbers of the plans of the sweep `name`, oldest first."""
@@ -72,29 +71,6 @@ class Plans(Layout):
         folder = self._sweep(name)
         found = (read(folder / f"submission-{n:04d}.json") for n in self._numbers(name, "submission"))
         return [msgspec.json.decode(data) for data in found if data]
-
-    def jobs(self, user: str) -> Path:
-        """The private folder for the jobs of `user`, made if missing; each has a folder <sweep>-<plan>-<hex> in it."""
-        folder = self.root / "jobs" / re.sub(r"[^A-Za-z0-9_-]", "_", user)
-        self.root.mkdir(parents=True, exist_ok=True)
-        make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
-
-    def put_handle(self, folder: Path, handle: str) -> None:
-        """Write down by which `handle` the cluster knows the job whose files lie in `folder`."""
-        self._put(folder / "handle", handle.encode() + b"\n")
-
-    def handles(self, name: str, number: int | None = None) -> list[str]:
-        """Handles of the jobs of sweep `name` (of its plan `number`) that this user may read."""
-        numbers = r"\d{4,}" if number is None else f"{number:04d}"
-        job = re.compile(rf"{re.escape(name)}-{numbers}-[0-9a-f]+")
-        found = []
-        for user in names(self.root / "jobs"):
-            with contextlib.suppress(PermissionError):
-                folder = self.root / "jobs" / user
-                found += [read(folder / n / "handle") for n in names(folder) if job.fullmatch(n)]
-        return [data.decode().strip() for data in found if data]
 
     def _numbers(self, name: str, kind: str) -> list[int]:
         matches = filter(None, map(_NUMBERED.fullmatch, names(self._sweep(name))))

@@ -35,7 +35,10 @@ def in_words(values: Mapping[str, Any], keys: Iterable[str]) -> str:
 
 
 def short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """`value` in as few digits as tell it from every other."""
+    if isinstance(value, float) and float(text := f"{value:g}") == value:
+        return text
+    return str(value)
 
 
 def edges(chosen: Mapping[str, Any], candidates: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -72,8 +72,9 @@ class Store(Archive, Claims, Plans):
         freed = 0
         for record in self.records():
             folder = self.work(record.id)
-            for name in names(folder):
-                if name.startswith(_DISPOSABLE):
-                    freed += (folder / name).stat().st_size
-                    (folder / name).unlink(missing_ok=True)
+            for path in folder.iterdir() if exists(folder) else ():
+                # Hidden ones are of attempts that were killed while they wrote.
+                if path.name.lstrip(".").startswith(_DISPOSABLE):
+                    freed += path.stat().st_size
+                    path.unlink(missing_ok=True)
         return freed

@@ -57,10 +57,10 @@ def _handle(pid: int) -> str:
 
 
 def _state(handle: str) -> JobState:
-    kind, host, boot, pid, started = handle.split(":")
+    kind, host, boot, pid, started = (handle.split(":") + [""] * 5)[:5]
     if kind != "local" or host != platform.node():
         return "unknown"
-    if boot != _boot() or _start_time(int(pid)) != started:
+    if not started or boot != _boot() or _start_time(int(pid)) != started:
         return "gone"
     return "running"
 

@@ -37,6 +37,8 @@ class Checkpoints:
         self.folder, self.run, self.warn = folder, run, warn
         newest = max(((s.serial, slot) for slot in SLOTS if (s := self._sidecar(slot))), default=(0, SLOTS[1]))
         self.serial, self.current = newest
+        for left in (*folder.glob(".checkpoint-*"), *folder.glob(".best-*")):  # by an attempt killed while it wrote
+            left.unlink(missing_ok=True)
 
     def save(self, state: dict[str, Any], update: int, best: tuple[str, str] | None) -> bool:
         """Write `state` over the slot that was not loaded or saved last. A full disk or an I/O error is told to `warn`,
@@ -51,7 +53,7 @@ class Checkpoints:
             self.warn(f"checkpoint at update {update} not written: {error}")
             return False
         self.current = slot
-        self._drop_stale_best()
+        self._drop_stale_best(best[0] if best else None)
         return True
 
     def load(self) -> dict[str, Any] | None:
@@ -62,8 +64,13 @@ class Checkpoints:
             if wrong := self._wrong(sidecar, path):
                 self.warn(f"{path.name}: {wrong}; falling back")
                 continue
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # whole, but of another torch or another version of this code
+                self.warn(f"{path.name}: cannot be loaded ({error}); falling back")
+                continue
             self.current = slot
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return state
         if found:
             self.warn("no valid checkpoint is left; starting from the beginning")
         return None
@@ -71,7 +78,9 @@ class Checkpoints:
     def save_best(self, state: dict[str, Any], update: int) -> tuple[str, str]:
         """Write best-<update>.pt; returns its name and digest."""
         path = self.folder / f"best-{update}.pt"
-        return path.name, write(path, state)[0]
+        digest, _ = write(path, state)
+        self._drop_stale_best(path.name)
+        return path.name, digest
 
     def load_best(self, best: tuple[str, str]) -> dict[str, Any]:
         """The best weights; raises OSError if the file is not what the state refers to."""
@@ -101,8 +110,8 @@ class Checkpoints:
             return str(error)
         return None
 
-    def _drop_stale_best(self) -> None:
-        kept = {s.best[0] for s in map(self._sidecar, SLOTS) if s and s.best}
+    def _drop_stale_best(self, present: str | None) -> None:
+        kept = {s.best[0] for s in map(self._sidecar, SLOTS) if s and s.best} | {present}
         for path in self.folder.glob("best-*.pt"):
             if path.name not in kept:
                 with contextlib.suppress(OSError):

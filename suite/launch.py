@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
+import re
 import secrets
 import sys
 from dataclasses import dataclass
@@ -33,8 +35,10 @@ class Launched:
     number: int
     missing: int
     failed: int
+    total: int
     started: list[str]
     alive: list[str]
+    log: Path | None
 
 
 def launch(
@@ -58,21 +62,22 @@ def launch(
     number = store.put_plan(plan, sweep.toml)
     cluster = LocalCluster()
     alive = live_workers(store, cluster, plan.head.name, number)
-    started = []
+    started, log = [], None
     if missing and not alive:
         job = local_job(store, plan.head.name, number, data, Path(sweep.file).resolve().parent, slots, data_workers)
         where = job.folder.relative_to(store.root.resolve()).as_posix()
         store.put_submission(plan.head.name, {"plan": number, "cluster": "local", "folder": where, "runs": missing})
         started.append(cluster.submit(job))
         put_new(job.folder / HANDLE, started[0].encode())
-    return Launched(plan, number, missing, seen.counts["failed"], started, alive)
+        log = job.folder / "log.txt"
+    return Launched(plan, number, missing, seen.counts["failed"], seen.total, started, alive, log)
 
 
 def local_job(
     store: Store, name: str, number: int, data: Path, beside: Path, slots: int | None, data_workers: int
 ) -> Job:
     """The detached worker of plan `number` of sweep `name`."""
-    folder = store.root.resolve() / "jobs" / getpass.getuser() / f"{name}-{number:04d}-{secrets.token_hex(4)}"
+    folder = store.root.resolve() / "jobs" / _user() / f"{name}-{number:04d}-{secrets.token_hex(4)}"
     argv = [sys.executable, "-P", "-m", "suite", "work", name, str(number)]
     argv += ["--store", str(store.root.resolve()), "--data", str(Path(data).resolve()), "--beside", str(beside)]
     argv += ["--data-workers", str(data_workers)]
@@ -81,13 +86,21 @@ def local_job(
     return Job(tuple(argv), f"{name}-{number:04d}", folder)
 
 
+def _user() -> str:
+    """The caller's name as one folder; its number where it has none (a container's arbitrary user)."""
+    try:
+        return re.sub(r"[^A-Za-z0-9._-]", "_", getpass.getuser())
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def live_workers(store: Store, cluster: Cluster, name: str, number: int | None = None) -> list[str]:
     """Handles of this machine's workers of sweep `name` (of plan `number`) that are still there."""
     handles = []
     for submission in store.submissions(name):
-        if number in (None, submission["plan"]):
-            with contextlib.suppress(OSError):
-                handles.append((store.root / submission["folder"] / HANDLE).read_text())
+        if submission.get("cluster") == "local" and number in (None, submission.get("plan")):
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                handles.append((store.root / str(submission.get("folder")) / HANDLE).read_text())
     return [handle for handle, state in cluster.states(handles).items() if state in ("pending", "running")]
 
 
@@ -103,7 +116,7 @@ def describe(launched: Launched) -> dict[str, Any]:
     return {
         "sweep": launched.plan.head.name,
         "plan": launched.number,
-        "runs": len({r.id for r in launched.plan.runs}),
+        "runs": launched.total,
         "missing": launched.missing,
         "failed": launched.failed,
         "started": launched.started,

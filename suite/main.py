@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -43,6 +44,9 @@ HIDDEN = ("work",)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (docs/command-line.md)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no arrows gets question marks
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
@@ -94,7 +98,7 @@ def _code(error: Exception) -> int | None:
     from results.errors import StoreError
     from tasks import DataError, TaskError
 
-    if isinstance(error, DataError | StoreError | MachineError):
+    if isinstance(error, DataError | StoreError | MachineError | OSError):
         return ENVIRONMENT
     return USAGE if isinstance(error, UsageError | TaskError | OptimizerError) else None
 

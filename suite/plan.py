@@ -10,11 +10,15 @@ from typing import Any, Literal
 import msgspec
 
 import tasks
+from optimizers import OptimizerError, OptimizerSpec
+from optimizers.spec import TAGS
 from results.record import Column, Identity, Plan, PlanHead, PlannedRun, Row
-from suite.errors import SweepError
-from suite.run import Problem, Run, Setting, digest, run_id
-from suite.sweep import Entry, Sweep
+from results.settings import short
+from suite.errors import SweepError, UsageError
+from suite.run import Problem, Run, Setting, digest, run_id, task_of
+from suite.sweep import Entry, Sweep, hint
 from tasks.data.dataset import edition
+from tasks.registry import resolve
 
 ROLES: tuple[Literal["tune"], Literal["report"]] = ("tune", "report")
 
@@ -42,6 +46,7 @@ class _Expansion:
         self.settings: dict[str, dict[str, Any]] = {}
         self.columns: dict[str, Column] = {}
         self.rows: dict[str, Row] = {}
+        self.labels: dict[str, str] = {}
         self.runs: dict[tuple[str, str], PlannedRun] = {}
 
     def add(self, task: tasks.Task, problem: Problem, entry: Entry) -> None:
@@ -52,14 +57,16 @@ class _Expansion:
         candidates = self.sweep.settings(entry, task)
         varying = _varying(candidates)
         for hyperparameters in candidates:
-            setting = Setting(
-                optimizer=entry.spec.name,
-                version=entry.spec.version,
-                hyperparameters=hyperparameters,
-                protocol=_own_protocol(problem, entry, hyperparameters),
-            )
+            try:
+                setting = setting_of(problem, entry.spec, hyperparameters, entry.protocol)
+            except (tasks.TaskError, OptimizerError, UsageError) as error:
+                raise SweepError(f"{entry.where}: on {task.name}: {error}") from None
+            if self.sweep.seeds.tune and "validation" not in setting.protocol.get("watch", ("validation",)):
+                raise SweepError(f"{entry.where}.protocol.watch: must name validation, as settings are tuned on it")
             name = entry.label if self.sweep.seeds.tune else _row_name(entry.label, hyperparameters, varying)
             self.rows.setdefault(name, Row(name=name, optimizer=entry.spec.name, notes=_notes(entry)))
+            if (other := self.labels.setdefault(name, entry.label)) != entry.label:
+                raise SweepError(f"{entry.where}: row {name!r} is also one of {other!r}; give it another label")
             self._add_runs(task, Identity(problem=of_problem, setting=digest(setting)), setting, name)
 
     def _add_runs(self, task: tasks.Task, identity: Identity, setting: Setting, row: str) -> None:
@@ -85,7 +92,7 @@ class _Expansion:
             scale=self.sweep.scale,
             created="",
             digest="",
-            baseline=_baseline(self.sweep, self.rows),
+            baseline=next((row for row, label in self.labels.items() if label == self.sweep.baseline), None),
             columns=list(self.columns.values()),
             rows=list(self.rows.values()),
             problems=self.problems,
@@ -125,25 +132,46 @@ def run_of(plan: Plan, planned: PlannedRun) -> Run:
     )
 
 
-def _own_protocol(problem: Problem, entry: Entry, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What `entry` changes in the problem's protocol, as resolved; SweepError if the pair cannot run."""
-    try:
-        protocol = problem.protocol.override(entry.protocol)
-    except tasks.TaskError as error:
-        raise SweepError(f"{entry.where}: on {problem.task}: {error}") from None
-    flags, known = entry.spec.flags, {*entry.spec.hyperparameters, "lr_scale"}
+def setting_of(
+    problem: Problem,
+    spec: OptimizerSpec,
+    hyperparameters: dict[str, Any],
+    protocol: Mapping[str, Any],
+) -> Setting:
+    """`spec` with resolved `hyperparameters` and its own changes of the problem's `protocol`.
+
+    Raises UsageError with the reason if the two cannot run together, TaskError if the protocol does not fit.
+    """
+    resolved = problem.protocol.override(protocol)
+    if check := task_of(problem.task).check:
+        resolve(check)(resolved)
+    for key, value in resolved.tags.items():
+        tag, _, name = key.partition(".")
+        if tag not in TAGS:
+            raise UsageError(f"protocol.tags: {key}: unknown tag {tag!r}{hint(tag, TAGS)}")
+        if name in (*spec.hyperparameters, "lr_scale"):
+            spec.resolve({**hyperparameters, key: value})
+    if why := _misfit(spec, resolved, hyperparameters):
+        raise UsageError(f"{spec.name} cannot run {problem.task}: {why}")
+    return Setting(
+        optimizer=spec.name,
+        version=spec.version,
+        hyperparameters=hyperparameters,
+        protocol=_typed(protocol, msgspec.to_builtins(resolved)),
+    )
+
+
+def _misfit(spec: OptimizerSpec, protocol: tasks.Protocol, hyperparameters: Mapping[str, Any]) -> str | None:
+    known = {*spec.hyperparameters, "lr_scale"}
     options = (*hyperparameters, *(key for key in protocol.tags if key.partition(".")[2] in known))
     tagged = [key for key in options if "." in key]
-    why = None
-    if "closure" in flags and protocol.precision == "fp16":
-        why = "it evaluates the loss several times a step, which fp16's loss scaling does not allow"
-    elif "one_group" in flags and tagged:
-        why = f"it takes one parameter group only, but {tagged[0]} makes several"
-    elif "one_rate" in flags and (scaled := [k for k in tagged if k.endswith(".lr_scale")]):
-        why = f"all its groups must have one rate, but {scaled[0]} makes several"
-    if why:
-        raise SweepError(f"{entry.where}: {entry.label} cannot run {problem.task}: {why}")
-    return _typed(entry.protocol, msgspec.to_builtins(protocol))
+    if "closure" in spec.flags and protocol.precision == "fp16":
+        return "it evaluates the loss several times a step, which fp16's loss scaling does not allow"
+    if "one_group" in spec.flags and tagged:
+        return f"it takes one parameter group only, but {tagged[0]} makes several"
+    if "one_rate" in spec.flags and (scaled := [k for k in tagged if k.endswith(".lr_scale")]):
+        return f"all its groups must have one rate, but {scaled[0]} makes several"
+    return None
 
 
 def _typed(changes: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,11 +190,7 @@ def _varying(candidates: list[dict[str, Any]]) -> list[str]:
 
 
 def _row_name(label: str, hyperparameters: Mapping[str, Any], varying: Iterable[str]) -> str:
-    return " ".join([label, *(f"{k}={_short(hyperparameters.get(k))}" for k in varying)])
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return " ".join([label, *(f"{k}={short(hyperparameters.get(k))}" for k in varying)])
 
 
 def _notes(entry: Entry) -> list[str]:
@@ -179,7 +203,3 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in table.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
-
-
-def _baseline(sweep: Sweep, rows: Mapping[str, Row]) -> str | None:
-    return next((name for name in rows if name == sweep.baseline or name.startswith(f"{sweep.baseline} ")), None)

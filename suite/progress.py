@@ -15,16 +15,15 @@ LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
 
 
 def follow(store: Store, plan: Plan, alive: Callable[[], int]) -> status.Overview:
-    """Tell how `plan` gets on until nothing is left or no worker is alive; KeyboardInterrupt leaves and harms
+    """Tell how `plan` gets on until no worker is alive; KeyboardInterrupt leaves and harms
     nothing."""
     teller = Teller()
     try:
         while True:
             workers = alive()
             seen = status.overview(store, plan)
-            done = seen.left == 0 or not workers
-            teller.tell(line(seen, workers), last=done)
-            if done:
+            teller.tell(line(seen, workers), last=not workers)
+            if not workers:
                 return seen
             time.sleep(SCREEN_SECONDS)
     except KeyboardInterrupt:

@@ -67,13 +67,16 @@ def version() -> str:
 def _commit() -> str | None:
     if not (ROOT / ".git").exists():
         return None
-    asked = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C"},
-    )
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except OSError:  # no git here
+        return None
     return asked.stdout.strip() or None
 
 

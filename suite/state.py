@@ -46,6 +46,11 @@ class State:
         net, setting = self.workload.players[name], self.run.setting
         made = groups(net, self.workload.tags(name), self.spec, self.protocol.tags, setting.hyperparameters)
         optimizer = self.spec.build(made, setting.hyperparameters)
+        if hasattr(optimizer, "eval") and hasattr(optimizer, "train"):
+            # Schedule-free ones refuse to step before; the initial weights stay what the seed made them.
+            weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
+            optimizer.train()  # type: ignore[attr-defined]
+            net.load_state_dict(weights)
         for group in optimizer.param_groups:
             group["initial_lr"] = copy.deepcopy(group["lr"])
         return optimizer

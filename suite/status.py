@@ -112,4 +112,6 @@ def _remaining(
 
 
 def _seconds(record: Record) -> float:
-    return float(record.provenance.get("clock", {}).get("seconds", 0.0))
+    clock = record.provenance.get("clock")
+    seconds = clock.get("seconds") if isinstance(clock, dict) else None
+    return float(seconds) if isinstance(seconds, int | float) else 0.0

@@ -13,7 +13,7 @@ import msgspec
 
 import tasks
 from optimizers import Grid, OptimizerError, OptimizerSpec
-from optimizers.grid import default_table
+from optimizers.grid import default_table, flatten, is_space
 from suite.errors import SweepError
 from suite.run import optimizer_of, task_of
 
@@ -59,6 +59,10 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         changes = self.override.get(task.name, {}).get("protocol", {})
         try:
             protocol = task.protocol(self.scale).override(self.protocol).override(changes)
+            metrics = [m.name for m in task.metrics]
+            if protocol.select and protocol.select.metric not in metrics:
+                what = f"protocol.select.metric: {protocol.select.metric!r} is none of its metrics"
+                raise tasks.TaskError(what + hint(protocol.select.metric, metrics))
             return protocol.with_validation() if self.seeds.tune else protocol
         except tasks.TaskError as error:
             raise SweepError(f"{self.file}: {task.name}: {error}") from None
@@ -82,7 +86,7 @@ def find(name: str) -> Path:
         return path
     if (BUILT_IN / f"{name}.toml").is_file():
         return BUILT_IN / f"{name}.toml"
-    raise SweepError(f"unknown sweep {name!r}: neither a file nor built in{_hint(name, built_in())}")
+    raise SweepError(f"unknown sweep {name!r}: neither a file nor built in{hint(name, built_in())}")
 
 
 def built_in() -> list[str]:
@@ -97,7 +101,7 @@ def load(path: Path) -> Sweep:
     try:
         data = path.read_bytes()
         table = tomllib.loads(data.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SweepError(f"{path}: unreadable: {error}") from None
     look_beside(path.parent)
     return _Reader(str(path), data, table).sweep()
@@ -120,13 +124,17 @@ class _Reader:
         labels = [e.label for e in entries]
         baseline = self._text("baseline", None)
         if baseline is not None and baseline not in labels:
-            raise self._error(f"baseline: {baseline!r} is none of this sweep's optimizers{_hint(baseline, labels)}")
+            raise self._error(f"baseline: {baseline!r} is none of this sweep's optimizers{hint(baseline, labels)}")
         scale = self._text("scale", "paper")
         if scale not in tasks.SCALES:
-            raise self._error(f"scale: {scale!r} is not a scale{_hint(scale, tasks.SCALES)}")
+            raise self._error(f"scale: {scale!r} is not a scale{hint(scale, tasks.SCALES)}")
         name = self._text("name", Path(self.file).stem)
-        if not name or not all(c.isalnum() or c in "._-" for c in name) or name.startswith("."):
-            raise self._error(f"name: {name!r} must consist of letters, digits, '.', '_' and '-'")
+        if (
+            not 0 < len(name) <= 100
+            or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+            or name.startswith(".")
+        ):
+            raise self._error(f"name: {name!r} must consist of letters (a to z), digits, '.', '_' and '-'")
         return Sweep(
             name=name,
             tasks=found,
@@ -149,7 +157,7 @@ class _Reader:
             try:
                 matches = tasks.names(name) if "*" in name else [name]
                 if not matches:
-                    raise tasks.TaskError(f"no task matches {name!r}{_hint(name, tasks.names())}")
+                    raise tasks.TaskError(f"no task matches {name!r}{hint(name, tasks.names())}")
                 for match in matches:
                     found[match] = task_of(match)
             except tasks.TaskError as error:
@@ -179,12 +187,13 @@ class _Reader:
         if not isinstance(name, str):
             raise self._error(f'{where}.name: must be an optimizer\'s name, "adamw", not {name!r}')
         label = block.get("label", name)
-        if not isinstance(label, str) or not label:
-            raise self._error(f"{where}.label: must be text, not {label!r}")
+        if not isinstance(label, str) or not label.isprintable() or label in ("", "protocol"):
+            raise self._error(f'{where}.label: must be text on one line, and not "protocol"; it is {label!r}')
         try:
             spec = optimizer_of(name)
             grid = {key: block[key] for key in GRID_KEYS if key in block}
             if grid.get("grid") == "default":
+                self._table("fixed", block, f"{where}.")
                 grid = _overridden(default_table(name), {"fixed": grid.get("fixed", {})})
             Grid.parse(grid, f"{self.file}: {where}").settings(spec)
         except OptimizerError as error:
@@ -219,7 +228,7 @@ class _Reader:
         override = self._table("override")
         for task, changes in override.items():
             if task not in names:
-                raise self._error(f"override.{task}: is none of this sweep's tasks{_hint(task, names)}")
+                raise self._error(f"override.{task}: is none of this sweep's tasks{hint(task, names)}")
             if not isinstance(changes, dict):
                 raise self._error(f"override.{task}: must be a table, not {changes!r}")
             self._only(changes, ("protocol", *labels), f"override.{task}.")
@@ -228,6 +237,8 @@ class _Reader:
                     raise self._error(f"override.{task}.{label}: must be a table, not {change!r}")
                 if label != "protocol":
                     self._only(change, GRID_KEYS, f"override.{task}.{label}.")
+                    for word in ("fixed", "grid", "random"):
+                        self._table(word, change, f"override.{task}.{label}.")
         return override
 
     def _table(self, key: str, table: Mapping[str, Any] | None = None, where: str = "") -> dict[str, Any]:
@@ -245,7 +256,7 @@ class _Reader:
     def _only(self, table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
         for key in table:
             if key not in known:
-                raise self._error(f"{where}{key}: unknown{_hint(key, known)}")
+                raise self._error(f"{where}{key}: unknown{hint(key, known)}")
 
     def _error(self, message: str) -> SweepError:
         return SweepError(f"{self.file}: {message}")
@@ -253,9 +264,9 @@ class _Reader:
 
 def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`grid` with the keys that `changes` mentions taken from there, wherever they stood."""
-    merged = {key: (dict(value) if isinstance(value, dict) else value) for key, value in grid.items()}
+    merged = {key: (flatten(value, leaf=is_space) if isinstance(value, dict) else value) for key, value in grid.items()}
     for word in ("fixed", "grid"):
-        for key, value in changes.get(word, {}).items():
+        for key, value in flatten(changes.get(word, {})).items():
             for other in ("fixed", "grid", "random"):
                 merged.get(other, {}).pop(key, None)
             merged.setdefault(word, {})[key] = value
@@ -267,7 +278,7 @@ def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
@@ -278,7 +289,7 @@ def name_of(given: str) -> str:
     if given.endswith(".toml"):
         path = find(given)
         try:
-            return tomllib.loads(path.read_text()).get("name", path.stem)
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            return str(tomllib.loads(path.read_text(encoding="utf-8")).get("name", path.stem))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise SweepError(f"{path}: unreadable: {error}") from None
     return given

@@ -10,11 +10,13 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from results import Store, free_reports, this_process
+from results.errors import StoreError
 from results.files import utc
 from results.record import Ended, Plan, PlannedRun
 from slurm import slots
@@ -76,6 +78,8 @@ class Worker:
             elif self._start_one():
                 continue
             elif not (self.children or self.queue or self.stale or self.elsewhere):
+                with contextlib.suppress(OSError, StoreError):
+                    self.store.compact()
                 return 0
             time.sleep(POLL_SECONDS)
 
@@ -88,10 +92,12 @@ class Worker:
     def _preload(self) -> None:
         for module in ("torch", "torch._dynamo", "torch.utils.data", "suite.execute"):
             importlib.import_module(module)
-        for problem in self.plan.head.problems.values():
-            importlib.import_module(task_of(problem["task"]).workload.partition(":")[0])
-        for setting in self.plan.head.settings.values():
-            importlib.import_module(optimizer_of(setting["optimizer"]).factory.partition(":")[0])
+        for name in {problem["task"] for problem in self.plan.head.problems.values()}:
+            with _only_its_own_runs(name):
+                importlib.import_module(task_of(name).workload.partition(":")[0])
+        for name in {setting["optimizer"] for setting in self.plan.head.settings.values()}:
+            with _only_its_own_runs(name):
+                importlib.import_module(optimizer_of(name).factory.partition(":")[0])
 
     def _start_one(self) -> bool:
         """Fork a child for the next free run if there is a slot; True if one was forked."""
@@ -122,7 +128,10 @@ class Worker:
     def _refusal(self, run: Run) -> str | None:
         from suite.execute import refusal
 
-        return refusal(run, self.given.data)
+        try:
+            return refusal(run, self.given.data)
+        except Exception as error:  # what is wrong with one run's task or data stops no other
+            return f"{type(error).__name__}: {error}"
 
     def _refresh(self) -> None:
         busy = {c.run.id for c in self.children.values()} | self.refused
@@ -149,11 +158,14 @@ class Worker:
 
     def _write_down(self, pid: int, child: _Child, code: int) -> None:
         """Say how an attempt ended whose process could not say it itself."""
-        for attempt in self.store.attempts(child.run.id)[-1:]:
-            if attempt.owner.pid == pid and attempt.owner.host == platform.node():
-                self.store.end(
-                    Ended(run=child.run.id, number=attempt.number, kind="failed", reason=_how(code), ended=utc())
-                )
+        try:
+            for attempt in self.store.attempts(child.run.id)[-1:]:
+                if attempt.owner.pid == pid and attempt.owner.host == platform.node():
+                    self.store.end(
+                        Ended(run=child.run.id, number=attempt.number, kind="failed", reason=_how(code), ended=utc())
+                    )
+        except (OSError, StoreError) as error:  # the attempt is provably dead without it
+            say(f"how run {child.run.id} ended could not be written down: {error}")
 
     def _child(self, run: Run, slot: slots.Slot) -> NoReturn:
         code = 1
@@ -188,6 +200,15 @@ class Worker:
             return exit_code(
                 execute(self.store, run, attempt, self.given.data, stop=flag, device=device, data_workers=workers)
             )
+
+
+@contextlib.contextmanager
+def _only_its_own_runs(name: str) -> Iterator[None]:
+    """What fails to import fails again, with its reason on record, in the runs that need it; not in this worker."""
+    try:
+        yield
+    except Exception as error:
+        say(f"{name} cannot be imported: {type(error).__name__}: {error}")
 
 
 def wanted(store: Store, plan: Plan, stage: Stage) -> list[PlannedRun]:

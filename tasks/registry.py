@@ -30,6 +30,8 @@ def resolve(path: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise TaskError(f"{path}: {error}") from error
+    except (Exception, SystemExit) as error:  # a module from outside may raise anything
+        raise TaskError(f"{path}: {type(error).__name__}: {error}") from error
 
 
 @functools.cache

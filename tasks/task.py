@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -83,9 +84,10 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def with_validation(self) -> Protocol:
         """This protocol with a validation split to select on: carved from training where none is published."""
-        if self.holdout != "none":
+        if self.holdout != "none" and "validation" in self.watch:
             return self
-        return msgspec.structs.replace(self, holdout="carved", watch=("validation", *self.watch))
+        holdout = "carved" if self.holdout == "none" else self.holdout
+        return msgspec.structs.replace(self, holdout=holdout, watch=("validation", *self.watch))
 
 
 def _merge(old: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -111,7 +113,19 @@ def _like(old: Any, value: Any, place: str) -> Any:
     return value
 
 
+def _refuse_non_finite(value: Any, place: str) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_non_finite(item, f"{place}.{key}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_non_finite(item, place)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise TaskError(f"{place}: {value} must be finite")
+
+
 def _convert(values: Mapping[str, Any]) -> Protocol:
+    _refuse_non_finite(values, "protocol")
     try:
         return msgspec.convert(values, Protocol)
     except msgspec.ValidationError as error:
@@ -124,6 +138,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     metrics: the first is the headline; every name is a key of `Workload.evaluate`.
     workload: dotted path "package.module:Class" of the Workload, imported only when it is built.
+    check: dotted path "package.module:function", torch-free, that raises TaskError for a protocol whose settings
+    cannot run.
     datasets: names of the data sets it reads, each in its own folder below the data root.
     version: bumped when the same protocol trains otherwise; None (for tasks from outside) means the digest of its file.
     """
@@ -135,6 +151,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...]
     protocols: dict[str, Protocol]
     workload: str
+    check: str | None = None
     datasets: tuple[str, ...] = ()
     source: str = ""
     version: int | str | None = None

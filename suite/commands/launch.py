@@ -18,10 +18,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--slots", type=_positive, help="at most so many runs at once (default: one a GPU, else a core)"
     )
     parser.add_argument("--retry", action="store_true", help="try runs that failed for good again")
-    parser.add_argument("--data-workers", type=int, default=0, help="processes a run that load data ahead (default: 0)")
+    parser.add_argument(
+        "--data-workers", type=not_negative, default=0, help="processes a run that load data ahead (default: 0)"
+    )
     add_store(parser)
     add_data(parser)
     add_json(parser)
+
+
+def not_negative(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
 
 
 def _positive(text: str) -> int:
@@ -43,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
         say(f"{name}: {done.missing} runs to do; a worker is already at work on them")
     else:
         say(f"{name}: {done.missing} runs to do; a worker has started in the background")
-    code = 0
+    code = FAILED if done.failed else 0
     if done.missing and not args.detach:
         code = _follow(store, done, name)
     if args.json:
@@ -62,4 +70,6 @@ def _follow(store: Store, done: launch.Launched, name: str) -> int:
         say(f"{len(runs)} failed: {reason} ({', '.join(runs[:3])}{', ...' if len(runs) > 3 else ''})")
     if seen.left:
         say(f"{seen.left} runs are left, and no worker is alive: `optathlon launch` goes on where they stopped")
+        if done.log:
+            say(f"what the worker said: {done.log}")
     return FAILED if seen.left or seen.counts["failed"] else 0

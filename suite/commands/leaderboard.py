@@ -47,5 +47,5 @@ def main(args: argparse.Namespace) -> int:
         say(f"written: {args.output}")
     else:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    cells = [cell for board in boards for row in board.rows for cell in row.cells]
+    cells = [cell for board in boards for row in board.rows for cell in row.cells if cell.n_planned]
     return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0

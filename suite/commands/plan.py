@@ -21,11 +21,15 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     plan = expand(sweep.load(sweep.find(args.sweep)), args.data)
     seen = status.overview(store, plan)
+    tried: dict[tuple[str, str], set[str]] = {}
+    for run in plan.runs:
+        tried.setdefault((run.row, run.column), set()).add(run.setting)
     rows = []
     for (row, column), counts in seen.cells.items():
-        settings = {r.setting for r in plan.runs if (r.row, r.column) == (row, column)}
         done = counts["finished"] + counts["diverged"]
-        rows.append((column, row, len(settings), counts.total(), done, counts["failed"], counts.total() - done))
+        rows.append(
+            (column, row, len(tried[row, column]), counts.total(), done, counts["failed"], counts.total() - done)
+        )
     if args.json:
         keys = ("task", "row", "settings", "runs", "done", "failed", "to_do")
         cells = [dict(zip(keys, r, strict=True)) for r in rows]

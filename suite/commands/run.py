@@ -13,10 +13,11 @@ import msgspec
 import tasks
 from results import Store, this_process
 from results.record import Record
+from suite.commands.launch import not_negative
 from suite.console import add_data, add_json, add_store, print_json, say, table
 from suite.errors import FAILED, PREEMPTED, MachineError, UsageError
-from suite.plan import problem_of
-from suite.run import Run, Setting, optimizer_of, task_of
+from suite.plan import problem_of, setting_of
+from suite.run import Run, optimizer_of, task_of
 from suite.sweep import look_beside
 from tasks.data.dataset import require
 
@@ -30,7 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", choices=tasks.SCALES, default="paper")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--data-workers", type=int, default=0, help="processes that load data ahead (default: 0)")
+    parser.add_argument(
+        "--data-workers", type=not_negative, default=0, help="processes that load data ahead (default: 0)"
+    )
     add_store(parser)
     add_data(parser)
     add_json(parser)
@@ -70,10 +73,7 @@ def _run(args: argparse.Namespace) -> Run:
     if args.seed < 0:
         raise UsageError(f"--seed {args.seed}: must not be negative")
     problem = problem_of(task, args.scale, task.protocol(args.scale).override(changes), args.data)
-    hyperparameters = spec.resolve(values)
-    setting = Setting(
-        optimizer=spec.name, version=spec.version, hyperparameters=hyperparameters, protocol=spec.protocol
-    )
+    setting = setting_of(problem, spec, spec.resolve(values), spec.protocol)
     return Run(problem=problem, setting=setting, seed=args.seed)
 
 

@@ -110,9 +110,11 @@ def _ratio() -> tuple[list[Number], Curves]:
     from optimizers import toys
 
     return [
-        Number("ratio", f"norm growth over that of its steps, momentum {m:g}", toys.growth_ratio(m, steps), 1 + 2 * m / (1 - m))
+        Number(
+            "ratio", f"norm growth over its steps', momentum {m:g}", toys.growth_ratio(m, steps), 1 + 2 * m / (1 - m)
+        )
         for m, steps in ((0.5, 400), (0.9, 400), (0.99, 4000))
-    ], {}  # fmt: skip
+    ], {}
 
 
 def _regret() -> tuple[list[Number], Curves]:

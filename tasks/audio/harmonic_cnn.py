@@ -83,7 +83,7 @@ class HarmonicFilters(nn.Module):
 
     def bank(self) -> Tensor:
         """The triangles at the present Q, (bins, 6 x 128)."""
-        return relu(1.0 - self.scaled_distance * self.Q)
+        return relu(1.0 - self.scaled_distance * self.Q.abs())
 
     def forward(self, waveform: Tensor) -> Tensor:
         with torch.autocast(waveform.device.type, enabled=False):

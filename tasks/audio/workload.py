@@ -34,6 +34,8 @@ class KeywordSpotting(Workload):
     def __init__(self, protocol: Protocol, data: Path, **how: Any) -> None:
         super().__init__(protocol, data, **how)
         chosen = self._settings = _checked(protocol)
+        if protocol.part < 2:
+            raise TaskError("protocol.micro_batch: 1 is too small, batch normalization needs 2 recordings or more")
         dataset = SpeechCommands()
         require(dataset, self.data)
         self._tree = tree_of(self.data / dataset.name)

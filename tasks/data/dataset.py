@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -74,7 +75,7 @@ def manifest(root: Path, name: str) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, OSError) as error:
-        raise DataError(f"{name}: {path} is unreadable ({error}); rebuild it with {_commands(name)}") from None
+        raise DataError(f"{name}: {path} is unreadable ({error}); remove that file, then {_commands(name)}") from None
 
 
 def edition(root: Path, name: str) -> str:
@@ -93,8 +94,9 @@ def prepare(dataset: Dataset, root: Path) -> Manifest:
         raise DataError(
             f"{dataset.name}: {folder} holds edition {found.edition}; put official files into another --data folder"
         )
-    proof = dataset.verify(folder)
-    return _write_manifest(dataset, folder, "official" if proof else None, proof or "digest of the files found")
+    with _usable(dataset.name, folder):
+        proof = dataset.verify(folder)
+        return _write_manifest(dataset, folder, "official" if proof else None, proof or "digest of the files found")
 
 
 def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
@@ -109,8 +111,13 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
     if found and (kind == "standin" or found.edition == f"miniature-{dataset.miniature_version}"):
         check(dataset, root)
         return found
-    Path(root).mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{dataset.name}-", dir=root))
+    with _usable(dataset.name, Path(root)):
+        Path(root).mkdir(parents=True, exist_ok=True)
+        return _build(dataset, folder, kind, replace=found is not None)
+
+
+def _build(dataset: Dataset, folder: Path, kind: str, replace: bool) -> Manifest:
+    work = Path(tempfile.mkdtemp(prefix=f".{dataset.name}-", dir=folder.parent))
     try:
         work.chmod(0o777 & ~_umask())
         if kind == "miniature":
@@ -126,9 +133,9 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
             )
         dataset.verify(work)
         made = _write_manifest(dataset, work, new, proof)
-        if folder.is_dir():
+        if replace:
             shutil.rmtree(folder)
-        work.rename(folder)
+        work.rename(folder)  # takes the place of an empty folder, and of nothing else
         return made
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -161,11 +168,12 @@ def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> Non
             return
         try:
             actual = (folder / path).stat().st_size
+            seen = file_digest(folder / path) if digests and actual == size else digest
         except OSError as error:
-            raise DataError(f"{name}: {folder / path} is missing ({error.strerror}); {_again(name)}") from None
+            raise DataError(f"{name}: {folder / path} cannot be read ({error.strerror}); {_again(name)}") from None
         if actual != size:
             raise DataError(f"{name}: {folder / path} has {actual} bytes, expected {size}; {_again(name)}")
-        if digests and (seen := file_digest(folder / path)) != digest:
+        if seen != digest:
             raise DataError(
                 f"{name}: {folder / path} has SHA-256 {seen[:16]}…, expected {digest[:16]}…; {_again(name)}"
             )
@@ -192,10 +200,18 @@ def _write_manifest(dataset: Dataset, folder: Path, known: str | None, proof: st
 
 
 def _paths(folder: Path) -> list[str]:
-    found = []
-    for where, _, files in os.walk(folder):
+    """The files below `folder`, also behind links to folders, each folder once; DataError for names that a line of
+    FILES cannot hold."""
+    found, seen = [], {os.path.realpath(folder)}
+    for where, below, files in os.walk(folder, followlinks=True):
         base = Path(where).relative_to(folder)
+        real = {name: os.path.realpath(os.path.join(where, name)) for name in sorted(below)}
+        below[:] = [name for name, path in real.items() if path not in seen]
+        seen.update(real.values())
         found += [(base / f).as_posix() for f in files if not (base == Path() and f in OURS)]
+    for path in found:
+        if not path.isprintable() or not (folder / path).is_file():
+            raise DataError(f"{folder.name}: {folder}: remove {path!r}; expected plain files with printable names")
     return sorted(found)
 
 
@@ -216,4 +232,19 @@ def _commands(name: str) -> str:
 
 
 def _again(name: str) -> str:
-    return f"remove the folder and build it again: {_commands(name)}"
+    return (
+        f"for official files put it right and `optathlon data prepare {name}`; a stand-in or a miniature: remove the"
+        f" folder and {_commands(name).partition(' or ')[2]}"
+    )
+
+
+@contextmanager
+def _usable(name: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise DataError(
+            f"{name}: {where}: {error.strerror or error}; expected a folder to read from and write to, other than that"
+            " give another with --data"
+        ) from None

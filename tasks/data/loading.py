@@ -45,7 +45,7 @@ def _as_it_is(item: Item) -> Item:
 
 def _quiet(_: int) -> None:
     """Signals for the run reach every process of its group; data workers leave them to the training process."""
-    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
 

@@ -83,6 +83,7 @@ TASKS = (
             ),
         },
         workload="tasks.language.workload:AwdLstm",
+        check="tasks.language.settings:settings_of",
         datasets=("ptb",),
         source="Liu et al. 2020 (AdaRem), table 3 and section 4.2; Merity et al. 2017 (AWD-LSTM), awd-lstm-lm main.py",
         version=1,

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.data.dataset import Dataset, Source
+from tasks.data.dataset import Dataset, Source, file_digest
 from tasks.errors import DataError
 from tasks.rebias import digits
 from tasks.rebias.digits import SIDE
 
 PREFIXES = {"train": "train", "test": "t10k"}
+LARGEST = 256 << 20  # bytes in one file, unpacked; the largest official one has 47 million
 
 
 class Digests(NamedTuple):
@@ -123,12 +124,17 @@ def write(folder: Path, split: str, images: np.ndarray, labels: np.ndarray) -> N
 
 def _content(path: Path) -> bytes:
     try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"mnist: {path} is unreadable ({error}); fetch it again") from None
+    if len(content) > LARGEST:
+        raise DataError(f"mnist: {path} holds more than {LARGEST >> 20} MiB, expected {Mnist.get}")
+    return content
 
 
 def _is_official(path: Path, digests: Digests) -> bool:
-    if path.suffix == ".gz" and hashlib.md5(path.read_bytes()).hexdigest() == digests.packed:
+    content = _content(path)  # first: it tells what is unreadable
+    if path.suffix == ".gz" and file_digest(path, "md5") == digests.packed:
         return True
-    return hashlib.md5(_content(path)).hexdigest() == digests.unpacked
+    return hashlib.md5(content).hexdigest() == digests.unpacked

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from tasks.rebias.digits import SIDE
 from tasks.rebias.hsic import FEWEST, hsic
 from tasks.rebias.mnist import Mnist, read
 from tasks.rebias.networks import SimpleConvNet
+from tasks.rebias.settings import settings_of
 from tasks.task import Protocol
 from tasks.workload import Batch, Workload
 
@@ -38,7 +40,7 @@ class BiasedMnist(Workload):
 
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         super().__init__(protocol, data, **process)
-        self.settings: dict[str, Any] = protocol.settings
+        self.settings: dict[str, Any] = msgspec.to_builtins(settings_of(protocol))
         if protocol.holdout == "published":
             raise TaskError("protocol.holdout: MNIST has no published validation split, expected carved or none")
         if protocol.part < FEWEST:
@@ -53,6 +55,8 @@ class BiasedMnist(Workload):
         images, labels = self._digits("train", self.settings["train_images"])
         held = len(labels) // HELD_BACK if protocol.holdout == "carved" else 0
         self.train = Painted(images[held:], labels[held:], assign_colors(labels[held:], self.settings["rho"], "train"))
+        if len(self.train) < FEWEST:
+            raise TaskError(f"mnist: {len(self.train)} training images are too few, expected {FEWEST} or more")
         self.evaluated = {"test": self._digits("test", self.settings["test_images"])}
         if held:
             self.evaluated["validation"] = images[:held], labels[:held]

@@ -120,7 +120,7 @@ def test_a_builder_that_fails_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (lambda f: f.unlink(), r"words.txt is missing"),
+        (lambda f: f.unlink(), r"words.txt cannot be read"),
         (lambda f: f.write_text("offici"), r"words.txt has 6 bytes, expected 8"),
         (lambda f: f.write_text("officiaL"), r"words.txt has SHA-256 .*, expected"),
     ],

@@ -151,3 +151,13 @@ def test_the_pooling_of_the_last_stages_is_what_tells_the_networks_apart():
         net = HarmonicCNN(5, pools, channels=2).eval()
         shapes[name] = tuple(net.stages(net.input_norm(net.filters(torch.randn(1, samples)))).shape[2:])
     assert shapes == {"keywords": (1, 4), "music": (1, 1), "events": (1, 2)}
+
+
+def test_only_the_size_of_q_counts():
+    """The published bank is the lower of a rising and a falling slope, which is the same for Q and -Q."""
+    filters = HarmonicFilters()
+    with torch.no_grad():
+        positive = filters.bank().clone()
+        filters.Q.neg_()
+        assert torch.equal(filters.bank(), positive)
+        assert filters.bank().max() <= 1.0

@@ -1,0 +1,98 @@
+"""Two rows of a sweep's board: task by task, and what they prove together."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+from results import Store, leaderboard
+from results.board import Leaderboard
+from results.compare import Comparison, OnTask, compare
+from suite import sweep
+from suite.console import add_json, add_store, print_json, say, table
+from suite.errors import FAILED, OK, UsageError
+from tasks.errors import did_you_mean
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", help="a row, as the leaderboard names it")
+    parser.add_argument("b", help="the row it is compared with")
+    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: all that have both rows)")
+    add_store(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    store = Store(args.store)
+    boards = [_board(store, name) for name in ([sweep.name_of(args.sweep)] if args.sweep else store.plan_names())]
+    for problem in store.problems:
+        say(f"left out: {problem}")
+    for name in (args.a, args.b):
+        rows = {row.name for board in boards for row in board.rows}
+        if name not in rows:
+            raise UsageError(f"no row {name!r}{did_you_mean(name, sorted(rows))}; `optathlon leaderboard` shows them")
+    found = [compare(board, args.a, args.b) for board in boards if {args.a, args.b} <= {r.name for r in board.rows}]
+    if not found:
+        raise UsageError(f"no sweep has both rows {args.a!r} and {args.b!r}")
+    if args.json:
+        print_json({"comparisons": [msgspec.to_builtins(each) for each in found]})
+    else:
+        print("\n\n".join(map(_text, found)))
+    return OK if any(task.welch for each in found for task in each.tasks) else FAILED
+
+
+def _board(store: Store, name: str) -> Leaderboard:
+    plan = store.plan(name)
+    ids = dict.fromkeys(run.id for run in plan.runs)
+    return leaderboard(plan, store.records(ids), store.states(ids))
+
+
+_HEAD = ("task", "delta", "95 % interval", "p", "p (Holm)", "seeds", "paired p", "flips p", "P(better)", "verdict")
+
+
+def _text(found: Comparison) -> str:
+    lines = [
+        f"{found.board}: {found.a} less {found.b}",
+        "",
+        table([_row(found, task) for task in found.tasks], _HEAD),
+        "",
+    ]
+    for task in found.tasks:
+        if task.settings:
+            pairs = ", ".join(f"{key} {a} / {b}" for key, (a, b) in task.settings.items())
+            lines.append(f"settings on {task.task}: {pairs}")
+    if any(t.smallest_flips is not None and t.smallest_flips >= found.alpha for t in found.tasks):
+        lines.append("flips: with fewer than 6 common seeds the sign-flip test can never be significant")
+    compared = sum(task.welch is not None for task in found.tasks)
+    lines.append(f"{found.a} is better on {found.wins} and worse on {found.losses} of {compared} tasks")
+    if found.wilcoxon is not None and compared > 1:
+        lines.append(f"over tasks, Wilcoxon in {found.scale}: p = {found.wilcoxon:.3g}")
+    if found.improvement is not None:
+        lines.append(f"probability that a run of {found.a} beats one of {found.b}: {found.improvement:.2f}")
+    return "\n".join(lines)
+
+
+def _row(found: Comparison, task: OnTask) -> tuple[str, ...]:
+    names = {"a": f"{found.a} better", "b": f"{found.b} better"}
+    verdict = names.get(task.verdict, task.verdict)
+    if task.welch is None:
+        return (task.task, *("-" for _ in _HEAD[2:]), verdict)
+    w = task.welch
+    interval = "-" if w.low is None or w.high is None else f"{w.low:+.{task.digits}f} to {w.high:+.{task.digits}f}"
+    return (
+        task.task,
+        f"{w.delta:+.{task.digits}f}",
+        interval,
+        _p(w.p),
+        _p(task.p_holm),
+        str(task.seeds),
+        _p(task.paired.p if task.paired else None),
+        _p(task.flips),
+        "-" if task.improvement is None else f"{task.improvement:.2f}",
+        verdict,
+    )
+
+
+def _p(p: float | None) -> str:
+    return "-" if p is None else f"{p:.3g}"

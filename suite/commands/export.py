@@ -1,0 +1,31 @@
+"""All records of a store, or of one sweep, as one Parquet file for notebooks and databases."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from results import Store
+from results.export import write_parquet
+from suite import sweep
+from suite.console import add_store, say
+from suite.errors import OK, UsageError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: all runs)")
+    parser.add_argument("--parquet", type=Path, required=True, metavar="FILE", help="the file to write")
+    add_store(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    if not args.parquet.parent.is_dir():
+        raise UsageError(f"--parquet {args.parquet}: there is no folder {args.parquet.parent}")
+    store = Store(args.store)
+    ids = {run.id for run in store.plan(sweep.name_of(args.sweep)).runs} if args.sweep else None
+    records = store.records(ids)
+    for problem in store.problems:
+        say(f"left out: {problem}")
+    write_parquet(records, args.parquet)
+    say(f"written: {args.parquet}, {len(records)} runs")
+    return OK

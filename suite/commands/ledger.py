@@ -1,0 +1,99 @@
+"""The papers' numbers beside ours: difference, z-score, and whether it is reproduced."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+import tasks
+from results import Store, leaderboard
+from results.ledger import VERDICTS, Entry, Sweep, ledger
+from results.papers import published
+from results.record import Plan
+from results.settings import differing, flat
+from suite import sweep
+from suite.console import add_json, add_store, print_json, say, table
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: all)")
+    parser.add_argument("--task", default="*", metavar="PATTERN", help="only tasks whose name matches, such as 'ptb-*'")
+    parser.add_argument("--all", action="store_true", help="also published numbers that nothing here was run for")
+    add_store(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    store = Store(args.store)
+    names = [sweep.name_of(args.sweep)] if args.sweep else store.plan_names()
+    looked = [_looked_at(store, store.plan(name)) for name in names]
+    for problem in store.problems:
+        say(f"left out: {problem}")
+    entries = ledger([p for p in published() if fnmatch.fnmatchcase(p.task, args.task)], looked)
+    counts = collections.Counter(entry.verdict for entry in entries)
+    shown = [entry for entry in entries if args.all or entry.row]
+    if args.json:
+        print_json({"counts": {v: counts[v] for v in VERDICTS}, "entries": [msgspec.to_builtins(e) for e in shown]})
+    else:
+        if shown:
+            print(table(map(_row, shown), _HEAD))
+            print()
+        print(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS))
+        print("\n".join(_notes(shown)))
+    return 0
+
+
+def _looked_at(store: Store, plan: Plan) -> Sweep:
+    ids = dict.fromkeys(run.id for run in plan.runs)
+    records = store.records(ids)
+    return Sweep(
+        plan=plan,
+        board=leaderboard(plan, records, store.states(ids)),
+        records={record.id: record for record in records},
+        deviations={digest: _deviations(problem) for digest, problem in plan.head.problems.items()},
+    )
+
+
+def _deviations(problem: Mapping[str, Any]) -> list[str]:
+    """How the protocol of a problem at the paper's scale differs from the one its task declares."""
+    if problem.get("scale") != "paper" or problem.get("task") not in tasks.names():
+        return []
+    theirs = flat(msgspec.to_builtins(tasks.task(problem["task"]).protocol("paper")))
+    ours = flat(problem.get("protocol", {}))
+    return [f"protocol.{k}={ours.get(k)}, the paper's {theirs.get(k)}" for k in differing([ours, theirs])]
+
+
+_HEAD = ("task", "row", "metric", "theirs", "±", "ours", "±", "n", "difference", "z", "verdict", "table")
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    theirs = entry.published
+    return (
+        theirs.task,
+        entry.row or theirs.optimizer,
+        theirs.metric,
+        f"{theirs.mean:g}",
+        _number(theirs.std),
+        _number(entry.mean),
+        _number(entry.std),
+        str(entry.n or "-"),
+        _number(entry.difference, "+"),
+        _number(entry.z, "+"),
+        entry.verdict,
+        theirs.table,
+    )
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.2f}"
+
+
+def _notes(entries: Iterable[Entry]) -> list[str]:
+    notes = dict.fromkeys(f"{e.row} on {e.published.task}: {note}" for e in entries if e.row for note in e.notes)
+    printed = dict.fromkeys(f"{e.published.table}, {e.published.task}: {e.published.note}" for e in entries)
+    return [*notes, *(note for note in printed if not note.endswith(": "))]

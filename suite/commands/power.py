@@ -1,0 +1,64 @@
+"""How many more seeds would decide a sweep's comparisons with its baseline."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+from results import Store, leaderboard
+from results.needs import Need, needs
+from results.statistics.planner import POWER
+from suite import sweep
+from suite.console import add_json, add_store, print_json, say, table
+from suite.errors import FAILED, OK
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: all)")
+    add_store(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    store = Store(args.store)
+    found: dict[str, list[Need]] = {}
+    for name in [sweep.name_of(args.sweep)] if args.sweep else store.plan_names():
+        plan = store.plan(name)
+        ids = dict.fromkeys(run.id for run in plan.runs)
+        found[name] = needs(leaderboard(plan, store.records(ids), store.states(ids)))
+    for problem in store.problems:
+        say(f"left out: {problem}")
+    if args.json:
+        document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in found.items()}
+        print_json({"power": POWER, "sweeps": document})
+    else:
+        print("\n\n".join(_text(name, listed) for name, listed in found.items()))
+    return OK if any(found.values()) else FAILED
+
+
+def _text(name: str, listed: list[Need]) -> str:
+    if not listed:
+        return f"{name}: nothing to plan: no baseline, or no complete cell to compare with it"
+    rows = [
+        (n.task, n.row, f"{n.delta:+.4g}", "-" if n.deviation is None else f"{n.deviation:.4g}", n.n, _more(n))
+        for n in listed
+    ]
+    head = ("task", "row", "difference", "deviation", "seeds", "to decide it")
+    return "\n".join(
+        [
+            f"{name}: against {listed[0].baseline}, with {POWER:.0%} power if the true difference is the observed one",
+            "",
+            table(rows, head),
+            "",
+            "A difference that was noticed because it is large is larger than the true one: plan with more.",
+        ]
+    )
+
+
+def _more(need: Need) -> str:
+    if need.decided:
+        return "decided"
+    if need.more is None:
+        return "over 1000 more seeds" if need.delta and need.deviation else "cannot be told"
+    return f"{need.more} more seed{'s' if need.more > 1 else ''}"
