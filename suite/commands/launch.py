@@ -18,9 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--slots", type=_positive, help="at most so many runs at once (default: one a GPU, else a core)"
     )
     parser.add_argument("--retry", action="store_true", help="try runs that failed for good again")
-    parser.add_argument(
-        "--data-workers", type=not_negative, default=0, help="processes a run that load data ahead (default: 0)"
-    )
+    parser.add_argument("--data-workers", type=not_negative, default=0, help="processes a run that load data ahead")
     add_store(parser)
     add_data(parser)
     add_json(parser)

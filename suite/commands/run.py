@@ -31,9 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", choices=tasks.SCALES, default="paper")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--data-workers", type=not_negative, default=0, help="processes that load data ahead (default: 0)"
-    )
+    parser.add_argument("--data-workers", type=not_negative, default=0, help="processes that load data ahead")
     add_store(parser)
     add_data(parser)
     add_json(parser)

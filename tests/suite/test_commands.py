@@ -263,6 +263,35 @@ def test_an_optimizer_and_a_task_from_outside_need_no_more_than_their_files(tmp_
     assert before < set((tmp_path / "store" / "records").rglob("*.json"))
 
 
+@pytest.mark.slow
+def test_a_task_that_cannot_be_imported_stops_no_other(tmp_path):
+    text = SWEEP.replace('"toy:TASK"', '"toy:TASK", "toy:BROKEN"')
+    write(tmp_path, text)
+    with (tmp_path / "toy.py").open("a") as file:
+        file.write("\nimport msgspec\nBROKEN = msgspec.structs.replace(TASK, name='broken', workload='nowhere:Toy')\n")
+    done = optathlon(tmp_path, "launch", "sweep.toml")
+    assert done.returncode == 1
+    (seen,) = document(optathlon(tmp_path, "status", "--json"))["sweeps"]
+    assert {k: v for k, v in seen["counts"].items() if v} == {"finished": 4, "failed": 4}
+    assert "No module named 'nowhere'" in seen["errors"][0]["reason"]
+    assert optathlon(tmp_path, "launch", "sweep.toml").returncode == 1, "what failed is not done"
+
+
+def test_a_damaged_submission_or_handle_stops_nothing(launched):
+    folder = launched / "store" / "sweeps" / "toys"
+    (folder / "submission-0008.json").write_text('{"cluster": "elsewhere"}')
+    (folder / "submission-0009.json").write_text('{"cluster": "local", "plan": 1, "folder": 3}')
+    assert optathlon(launched, "status").returncode == 0
+    assert optathlon(launched, "launch", "sweep.toml").returncode == 0
+
+
+def test_run_refuses_what_a_plan_refuses(tmp_path):
+    write(tmp_path)
+    done = optathlon(tmp_path, "run", "toy:TASK", "lbfgs", "protocol.precision=fp16", "--scale", "smoke")
+    assert done.returncode == 2
+    assert "lbfgs cannot run toy:TASK" in done.stderr
+
+
 def test_doctor_finds_this_machine_sound(tmp_path):
     done = optathlon(tmp_path, "doctor", "--json")
     assert done.returncode == 0, done.stdout

@@ -60,6 +60,27 @@ BAD = {
         "override.toy:TASK.sdg: unknown (did you mean sgd?)",
     ),
     "unreadable": ("tasks = [", "unreadable"),
+    "nested too deeply": (f"x = {'[' * 5000}", "unreadable"),
+    "not finite in a protocol": ("protocol.clip_norm = inf", "protocol.clip_norm: inf must be finite"),
+    "unknown metric": (
+        'protocol.select = {metric = "los", higher_is_better = false}',
+        "protocol.select.metric: 'los' is none of its metrics (did you mean loss?)",
+    ),
+    "unknown tag": ('protocol.tags = {"nrm.lr_scale" = 2.0}', "nrm.lr_scale: unknown tag 'nrm' (did you mean norm?)"),
+    "tag of wrong type": ('protocol.tags = {"norm.lr_scale" = "x"}', "norm.lr_scale = 'x': must be a number"),
+    "grid is no table": ("optimizer = [{name = 'sgd', grid = 3}]", "grid must be a table, not 3"),
+    "override is no table": (
+        'override."toy:TASK".sgd.fixed = 3',
+        "override.toy:TASK.sgd.fixed: must be a table, not 3",
+    ),
+    "label that is a word of the format": ("optimizer = [{name = 'sgd', label = 'protocol'}]", "label: must be text"),
+    "label over two lines": ('optimizer = [{name = "sgd", label = "a\\nb"}]', "label: must be text on one line"),
+    "name that is no folder everywhere": ('name = "größe"', "name: 'größe' must consist of letters (a to z)"),
+    "module that cannot be imported": ('tasks = ["broken:TASK"]', "broken:TASK: SyntaxError"),
+    "settings that cannot run": (
+        'tasks = ["biased-mnist-0.990"]\nprotocol.settings.sigma = 0.0',
+        "on biased-mnist-0.990: protocol.settings.sigma: Expected `float` > 0.0",
+    ),
 }
 
 
@@ -67,6 +88,7 @@ BAD = {
 def test_a_bad_sweep_is_one_clear_line(case, tmp_path):
     change, expected = BAD[case]
     key = change.partition("=")[0].strip().partition(".")[0]
+    (tmp_path / "broken.py").write_text("def (")
     blocks = SWEEP.split("[[optimizer]]")
     kept = [line for line in blocks[0].splitlines() if not line.startswith(f"{key} =")]
     rest = "" if key == "optimizer" else "".join(f"[[optimizer]]{block}" for block in blocks[1:])
@@ -196,3 +218,41 @@ def test_grids_merge_by_key():
     merged = sweep._overridden({"fixed": {"lr": 0.1, "momentum": 0.9}}, {"grid": {"lr": [1.0, 2.0]}})
     assert Grid.parse(merged, "here").fixed == {"momentum": 0.9}
     assert Grid.parse(merged, "here").grid == {"lr": [1.0, 2.0]}
+
+
+def test_an_override_of_one_option_by_tag_keeps_the_others(tmp_path):
+    text = SWEEP.replace("fixed.lr = 1e-2", "grid.gain = {weight_decay = [0.0, 1.0], lr_scale = [0.5, 1.0]}")
+    text += '\n[override."toy:TASK".adamw]\nfixed.gain.weight_decay = 0.5\n'
+    plan = planned(tmp_path, text)
+    found = [s["hyperparameters"] for s in plan.head.settings.values() if s["optimizer"] == "adamw"]
+    assert sorted((f["gain.weight_decay"], f["gain.lr_scale"]) for f in found) == [(0.5, 0.5), (0.5, 1.0)]
+
+
+def test_the_baseline_is_the_label_and_not_what_begins_like_it(tmp_path):
+    text = SWEEP.replace('name = "adamw"', 'name = "adamw"\nlabel = "sgd fast"')
+    blocks = text.split("[[optimizer]]")
+    swapped = blocks[0] + 'baseline = "sgd"\n' + "".join(f"[[optimizer]]{b}\n" for b in (blocks[2], blocks[1]))
+    assert planned(tmp_path, swapped).head.baseline == "sgd"
+
+
+def test_settings_that_differ_little_are_rows_of_their_own(tmp_path):
+    plan = planned(tmp_path, SWEEP.replace("fixed.lr = 0.1", "grid.lr = [1e-2, 1.0000001e-2]"))
+    assert [row.name for row in plan.head.rows][:2] == ["sgd lr=0.01", "sgd lr=0.010000001"]
+
+
+def test_a_row_belongs_to_one_optimizer(tmp_path):
+    text = SWEEP.replace("fixed.lr = 0.1", "grid.lr = [0.1, 0.2]").replace(
+        'name = "adamw"', 'name = "adamw"\nlabel = "sgd lr=0.1"'
+    )
+    with pytest.raises(SweepError, match=r"row 'sgd lr=0.1' is also one of 'sgd'; give it another label"):
+        planned(tmp_path, text)
+
+
+def test_tuning_always_watches_what_it_selects_on(tmp_path):
+    text = SWEEP.replace("[0, 1]", "{tune = [0], report = [1]}")
+    unwatched = text + '\n[protocol]\nwatch = []\ncheckpoint = "last"\n'
+    (problem,) = planned(tmp_path, unwatched).head.problems.values()
+    assert list(problem["protocol"]["watch"]) == ["validation"]
+    own = text.replace('name = "adamw"', 'name = "adamw"\nprotocol.watch = []\nprotocol.checkpoint = "last"')
+    with pytest.raises(SweepError, match=r"protocol.watch: must name validation"):
+        planned(tmp_path, own)

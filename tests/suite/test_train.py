@@ -273,6 +273,36 @@ def test_an_optimizers_evaluation_weights_leave_no_trace_and_its_epochs_end_once
     assert hooked.state.curve["validation/loss"] != plain.state.curve["validation/loss"]
 
 
+class RefusesUntilTrained(torch.optim.SGD):
+    """As Schedule-Free optimizers: a step before train() is an error."""
+
+    ready = False
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=lr)
+
+    def eval(self):
+        self.ready = False
+
+    def train(self):
+        self.ready = True
+
+    def step(self, closure=None):
+        assert self.ready, "not in train mode"
+        return super().step(closure)
+
+
+def test_an_optimizer_with_modes_is_told_to_train_before_its_first_step(tmp_path):
+    name = f"{__name__}:RefusesUntilTrained"
+    assert carry_out(run_of(name, lr=0.1), tmp_path, stops=[3, 3]).status == "finished"
+
+
+def test_what_a_killed_save_left_is_removed(tmp_path):
+    (tmp_path / ".checkpoint-a.pt.1234").write_text("half")
+    carry_out(run_of("sgd"), tmp_path)
+    assert not list(tmp_path.glob(".checkpoint*"))
+
+
 def test_closures_are_called_as_often_as_the_optimizer_likes(tmp_path):
     (a := tmp_path / "a").mkdir()
     (b := tmp_path / "b").mkdir()
