@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,13 +16,20 @@ import msgspec
 from results.errors import StoreError
 from results.files import names, read, replace
 from results.layout import RUN_ID, Layout, checked_id
-from results.record import Curve, Record
-from results.schema import decode
+from results.record import SCHEMA, Curve, Identity, Record
+from results.schema import decode, decoder
 
 THREADS = 16
 SAMPLE = 200
 SLOW_OPEN = 0.2e-3
 _KEY = b'{"id":"'
+
+
+class _Line(Record, frozen=True, kw_only=True):
+    """A record whose problem and setting are left as text."""
+
+    problem: msgspec.Raw  # pyright: ignore[reportIncompatibleVariableOverride]
+    setting: msgspec.Raw  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class Archive(Layout):
@@ -31,6 +40,9 @@ class Archive(Layout):
         self.problems: list[str] = []
         self._known: dict[str, Record] = {}
         self._shared: dict[str, dict[str, Any]] = {}
+        self._raw: dict[str, bytes] = {}
+        self._digests: dict[Identity, Identity] = {}
+        self._curves: dict[str, Curve] = {}
 
     def commit(self, record: Record) -> bool:
         """Write the outcome of a run, on disk when this returns; False if it has one: the first wins."""
@@ -95,9 +107,47 @@ class Archive(Layout):
         unknown = set(wanted) - self._known.keys()
         if not unknown:
             return
-        for run_id, line in self._index():
-            if run_id in unknown and (record := self._from_index(run_id, line)):
-                self._known[run_id] = self._light(record)
+        with _no_collection():
+            for run_id, line in self._index():
+                if run_id in unknown and (record := self._from_line(run_id, line)):
+                    self._known[run_id] = record
+
+    def _from_line(self, run_id: str, line: bytes) -> Record | None:
+        """The light record in a line of the index; problem and setting are decoded once for all lines with the same."""
+        try:
+            found = decoder(_Line).decode(line)
+            problem = self._same(found.digests.problem, found.problem)
+            setting = self._same(found.digests.setting, found.setting)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            found = problem = setting = None
+        if found is None or problem is None or setting is None or found.schema != SCHEMA or found.id != run_id:
+            record = self._from_index(run_id, line)
+            return self._light(record) if record else None
+        return Record(
+            id=run_id,
+            digests=self._digests.setdefault(found.digests, found.digests),
+            problem=problem,
+            setting=setting,
+            seed=found.seed,
+            status=found.status,
+            scores=found.scores,
+            headline=sys.intern(found.headline),
+            selection=found.selection and sys.intern(found.selection),
+            updates=found.updates,
+            diverged_at=found.diverged_at,
+            weights=found.weights,
+            curve=self._curves.setdefault(found.curve.unit, Curve(unit=found.curve.unit, points={})),
+            provenance=found.provenance,
+        )
+
+    def _same(self, digest: str, raw: msgspec.Raw) -> dict[str, Any] | None:
+        """What `raw` holds, one object for all lines with this `digest`; None where another line has something else."""
+        data = bytes(raw)
+        if digest not in self._raw:
+            value = msgspec.json.decode(data, type=dict[str, Any])
+            if self._shared.setdefault(digest, value) == value:
+                self._raw[digest] = data
+        return self._shared[digest] if self._raw.get(digest) == data else None
 
     def _from_index(self, run_id: str, line: bytes) -> Record | None:
         """The record in a line of the index; None if the line is damaged, so that the record itself is read."""
@@ -150,6 +200,18 @@ class Archive(Layout):
     def _problem(self, message: str) -> None:
         if message not in self.problems:
             self.problems.append(message)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the cycle collector, which would look through all records again and again while none can be garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _read_by_threads(paths: list[str]) -> Iterator[bytes | None]:

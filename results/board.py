@@ -7,47 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from results.cell import Cell
 from results.errors import StoreError
 from results.record import Column, Plan, PlanHead, PlannedRun, Record, Row
-from results.scores import by_id, deviation, mean, ranks, value
+from results.scores import by_id, deviation, mean, value
 from results.selection import Winner, winners
 from results.settings import differing, flat, hyperparameters, in_words
 from results.states import State
+from results.verdicts import ALPHA, judged
 
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
 DDOF = 1
-
-
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """What an optimizer came to on a problem.
-
-    status: complete (every planned seed has a record, and one at least did not diverge), diverged (all of them did),
-    incomplete, or missing. mean, std (ddof = 1), min, max: over the n seeds that did not diverge. delta: mean less the
-    baseline's; None where seeds diverged, as such means do not compare. rank: among cells with all records; ties share
-    the mean of their ranks; cells with diverged seeds come after all others. settings_tried: how many had tuning runs.
-    """
-
-    status: Literal["complete", "incomplete", "missing", "diverged"]
-    mean: float | None = None
-    std: float | None = None
-    n: int = 0
-    n_planned: int = 0
-    n_diverged: int = 0
-    n_failed: int = 0
-    min: float | None = None
-    max: float | None = None
-    delta: float | None = None
-    rank: float | None = None
-    best: bool = False
-    setting: str | None = None
-    hyperparameters: dict[str, Any] = {}
-    settings_tried: int = 0
-    edges: list[str] = []
-    runs: list[str] = []
-    notes: list[str] = []
 
 
 class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,13 +34,18 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of optimizers, or of settings, by columns of problems. baseline: the row that deltas are taken to."""
+    """Rows of optimizers, or of settings, by columns of problems. baseline: the row that deltas are taken to.
+
+    family: how many comparisons with the baseline were tested, which p_holm accounts for. alpha: of all verdicts.
+    """
 
     name: str
     scale: str
     baseline: str | None
     columns: list[Column]
     rows: list[BoardRow]
+    family: int = 0
+    alpha: float = ALPHA
     ddof: int = DDOF
     schema: int = SCHEMA
 
@@ -105,17 +83,21 @@ def leaderboard(plan: Plan, records: Iterable[Record], states: Mapping[str, Stat
         for r in plan.head.rows
     ]  # fmt: skip
     baseline = next((i for i, row in enumerate(plan.head.rows) if row.name == plan.head.baseline), None)
-    for at, column in enumerate(plan.head.columns):
-        compared = _compared(column, [row[at] for row in grid], baseline)
-        for row, cell in zip(grid, compared, strict=True):
-            row[at] = cell
+    grid = judged(plan.head.columns, grid, baseline)
     rows = []
     for row, cells in zip(plan.head.rows, grid, strict=True):
         ranked = [cell.rank for cell in cells if cell.rank is not None]
         mean_rank = mean(ranked) if len(ranked) == len(cells) else None
         rows.append(BoardRow(name=row.name, optimizer=row.optimizer, notes=row.notes, mean_rank=mean_rank, cells=cells))
     known = plan.head.baseline if baseline is not None else None
-    return Leaderboard(name=plan.head.name, scale=plan.head.scale, baseline=known, columns=plan.head.columns, rows=rows)
+    return Leaderboard(
+        name=plan.head.name,
+        scale=plan.head.scale,
+        baseline=known,
+        columns=plan.head.columns,
+        rows=rows,
+        family=sum(cell.p is not None for row in rows for cell in row.cells),
+    )
 
 
 def _cell(
@@ -155,6 +137,8 @@ def _cell(
         settings_tried=winner.planned if winner else 1,
         edges=winner.edges if winner else [],
         runs=[record.id for record in there],
+        seeds=[record.seed for record in there],
+        values=values,
         notes=[*_count_notes(*counts), *_code_notes(there), *(_tuning_notes(winner) if winner else [])],
     )
 
@@ -210,31 +194,6 @@ def _tuning_notes(winner: Winner) -> list[str]:
     if winner.edges:
         notes.append(f"chosen on the edge of what was tried: {', '.join(winner.edges)}")
     return notes
-
-
-def _compared(column: Column, cells: list[Cell], baseline: int | None) -> list[Cell]:
-    """`cells` of one column with their deltas and ranks."""
-    sign = -1.0 if column.higher_is_better else 1.0
-    done = [i for i, cell in enumerate(cells) if cell.status in ("complete", "diverged")]
-    keys = [
-        (cells[i].status == "diverged", cells[i].n_diverged / cells[i].n_planned, sign * (cells[i].mean or 0.0))
-        for i in done
-    ]
-    rank_of = dict(zip(done, ranks(keys), strict=True))
-    first = min(rank_of.values(), default=None)
-    base = cells[baseline] if baseline is not None else None
-    compared = []
-    for i, cell in enumerate(cells):
-        best = i in rank_of and rank_of[i] == first and not cell.n_diverged
-        delta = None if i == baseline else _delta(cell, base)
-        compared.append(msgspec.structs.replace(cell, rank=rank_of.get(i), delta=delta, best=best))
-    return compared
-
-
-def _delta(cell: Cell, base: Cell | None) -> float | None:
-    if base is None or cell.mean is None or base.mean is None or cell.n_diverged or base.n_diverged:
-        return None
-    return cell.mean - base.mean
 
 
 def leaderboard_of_records(records: Iterable[Record], name: str = "records") -> Leaderboard:

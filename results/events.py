@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +25,9 @@ class EventLog:
 
     def append(self, event: dict[str, Any]) -> None:
         """Write `event`; non-finite numbers become null."""
-        os.write(self._file, msgspec.json.encode(event) + b"\n")
+        # Events only tell; a full disk must not end the training.
+        with contextlib.suppress(OSError):
+            os.write(self._file, msgspec.json.encode(event) + b"\n")
 
     def close(self) -> None:
         os.close(self._file)

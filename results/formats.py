@@ -1,4 +1,4 @@
-"""A leaderboard as text: long and wide CSV, Markdown, JSON, and a table for the terminal."""
+"""A leaderboard as text: long and wide CSV, Markdown, LaTeX, JSON, and a table for the terminal."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ from typing import Any, Literal
 
 import msgspec
 
-from results.board import BoardRow, Cell, Leaderboard
+from results.board import BoardRow, Leaderboard
+from results.cell import Cell
+from results.latex import latex
 from results.record import Column
 from results.scores import direction
+from results.shown import Shown, metric
 
-Format = Literal["csv", "wide", "md", "json", "table"]
-_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+Format = Literal["csv", "wide", "md", "latex", "json", "table"]
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 def render(board: Leaderboard, format: Format = "table", *, color: bool = False) -> str:
-    """`board` as text that ends in a newline: long or wide CSV, Markdown, JSON or an aligned table.
+    """`board` as text that ends in a newline: long or wide CSV, Markdown, LaTeX, JSON or an aligned table.
 
     color: with terminal escapes, which only the table has. ValueError for another format.
     """
     if format == "table":
         return _table(board, color)
-    writers: dict[str, Callable[[Leaderboard], str]] = {"csv": _long, "wide": _wide, "md": _markdown, "json": _json}
+    writers: dict[str, Callable[[Leaderboard], str]] = {
+        "csv": _long,
+        "wide": _wide,
+        "md": _markdown,
+        "latex": latex,
+        "json": _json,
+    }
     if format not in writers:
         raise ValueError(f"format {format!r}: must be one of {', '.join([*writers, 'table'])}")
     return writers[format](board)
@@ -55,6 +63,7 @@ _FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
     "status": lambda board, column, row, cell: cell.status,
     "rank": lambda board, column, row, cell: cell.rank,
     "best": lambda board, column, row, cell: cell.best,
+    "tied": lambda board, column, row, cell: cell.tied,
     "mean": lambda board, column, row, cell: cell.mean,
     "std": lambda board, column, row, cell: cell.std,
     "ddof": lambda board, column, row, cell: board.ddof,
@@ -65,6 +74,10 @@ _FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
     "min": lambda board, column, row, cell: cell.min,
     "max": lambda board, column, row, cell: cell.max,
     "delta": lambda board, column, row, cell: cell.delta,
+    "delta_lo": lambda board, column, row, cell: cell.delta_lo,
+    "delta_hi": lambda board, column, row, cell: cell.delta_hi,
+    "p": lambda board, column, row, cell: cell.p,
+    "p_holm": lambda board, column, row, cell: cell.p_holm,
     "baseline": lambda board, column, row, cell: board.baseline,
     "setting_id": lambda board, column, row, cell: cell.setting and cell.setting[:16],
     "settings_tried": lambda board, column, row, cell: cell.settings_tried,
@@ -114,8 +127,8 @@ def _json(board: Leaderboard) -> str:
 
 
 def _markdown(board: Leaderboard) -> str:
-    shown = _Shown(board)
-    lines = [["optimizer", *(f"{c.label}<br>{_metric(c)}" for c in board.columns), *shown.rank_title]]
+    shown = Shown(board)
+    lines = [["optimizer", *(f"{c.label}<br>{metric(c)}" for c in board.columns), *shown.rank_title]]
     lines.append([":--", *("--:" for _ in lines[0][1:])])
     for row in board.rows:
         name = shown.row(row)
@@ -123,13 +136,14 @@ def _markdown(board: Leaderboard) -> str:
         lines.append([name, *cells, *shown.mean_rank(row)])
     text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
     notes = "".join(f"{mark} {note}<br>\n" for mark, note in shown.footnotes())
-    return f"{text}\n{shown.caption()}\n" + (f"\n{notes}" if notes else "")
+    said = "".join(f"\n{line}\n" for line in [shown.caption(), *shown.verdicts()])
+    return f"{text}{said}" + (f"\n{notes}" if notes else "")
 
 
 def _table(board: Leaderboard, color: bool) -> str:
-    shown = _Shown(board)
+    shown = Shown(board)
     titles = [["optimizer", *(c.label for c in board.columns), *shown.rank_title]]
-    titles.append(["", *(_metric(c) for c in board.columns), *("" for _ in shown.rank_title)])
+    titles.append(["", *(metric(c) for c in board.columns), *("" for _ in shown.rank_title)])
     lines, best = [], []
     for row in board.rows:
         name = shown.row(row)
@@ -141,67 +155,11 @@ def _table(board: Leaderboard, color: bool) -> str:
     body = [_aligned(line, widths, [False] * len(line)) for line in titles]
     body += [rule, *(_aligned(line, widths, bold) for line, bold in zip(lines, best, strict=True)), rule]
     marks = "" if color else "; * best"
-    return "\n".join([*body, shown.caption() + marks, *(f"{mark} {note}" for mark, note in shown.footnotes())]) + "\n"
+    notes = (f"{mark} {note}" for mark, note in shown.footnotes())
+    return "\n".join([*body, shown.caption() + marks, *shown.verdicts(), *notes]) + "\n"
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int], bold: Sequence[bool]) -> str:
     padded = [line[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True))]
     marked = (f"{_BOLD}{text}{_PLAIN}" if b else text for text, b in zip(padded, bold, strict=True))
     return "  ".join(marked).rstrip()
-
-
-def _metric(column: Column) -> str:
-    unit = f" ({column.unit})" if column.unit else ""
-    return f"{column.metric}{unit} {'↑' if column.higher_is_better else '↓'}"
-
-
-class _Shown:
-    """The words for a board's cells and rows, and the footnotes they refer to, numbered as they are first shown."""
-
-    def __init__(self, board: Leaderboard) -> None:
-        self.board = board
-        self.notes: dict[str, int] = {}
-        self.planned = sorted({c.n_planned for row in board.rows for c in row.cells if c.n_planned})
-        self.rank_title = ["mean rank"] if len(board.columns) > 1 else []
-
-    def cells(self, row: BoardRow) -> list[tuple[Cell, str]]:
-        """Each cell of `row` with its text."""
-        columns = self.board.columns
-        return [(cell, self._cell(cell, column)) for column, cell in zip(columns, row.cells, strict=True)]
-
-    def row(self, row: BoardRow) -> str:
-        return row.name + self._marks(row.notes)
-
-    def mean_rank(self, row: BoardRow) -> list[str]:
-        return ["–" if row.mean_rank is None else f"{row.mean_rank:.2f}"] * len(self.rank_title)
-
-    def _cell(self, cell: Cell, column: Column) -> str:
-        if cell.mean is None:
-            return ("diverged" if cell.status == "diverged" else "–") + self._marks(cell.notes)
-        parts = [_number(cell.mean, column.digits)]
-        if cell.delta is not None:
-            parts.append(f"({_number(cell.delta, column.digits, '+')})")
-        if cell.std is not None:
-            parts.append(f"± {_number(cell.std, column.digits)}")
-        if cell.n < cell.n_planned:
-            parts.append(f"{cell.n}/{cell.n_planned}")
-        elif len(self.planned) > 1:
-            parts.append(f"n={cell.n}")
-        return " ".join(parts) + self._marks(cell.notes)
-
-    def _marks(self, notes: Iterable[str]) -> str:
-        numbers = [self.notes.setdefault(note, len(self.notes) + 1) for note in notes]
-        return f" {','.join(str(n).translate(_SUPERSCRIPT) for n in numbers)}" if numbers else ""
-
-    def caption(self) -> str:
-        over = f"n = {self.planned[0]} seeds" if len(self.planned) == 1 else "n seeds"
-        baseline = f" (difference to {self.board.baseline})" if self.board.baseline else ""
-        return f"{self.board.name}: mean{baseline} ± sample standard deviation (ddof = {self.board.ddof}) over {over}"
-
-    def footnotes(self) -> list[tuple[str, str]]:
-        return [(str(number).translate(_SUPERSCRIPT), note) for note, number in self.notes.items()]
-
-
-def _number(value: float, digits: int, sign: str = "") -> str:
-    # Adding 0.0 turns a difference that rounds to -0.00 into +0.00.
-    return format(round(value, digits) + 0.0, f"{sign}.{digits}f")

@@ -9,7 +9,7 @@ import msgspec
 SCHEMA = 1
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
+class Score(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A metric as recorded, "test/accuracy"; `value` is None where the run diverged before it could be measured."""
 
     name: str
@@ -18,7 +18,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """SHA-256 of the canonical JSON of a run's problem and setting; its id is 16 hex digits over both and the seed."""
 
     problem: str
@@ -93,7 +93,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
 
-class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a plan. row and column name the cell; problem and setting are digests into the plan's head."""
 
     id: str

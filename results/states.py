@@ -11,7 +11,7 @@ from results.record import Owner
 Kind = Literal["waiting", "running", "stopped", "failed", "finished", "diverged"]
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a run stands. attempt: number of the newest start (0: none). owner: who runs it, or ran it last.
     silence: seconds since the last heartbeat of a running one, by this machine's clock. barren: starts on end that died
     or failed without moving the checkpoint; three make it failed."""

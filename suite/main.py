@@ -20,7 +20,10 @@ COMMANDS = {
         "show": "show one task, optimizer, sweep, dataset or run",
         "plan": "what a sweep would run, and what of it is done",
         "status": "where launched sweeps stand",
-        "leaderboard": "the board of a sweep: table, csv, wide, md, json",
+        "leaderboard": "the board of a sweep: table, csv, wide, md, latex, json",
+        "compare": "two rows of a board, task by task and over all tasks",
+        "power": "how many more seeds would decide it",
+        "ledger": "the papers' numbers beside ours",
     },
     "Run": {
         "run": "train one task with one optimizer, here and now",
@@ -34,6 +37,7 @@ COMMANDS = {
     },
     "Care": {
         "data": "list, check, prepare, imitate (miniature) or substitute (standin) data sets",
+        "export": "all records as one Parquet file",
         "doctor": "check this machine and the store",
         "clean": "drop checkpoints and logs of finished runs",
         "forget": "move one run's record to the store's trash",

@@ -9,6 +9,7 @@ import msgspec
 from results import Store, leaderboard
 from results.board import Leaderboard
 from results.compare import Comparison, OnTask, compare
+from results.settings import short
 from suite import sweep
 from suite.console import add_json, add_store, print_json, say, table
 from suite.errors import FAILED, OK, UsageError
@@ -60,7 +61,7 @@ def _text(found: Comparison) -> str:
     ]
     for task in found.tasks:
         if task.settings:
-            pairs = ", ".join(f"{key} {a} / {b}" for key, (a, b) in task.settings.items())
+            pairs = ", ".join(f"{key} {short(a)} / {short(b)}" for key, (a, b) in task.settings.items())
             lines.append(f"settings on {task.task}: {pairs}")
     if any(t.smallest_flips is not None and t.smallest_flips >= found.alpha for t in found.tasks):
         lines.append("flips: with fewer than 6 common seeds the sign-flip test can never be significant")

@@ -12,7 +12,7 @@ from suite import sweep
 from suite.console import add_store, say
 from suite.errors import INCOMPLETE, UsageError
 
-FORMATS = ("table", "csv", "wide", "md", "json")
+FORMATS = ("table", "csv", "wide", "md", "latex", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
         boards.append(leaderboard(plan, store.records(ids), store.states(ids)))
     if not names:
         boards.append(leaderboard_of_records(store.records()))
-    if len(boards) > 1 and args.format not in ("table", "md"):
+    if len(boards) > 1 and args.format not in ("table", "md", "latex"):
         raise UsageError(f"--format {args.format} is one board; name a sweep: {', '.join(names)}")
     color = args.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     text = "\n".join(formats.render(board, args.format, color=color) for board in boards)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -74,6 +75,30 @@ def test_with_without_and_with_a_damaged_index_the_records_are_the_same(store, t
         assert index.read_bytes() == whole
     index.unlink()
     assert fresh(store).records() == expected
+
+
+def test_lines_that_disagree_about_what_a_digest_stands_for_keep_what_they_say(store):
+    first = record(0.1, seed=1)
+    other = record(0.2, seed=2, digests=first.digests, setting=setting("adam"))
+    for r in (first, other):
+        store.commit(r)
+    store.compact()
+    assert {r.id: r.setting for r in fresh(store).records()} == {r.id: r.setting for r in (first, other)}
+
+
+def test_problems_and_settings_of_the_index_are_held_once(store, three):
+    store.compact()
+    found = fresh(store).records()
+    assert len({id(r.problem) for r in found}) == len({id(r.setting) for r in found}) == 1
+
+
+def test_reading_leaves_the_garbage_collector_as_it_was(store, three):
+    store.compact()
+    for before in (True, False):
+        gc.enable() if before else gc.disable()
+        fresh(store).records()
+        assert gc.isenabled() == before
+    gc.enable()
 
 
 def test_the_index_spares_opening_the_records_it_has(store, three, monkeypatch):

@@ -26,12 +26,15 @@ TABLE = """\
 optimizer    mnist [smoke, standin-1]  ptb [smoke, standin-1]  mean rank
                   test/accuracy (%) ↑     test/accuracy (%) ↑
 ---------  --------------------------  ----------------------  ---------
-sgd                      70.50 ± 0.50          61.00 ± 1.00 *       1.50
-adam           70.58 (+0.08) ± 0.38 *    61.00 (+0.00) ± 0.00       1.50
+sgd                    70.50 ± 0.50 ≈          61.00 ± 1.00 *       1.50
+adam           70.58 (+0.08) ± 0.38 *  61.00 (+0.00) ± 0.00 ≈       1.50
 adamp      70.50 (+0.00) ± 0.71 2/3 ¹                     – ²          –
 lion ³             70.50 ± 0.71 2/3 ⁴              diverged ⁵       3.00
 ---------  --------------------------  ----------------------  ---------
 sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds; * best
+† shown to differ from sgd: p < 0.05 by Welch's test, Holm over all 2 comparisons with it on this board \
+(more rows or tasks change p, no mean); none is
+≈ not separable from the best of its column (Welch's test, Holm over the column)
 ¹ 2 of 3 seeds done; not ranked
 ² 0 of 3 seeds done; not ranked
 ³ protocol differs: epochs = 92
@@ -41,12 +44,17 @@ sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n =
 MARKDOWN = """\
 | optimizer | mnist [smoke, standin-1]<br>test/accuracy (%) ↑ | ptb [smoke, standin-1]<br>test/accuracy (%) ↑ | mean rank |
 | :-- | --: | --: | --: |
-| sgd | 70.50 ± 0.50 | **61.00 ± 1.00** | 1.50 |
-| adam | **70.58 (+0.08) ± 0.38** | 61.00 (+0.00) ± 0.00 | 1.50 |
+| sgd | 70.50 ± 0.50 ≈ | **61.00 ± 1.00** | 1.50 |
+| adam | **70.58 (+0.08) ± 0.38** | 61.00 (+0.00) ± 0.00 ≈ | 1.50 |
 | adamp | 70.50 (+0.00) ± 0.71 2/3 ¹ | – ² | – |
 | lion ³ | 70.50 ± 0.71 2/3 ⁴ | diverged ⁵ | 3.00 |
 
 sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds
+
+† shown to differ from sgd: p < 0.05 by Welch's test, Holm over all 2 comparisons with it on this board \
+(more rows or tasks change p, no mean); none is
+
+≈ not separable from the best of its column (Welch's test, Holm over the column)
 
 ¹ 2 of 3 seeds done; not ranked<br>
 ² 0 of 3 seeds done; not ranked<br>
@@ -55,10 +63,10 @@ sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n =
 ⁵ 3 of 3 seeds diverged; ranked last<br>
 """  # noqa: E501
 LONG = """\
-task,label,metric,unit,direction,row,optimizer,status,rank,best,mean,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,baseline,setting_id,settings_tried,edge,runs,notes,lr
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,70.5,0.5,1,3,3,0,0,70.0,71.0,,sgd,SETTING,1,,RUNS,,0.1
-ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,61.0,1.0,1,3,3,0,0,60.0,62.0,,sgd,SETTING,1,,RUNS,,0.1
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,70.58333333333333,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,sgd,SETTING,1,,RUNS,,0.1
+task,label,metric,unit,direction,row,optimizer,status,rank,best,tied,mean,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,delta_lo,delta_hi,p,p_holm,baseline,setting_id,settings_tried,edge,runs,notes,lr
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,true,70.5,0.5,1,3,3,0,0,70.0,71.0,,,,,,sgd,SETTING,1,,RUNS,,0.1
+ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,true,61.0,1.0,1,3,3,0,0,60.0,62.0,,,,,,sgd,SETTING,1,,RUNS,,0.1
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,true,70.58333333333333,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,-0.9533375785198459,1.120004245186503,0.8305372151955637,1.0,sgd,SETTING,1,,RUNS,,0.1
 """  # noqa: E501
 WIDE = """\
 row,optimizer,"mnist [smoke, standin-1] test/accuracy","mnist [smoke, standin-1] test/accuracy std","mnist [smoke, standin-1] test/accuracy n","mnist [smoke, standin-1] test/accuracy status",mean_rank
@@ -67,6 +75,21 @@ adam,adam,70.58333333333333,0.38188130791298663,3,complete,1.0
 adamp,adamp,70.5,0.7071067811865476,2,incomplete,
 lion,lion,70.5,0.7071067811865476,2,complete,3.0
 """  # noqa: E501
+
+
+LATEX = r"""
+\begin{tabular}{lrrr}
+\toprule
+Optimizer & mnist [smoke, standin-1] & ptb [smoke, standin-1] & mean rank \\
+ & test/accuracy (\%) $\uparrow$ & test/accuracy (\%) $\uparrow$ &  \\
+\midrule
+sgd & \underline{70.50} $\pm$ 0.50 & \textbf{61.00} $\pm$ 1.00 & 1.50 \\
+adam & \textbf{70.58} {\scriptsize(+0.08)} $\pm$ 0.38 & \underline{61.00} {\scriptsize(+0.00)} $\pm$ 0.00 & 1.50 \\
+adamp & 70.50 {\scriptsize(+0.00)} $\pm$ 0.71 2/3\textsuperscript{1} & --\textsuperscript{2} & -- \\
+lion\textsuperscript{3} & 70.50 $\pm$ 0.71 2/3\textsuperscript{4} & diverged\textsuperscript{5} & 3.00 \\
+\bottomrule
+\end{tabular}
+"""
 
 
 def make(tasks=("mnist", "ptb"), digits=2, values=VALUES, **options):
@@ -100,6 +123,43 @@ def test_markdown(board):
     assert render(board, "md") == MARKDOWN
 
 
+def test_latex_is_a_tabular_after_its_caption_in_comments(board):
+    lines = render(board, "latex").splitlines(keepends=True)
+    comments = [line for line in lines if line.startswith("%")]
+    assert "".join(lines[len(comments) :]) == LATEX.lstrip()
+    assert comments[0].startswith("% sweep: mean (difference to sgd) ± sample standard deviation")
+    assert comments[-1] == "% 5: 3 of 3 seeds diverged; ranked last\n"
+
+
+def test_latex_escapes_what_it_would_read():
+    row = render(leaderboard_of_records([record(0.5, of_setting=setting("a_b&c%d#{e}$f~g^h\\\ni"))]), "latex")
+    expected = r"a\_b\&c\%d\#\{e\}\$f\textasciitilde{}g\textasciicircum{}h\textbackslash{}"
+    assert expected in row
+
+
+def test_a_difference_that_is_proven_has_a_dagger_in_every_format_for_people():
+    values = {
+        ("sgd", "mnist"): [60.0, 60.1, 59.9],
+        ("adam", "mnist"): [70.0, 70.1, 69.9],
+        ("lion", "mnist"): [60.05] * 3,
+    }
+    board = make(tasks=["mnist"], values=values)
+    assert "70.00 (+10.00)† ± 0.10 *" in render(board)
+    assert "**70.00 (+10.00)† ± 0.10**" in render(board, "md")
+    assert r"\textbf{70.00} {\scriptsize(+10.00)$^{\dagger}$} $\pm$ 0.10" in render(board, "latex")
+    assert "60.05 (+0.05) ± 0.00" in render(board)
+    assert "Holm over all 2 comparisons" in render(board)
+    assert "none is" not in render(board)
+
+
+def test_one_seed_proves_nothing_and_says_so():
+    values = {("sgd", "mnist"): [60.0], ("adam", "mnist"): [70.0], ("lion", "mnist"): [65.0]}
+    table = render(make(tasks=["mnist"], values=values, report=[0]))
+    assert "no difference is tested: one seed" in table
+    assert "†" not in table
+    assert table.count("≈") == 3
+
+
 def test_the_long_csv(board):
     lines = render(board, "csv")
     for line in parsed(lines):
@@ -117,7 +177,7 @@ def test_the_long_csv_gives_back_every_number_exactly(board):
     lines = parsed(render(board, "csv"))
     cells = [cell for row in board.rows for cell in row.cells]
     for line, cell in zip(lines, cells, strict=True):
-        for name in ("mean", "std", "min", "max", "delta", "rank"):
+        for name in ("mean", "std", "min", "max", "delta", "delta_lo", "delta_hi", "p", "p_holm", "rank"):
             assert (float(line[name]) if line[name] else None) == getattr(cell, name)
         for name in ("n", "n_planned", "n_diverged", "n_failed", "settings_tried"):
             assert int(line[name]) == getattr(cell, name)
@@ -140,7 +200,7 @@ def test_bold_on_a_terminal_keeps_the_columns_aligned(board):
     assert "*" not in plain
 
 
-@pytest.mark.parametrize("format", ["table", "md", "csv", "wide", "json"])
+@pytest.mark.parametrize("format", ["table", "md", "csv", "wide", "latex", "json"])
 def test_data_that_is_not_the_papers_is_named_in_every_format(board, format):
     assert "mnist [smoke, standin-1]" in render(board, format)
 
@@ -196,11 +256,11 @@ def test_hyperparameters_of_all_rows_have_their_columns():
     assert [line["n"] for line in lines] == ["1", "1"]
 
 
-@pytest.mark.parametrize("format", ["table", "md", "csv", "wide", "json"])
+@pytest.mark.parametrize("format", ["table", "md", "csv", "wide", "latex", "json"])
 def test_an_empty_board_is_still_a_document(format):
     assert render(leaderboard_of_records([]), format).endswith("\n")
 
 
 def test_an_unknown_format_is_refused_with_those_there_are(board):
-    with pytest.raises(ValueError, match="'html': must be one of csv, wide, md, json, table"):
+    with pytest.raises(ValueError, match="'html': must be one of csv, wide, md, latex, json, table"):
         render(board, "html")

@@ -84,16 +84,8 @@ def test_a_damaged_plan_is_named(store):
         store.plan("sweep")
 
 
-def test_submissions_and_handles_are_kept_in_order(store):
+def test_submissions_are_kept_in_order(store):
     for number in (1, 2):
         path = store.put_submission("sweep", {"plan": number})
         assert path.name == f"submission-{number:04d}.json"
     assert store.submissions("sweep") == [{"plan": 1}, {"plan": 2}]
-    for folder, handle in (("sweep-0001-aa", "h1"), ("sweep-0002-bb", "h2"), ("sweep-x-0001-cc", "h3")):
-        job = store.jobs("corp\\ann") / folder
-        job.mkdir()
-        store.put_handle(job, handle)
-    assert store.jobs("corp\\ann").stat().st_mode & 0o777 == 0o700
-    assert store.handles("sweep") == ["h1", "h2"]
-    assert store.handles("sweep", 2) == ["h2"]
-    assert store.handles("sweep-x") == ["h3"]

@@ -69,7 +69,7 @@ def test_a_store_that_is_not_there_is_empty_and_stays_so(store):
     assert store.records() == store.records([RUN]) == []
     assert store.record(RUN) is None
     assert store.attempts(RUN) == store.events(RUN) == []
-    assert store.plan_names() == store.submissions("a") == store.handles("a") == []
+    assert store.plan_names() == store.submissions("a") == []
     assert store.compact() == store.clean() == 0
     assert not store.root.exists()
 

@@ -1,0 +1,78 @@
+"""A leaderboard as a LaTeX tabular in the papers' style; it needs the package booktabs."""
+
+from __future__ import annotations
+
+from results.board import Leaderboard
+from results.cell import Cell
+from results.record import Column
+from results.shown import Shown, metric, number
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "–": "--",
+    "±": r"$\pm$",
+    "≈": r"$\approx$",
+    "†": r"$^{\dagger}$",
+}
+
+
+def latex(board: Leaderboard) -> str:
+    """Only the tabular: mean (bold where best, underlined where not separable from it), difference, ± deviation.
+
+    Caption, verdicts and footnotes stand before it as comments, to be taken into the paper's own caption.
+    """
+    shown = Shown(board)
+    head = ["Optimizer", *(escaped(c.label) for c in board.columns), *shown.rank_title]
+    under = ["", *(escaped(metric(c)) for c in board.columns), *("" for _ in shown.rank_title)]
+    body = []
+    for row in board.rows:
+        name = escaped(row.name) + _marks(shown, row.notes)
+        cells = [_cell(shown, cell, column) for column, cell in zip(board.columns, row.cells, strict=True)]
+        body.append([name, *cells, *map(escaped, shown.mean_rank(row))])
+    notes = [f"{number}: {note}" for note, number in shown.notes.items()]
+    comments = [shown.caption(), *shown.verdicts(), *notes]
+    lines = [
+        *(f"% {' '.join(comment.split())}" for comment in comments),
+        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        r"\toprule",
+        _line(head),
+        _line(under),
+        r"\midrule",
+        *map(_line, body),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """`text` with every character that LaTeX would read otherwise written out."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(shown: Shown, cell: Cell, column: Column) -> str:
+    if cell.mean is None:
+        return ("diverged" if cell.status == "diverged" else "--") + _marks(shown, cell.notes)
+    mean = number(cell.mean, column.digits)
+    parts = [rf"\textbf{{{mean}}}" if cell.best else rf"\underline{{{mean}}}" if cell.tied else mean]
+    if cell.delta is not None:
+        dagger = r"$^{\dagger}$" if shown.proven(cell) else ""
+        parts.append(rf"{{\scriptsize({number(cell.delta, column.digits, '+')}){dagger}}}")
+    if cell.std is not None:
+        parts.append(rf"$\pm$ {number(cell.std, column.digits)}")
+    if count := shown.count(cell):
+        parts.append(count)
+    return " ".join(parts) + _marks(shown, cell.notes)
+
+
+def _marks(shown: Shown, notes: list[str]) -> str:
+    return rf"\textsuperscript{{{','.join(map(str, shown.numbers(notes)))}}}" if notes else ""

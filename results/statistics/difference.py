@@ -1,0 +1,42 @@
+"""What a comparison of two samples comes to, and the interval of a single one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from results.scores import deviation, mean
+from results.statistics.student import quantile, two_sided_p
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """delta: mean of the first less mean of the second, with its standard error, interval low to high and degrees of
+    freedom. p: two-sided, of no difference.
+
+    All but delta are None where nothing can be said: fewer than two values in a sample, or no spread at all.
+    """
+
+    delta: float
+    error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    df: float | None = None
+
+
+def from_error(delta: float, error: float, df: float, level: float) -> Difference:
+    """The Difference of an estimate with standard error `error` > 0 on `df` degrees of freedom."""
+    half = quantile(level, df) * error
+    p = two_sided_p(delta / error, df)
+    return Difference(delta=delta, error=error, low=delta - half, high=delta + half, p=p, df=df)
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
+    """The t interval of the mean, mean ± t(n - 1) s / √n; None of fewer than two values."""
+    center, spread = mean(values), deviation(values)
+    if center is None or spread is None:
+        return None
+    half = quantile(level, len(values) - 1) * spread / math.sqrt(len(values))
+    return center - half, center + half

@@ -1,0 +1,135 @@
+"""Student's t, intervals, Welch, paired tests and Dunnett, against SciPy and by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from results.statistics.difference import mean_interval
+from results.statistics.dunnett import dunnett
+from results.statistics.paired import correlation, differences, paired_t, sign_flip
+from results.statistics.student import quantile, two_sided_p
+from results.statistics.welch import welch
+
+A, B = [70.5, 70.25, 71.0], [70.0, 71.25, 70.5, 69.0]
+
+
+@pytest.mark.parametrize("df", [0.7, 1, 1.5, 2, 3.3, 4, 10, 29.5, 100, 1e4])
+@pytest.mark.parametrize("t", [0.0, 1e-8, 0.1, 1.0, 2.5, 12.7, 100.0, 1e6])
+def test_the_tail_is_scipys(t, df):
+    # SciPy's own error at t = 1e-8 is 3e-9: the exact tail of df = 1 is 1 - 2 arctan(t) / pi.
+    assert two_sided_p(t, df) == pytest.approx(2 * scipy.stats.t.sf(t, df), rel=1e-8 if t == 1e-8 else 1e-9)
+    assert two_sided_p(t, 1) == pytest.approx(1 - 2 * math.atan(t) / math.pi, rel=1e-9, abs=1e-15)
+    assert two_sided_p(-t, df) == two_sided_p(t, df)
+
+
+@pytest.mark.parametrize("df", [1, 1.5, 2, 4, 10.5, 1000])
+@pytest.mark.parametrize("level", [0.0, 0.5, 0.9, 0.95, 0.999])
+def test_the_quantile_is_scipys(level, df):
+    assert quantile(level, df) == pytest.approx(scipy.stats.t.ppf((1 + level) / 2, df), rel=1e-9, abs=1e-12)
+
+
+def test_half_an_interval_of_three_seeds_is_two_and_a_half_deviations():
+    low, high = mean_interval([-1.0, 0.0, 1.0])
+    assert (high, low) == (pytest.approx(2.484, abs=1e-3), pytest.approx(-2.484, abs=1e-3))
+    assert mean_interval([1.0]) is None
+
+
+def test_welch_is_scipys():
+    found, expected = welch(A, B), scipy.stats.ttest_ind(A, B, equal_var=False)
+    interval = expected.confidence_interval()
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.df == pytest.approx(expected.df)
+    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert found.delta == pytest.approx(sum(A) / 3 - sum(B) / 4)
+
+
+samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=6)
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(samples, samples)
+def test_welch_turned_round_is_its_mirror_and_agrees_with_its_interval(a, b):
+    one, other = welch(a, b), welch(b, a)
+    assert one.delta == pytest.approx(-other.delta)
+    if one.p is not None:
+        assert 0 <= one.p <= 1
+        assert one.p == pytest.approx(other.p)
+        assert one.low <= one.delta <= one.high
+        if abs(one.p - 0.05) > 1e-6:
+            assert (one.low > 0 or one.high < 0) == (one.p < 0.05)
+
+
+@pytest.mark.parametrize(("a", "b"), [([0.1] * 3, [0.2] * 3), ([0.1], [0.2, 0.3]), ([0.1] * 3, [0.1] * 3)])
+def test_without_spread_or_a_second_seed_there_is_no_p(a, b):
+    found = welch(a, b)
+    assert (found.p, found.low, found.high) == (None, None, None)
+    assert found.delta == pytest.approx(a[0] - sum(b) / len(b))
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_one_sample_without_spread_is_enough():
+    assert welch([1.0, 1.0, 1.0], A).p == pytest.approx(
+        scipy.stats.ttest_ind([1.0, 1.0, 1.0], A, equal_var=False).pvalue
+    )
+    with pytest.raises(ValueError, match="need a value"):
+        welch([], A)
+
+
+def test_pairs_are_the_common_seeds():
+    a, b = {3: 1.0, 1: 2.0, 7: 5.0}, {1: 1.5, 3: 0.0, 8: 9.0}
+    assert differences(a, b) == [0.5, 1.0]
+
+
+def test_paired_t_is_scipys():
+    a, b = [1.0, 2.0, 3.5, 4.0], [0.5, 2.5, 2.0, 3.0]
+    found, expected = paired_t([x - y for x, y in zip(a, b, strict=True)]), scipy.stats.ttest_rel(a, b)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.low == pytest.approx(expected.confidence_interval().low)
+    assert paired_t([0.1, 0.1, 0.1]).p is None
+    with pytest.raises(ValueError, match="no seed in common"):
+        paired_t([])
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, -0.5], [0.3, 0.3, 0.3, -0.3], [5.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+def test_sign_flip_by_brute_force(values):
+    sums = [abs(sum(s * v for s, v in zip(signs, values, strict=True)))
+            for signs in itertools.product((1, -1), repeat=len(values))]  # fmt: skip
+    expected = sum(s >= abs(sum(values)) - 1e-9 for s in sums) / len(sums)
+    assert sign_flip(values) == pytest.approx(expected)
+
+
+def test_sign_flip_cannot_reject_with_three_seeds():
+    assert sign_flip([1.0, 1.0, 1.0]) == 0.25
+    assert sign_flip([1.0] * 6) == pytest.approx(0.03125)
+    with pytest.raises(ValueError, match="21 differences"):
+        sign_flip([1.0] * 21)
+
+
+def test_seeds_that_move_together_are_correlated():
+    a, b = {1: 1.0, 2: 2.0, 3: 3.0, 4: 0.5}, {1: 2.0, 2: 4.5, 3: 5.0, 5: 0.0}
+    assert correlation(a, b) == pytest.approx(scipy.stats.pearsonr([1, 2, 3], [2, 4.5, 5]).statistic)
+    assert correlation(a, {1: 1.0, 2: 1.0, 3: 1.0}) is None
+
+
+def test_dunnett_is_scipys_for_its_textbook_example():
+    control = [7.40, 8.50, 7.20, 8.24, 9.84, 8.32]
+    found = dunnett({"a": [9.76, 8.80, 7.68, 9.36], "b": [12.80, 9.68, 12.16, 9.20, 10.55]}, control)
+    assert found["a"].p == pytest.approx(0.62004, abs=1e-3)
+    assert found["b"].p == pytest.approx(0.00582, abs=3e-4)
+    assert found["b"].delta == pytest.approx(10.878 - 8.25)
+    assert found["b"].low < found["b"].delta < found["b"].high
+    assert dunnett({"a": [9.76, 8.80, 7.68]}, control) == dunnett({"a": [9.76, 8.80, 7.68]}, control)
+
+
+def test_dunnett_without_spread_or_a_second_seed_knows_deltas_only():
+    assert dunnett({"a": [1.0]}, [2.0, 3.0])["a"].p is None
+    assert dunnett({"a": [1.0, 1.0]}, [2.0, 2.0])["a"].delta == -1.0
+    assert dunnett({}, [1.0, 2.0]) == {}
+    assert not math.isnan(dunnett({"a": [1.0, 2.0]}, [2.0, 3.0])["a"].p)

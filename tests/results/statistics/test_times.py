@@ -1,0 +1,106 @@
+"""Profiles, time to target, AlgoPerf's score and speed-ups; the bugs found in AlgoPerf's scorer stay out."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from results.statistics.profiles import score_profile, time_profile, time_ratios
+from results.statistics.speedup import speed_up
+from results.statistics.targets import algoperf_score, time_to_target, workload_time
+
+INF, NAN = math.inf, math.nan
+
+
+def test_ratios_are_to_the_best_of_each_task():
+    found = time_ratios({"a": [10.0, 40.0, INF], "b": [20.0, 20.0, INF]})
+    assert found == {"a": [1.0, 2.0, INF], "b": [2.0, 1.0, INF]}
+
+
+def test_nan_is_not_reached():
+    assert time_ratios({"a": [NAN, 3.0], "b": [2.0, NAN]}) == {"a": [INF, 1.0], "b": [1.0, INF]}
+
+
+def test_bad_times_are_refused():
+    with pytest.raises(ValueError, match="positive"):
+        time_ratios({"a": [0.0]})
+    with pytest.raises(ValueError, match="zip"):
+        time_ratios({"a": [1.0], "b": [1.0, 2.0]})
+
+
+def test_the_profile_counts_tasks_within_the_ratio():
+    ratios = [1.0, 2.0, 3.9, INF]
+    assert [time_profile(ratios, tau) for tau in (1.0, 1.99, 2.0, 4.0, INF)] == [0.25, 0.25, 0.5, 0.75, 0.75]
+
+
+def test_the_score_profile_counts_runs_and_diverged_ones_fail():
+    scores = [[0.5, 0.9, None], [1.0]]
+    assert score_profile(scores, 0.5) == pytest.approx((1 / 3 + 1) / 2)
+    assert score_profile(scores, 1.0) == 0.0
+    with pytest.raises(ValueError, match="needs a run"):
+        score_profile([[]], 0.5)
+
+
+def test_the_target_is_reached_when_it_is_reached_and_not_when_best():
+    points = [(1.0, 0.5), (2.0, 0.71), (3.0, 0.6), (4.0, 0.9)]
+    assert time_to_target(points, 0.7, True) == 2.0
+    assert time_to_target(points, 0.95, True) == INF
+    assert time_to_target(points, 0.55, False) == 1.0
+
+
+def test_the_earliest_by_time_counts_not_by_position():
+    assert time_to_target([(9.0, 0.8), (3.0, 0.8)], 0.7, True) == 3.0
+
+
+def test_nan_none_and_infinity_reach_no_target():
+    assert time_to_target([(1.0, NAN), (2.0, None), (3.0, INF)], 0.7, True) == INF
+    assert time_to_target([], 0.7, True) == INF
+
+
+def test_a_workload_takes_the_median_study_of_the_fastest_trials():
+    studies = [[50.0, 40.0, INF, NAN, 90.0], [NAN] * 5, [30.0, INF, INF, INF, INF]]
+    assert workload_time(studies) == 40.0
+    assert workload_time([[INF] * 5, [INF] * 5, [1.0] * 5]) == INF
+    assert workload_time([[1.0], [3.0]], trials=1) == 2.0
+
+
+def test_missing_trials_are_refused_not_forgotten():
+    with pytest.raises(ValueError, match="study 1: has 4 of 5 trials"):
+        workload_time([[1.0] * 5, [1.0] * 4, [1.0] * 5])
+    with pytest.raises(ValueError, match="no study"):
+        workload_time([])
+
+
+def test_the_score_by_hand():
+    assert algoperf_score([1.0, 1.0]) == 1.0
+    assert algoperf_score([INF, 4.0, 5.0]) == 0.0
+    # One task at once, one at twice the best time, one never: (3 + 2 + 0) / 3 of 3 tasks.
+    assert algoperf_score([1.0, 2.0, INF]) == pytest.approx(5 / 9)
+    for bad in ([], [0.5], [NAN]):
+        with pytest.raises(ValueError, match="ratios"):
+            algoperf_score(bad)
+
+
+def test_the_score_is_the_integral_of_the_profile():
+    chance = random.Random(0)
+    ratios = [chance.choice([1.0, chance.uniform(1, 6), INF]) for _ in range(14)]
+    cells = 30_000
+    middles = (1 + 3 * (i + 0.5) / cells for i in range(cells))
+    assert algoperf_score(ratios) == pytest.approx(sum(time_profile(ratios, m) for m in middles) / cells, abs=1e-4)
+
+
+def test_the_speed_up_is_a_geometric_mean():
+    assert speed_up([10.0, 10.0], [5.0, 20.0], [100.0, 100.0]) == pytest.approx(1.0)
+    assert speed_up([10.0], [5.0], [100.0]) == pytest.approx(2.0)
+
+
+def test_who_did_not_arrive_is_given_the_longest_time_plus_one():
+    for late in (INF, NAN, 100.5):
+        assert speed_up([10.0], [late], [100.0]) == pytest.approx(10 / 101)
+    assert speed_up([INF], [101.0], [100.0]) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="positive"):
+        speed_up([0.0], [1.0], [1.0])
+    with pytest.raises(ValueError, match="no task"):
+        speed_up([], [], [])

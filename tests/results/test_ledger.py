@@ -1,0 +1,141 @@
+"""Ours beside theirs, and what may be said of it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import scipy.stats
+
+from results import leaderboard
+from results.ledger import Sweep as Looked
+from results.ledger import ledger
+from results.papers import Published
+from tests.results.make import DIVERGED, Sweep, counted, digest, setting
+
+THEIRS = Published(
+    task="mnist",
+    optimizer="adamp",
+    setting={},
+    metric="accuracy",
+    unit="%",
+    mean=70.82,
+    std=0.06,
+    n=3,
+    table="T",
+    note="",
+)
+
+
+def looked(values, scale="paper", rows=None, **options):
+    sweep = Sweep(rows or {"adamp": [setting("adamp")]}, scale=scale)
+    records = sweep.records(counted(*values))
+    return Looked(
+        plan=sweep.plan, board=leaderboard(sweep.plan, records), records={r.id: r for r in records}, **options
+    )
+
+
+def one(values, theirs=THEIRS, **options):
+    (entry,) = ledger([theirs], [looked(values, **options)])
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([70.85, 70.75, 70.82], "reproduced"),
+        ([70.0, 71.0, 70.2], "within noise"),
+        ([69.0, 69.1, 68.9], "not reproduced"),
+        ([75.0, 75.1, 74.9], "not reproduced"),
+        ([70.82, 70.82, DIVERGED], "not reproduced"),
+        ([DIVERGED] * 3, "not reproduced"),
+        ([70.82, 70.82, None], "not run"),
+        ([None] * 3, "not run"),
+    ],
+)
+def test_verdicts(values, verdict):
+    assert one(values).verdict == verdict
+
+
+def test_difference_z_and_p_are_welchs_of_the_two_summaries():
+    entry = one([70.0, 71.0, 70.2])
+    expected = scipy.stats.ttest_ind_from_stats(entry.mean, entry.std, 3, 70.82, 0.06, 3, equal_var=False)
+    assert entry.difference == pytest.approx(entry.mean - 70.82)
+    assert entry.z == pytest.approx(expected.statistic)
+    assert entry.p == pytest.approx(expected.pvalue)
+
+
+def test_a_number_without_a_deviation_is_one_run_with_ours():
+    single = msgspec.structs.replace(THEIRS, std=None, n=None)
+    entry = one([70.0, 71.0, 70.2], single)
+    assert entry.z == pytest.approx((entry.mean - 70.82) / (entry.std * (1 / 3 + 1) ** 0.5))
+    assert entry.verdict == "reproduced"
+    assert one([60.0, 60.1, 59.9], single).verdict == "not reproduced"
+
+
+def test_our_runs_without_spread_take_theirs_and_with_neither_nothing_is_said():
+    assert one([70.0] * 3).verdict == "not reproduced"
+    assert one([70.82] * 3).verdict == "reproduced"
+    entry = one([70.0] * 3, msgspec.structs.replace(THEIRS, std=None, n=None))
+    assert (entry.verdict, entry.difference) == ("not run", pytest.approx(-0.82))
+    assert entry.notes == ["neither side has a deviation: nothing can be said"]
+
+
+def test_another_scale_other_data_or_another_protocol_is_no_reproduction():
+    assert one([70.82, 70.85, 70.80], scale="smoke").verdict == "protocol differs"
+    assert one([70.82, 70.85, 70.80], scale="smoke").notes == ["scale smoke"]
+    own = setting("adamp") | {"protocol": {"length": 92}}
+    entry = one([70.82, 70.85, 70.80], rows={"adamp": [own]})
+    assert (entry.verdict, entry.notes) == ("protocol differs", ["protocol.length=92"])
+    theirs = msgspec.structs.replace(THEIRS, setting={"protocol.length": 92})
+    assert one([70.82, 70.85, 70.80], theirs, rows={"adamp": [own]}).verdict == "reproduced"
+    column = looked([70.0]).board.columns[0].problem
+    told = one([70.82, 70.85, 70.80], deviations={column: ["protocol.batch=64, the paper's 256"]})
+    assert (told.verdict, told.notes) == ("protocol differs", ["protocol.batch=64, the paper's 256"])
+
+
+def test_the_setting_must_agree_where_the_paper_tells_numbers_apart_by_it():
+    decays = {f"adamp {d:g}": [setting("adamp", weight_decay=d)] for d in (0.0, 1e-4)}
+    theirs = [msgspec.structs.replace(THEIRS, setting={"weight_decay": d}) for d in (0, 1e-4, 1e-2)]
+    entries = ledger(theirs, [looked([70.82, 70.85, 70.80], rows=decays)])
+    assert [(e.row, e.verdict) for e in entries] == [
+        ("adamp 0", "reproduced"),
+        ("adamp 0.0001", "reproduced"),
+        ("", "not run"),
+    ]
+
+
+def test_every_row_that_fits_is_told_and_nothing_is_picked():
+    rates = {f"adamp {r:g}": [setting("adamp", lr=r)] for r in (0.1, 0.2)}
+    entries = ledger([THEIRS], [looked([70.82, 70.85, 70.80], rows=rates)])
+    assert [e.row for e in entries] == ["adamp 0.1", "adamp 0.2"]
+
+
+def test_a_number_nobody_ran_has_one_entry_and_a_sweep_that_did_wins_over_one_that_did_not():
+    other = msgspec.structs.replace(THEIRS, task="imagenet-resnet18")
+    (entry,) = ledger([other], [looked([70.0, 70.1, 70.2])])
+    assert (entry.verdict, entry.row) == ("not run", "")
+    entries = ledger([THEIRS], [looked([None] * 3), looked([70.82, 70.85, 70.80])])
+    assert [e.verdict for e in entries] == ["reproduced"]
+    assert ledger([THEIRS], [])[0].verdict == "not run"
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [({"metric": "f1"}, "our runs have no score test/f1"), ({"unit": ""}, "ours is in '%', the paper's in ''")],
+)
+def test_another_metric_or_unit_is_never_compared(change, note):
+    entry = one([70.82, 70.85, 70.80], msgspec.structs.replace(THEIRS, **change))
+    assert (entry.verdict, entry.notes, entry.difference) == ("not run", [note], None)
+
+
+def test_a_metric_that_is_not_the_headline_is_found_in_the_records():
+    sweep = Sweep({"adamp": [setting("adamp")]}, scale="paper")
+    records = []
+    for run, score in zip(sweep.plan.runs, (50.0, 51.0, 52.0), strict=True):
+        record = sweep.record(run, 70.0)
+        extra = msgspec.structs.replace(record.scores[0], name="test/f1", value=score)
+        records.append(msgspec.structs.replace(record, scores=[*record.scores, extra]))
+    state = Looked(plan=sweep.plan, board=leaderboard(sweep.plan, records), records={r.id: r for r in records})
+    (entry,) = ledger([msgspec.structs.replace(THEIRS, metric="f1")], [state])
+    assert entry.mean == pytest.approx(51.0)
+    assert digest(setting("adamp")) == state.board.rows[0].cells[0].setting
