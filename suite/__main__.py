@@ -1,8 +1,6 @@
 """python -P -m suite: the command line, as jobs start it."""
 
-import sys
-
-from suite.main import main
+from suite.main import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -87,8 +87,7 @@ def _run(name: str, words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return OK
+        raise
     except Exception as error:
         code = _code(error)
         if code is None or args.debug:
@@ -120,4 +119,11 @@ def _help() -> str:
 
 
 def console() -> None:
-    sys.exit(main())
+    """The installed command. A reader that closes the pipe early is no error."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = OK
+    sys.exit(code)
