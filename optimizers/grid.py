@@ -67,9 +67,9 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
         ):
             raise OptimizerError(f"{where}: zip must be a list of tables, [{{lr = 0.1, weight_decay = 1e-4}}, ...]")
         return cls(
-            fixed=_flatten(fixed),
-            grid=_flatten(grid),
-            zip=[_flatten(row) for row in rows or []],
+            fixed=flatten(fixed),
+            grid=flatten(grid),
+            zip=[flatten(row) for row in rows or []],
             random=_random(random, where) if "random" in table else None,
             where=where,
         )
@@ -128,17 +128,22 @@ def _table(table: Mapping[str, Any], word: str, where: str) -> Mapping[str, Any]
     return value
 
 
-def _flatten(
+def flatten(
     table: Mapping[str, Any], prefix: str = "", leaf: Callable[[Mapping[str, Any]], bool] = lambda value: False
 ) -> dict[str, Any]:
     """{"gain": {"projection": "off"}} as {"gain.projection": "off"}; tables that are a `leaf` stay whole."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping) and not leaf(value):
-            flat |= _flatten(value, f"{prefix}{key}.", leaf)
+            flat |= flatten(value, f"{prefix}{key}.", leaf)
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def is_space(value: Mapping[str, Any]) -> bool:
+    """Whether a table of `random` says how to draw one value, {"log": [a, b]}, and is no tag's."""
+    return any(kind in value for kind in _SPACES)
 
 
 def _random(table: Mapping[str, Any], where: str) -> Random:
@@ -150,7 +155,7 @@ def _random(table: Mapping[str, Any], where: str) -> Random:
             raise OptimizerError(f"{where}: random.{key} must be an integer of at least {least}, not {counts[key]!r}")
     if not spaces:
         raise OptimizerError(f"{where}: random draws nothing; give it a key such as lr = {{log = [1e-4, 1e-1]}}")
-    flat = _flatten(spaces, leaf=lambda value: any(kind in value for kind in _SPACES))
+    flat = flatten(spaces, leaf=is_space)
     return Random(**counts, spaces={key: _space(value, f"{where}: random.{key}") for key, value in flat.items()})
 
 
