@@ -1,6 +1,6 @@
 """Time of an optimizer's step on the parameter shapes of real models, always beside torch's own.
 
-    python benchmarks/optimizer_step.py --models resnet50 mobilenet_v2 --rounds 15 --threads 1
+    PYTHONPATH=. python benchmarks/optimizer_step.py --models resnet50 mobilenet_v2 --rounds 15 --threads 1
 
 The rounds are interleaved in one process, all optimizers on the same parameters and gradients, and every ratio is the
 median of the rounds' ratios. "floor" is the time over that of moving the bytes that a step cannot do without, at the
@@ -93,7 +93,8 @@ CONTENDERS: dict[str, tuple[int, Callable[[list[Tensor]], torch.optim.Optimizer]
     "SGDP plain": (32, lambda ps: SGDP(ps, **SGD, nesterov=True, foreach=False)),
     "SGDP fused": (32, lambda ps: SGDP(ps, **SGD, nesterov=True, fused=True)),
     "adamp SGDP": (32, outside("adamp", "SGDP", **SGD, nesterov=True)),
-    "AdaRem plain": (20, lambda ps: AdaRem(ps, lr=1e-6)),
+    "AdaRem plain": (20, lambda ps: AdaRem(ps, lr=1e-6, foreach=False)),
+    "AdaRem foreach": (20, lambda ps: AdaRem(ps, lr=1e-6, foreach=True)),
     "AdaRem fused": (20, lambda ps: AdaRem(ps, lr=1e-6, fused=True)),
 }
 """By name: bytes that a step must move for each parameter in float32, and how to build it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import _default_to_fused_or_foreach
 
 
 class BaseOptimizer(torch.optim.Optimizer):
@@ -131,6 +132,13 @@ def nesterov_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, 
         grad = grad + group["weight_decay"] * weight
     buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(grad)
     param.sub_((grad + group["momentum"] * buffer) * group["lr"])
+
+
+def prefers_foreach(params: Sequence[Tensor], lr: float | Tensor) -> bool:
+    """Torch's rule where nobody chose: foreach for plain tensors on an accelerator, unless the rate is a tensor."""
+    _, foreach = _default_to_fused_or_foreach(list(params), False, use_fused=False)
+    plain = all(type(p) in (Tensor, torch.nn.Parameter) for p in params)
+    return foreach and plain and not isinstance(lr, Tensor)
 
 
 def check_implementation(foreach: bool | None, fused: bool | None, differentiable: bool) -> None:

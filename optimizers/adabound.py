@@ -7,9 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, check, check_lr, new_step, zeros_like
+from optimizers._base import (
+    BaseOptimizer,
+    by_device_and_dtype,
+    check,
+    check_lr,
+    new_step,
+    prefers_foreach,
+    zeros_like,
+)
+
+Step = tuple[Tensor, Tensor, Tensor, dict[str, Any]]
+"""Parameter, gradient, weight and state, as `_each` gives them."""
 
 
 class AdaBound(BaseOptimizer):
@@ -34,8 +46,10 @@ class AdaBound(BaseOptimizer):
         amsbound: bool = False,
         *,
         decoupled: bool = False,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
+        check_lr(lr, foreach, False)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -45,6 +59,7 @@ class AdaBound(BaseOptimizer):
             "weight_decay": weight_decay,
             "amsbound": amsbound,
             "decoupled": decoupled,
+            "foreach": foreach,
             "maximize": maximize,
         }
         super().__init__(params, defaults)
@@ -66,31 +81,78 @@ class AdaBound(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            lr, decay = group["lr"], group["weight_decay"]
-            final_lr = group["final_lr"] * (lr / group["base_lr"] if group["base_lr"] else float(lr > 0))
-            for param, grad, weight, state in self._each(group):
-                if "exp_avg" not in state:
-                    state["step"] = new_step(param, on_device=False)
-                    state["exp_avg"], state["exp_avg_sq"] = zeros_like(param), zeros_like(param)
-                    if group["amsbound"]:
-                        state["max_exp_avg_sq"] = zeros_like(param)
-                state["step"] += 1
-                t = state["step"].item()
-                if decay and not group["decoupled"]:
-                    grad = grad + decay * weight
-                state["exp_avg"].lerp_(grad, 1 - beta1)
-                second = state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-                if group["amsbound"]:
-                    second = torch.maximum(state["max_exp_avg_sq"], second, out=state["max_exp_avg_sq"])
-
-                lower, upper = (
-                    final_lr * (1 - 1 / (group["gamma"] * t + 1)),
-                    final_lr * (1 + 1 / (group["gamma"] * t)),
-                )
-                rates = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t) / (second.sqrt() + group["eps"])
-                change = rates.clamp_(lower, upper).mul_(state["exp_avg"])
-                if decay and group["decoupled"]:
-                    change.add_(weight * (lr * decay))
-                param.sub_(change)
+            steps = list(self._each(group))
+            for param, _, _, state in steps:
+                _prepare(param, state, group["amsbound"])
+            foreach = group["foreach"]
+            if foreach is None:
+                foreach = prefers_foreach([param for param, *_ in steps], group["lr"])
+            (_multi_tensor_adabound if foreach else _single_tensor_adabound)(steps, group)
         return loss
+
+
+def _prepare(param: Tensor, state: dict[str, Any], amsbound: bool) -> None:
+    if "exp_avg" not in state:
+        state["step"] = new_step(param, on_device=False)
+        state["exp_avg"], state["exp_avg_sq"] = zeros_like(param), zeros_like(param)
+        if amsbound:
+            state["max_exp_avg_sq"] = zeros_like(param)
+    state["step"] += 1
+
+
+def _bounds(t: float, group: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The rate at step `t` before it is divided by the root of the second moment, and the least and largest after."""
+    beta1, beta2 = group["betas"]
+    lr, gamma = group["lr"], group["gamma"]
+    final_lr = group["final_lr"] * (lr / group["base_lr"] if group["base_lr"] else float(lr > 0))
+    base = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+    return base, final_lr * (1 - 1 / (gamma * t + 1)), final_lr * (1 + 1 / (gamma * t))
+
+
+def _single_tensor_adabound(steps: list[Step], group: dict[str, Any]) -> None:
+    beta1, beta2 = group["betas"]
+    lr, decay = group["lr"], group["weight_decay"]
+    for param, grad, weight, state in steps:
+        if decay and not group["decoupled"]:
+            grad = grad + decay * weight
+        state["exp_avg"].lerp_(grad, 1 - beta1)
+        second = state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        if group["amsbound"]:
+            second = torch.maximum(state["max_exp_avg_sq"], second, out=state["max_exp_avg_sq"])
+
+        base, lower, upper = _bounds(state["step"].item(), group)
+        rates = base / (second.sqrt() + group["eps"])
+        change = rates.clamp_(lower, upper).mul_(state["exp_avg"])
+        if decay and group["decoupled"]:
+            change.add_(weight * (lr * decay))
+        param.sub_(change)
+
+
+def _multi_tensor_adabound(steps: list[Step], group: dict[str, Any]) -> None:
+    beta1, beta2 = group["betas"]
+    lr, decay = group["lr"], group["weight_decay"]
+    first = [state["exp_avg"] for *_, state in steps]
+    for indices, (params, means) in by_device_and_dtype([param for param, *_ in steps], first):
+        grads, weights, states = map(list, zip(*(steps[i][1:] for i in indices), strict=True))
+        if decay and not group["decoupled"]:
+            grads = list(torch._foreach_add(grads, weights, alpha=decay))
+        second = [state["exp_avg_sq"] for state in states]
+        torch._foreach_lerp_(means, grads, 1 - beta1)
+        torch._foreach_mul_(second, beta2)
+        torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
+        if group["amsbound"]:
+            largest = [state["max_exp_avg_sq"] for state in states]
+            torch._foreach_maximum_(largest, second)
+            second = largest
+
+        base, lower, upper = map(list, zip(*(_bounds(s["step"].item(), group) for s in states), strict=True))
+        changes = list(torch._foreach_sqrt(second))
+        torch._foreach_add_(changes, group["eps"])
+        torch._foreach_reciprocal_(changes)
+        torch._foreach_mul_(changes, base)
+        torch._foreach_clamp_min_(changes, lower)
+        torch._foreach_clamp_max_(changes, upper)
+        torch._foreach_mul_(changes, means)
+        if decay and group["decoupled"]:
+            torch._foreach_add_(changes, weights, alpha=lr * decay)
+        torch._foreach_sub_(params, changes)

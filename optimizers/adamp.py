@@ -16,6 +16,7 @@ from torch.optim.optimizer import (
 )
 
 from optimizers import fused as kernels
+from optimizers import sharded
 from optimizers._base import (
     as_real,
     at_least_float32,
@@ -149,10 +150,29 @@ def adamp(
     else:
         more = {"capturable": capturable or differentiable, "differentiable": differentiable}
         plain = functools.partial(_single_tensor_adamp, **more, **options)
+    if any(shards := sharded.shards(params, dims)):
+        spread = functools.partial(_sharded_adamp, capturable=capturable, **options)
+        return kernels.dispatch([([s is not None for s in shards], spread)], lists, plain)
     if not fused:
         return plain(*lists)
-    taken = kernels.takes(lists[0], dims, lists[2], lists[3])
-    return kernels.dispatch(taken, lists, functools.partial(_fused_adamp, **options), plain)
+    choices = [
+        (kernels.takes_on_gpu(lists[0], lists[1], dims, lists[2], lists[3]), functools.partial(_gpu_adamp, **options)),
+        (kernels.takes(lists[0], dims, lists[2], lists[3]), functools.partial(_fused_adamp, **options)),
+    ]
+    return kernels.dispatch(choices, lists, plain)
+
+
+def _sharded_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
+    params, grads, exp_avgs, exp_avg_sqs = (sharded.local(each) for each in lists[:4])
+    places = sharded.shards(lists[0], lists[5])
+    return _multi_tensor_adamp(params, grads, exp_avgs, exp_avg_sqs, *lists[4:], places=places, **options)
+
+
+def _gpu_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
+    from optimizers import gpu
+
+    increment(lists[4])
+    return gpu.adamp(*lists, **options)
 
 
 def _fused_adamp(*lists: Any, lr: float | Tensor, **options: Any) -> list[Tensor | None]:
@@ -190,12 +210,12 @@ def _single_tensor_adamp(
         t = step if capturable else step.item()
         exp_avg.lerp_(grad, 1 - beta1)
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        denominator = exp_avg_sq.sqrt() / (1 - beta2**t) ** 0.5 + eps
+        correction = (1 - beta2**t) ** 0.5
         momentum = beta1 * exp_avg + (1 - beta1) * grad if nesterov else exp_avg
-        update = momentum / denominator
+        update = momentum / (exp_avg_sq.sqrt() + eps * correction)  # of the paper's, 1 / correction
 
-        found = radial(weight, grad, update, rows, rule, wd_ratio) if rows else None
-        descend(param, weight, update, found, lr / (1 - beta1**t), lr * weight_decay)
+        found = radial(weight, grad, update, rows, rule, wd_ratio, capturable) if rows else None
+        descend(param, weight, update, found, lr * correction / (1 - beta1**t), lr * weight_decay)
         views.append(found.view if found else None)
     return views
 
@@ -217,6 +237,7 @@ def _multi_tensor_adamp(
     nesterov: bool,
     maximize: bool,
     capturable: bool,
+    places: Sequence[Any] | None = None,
 ) -> list[Tensor | None]:
     beta1, beta2 = betas
     views: list[Tensor | None] = [None] * len(params)
@@ -231,16 +252,22 @@ def _multi_tensor_adamp(
         torch._foreach_addcmul_(avg_sqs, gradients, gradients, 1 - beta2)
 
         denominators = list(torch._foreach_sqrt(avg_sqs))
-        torch._foreach_div_(denominators, [(1 - beta2**t) ** 0.5 for t in ts])
-        torch._foreach_add_(denominators, eps)
+        corrections: list[Any] = [(1 - beta2**t) ** 0.5 for t in ts]
+        torch._foreach_add_(denominators, [eps * c for c in corrections])
         momenta = avgs
         if nesterov:
             momenta = list(torch._foreach_mul(avgs, beta1))
             torch._foreach_add_(momenta, gradients, alpha=1 - beta1)
         updates = list(torch._foreach_div(momenta, denominators))
 
-        found = radials(weights, gradients, updates, [dims[i] for i in indices], rule, wd_ratio)
-        descend_many(own, weights, updates, found, [lr / (1 - beta1**t) for t in ts], lr * weight_decay)
+        own_dims = [dims[i] for i in indices]
+        if places is None:
+            found = radials(weights, gradients, updates, own_dims, rule, wd_ratio)
+        else:
+            own_places = [places[i] for i in indices]
+            found = sharded.radials(weights, gradients, updates, own_dims, own_places, rule, wd_ratio)
+        sizes = [lr * c / (1 - beta1**t) for c, t in zip(corrections, ts, strict=True)]
+        descend_many(own, weights, updates, found, sizes, lr * weight_decay)
         for i, radial_ in zip(indices, found, strict=True):
             views[i] = radial_.view if radial_ else None
     return views

@@ -11,7 +11,16 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from optimizers import fused as kernels
-from optimizers._base import BaseOptimizer, check, check_lr, state_dtype, zeros_like
+from optimizers._base import (
+    BaseOptimizer,
+    by_device_and_dtype,
+    check,
+    check_implementation,
+    check_lr,
+    prefers_foreach,
+    state_dtype,
+    zeros_like,
+)
 
 EPS_MODES = ("literal", "relative")
 
@@ -37,11 +46,13 @@ class AdaRem(BaseOptimizer):
         *,
         eps_mode: str = "literal",
         global_max: bool = False,
+        foreach: bool | None = None,
         maximize: bool = False,
         fused: bool | None = None,
         **more: Any,
     ) -> None:
-        check_lr(lr, False, True)
+        check_lr(lr, foreach, False)
+        check_implementation(foreach, fused, False)
         super().__init__(
             params,
             {
@@ -52,6 +63,7 @@ class AdaRem(BaseOptimizer):
                 "weight_decay": weight_decay,
                 "eps_mode": eps_mode,
                 "global_max": global_max,
+                "foreach": foreach,
                 "maximize": maximize,
                 "fused": fused,
                 "epoch": 0,
@@ -88,17 +100,7 @@ class AdaRem(BaseOptimizer):
             limits = [
                 each.state["largest"] if largest is None or not group["global_max"] else largest for each in steps
             ]
-            taken = [False] * len(steps)
-            if group["fused"]:
-                taken = kernels.takes(
-                    [s.param for s in steps], [None] * len(steps), [s.state["exp_avg"] for s in steps]
-                )
-            for dtype in (torch.float32, torch.float64):
-                own = [i for i, take in enumerate(taken) if take and steps[i].param.dtype == dtype]
-                self._fused([steps[i] for i in own], [limits[i] for i in own], group)
-            for each, limit, take in zip(steps, limits, taken, strict=True):
-                if not take:
-                    self._single(each, limit, group)
+            self._move(steps, limits, group)
         self._constrain()
         return loss
 
@@ -111,32 +113,74 @@ class AdaRem(BaseOptimizer):
                 each.state["largest"] = _largest(each.state["exp_avg"])
         return steps
 
+    def _move(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> None:
+        foreach = group["foreach"]
+        if foreach is None:
+            foreach = not group["fused"] and prefers_foreach([s.param for s in steps], group["lr"])
+        if foreach:
+            self._multi(steps, limits, group)
+            return
+        rest = list(range(len(steps)))
+        if group["fused"]:
+            lists = [[s.param for s in steps], [s.grad for s in steps], [None] * len(steps)]
+            means = [s.state["exp_avg"] for s in steps]
+            on_gpu = kernels.takes_on_gpu(*lists, means)
+            on_cpu = kernels.takes(lists[0], lists[2], means)
+            rest = [i for i in rest if not (on_gpu[i] or on_cpu[i])]
+            self._dispatch(self._gpu, on_gpu, steps, limits, group)
+            self._dispatch(
+                self._fused, [c and not g for c, g in zip(on_cpu, on_gpu, strict=True)], steps, limits, group
+            )
+        for i in rest:
+            self._single(steps[i], limits[i], group)
+
+    @staticmethod
+    def _dispatch(
+        run: Callable[..., None], taken: list[bool], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]
+    ) -> None:
+        kinds = [(s.param.device, s.param.dtype) if t else None for s, t in zip(steps, taken, strict=True)]
+        for kind in dict.fromkeys(k for k in kinds if k):
+            own = [i for i, k in enumerate(kinds) if k == kind]
+            run([steps[i] for i in own], [limits[i] for i in own], group)
+
     def _single(self, each: _Step, largest: Tensor, group: dict[str, Any]) -> None:
         mean = each.state["exp_avg"]
         rates = agreement(each.grad, mean, largest, group["eps"], group["eps_mode"])
         rates.mul_(group["lam"] ** group["epoch"]).add_(1.0)
         change = rates.mul_(each.grad).mul_(self._rate(group, each.state))
-        each.param.sub_(change.add_(each.weight * (group["lr"] * group["weight_decay"])))
+        if group["weight_decay"]:
+            change.add_(each.weight * (group["lr"] * group["weight_decay"]))
+        each.param.sub_(change)
         mean.lerp_(each.grad, 1 - group["beta"])
         each.state["largest"] = _largest(mean)
 
+    def _multi(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> None:
+        means = [s.state["exp_avg"] for s in steps]
+        for indices, (params, own) in by_device_and_dtype([s.param for s in steps], means):
+            grads = [steps[i].grad for i in indices]
+            changes = _agreements(grads, own, [limits[i] for i in indices], group["eps"], group["eps_mode"])
+            torch._foreach_mul_(changes, group["lam"] ** group["epoch"])
+            torch._foreach_add_(changes, 1.0)
+            torch._foreach_mul_(changes, grads)
+            torch._foreach_mul_(changes, _numbers_or_tensors([self._rate(group, steps[i].state) for i in indices]))
+            torch._foreach_add_(changes, [steps[i].weight for i in indices], alpha=group["lr"] * group["weight_decay"])
+            torch._foreach_sub_(params, changes)
+            torch._foreach_lerp_(own, grads, 1 - group["beta"])
+            for i, largest in zip(indices, torch._foreach_norm(own, torch.inf), strict=True):
+                steps[i].state["largest"] = largest
+
     def _fused(self, steps: list[_Step], largest: list[Tensor], group: dict[str, Any]) -> None:
-        if not steps:
-            return
-        tops = kernels.adarem(
-            [s.param for s in steps],
-            [s.grad for s in steps],
-            [s.state["exp_avg"] for s in steps],
-            [float(self._rate(group, s.state)) for s in steps],
-            [limit.item() for limit in largest],
-            shrink=float(group["lr"] * group["weight_decay"]),
-            damping=group["lam"] ** group["epoch"],
-            beta=group["beta"],
-            eps=group["eps"],
-            relative=group["eps_mode"] == "relative",
-        )
+        rates, limits = [float(self._rate(group, s.state)) for s in steps], [limit.item() for limit in largest]
+        tops = kernels.adarem(*_tensors(steps), rates, limits, **_options(group))
         for each, top in zip(steps, tops, strict=True):
             each.state["largest"].fill_(top)
+
+    def _gpu(self, steps: list[_Step], largest: list[Tensor], group: dict[str, Any]) -> None:
+        from optimizers import gpu
+
+        rates = [self._rate(group, s.state) for s in steps]
+        for each, top in zip(steps, gpu.adarem(*_tensors(steps), rates, largest, **_options(group)), strict=True):
+            each.state["largest"] = top
 
     def _constrain(self) -> None:
         """Puts the weights back to where they belong."""
@@ -153,11 +197,48 @@ class _Step(NamedTuple):
     state: dict[str, Any]
 
 
+def _tensors(steps: list[_Step]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    return [s.param for s in steps], [s.grad for s in steps], [s.state["exp_avg"] for s in steps]
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    """Of the fused kernels."""
+    return {
+        "shrink": float(group["lr"] * group["weight_decay"]),
+        "damping": group["lam"] ** group["epoch"],
+        "beta": group["beta"],
+        "eps": group["eps"],
+        "relative": group["eps_mode"] == "relative",
+    }
+
+
 def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, eps_mode: str) -> Tensor:
     """AdaRem's b: from -1, the gradient is against its past, to 1, it goes on; a new tensor."""
     if eps_mode == "relative":
-        return grad.sign() * mean / (largest + eps)
-    return grad * mean / (grad.abs() * largest + eps)
+        return grad.sign().mul_(mean).div_(largest + eps)
+    return (grad * mean).div_(grad.abs().mul_(largest).add_(eps))
+
+
+def _agreements(
+    grads: list[Tensor], means: list[Tensor], largest: list[Tensor], eps: float, eps_mode: str
+) -> list[Tensor]:
+    """`agreement` of many tensors of one device and dtype."""
+    limits = [limit.to(means[0].device) for limit in largest]
+    if eps_mode == "relative":
+        found = list(torch._foreach_sign(grads))
+        torch._foreach_mul_(found, means)
+        torch._foreach_div_(found, torch._foreach_add(limits, eps))
+        return found
+    found, denominators = list(torch._foreach_mul(grads, means)), list(torch._foreach_abs(grads))
+    torch._foreach_mul_(denominators, limits)
+    torch._foreach_add_(denominators, eps)
+    torch._foreach_div_(found, denominators)
+    return found
+
+
+def _numbers_or_tensors(rates: list[float | Tensor]) -> Any:
+    """One kind for all, as foreach operators want it."""
+    return rates if all(isinstance(r, Tensor) for r in rates) else [float(r) for r in rates]
 
 
 def _largest(mean: Tensor) -> Tensor:
@@ -199,6 +280,7 @@ class AdaRemS(AdaRem):
         per_tensor: bool = False,
         eps_mode: str = "literal",
         global_max: bool = False,
+        foreach: bool | None = None,
         maximize: bool = False,
         fused: bool | None = None,
     ) -> None:
@@ -206,7 +288,7 @@ class AdaRemS(AdaRem):
         self._constructed = False
         super().__init__(
             params, lr, beta, lam, eps, weight_decay,
-            eps_mode=eps_mode, global_max=global_max, maximize=maximize, fused=fused, **own,
+            eps_mode=eps_mode, global_max=global_max, foreach=foreach, maximize=maximize, fused=fused, **own,
         )  # fmt: skip
         self._constructed = True
         with torch.no_grad():

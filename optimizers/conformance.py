@@ -379,7 +379,7 @@ def _seconds(optimizer: torch.optim.Optimizer) -> float:
 
 
 def _gradient_power(kit: Kit) -> float | None:
-    """None where the first step moves nothing."""
+    """None where the first step moves nothing, or to nowhere."""
 
     def length(scale: float) -> float:
         params = [torch.ones(4, 4, dtype=torch.float64, requires_grad=True)]
@@ -389,7 +389,7 @@ def _gradient_power(kit: Kit) -> float | None:
         return (params[0].detach() - 1).norm().item()
 
     short, long = length(1.0), length(10.0)
-    return round(math.log10(long / short), 2) if short and long else None
+    return round(math.log10(long / short), 2) if 0 < short < math.inf and 0 < long < math.inf else None
 
 
 MEASURES: dict[str, Callable[[Kit], float | None]] = {

@@ -24,6 +24,8 @@ CONVENTION_OF = {
     "adarem_s": "decoupled",
     "adafactor": "decoupled",
     "muon": "decoupled",
+    "lion": "decoupled",
+    "adabelief": "decoupled",
 }
 """Of the built-in optimizers that shrink weights by a fraction a step; Adam's kind of coupled decay does not."""
 

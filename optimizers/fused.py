@@ -1,4 +1,5 @@
-"""The fused CPU kernels of AdamP, SGDP and AdaRem: compiled when first asked for, kept in a cache, or done without."""
+"""The fused kernels of AdamP, SGDP and AdaRem: on the CPU compiled when first asked for, kept in a cache, or done
+without; on CUDA those of optimizers/gpu.py."""
 
 from __future__ import annotations
 
@@ -103,20 +104,40 @@ def _is_dense(param: Tensor) -> bool:
     return param.is_contiguous() or (last is not None and param.is_contiguous(memory_format=last))
 
 
+def takes_on_gpu(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    dims: Sequence[tuple[int, ...] | None],
+    *states: Sequence[Tensor],
+) -> list[bool]:
+    """For each parameter whether the Triton kernels can step it; RuntimeError where they are needed and not there."""
+    there = [p.device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1" for p in params]
+    if not any(there):
+        return there
+    try:
+        from optimizers import gpu
+    except ImportError as error:
+        raise RuntimeError(f"fused=True on {params[0].device} needs Triton ({error}); leave fused out") from error
+    each = zip(there, params, grads, dims, *states, strict=True)
+    return [here and gpu.takes(param, grad, rows, own) for here, param, grad, rows, *own in each]
+
+
 def dispatch(
-    taken: Sequence[bool],
+    choices: Sequence[tuple[Sequence[bool], Callable[..., list[Tensor | None]]]],
     lists: Sequence[Sequence[Any]],
-    fused: Callable[..., list[Tensor | None]],
     plain: Callable[..., list[Tensor | None]],
 ) -> list[Tensor | None]:
-    """Calls `fused` on the tensors that are `taken`, dtype by dtype, and `plain` on the others; results in order."""
-    kinds = [param.dtype if t else None for param, t in zip(lists[0], taken, strict=True)]
+    """Calls for each tensor the first of `choices` that takes it, by device and dtype, else `plain`; in order."""
+    kinds: list[Any] = []
+    for i, param in enumerate(lists[0]):
+        which = next((n for n, (taken, _) in enumerate(choices) if taken[i]), None)
+        kinds.append(None if which is None else (which, param.device, param.dtype))
     found: dict[int, Tensor | None] = {}
     for kind in dict.fromkeys(kinds):
         indices = [i for i, k in enumerate(kinds) if k == kind]
-        results = (fused if kind else plain)(*([items[i] for i in indices] for items in lists))
-        found |= zip(indices, results, strict=True)
-    return [found[i] for i in range(len(taken))]
+        run = plain if kind is None else choices[kind[0]][1]
+        found |= zip(indices, run(*([items[i] for i in indices] for items in lists)), strict=True)
+    return [found[i] for i in range(len(kinds))]
 
 
 def adamp(

@@ -40,12 +40,12 @@ class Radial(NamedTuple):
     """What the projection does to one tensor.
 
     part: multiple of the weight that the projection takes out of the update; one a row, broadcasts over the weight.
-    ratio: factor on the weight decay; shaped like `part`.
+    ratio: factor on the weight decay; as `part`. Both are numbers where that is known without asking a device.
     view: NONE, CHANNEL or LAYER, without dimensions.
     """
 
-    part: Tensor
-    ratio: Tensor
+    part: Tensor | float
+    ratio: Tensor | float
     view: Tensor
 
 
@@ -57,10 +57,19 @@ def row_dims(param: Tensor, group: dict[str, Any]) -> tuple[int, ...] | None:
     return tuple(d for d in range(param.ndim + param.is_complex()) if d != channel)
 
 
-def radial(weight: Tensor, grad: Tensor, update: Tensor, dims: tuple[int, ...], rule: Rule, wd_ratio: float) -> Radial:
+def radial(
+    weight: Tensor,
+    grad: Tensor,
+    update: Tensor,
+    dims: tuple[int, ...],
+    rule: Rule,
+    wd_ratio: float,
+    capturable: bool = False,
+) -> Radial:
     """Which view of `weight` is orthogonal to `grad`, and the radial part of `update` there.
 
     The largest |cosine| of all rows decides by channel, then that of the whole tensor; a comparison with NaN fails.
+    On the host, unless `capturable`, what the decision makes superfluous is not computed.
     """
     dot = (grad * weight).sum(dims, keepdim=True)
     along = (update * weight).sum(dims, keepdim=True)
@@ -68,11 +77,27 @@ def radial(weight: Tensor, grad: Tensor, update: Tensor, dims: tuple[int, ...], 
     norm = torch.linalg.vector_norm(weight, dim=dims, keepdim=True)
 
     row_limit, limit = _limits(weight, norm, rule.delta)
+    if weight.is_cpu and not capturable:
+        return _radial_on_host((dot, along, grad_norm, norm), row_limit, limit, rule, wd_ratio)
     channel = _cosine(dot, grad_norm, norm, rule.eps).amax() < row_limit
     whole = torch.linalg.vector_norm(norm)
     layer = _cosine(dot.sum(), torch.linalg.vector_norm(grad_norm), whole, rule.eps) < limit
     view = _view(channel, layer, rule.projection, norm.dtype)
     return Radial(*_choose(view, _part(along, norm, rule.eps), _part(along.sum(), whole, rule.eps), wd_ratio), view)
+
+
+def _radial_on_host(
+    sums: tuple[Tensor, Tensor, Tensor, Tensor], row_limit: float, limit: float, rule: Rule, wd_ratio: float
+) -> Radial:
+    dot, along, grad_norm, norm = sums
+    if rule.projection != "layer" and _cosine(dot, grad_norm, norm, rule.eps).amax().item() < row_limit:
+        return Radial(_part(along, norm, rule.eps), wd_ratio, norm.new_tensor(CHANNEL))
+    whole = torch.linalg.vector_norm(norm)
+    if rule.projection != "channel":
+        cosine = _cosine(dot.sum(), torch.linalg.vector_norm(grad_norm), whole, rule.eps)
+        if cosine.item() < limit:
+            return Radial(_part(along.sum(), whole, rule.eps), wd_ratio, norm.new_tensor(LAYER))
+    return Radial(0.0, 1.0, norm.new_tensor(NONE))
 
 
 def radials(
@@ -201,11 +226,15 @@ def descend(
     shrink: float | Tensor,
 ) -> None:
     """param <- weight (1 - shrink ratio) - step_size (update - part weight); `weight` is `param` in full precision."""
-    if found is None:
-        change = update * -step_size - weight * shrink
-    else:
-        change = update * -step_size + weight * (step_size * found.part - shrink * found.ratio)
-    param.add_(change)
+    scale = -shrink if found is None else step_size * found.part - shrink * found.ratio
+    if weight is not param or isinstance(step_size, Tensor):
+        param.add_(update * -step_size + weight * scale)
+        return
+    if isinstance(scale, Tensor):
+        param.addcmul_(param, scale)
+    elif scale:
+        param.add_(param, alpha=scale)
+    param.add_(update, alpha=-step_size)
 
 
 def descend_many(
@@ -220,12 +249,16 @@ def descend_many(
     plain = [i for i, f in enumerate(found) if f is None]
     projected = [(i, f) for i, f in enumerate(found) if f is not None]
     torch._foreach_mul_(updates, [-s for s in step_sizes])
-    if plain:
+    if plain and isinstance(shrink, Tensor):
         shrinks = torch._foreach_mul([weights[i] for i in plain], shrink)  # pyright: ignore[reportArgumentType]
         torch._foreach_sub_([updates[i] for i in plain], shrinks)
+    elif plain and shrink:
+        torch._foreach_add_([updates[i] for i in plain], [weights[i] for i in plain], alpha=float(-shrink))
     if projected:
-        scales = torch._foreach_mul([f.part for _, f in projected], [step_sizes[i] for i, _ in projected])
-        shrinks = torch._foreach_mul([f.ratio for _, f in projected], shrink)  # pyright: ignore[reportArgumentType]
+        parts: list[Any] = [f.part for _, f in projected]
+        ratios: list[Any] = [f.ratio for _, f in projected]
+        scales = torch._foreach_mul(parts, [step_sizes[i] for i, _ in projected])
+        shrinks = torch._foreach_mul(ratios, shrink)
         torch._foreach_sub_(scales, shrinks)
         torch._foreach_addcmul_([updates[i] for i, _ in projected], [weights[i] for i, _ in projected], scales)
     torch._foreach_add_(params, updates)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from optimizers.catalog import CATALOG
+from optimizers.catalog_modern import MODERN
 from optimizers.errors import OptimizerError, did_you_mean
 from optimizers.spec import Hyperparameter, OptimizerSpec, load
 
@@ -27,7 +28,7 @@ _OLD_TORCH_REQUIRED = "<required parameter>"
 
 @functools.cache
 def _builtin() -> Mapping[str, OptimizerSpec]:
-    return {spec.name: spec for spec in CATALOG}
+    return {spec.name: spec for spec in (*CATALOG, *MODERN)}
 
 
 @functools.cache

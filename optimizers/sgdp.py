@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT, _default_to_fused_or_foreach, _use_grad_for_differentiable
 
 from optimizers import fused as kernels
+from optimizers import sharded
 from optimizers._base import (
     as_real,
     at_least_float32,
@@ -133,11 +134,34 @@ def sgdp(
     if foreach:
         plain = functools.partial(_multi_tensor_sgdp, lr=lr, **options)
     else:
-        plain = functools.partial(_single_tensor_sgdp, lr=lr, differentiable=differentiable, **options)
+        more = {"capturable": capturable or differentiable, "differentiable": differentiable}
+        plain = functools.partial(_single_tensor_sgdp, lr=lr, **more, **options)
+    if any(shards := sharded.shards(params, dims)):
+        spread = functools.partial(_sharded_sgdp, lr=lr, **options)
+        return kernels.dispatch([([s is not None for s in shards], spread)], lists, plain)
     if not fused:
         return plain(*lists)
-    taken = kernels.takes(lists[0], dims, lists[2])
-    return kernels.dispatch(taken, lists, functools.partial(kernels.sgdp, lr=float(lr), **options), plain)
+    choices = [
+        (kernels.takes_on_gpu(lists[0], lists[1], dims, lists[2]), functools.partial(_gpu_sgdp, lr=lr, **options)),
+        (kernels.takes(lists[0], dims, lists[2]), functools.partial(_fused_sgdp, lr=lr, **options)),
+    ]
+    return kernels.dispatch(choices, lists, plain)
+
+
+def _sharded_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
+    params, grads, buffers = (sharded.local(each) for each in lists[:3])
+    places = sharded.shards(lists[0], lists[3])
+    return _multi_tensor_sgdp(params, grads, buffers, lists[3], places=places, **options)
+
+
+def _gpu_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
+    from optimizers import gpu
+
+    return gpu.sgdp(*lists, **options)
+
+
+def _fused_sgdp(*lists: Any, lr: float | Tensor, **options: Any) -> list[Tensor | None]:
+    return kernels.sgdp(*lists, lr=float(lr), **options)
 
 
 def _single_tensor_sgdp(
@@ -155,6 +179,7 @@ def _single_tensor_sgdp(
     wd_ratio: float,
     project_buffer: bool,
     maximize: bool,
+    capturable: bool,
     differentiable: bool,
 ) -> list[Tensor | None]:
     shrink = lr * weight_decay / (1 - momentum)
@@ -164,10 +189,10 @@ def _single_tensor_sgdp(
         buffer.mul_(momentum).add_(grad, alpha=1 - dampening)
         update = grad + momentum * buffer if nesterov else buffer.clone() if differentiable else buffer
 
-        found = radial(weight, grad, update, rows, rule, wd_ratio) if rows else None
+        found = radial(weight, grad, update, rows, rule, wd_ratio, capturable) if rows else None
         if found and project_buffer and not nesterov:
             buffer.sub_(found.part * weight)
-            update, found = buffer, found._replace(part=torch.zeros_like(found.part))
+            update, found = buffer, found._replace(part=0.0)
         descend(param, weight, update, found, lr, shrink)
         views.append(found.view if found else None)
     return views
@@ -188,6 +213,7 @@ def _multi_tensor_sgdp(
     wd_ratio: float,
     project_buffer: bool,
     maximize: bool,
+    places: Sequence[Any] | None = None,
 ) -> list[Tensor | None]:
     shrink = lr * weight_decay / (1 - momentum)
     views: list[Tensor | None] = [None] * len(params)
@@ -202,7 +228,12 @@ def _multi_tensor_sgdp(
         else:
             updates = [m.clone() for m in momenta]
 
-        found = radials(weights, gradients, updates, [dims[i] for i in indices], rule, wd_ratio)
+        own_dims = [dims[i] for i in indices]
+        if places is None:
+            found = radials(weights, gradients, updates, own_dims, rule, wd_ratio)
+        else:
+            own_places = [places[i] for i in indices]
+            found = sharded.radials(weights, gradients, updates, own_dims, own_places, rule, wd_ratio)
         if project_buffer and not nesterov:
             _project(momenta, weights, found)
         descend_many(own, weights, updates, found, [lr] * len(own), shrink)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,7 +51,7 @@ class Hyperparameter(msgspec.Struct, frozen=True):
 def _float(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
-    if not math.isfinite(value):
+    if not abs(value) <= sys.float_info.max:  # of a whole number too
         raise ValueError("must be finite")
     return float(value) + 0.0  # turns -0.0 into 0.0: equal values must have one digest
 
@@ -172,7 +172,8 @@ def load(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        raise OptimizerError(f"{path}: {error}; is the package that brings it installed?") from error
+        extra = "; pip install 'optathlon[modern]'" if error.name == "pytorch_optimizer" else ""
+        raise OptimizerError(f"{path}: {error}; is the package that brings it installed?{extra}") from error
     except (ImportError, AttributeError) as error:
         raise OptimizerError(f"{path}: {error}") from error
 

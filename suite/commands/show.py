@@ -12,6 +12,7 @@ import msgspec
 
 import optimizers
 import tasks
+from optimizers.decay import readings
 from results import Store
 from suite import sweep
 from suite.console import add_data, add_json, add_store, print_json
@@ -67,6 +68,8 @@ def _optimizer(args: argparse.Namespace) -> dict[str, Any] | None:
     found["hyperparameters"] = {
         name: h.default if not h.required else "required" for name, h in spec.hyperparameters.items()
     }
+    if not any(h.required for h in spec.hyperparameters.values()):
+        found["what a weight decay of 1e-4 means"] = readings(spec.name, 1e-4, spec.resolve({}))
     return found
 
 

@@ -190,3 +190,32 @@ def test_a_small_network_learns():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"eps_mode": "relative"}, {"global_max": True}, {"weight_decay": 0.1}])
+@pytest.mark.parametrize("sphere", [False, True])
+def test_foreach_takes_the_loop_s_steps_of_mixed_parameters(options, sphere):
+    def ends(foreach):
+        params = [weights(0), weights(1, 5).float(), weights(2, 3, 2).bfloat16(), weights(3, 0, 2)]
+        for p in params:
+            p.requires_grad_()
+        build = AdaRemS if sphere else AdaRem
+        groups = [{"params": params[:1], **({"sphere": True} if sphere else {})}, {"params": params[1:]}]
+        optimizer = build(groups, lr=0.05, beta=0.9, foreach=foreach, **options)
+        for i in range(6):
+            for j, p in enumerate(params):
+                p.grad = weights(i + 10 * j + 10, *p.shape).to(p.dtype) if p.numel() else torch.zeros_like(p)
+            optimizer.step()
+        return params, [optimizer.state[p]["largest"] for p in params[:3]]
+
+    (loop, tops), (many, tops_of_many) = ends(False), ends(True)
+    for a, b, dtype in zip(loop, many, [1e-12, 1e-5, 2e-2, 0], strict=True):
+        torch.testing.assert_close(b, a, rtol=dtype, atol=dtype)
+    torch.testing.assert_close(tops_of_many, tops, rtol=1e-6, atol=0)
+
+
+def test_foreach_and_fused_or_a_tensor_rate_are_refused_together():
+    with pytest.raises(RuntimeError, match="`foreach`, `fused` cannot be True together"):
+        AdaRem([torch.ones(2)], lr=0.1, foreach=True, fused=True)
+    with pytest.raises(ValueError, match="lr as a Tensor"):
+        AdaRem([torch.ones(2)], lr=torch.tensor(0.1), foreach=True)

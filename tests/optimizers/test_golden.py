@@ -76,17 +76,18 @@ def test_sgdp(case, dtype, how):
     assert error(replay(case, SGDP, dtype, project_buffer="aliased" in case, **how), case) < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("foreach", [False, True], ids=["single", "foreach"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", cases("AdaBound_"))
-def test_adabound(case, dtype):
-    assert error(replay(case, AdaBound, dtype), case) < TOLERANCE[dtype]
+def test_adabound(case, dtype, foreach):
+    assert error(replay(case, AdaBound, dtype, foreach=foreach), case) < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("fused", [False, True], ids=["single", "fused"])
+@pytest.mark.parametrize("how", [{}, {"foreach": True}, {"fused": True}], ids=["single", "foreach", "fused"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", cases("AdaRem_"))
-def test_adarem(case, dtype, fused):
-    assert error(replay(case, AdaRem, dtype, fused=fused), case) < TOLERANCE[dtype]
+def test_adarem(case, dtype, how):
+    assert error(replay(case, AdaRem, dtype, **how), case) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("case", cases("AdaRemS_"))

@@ -429,3 +429,25 @@ def test_a_restored_optimizer_goes_on_bit_for_bit(how, optimizer_class, more):
         gradients(params, generator)
         optimizer.step()
     assert all(torch.equal(p, whole[n]) for n, p in params.items())
+
+
+@pytest.mark.slow
+def test_the_capturable_foreach_step_compiles_as_one_graph():
+    """Around the graph breaks by which torch's optimizers keep the gradient mode out of it."""
+
+    def ends(compiled):
+        params = {name: p for name, p in start().items() if name in ("conv", "layer", "bias")}
+        optimizer = AdamP(params.values(), lr=torch.tensor(1e-2), weight_decay=0.1, foreach=True, capturable=True)
+        bare = AdamP.step.__wrapped__.__wrapped__
+        step = torch.compile(lambda: bare(optimizer), fullgraph=True) if compiled else optimizer.step
+        generator = torch.Generator().manual_seed(1)
+        for _ in range(3):
+            gradients(params, generator)
+            with torch.no_grad():
+                step()
+        return params, optimizer.projections()
+
+    (eager, views), (compiled, compiled_views) = ends(False), ends(True)
+    assert distance(compiled, eager) < 1e-12
+    assert compiled_views == views
+    assert views["channel"] > 0

@@ -18,6 +18,12 @@ from optimizers.adamp import AdamP
 from optimizers.adarem import AdaRem
 from optimizers.sgdp import SGDP
 
+MIXED = [
+    (AdamP, {"weight_decay": 0.1}),
+    (AdamP, {"projection": "layer", "nesterov": True}),
+    (SGDP, {"momentum": 0.9, "weight_decay": 0.1}),
+    (SGDP, {"momentum": 0.9, "project_buffer": True}),
+]
 CASES = [(AdamP, {}), (AdamP, {"foreach": True}), (SGDP, {"momentum": 0.9}), (SGDP, {"foreach": True}), (AdaRem, {})]
 
 
@@ -37,11 +43,44 @@ def work(rank, file):
             for optimizer in optimizers:
                 optimizer.step()
         assert sharded.to_local().shape[0] == (4, 3)[rank]
-        assert torch.equal(sharded.full_tensor(), whole), (build, options)
+        torch.testing.assert_close(sharded.full_tensor(), whole, rtol=1e-14, atol=1e-14)
         if build is not AdaRem:
             assert optimizers[0].state[whole]["view"] == 1, "the last gradient is orthogonal by row"
             assert optimizers[1].projections() == {"none": 0, "channel": 1, "layer": 0}
+    for build, options in MIXED:
+        mixed(rank, mesh, build, options)
     dist.destroy_process_group()
+
+
+def mixed(rank, mesh, build, options):
+    # All views at once, a vector, and a tensor of which one rank has no row: one all-reduce a step.
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((7, 6), (5, 4, 2), (1, 9), (4, 3), (3,))
+    whole = [torch.randn(s, dtype=torch.float64, generator=generator).requires_grad_() for s in shapes]
+    spread = [torch.nn.Parameter(distribute_tensor(p.detach().clone(), mesh, [Shard(0)])) for p in whole]
+    assert spread[2].to_local().shape[0] == (1, 0)[rank]
+    one, two = (build(params, lr=1e-2, **options) for params in (whole, spread))
+    calls = []
+    plain = dist.all_reduce
+    for _ in range(5):
+        for i, (p, q) in enumerate(zip(whole, spread)):
+            w, g = p.detach(), torch.randn(p.shape, dtype=torch.float64, generator=generator)
+            if i in (0, 2):
+                g -= (g * w).sum(1, keepdim=True) / w.square().sum(1, keepdim=True) * w
+            elif i == 1:
+                g -= (g * w).sum() / w.square().sum() * w
+            elif i == 3:
+                g += w
+            p.grad, q.grad = g, distribute_tensor(g.clone(), mesh, [Shard(0)])
+        one.step()
+        dist.all_reduce = lambda *a, **k: (calls.append(1), plain(*a, **k))
+        two.step()
+        dist.all_reduce = plain
+        for p, q in zip(whole, spread):
+            torch.testing.assert_close(q.full_tensor(), p, rtol=1e-12, atol=1e-12)
+        assert one.projections() == two.projections(), (one.projections(), two.projections())
+        assert sum(list(one.projections().values())[1:]) >= 2
+    assert len(calls) == 5, "one all-reduce a step"
 
 
 if __name__ == "__main__":
