@@ -17,8 +17,7 @@ SLOTS = ("a", "b")
 
 
 class Sidecar(msgspec.Struct, frozen=True):
-    """Says what a slot must hold; written after it. best: file and digest of the best weights that the slot refers
-    to."""
+    """Says what a slot must hold, and is written after it. best: file and digest of the best weights it refers to."""
 
     run: str
     update: int
@@ -30,8 +29,7 @@ class Sidecar(msgspec.Struct, frozen=True):
 
 
 class Checkpoints:
-    """The slots checkpoint-a.pt and checkpoint-b.pt of run `run` in `folder`. `warn` is told of slots that are
-    passed over."""
+    """The slots checkpoint-a.pt and checkpoint-b.pt of run `run` in `folder`; `warn` is told what is passed over."""
 
     def __init__(self, folder: Path, run: str, warn: Callable[[str], None]) -> None:
         self.folder, self.run, self.warn = folder, run, warn

@@ -162,8 +162,7 @@ def headline(task: Task) -> str:
 
 
 def selection(run: Run, task: Task) -> str | None:
-    """The score that settings are selected by: the protocol's on validation, else the headline's; None without a
-    holdout."""
+    """The score that settings are selected by: on validation the protocol's, else the headline; None without one."""
     if run.protocol.holdout == "none":
         return None
     return f"validation/{run.protocol.select.metric if run.protocol.select else task.metrics[0].name}"

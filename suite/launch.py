@@ -105,8 +105,7 @@ def live_workers(store: Store, cluster: Cluster, name: str, number: int | None =
 
 
 def cancel(store: Store, name: str) -> list[str]:
-    """Ask every worker that launches of sweep `name` started to stop, which lets its runs save; returns their
-    handles."""
+    """Ask every worker of sweep `name` on this machine to stop, which lets its runs save; returns their handles."""
     cluster = LocalCluster()
     return cluster.cancel(live_workers(store, cluster, name))
 

@@ -15,8 +15,7 @@ LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
 
 
 def follow(store: Store, plan: Plan, alive: Callable[[], int]) -> status.Overview:
-    """Tell how `plan` gets on until no worker is alive; KeyboardInterrupt leaves and harms
-    nothing."""
+    """Tell how `plan` gets on until no worker is alive; KeyboardInterrupt leaves and harms nothing."""
     teller = Teller()
     try:
         while True:

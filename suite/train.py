@@ -96,9 +96,10 @@ def chunks(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
-    """One optimizer step of player `name` on `parts`; returns the mean loss (of the first evaluation, for a closure
-    that is
-    called several times), left on the device."""
+    """One optimizer step of player `name` on `parts`; returns the mean loss, left on the device.
+
+    Where the optimizer calls its closure several times, that is the first call's loss.
+    """
     run, p, workload = state.run, state.protocol, state.workload
     net, optimizer, scaler = workload.players[name], state.optimizers[name], state.scalers[name]
     factor = p.schedule.factor(state.time, p.length) * parts[0].lr_scale

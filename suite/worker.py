@@ -30,8 +30,7 @@ POLL_SECONDS, REFRESH_SECONDS = 0.05, 2.0
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker works on. slots: at most so many runs at once. lock_folder: where this machine's slots are
-    locked."""
+    """What a worker works on. slots: at most so many runs at once. lock_folder: where slots are locked."""
 
     store: Store
     plan: Plan
@@ -226,8 +225,7 @@ def wanted(store: Store, plan: Plan, stage: Stage) -> list[PlannedRun]:
 
 
 def threads() -> int:
-    """Torch threads of a run: one, unless the user says otherwise, so that results do not depend on the machine's
-    cores."""
+    """Torch threads of a run: one unless the user says otherwise, so that results do not depend on the machine."""
     return int(os.environ.get("OMP_NUM_THREADS") or 1)
 
 

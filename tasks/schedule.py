@@ -10,8 +10,7 @@ import msgspec
 
 
 class _Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """`per` is how often the factor may change; `warmup` (in the protocol's unit) rises linearly from
-    `warmup_start`."""
+    """per: how often the factor may change. warmup: for so long it rises linearly from `warmup_start` to 1."""
 
     per: Literal["epoch", "update"] = "epoch"
     warmup: Annotated[float, msgspec.Meta(ge=0)] = 0.0

@@ -25,8 +25,7 @@ _NORMS = (
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch: its `index` in the epoch of `of`, its `size` in samples or tokens, a factor on this update's
-    rate."""
+    """One micro-batch: number `index` of `of` in the epoch, `size` samples or tokens. lr_scale: of this update."""
 
     data: Any
     index: int

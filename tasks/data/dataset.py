@@ -42,8 +42,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dataset(ABC):
-    """One official data set. Subclasses describe it, verify and read its layout, and write imitations in that
-    layout."""
+    """One official data set. Subclasses describe it, verify its layout, and write imitations in that layout."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -142,9 +141,10 @@ def _build(dataset: Dataset, folder: Path, kind: str, replace: bool) -> Manifest
 
 
 def require(dataset: Dataset, root: Path) -> Manifest:
-    """The manifest of data that is there and whole as far as a quick look tells; else DataError with the command
-    that helps.
-    Small data sets are compared by digest, large ones by size."""
+    """The manifest of data that is whole as far as a quick look tells: by digest if small, by size if large.
+
+    Raises DataError with the command that helps.
+    """
     folder = Path(root) / dataset.name
     found = manifest(root, dataset.name)
     if found is None:
