@@ -166,6 +166,7 @@ def test_without_triton_the_plain_implementation_runs_and_only_asking_for_the_fu
     assert "leave fused out" in done.stdout
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("capturable", [False, True])
 def test_on_a_gpu_the_fused_step_is_the_foreach_one(capturable):
