@@ -22,6 +22,7 @@ LACKS_MORE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_every_built_in_passes_and_its_card_says_what_it_lacks(name):
     if name in [spec.name for spec in MODERN]:

@@ -177,6 +177,7 @@ def test_two_implementations_at_once_are_refused():
             build([torch.ones(2)], lr=0.1, differentiable=True, fused=True)
 
 
+@pytest.mark.slow
 def test_kernels_work_in_a_forked_child_after_the_parent_used_them(compiled):
     """The suite's worker forks a child a run."""
     code = textwrap.dedent(

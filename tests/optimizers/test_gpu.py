@@ -133,6 +133,7 @@ def run(code, **environment):
     )
 
 
+@pytest.mark.slow
 def test_the_kernels_take_the_plain_implementation_s_steps():
     done = run(SAME_STEPS, TRITON_INTERPRET="1")
     assert done.stdout.split() == ["same"], done.stderr[-3000:]

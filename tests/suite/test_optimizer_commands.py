@@ -124,6 +124,7 @@ def test_decay_imports_no_heavy_package(tmp_path):
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_toys_prints_the_published_numbers_beside_its_own_and_draws(tmp_path):
     done = optathlon(tmp_path, "toys", "1", "--output", "plots", "--format", "svg", "--json")
     assert done.returncode == 0, done.stderr
@@ -139,6 +140,7 @@ def test_toys_prints_the_published_numbers_beside_its_own_and_draws(tmp_path):
     assert files[0].read_bytes() == first
 
 
+@pytest.mark.slow
 def test_toys_prints_a_table_and_draws_into_a_new_folder(tmp_path):
     for figure, expected in (("3", "2.53"), ("ratio", "199"), ("regret", "0.5")):
         done = optathlon(tmp_path, "toys", figure, "--output", f"{figure}/plots", "--format", "png")
