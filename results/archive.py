@@ -61,7 +61,7 @@ class Archive(Layout):
     def records(self, ids: Iterable[str] | None = None, curves: bool = False) -> list[Record]:
         """The records of `ids` (all, if None) that exist, by id; those that cannot be read are named in `problems`.
 
-        Without `curves` the points of curves and the diagnostics are left empty, which lets the index answer.
+        Without `curves` the points of curves are left empty, which lets the index answer.
         """
         there = self._listed()
         wanted = sorted(there if ids is None else {checked_id(i) for i in ids} & there)
@@ -189,13 +189,13 @@ class Archive(Layout):
         return record
 
     def _light(self, record: Record) -> Record:
-        """`record` without curve points and diagnostics; problems and settings, the same in many, are held once."""
+        """`record` without curve points; problems and settings, the same in many, are held once."""
         problem = self._shared.setdefault(record.digests.problem, record.problem)
         setting = self._shared.setdefault(record.digests.setting, record.setting)
         if problem != record.problem or setting != record.setting:
             problem, setting = record.problem, record.setting
         curve = Curve(unit=record.curve.unit, points={})
-        return msgspec.structs.replace(record, curve=curve, diagnostics={}, problem=problem, setting=setting)
+        return msgspec.structs.replace(record, curve=curve, problem=problem, setting=setting)
 
     def _problem(self, message: str) -> None:
         if message not in self.problems:
@@ -226,5 +226,4 @@ def _index_line(data: bytes) -> bytes:
     values = msgspec.json.decode(data)
     if "points" in (curve := values.get("curve", {})):
         values["curve"] = curve | {"points": {}}
-    values["diagnostics"] = {}
     return msgspec.json.encode({"id": values.pop("id"), **values}) + b"\n"

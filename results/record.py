@@ -52,7 +52,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     diverged_at: int | None = None
     weights: str | None = None
     curve: Curve
-    diagnostics: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     schema: int = SCHEMA
 

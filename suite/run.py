@@ -91,8 +91,3 @@ def task_of(name: str) -> tasks.Task:
 @functools.cache
 def optimizer_of(name: str) -> optimizers.OptimizerSpec:
     return optimizers.optimizer(name)
-
-
-def from_builtins(problem: dict[str, Any], setting: dict[str, Any], seed: int) -> Run:
-    """The run that a plan or a record wrote down."""
-    return Run(problem=msgspec.convert(problem, Problem), setting=msgspec.convert(setting, Setting), seed=seed)

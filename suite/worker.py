@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -30,7 +30,7 @@ POLL_SECONDS, REFRESH_SECONDS = 0.05, 2.0
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker works on. slots: at most so many runs at once. lock_folder: where slots are locked."""
+    """What a worker works on. slots: at most so many runs at once."""
 
     store: Store
     plan: Plan
@@ -38,16 +38,12 @@ class Assignment:
     stage: Stage = "all"
     slots: int | None = None
     data_workers: int = 0
-    job: str | None = None
-    restart: int = 0
-    lock_folder: Path | None = None
 
 
 @dataclass
 class _Child:
     run: PlannedRun
     slot: slots.Slot
-    started: float = field(default_factory=time.monotonic)
 
 
 class Worker:
@@ -106,7 +102,7 @@ class Worker:
             self._refresh()
         if not self.queue:
             return False
-        slot = slots.acquire({c.slot.name for c in self.children.values()}, self.given.lock_folder)
+        slot = slots.acquire({c.slot.name for c in self.children.values()})
         if slot is None:
             return False
         planned = self.queue.pop(0)
@@ -187,7 +183,7 @@ class Worker:
 
         with stop_flag() as flag:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)
-            attempt = self.store.claim(run.id, this_process(job=self.given.job, restart=self.given.restart))
+            attempt = self.store.claim(run.id, this_process())
             if attempt is None:
                 return BUSY
             log = os.open(self.store.log(attempt), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

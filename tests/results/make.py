@@ -64,7 +64,6 @@ def record(
         "updates": updates,
         "diverged_at": 7 if diverged else None,
         "curve": Curve(unit="epochs", points={"train/loss": [(0.5, 2.0), (1.0, 1.0)]}),
-        "diagnostics": {"norm": [1.0, 2.0]},
         "provenance": {"attempt": 1, "code": {"tree": "aaaa"}},
     }
     return Record(**(fields | changes))

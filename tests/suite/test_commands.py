@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tests.suite.sweeps import ROOT, SWEEP, command, environment, optathlon, write
+from tests.suite.sweeps import SWEEP, command, environment, optathlon, write
 
 
 def document(done) -> dict:
@@ -305,7 +305,3 @@ def wait_for(condition, seconds=60.0):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
-
-
-def test_the_tests_run_this_tree():
-    assert (ROOT / "suite" / "main.py").is_file()

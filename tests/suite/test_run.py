@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import optimizers
-from suite.run import Problem, Run, Setting, canonical, digest, from_builtins
+from suite.run import Problem, Run, Setting, canonical, digest
 from tasks import Protocol
 from tasks.schedule import Step
 
@@ -64,6 +64,6 @@ def test_defaults_written_out_are_the_same_setting():
 
 
 def test_a_run_survives_a_plan_and_a_record():
-    again = from_builtins(msgspec.to_builtins(PROBLEM), msgspec.to_builtins(SETTING), 0)
+    again = msgspec.convert(msgspec.json.decode(msgspec.json.encode(RUN)), Run)
     assert again == RUN
     assert again.id == RUN.id
