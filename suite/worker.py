@@ -13,17 +13,17 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
-from results import Store, free_reports, this_process
+from results import Store, this_process
 from results.errors import StoreError
 from results.files import utc
 from results.record import Ended, Plan, PlannedRun
 from slurm import slots
 from suite.plan import run_of
 from suite.run import Run, optimizer_of, task_of
+from suite.wanted import Stage, wanted
 
-Stage = Literal["tune", "report", "all"]
 BUSY = 3
 POLL_SECONDS, REFRESH_SECONDS = 0.05, 2.0
 
@@ -204,20 +204,6 @@ def _only_its_own_runs(name: str) -> Iterator[None]:
         yield
     except Exception as error:
         say(f"{name} cannot be imported: {type(error).__name__}: {error}")
-
-
-def wanted(store: Store, plan: Plan, stage: Stage) -> list[PlannedRun]:
-    """The runs that `stage` of `plan` calls for now: tuning, and reports of cells whose tuning is complete."""
-    tune = [r for r in plan.runs if r.role == "tune"] if stage in ("tune", "all") else []
-    if stage == "tune":
-        return tune
-    records = list(store.records(r.id for r in plan.runs if r.role == "tune"))
-    failed = {
-        i
-        for i, s in store.states(dict.fromkeys(r.id for r in plan.runs if r.role == "tune")).items()
-        if s.kind == "failed"
-    }
-    return tune + free_reports(plan, records, failed)
 
 
 def threads() -> int:

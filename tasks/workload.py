@@ -40,11 +40,9 @@ class Workload(ABC):
     players: all that one optimizer updates, in stepping order; nearly always {"model": net}.
 
     `loss` is repeatable: the same batch and player give the same loss and gradients, because the loop seeds torch
-    before
-    each call; memories carried from batch to batch advance when the batch's index changes, not when `loss` is called.
-    `evaluate` leaves no trace: weights, buffers, modes and memories are as before. The initial weights come from
-    torch's
-    global generator, which the loop seeds before it builds the workload.
+    before each call; memories carried from batch to batch advance when the batch's index changes, not when `loss` is
+    called. `evaluate` leaves no trace: weights, buffers, modes and memories are as before. The initial weights come
+    from torch's global generator, which the loop seeds before it builds the workload.
     """
 
     players: Mapping[str, nn.Module]
