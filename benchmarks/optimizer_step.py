@@ -3,9 +3,11 @@
     PYTHONPATH=. python benchmarks/optimizer_step.py --models resnet50 mobilenet_v2 --rounds 15 --threads 1
 
 The rounds are interleaved in one process, all optimizers on the same parameters and gradients, and every ratio is the
-median of the rounds' ratios. "floor" is the time over that of moving the bytes that a step cannot do without, at the
-speed of this machine's copy_. On the CPU, set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to 1e11: else the
-page faults of temporaries are measured.
+median of the rounds' ratios. "over_floor" is the time over that of moving, once, the bytes that the rule cannot do
+without (weight, gradient, state), at the speed of this machine's copy_. "operators" are calls of PyTorch's dispatcher
+in a step, views left out; "scalar_reads" numbers that the host reads, each a wait where they lie on a device;
+"launches" kernels on an accelerator. On the CPU, set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to 1e11: else
+the page faults of temporaries are measured. All optimizers of a model are in memory together.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from optimizers.adabound import AdaBound
 from optimizers.adamp import AdamP
 from optimizers.adarem import AdaRem
 from optimizers.sgdp import SGDP
@@ -80,22 +83,31 @@ def outside(module: str, name: str, **options: Any) -> Callable[[list[Tensor]], 
     return lambda params: found(params, **options)
 
 
+ADAM: dict[str, Any] = {"lr": 1e-6}
 CONTENDERS: dict[str, tuple[int, Callable[[list[Tensor]], torch.optim.Optimizer] | None]] = {
-    "torch AdamW foreach": (28, lambda ps: torch.optim.AdamW(ps, lr=1e-6, foreach=True)),
-    "torch AdamW fused": (28, lambda ps: torch.optim.AdamW(ps, lr=1e-6, fused=True)),
-    "AdamP plain": (40, lambda ps: AdamP(ps, lr=1e-6, foreach=False)),
-    "AdamP foreach": (40, lambda ps: AdamP(ps, lr=1e-6, foreach=True)),
-    "AdamP fused": (40, lambda ps: AdamP(ps, lr=1e-6, fused=True)),
-    "adamp AdamP": (40, outside("adamp", "AdamP", lr=1e-6)),
-    "timm AdamP": (40, outside("timm.optim", "AdamP", lr=1e-6)),
-    "pytorch_optimizer AdamP": (40, outside("pytorch_optimizer", "AdamP", lr=1e-6)),
+    "torch AdamW foreach": (28, lambda ps: torch.optim.AdamW(ps, **ADAM, foreach=True)),
+    "torch AdamW fused": (28, lambda ps: torch.optim.AdamW(ps, **ADAM, fused=True)),
+    "AdamP plain": (28, lambda ps: AdamP(ps, **ADAM, foreach=False)),
+    "AdamP foreach": (28, lambda ps: AdamP(ps, **ADAM, foreach=True)),
+    "AdamP fused": (28, lambda ps: AdamP(ps, **ADAM, fused=True)),
+    "adamp AdamP": (28, outside("adamp", "AdamP", **ADAM)),
+    "timm AdamP": (28, outside("timm.optim", "AdamP", **ADAM)),
+    "pytorch_optimizer AdamP": (28, outside("pytorch_optimizer", "AdamP", **ADAM)),
+    "pytorch_optimizer AdamP foreach": (28, outside("pytorch_optimizer", "AdamP", **ADAM, foreach=True)),
+    "torch SGD foreach": (20, lambda ps: torch.optim.SGD(ps, **SGD, foreach=True)),
     "torch SGD fused": (20, lambda ps: torch.optim.SGD(ps, **SGD, fused=True)),
-    "SGDP plain": (32, lambda ps: SGDP(ps, **SGD, nesterov=True, foreach=False)),
-    "SGDP fused": (32, lambda ps: SGDP(ps, **SGD, nesterov=True, fused=True)),
-    "adamp SGDP": (32, outside("adamp", "SGDP", **SGD, nesterov=True)),
+    "SGDP plain": (20, lambda ps: SGDP(ps, **SGD, nesterov=True, foreach=False)),
+    "SGDP foreach": (20, lambda ps: SGDP(ps, **SGD, nesterov=True, foreach=True)),
+    "SGDP fused": (20, lambda ps: SGDP(ps, **SGD, nesterov=True, fused=True)),
+    "adamp SGDP": (20, outside("adamp", "SGDP", **SGD, nesterov=True)),
+    "timm SGDP": (20, outside("timm.optim", "SGDP", **SGD, nesterov=True)),
+    "pytorch_optimizer SGDP": (20, outside("pytorch_optimizer", "SGDP", **SGD, nesterov=True)),
     "AdaRem plain": (20, lambda ps: AdaRem(ps, lr=1e-6, foreach=False)),
     "AdaRem foreach": (20, lambda ps: AdaRem(ps, lr=1e-6, foreach=True)),
     "AdaRem fused": (20, lambda ps: AdaRem(ps, lr=1e-6, fused=True)),
+    "AdaBound plain": (28, lambda ps: AdaBound(ps, **ADAM, foreach=False)),
+    "AdaBound foreach": (28, lambda ps: AdaBound(ps, **ADAM, foreach=True)),
+    "pytorch_optimizer AdaBound": (28, outside("pytorch_optimizer", "AdaBound", **ADAM)),
 }
 """By name: bytes that a step must move for each parameter in float32, and how to build it."""
 
@@ -113,6 +125,15 @@ class Counter(TorchDispatchMode):
         elif not func.is_view:
             self.operators += 1
         return func(*args, **(kwargs or {}))
+
+
+def launches(step: Callable[[], Any], device: str) -> int | None:
+    """Kernels that a step launches on an accelerator; None on the CPU."""
+    if device == "cpu":
+        return None
+    with torch.profiler.profile() as profile:
+        step()
+    return sum(event.device_type != torch.autograd.DeviceType.CPU for event in profile.events() or ())
 
 
 def parameters(shapes: Shapes, device: str) -> list[Tensor]:
@@ -170,6 +191,7 @@ def measure(model: str, names: list[str], rounds: int, device: str) -> list[dict
             "over_floor": statistics.median(own) * speed / (CONTENDERS[name][0] * count),
             "operators": counters[name].operators,
             "scalar_reads": counters[name].reads,
+            "launches": launches(optimizers[name].step, device),
             "state_bytes": sum(
                 t.nbytes for s in optimizers[name].state.values() for t in s.values() if isinstance(t, Tensor)
             )
@@ -195,9 +217,10 @@ def main() -> None:
         print(json.dumps(rows, indent=1))
         return
     columns = [key for key in rows[0] if key not in ("model", "optimizer")]
-    print(f"{'model':15}{'optimizer':25}" + "".join(f"{c:>18}" for c in columns))
+    print(f"{'model':15}{'optimizer':32}" + "".join(f"{c:>18}" for c in columns))
     for row in rows:
-        print(f"{row['model']:15}{row['optimizer']:25}" + "".join(f"{row[c]:18.4g}" for c in columns))
+        values = ("-" if row[c] is None else f"{row[c]:.4g}" for c in columns)
+        print(f"{row['model']:15}{row['optimizer']:32}" + "".join(f"{v:>18}" for v in values))
 
 
 if __name__ == "__main__":

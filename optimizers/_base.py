@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import _default_to_fused_or_foreach
 
+Step = tuple[Tensor, Tensor, Tensor, dict[str, Any]]
+"""Parameter, gradient to descend, weight in at least float32 and state, as `BaseOptimizer._each` gives them."""
+
 
 class BaseOptimizer(torch.optim.Optimizer):
     """A torch optimizer whose state keeps its precision through checkpoints: of half-precision parameters float32."""
@@ -25,7 +28,19 @@ class BaseOptimizer(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what `state_dict` gave, or that of the implementation this one replaces."""
-        super().load_state_dict(state_dict)
+        given: dict[str, Any] = {}  # what the hooks make of it
+        handles = (
+            self.register_load_state_dict_pre_hook(lambda _, made: given.update(made)),
+            self.register_load_state_dict_post_hook(lambda _: self._keep_precision(given), prepend=True),
+        )
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _keep_precision(self, state_dict: dict[str, Any]) -> None:
+        """The state as it was saved, under our names: torch has cast it to the parameters' dtype."""
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
         for param, saved in zip(params, (state_dict["state"].get(i, {}) for i in saved_ids), strict=True):
@@ -38,7 +53,8 @@ class BaseOptimizer(torch.optim.Optimizer):
                 state["step"] = new_step(param, float(state["step"]), on_device=self.defaults.get("capturable", False))
             for key, value in saved.items():
                 if isinstance(value, Tensor) and value.is_floating_point() and key in state and key != "step":
-                    dtype = value.dtype if value.ndim == 0 else state_dtype(param)
+                    as_saved = value.ndim == 0 or param.is_complex()  # whose states may be real
+                    dtype = value.dtype if as_saved else state_dtype(param)
                     state[key] = value.to(device=state[key].device, dtype=dtype, copy=True)
 
     def _closure_loss(self, closure: Callable[[], Any] | None) -> Any:
@@ -54,7 +70,7 @@ class BaseOptimizer(torch.optim.Optimizer):
             raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
         return params
 
-    def _each(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor, Tensor, dict[str, Any]]]:
+    def _each(self, group: dict[str, Any]) -> Iterator[Step]:
         """Parameter, gradient to descend, weight and state of each parameter that has a gradient and an element.
 
         Complex parameters come as real ones; gradient and weight are in at least float32 and must not be written to.
@@ -105,6 +121,7 @@ def at_least_float32(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def as_real(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors themselves; complex ones as views with a last dimension of two."""
     return [torch.view_as_real(t) if torch.is_complex(t) else t for t in tensors]
 
 
@@ -124,6 +141,21 @@ def check_lr(lr: float | Tensor, foreach: bool | None, capturable: bool) -> None
     check("learning rate", lr)
 
 
+def bare_step(step: Any, *arguments: Any) -> Any:
+    """Calls a base class's bound `step` without the hooks that torch puts around that of every class it has built:
+    those of the class that was asked have run."""
+    function = step.__func__
+    return (function.__wrapped__ if getattr(function, "hooked", False) else function)(step.__self__, *arguments)
+
+
+def adopt(optimizer: torch.optim.Optimizer, options: dict[str, Any]) -> None:
+    """Gives an optimizer that is built more options, with these defaults; what its groups have they keep."""
+    optimizer.defaults.update(options)
+    for group in optimizer.param_groups:
+        for key, value in options.items():
+            group.setdefault(key, value)
+
+
 def nesterov_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """torch's SGD with Nesterov momentum and coupled decay, on one tensor."""
     if "momentum_buffer" not in state:
@@ -132,6 +164,24 @@ def nesterov_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, 
         grad = grad + group["weight_decay"] * weight
     buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(grad)
     param.sub_((grad + group["momentum"] * buffer) * group["lr"])
+
+
+def nesterov_steps(steps: Sequence[Step], group: dict[str, Any]) -> None:
+    """`nesterov_step` of many tensors."""
+    for param, _, _, state in steps:
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = zeros_like(param)
+    buffers = [state["momentum_buffer"] for *_, state in steps]
+    for indices, (params, own) in by_device_and_dtype([param for param, *_ in steps], buffers):
+        grads = [steps[i][1] for i in indices]
+        if group["weight_decay"]:
+            grads = torch._foreach_add(grads, [steps[i][2] for i in indices], alpha=group["weight_decay"])
+        torch._foreach_mul_(own, group["momentum"])
+        torch._foreach_add_(own, grads)
+        changes = list(torch._foreach_mul(own, group["momentum"]))
+        torch._foreach_add_(changes, grads)
+        torch._foreach_mul_(changes, group["lr"])
+        torch._foreach_sub_(params, changes)
 
 
 def prefers_foreach(params: Sequence[Tensor], lr: float | Tensor) -> bool:

@@ -12,6 +12,7 @@ from torch.optim.optimizer import ParamsT
 
 from optimizers._base import (
     BaseOptimizer,
+    Step,
     by_device_and_dtype,
     check,
     check_lr,
@@ -19,9 +20,6 @@ from optimizers._base import (
     prefers_foreach,
     zeros_like,
 )
-
-Step = tuple[Tensor, Tensor, Tensor, dict[str, Any]]
-"""Parameter, gradient, weight and state, as `_each` gives them."""
 
 
 class AdaBound(BaseOptimizer):
@@ -75,6 +73,13 @@ class AdaBound(BaseOptimizer):
         if not 0.0 < group["gamma"] < 1.0:
             raise ValueError(f"Invalid gamma: {group['gamma']} (must be above 0 and below 1)")
         group.setdefault("base_lr", group["lr"])
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave, or `adabound` 0.0.5's, which lacks the base rates: then they stay."""
+        bases = [group["base_lr"] for group in self.param_groups]
+        super().load_state_dict(state_dict)
+        for group, base in zip(self.param_groups, bases, strict=True):
+            group.setdefault("base_lr", base)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]

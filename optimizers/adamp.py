@@ -100,6 +100,7 @@ class AdamP(ProjectedOptimizer):
                 [s["exp_avg_sq"] for s in states],
                 [s["step"] for s in states],
                 [row_dims(p, group) for p in params],
+                [s.get("view") for s in states],
                 rule=Rule(group["delta"], group["eps"], group["projection"]),
                 **{key: group[key] for key in _OPTIONS},
             )
@@ -130,6 +131,7 @@ def adamp(
     exp_avg_sqs: list[Tensor],
     steps: list[Tensor],
     dims: Sequence[tuple[int, ...] | None],
+    views: Sequence[Tensor | None],
     *,
     rule: Rule,
     lr: float | Tensor,
@@ -139,11 +141,14 @@ def adamp(
     fused: bool | None = None,
     **options: Any,
 ) -> list[Tensor | None]:
-    """One AdamP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each."""
+    """One AdamP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each.
+
+    views: those of the step before, None where there is none.
+    """
     if foreach is None:
         _, foreach = _default_to_fused_or_foreach(params, differentiable, use_fused=False)
         foreach = foreach and not (isinstance(lr, Tensor) and not capturable)
-    lists = (as_real(params), as_real(grads), as_real(exp_avgs), as_real(exp_avg_sqs), steps, dims)
+    lists = (as_real(params), as_real(grads), as_real(exp_avgs), as_real(exp_avg_sqs), steps, dims, views)
     options |= {"rule": rule, "lr": lr}
     if foreach:
         plain = functools.partial(_multi_tensor_adamp, capturable=capturable, **options)
@@ -152,14 +157,14 @@ def adamp(
         plain = functools.partial(_single_tensor_adamp, **more, **options)
     if any(shards := sharded.shards(params, dims)):
         spread = functools.partial(_sharded_adamp, capturable=capturable, **options)
-        return kernels.dispatch([([s is not None for s in shards], spread)], lists, plain)
+        return kernels.dispatch([([s is not None for s in shards], spread)], lists[:-1], plain)
     if not fused:
-        return plain(*lists)
+        return plain(*lists[:-1])
     choices = [
         (kernels.takes_on_gpu(lists[0], lists[1], dims, lists[2], lists[3]), functools.partial(_gpu_adamp, **options)),
         (kernels.takes(lists[0], dims, lists[2], lists[3]), functools.partial(_fused_adamp, **options)),
     ]
-    return kernels.dispatch(choices, lists, plain)
+    return kernels.dispatch(choices, lists, lambda *some: plain(*some[:-1]))
 
 
 def _sharded_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
@@ -172,14 +177,14 @@ def _gpu_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
     from optimizers import gpu
 
     increment(lists[4])
-    return gpu.adamp(*lists, **options)
+    return gpu.adamp(*lists[:-1], **options)
 
 
 def _fused_adamp(*lists: Any, lr: float | Tensor, **options: Any) -> list[Tensor | None]:
-    params, grads, exp_avgs, exp_avg_sqs, steps, dims = lists
+    params, grads, exp_avgs, exp_avg_sqs, steps, dims, views = lists
     increment(steps)
     counts = [s.item() for s in steps]
-    return kernels.adamp(params, grads, exp_avgs, exp_avg_sqs, counts, dims, lr=float(lr), **options)
+    return kernels.adamp(params, grads, exp_avgs, exp_avg_sqs, counts, dims, views, lr=float(lr), **options)
 
 
 def _single_tensor_adamp(

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from optimizers import fused as kernels
+from optimizers import sharded
 from optimizers._base import (
     BaseOptimizer,
     by_device_and_dtype,
@@ -100,17 +101,26 @@ class AdaRem(BaseOptimizer):
             limits = [
                 each.state["largest"] if largest is None or not group["global_max"] else largest for each in steps
             ]
-            self._move(steps, limits, group)
+            here = [i for i, each in enumerate(steps) if each.mean.numel()]
+            self._move([steps[i] for i in here], [limits[i] for i in here], group)
+        _share_largest([each for _, steps in prepared for each in steps if each.spread])
         self._constrain()
         return loss
 
     def _prepared(self, group: dict[str, Any]) -> list[_Step]:
-        steps = [_Step(*each) for each in self._each(group)]
-        for each in steps:
-            if "exp_avg" not in each.state:
-                each.state["exp_avg"] = zeros_like(each.param)
-            if "largest" not in each.state:
-                each.state["largest"] = _largest(each.state["exp_avg"])
+        steps = []
+        for param, grad, weight, state in self._each(group):
+            if "exp_avg" not in state:
+                state["exp_avg"] = zeros_like(param)
+            if not (spread := sharded.holders(param)):
+                steps.append(_Step(param, grad, weight, state["exp_avg"], state, spread))
+                continue
+            own, grad, weight, mean = sharded.local([param, grad, weight, state["exp_avg"]])
+            steps.append(_Step(own, grad, weight, mean, state, spread))
+        unknown = [each for each in steps if "largest" not in each.state]
+        for each in unknown:
+            each.state["largest"] = _largest(each.mean)
+        _share_largest([each for each in unknown if each.spread])
         return steps
 
     def _move(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> None:
@@ -123,7 +133,7 @@ class AdaRem(BaseOptimizer):
         rest = list(range(len(steps)))
         if group["fused"]:
             lists = [[s.param for s in steps], [s.grad for s in steps], [None] * len(steps)]
-            means = [s.state["exp_avg"] for s in steps]
+            means = [s.mean for s in steps]
             on_gpu = kernels.takes_on_gpu(*lists, means)
             on_cpu = kernels.takes(lists[0], lists[2], means)
             rest = [i for i in rest if not (on_gpu[i] or on_cpu[i])]
@@ -144,7 +154,7 @@ class AdaRem(BaseOptimizer):
             run([steps[i] for i in own], [limits[i] for i in own], group)
 
     def _single(self, each: _Step, largest: Tensor, group: dict[str, Any]) -> None:
-        mean = each.state["exp_avg"]
+        mean = each.mean
         rates = agreement(each.grad, mean, largest, group["eps"], group["eps_mode"])
         rates.mul_(group["lam"] ** group["epoch"]).add_(1.0)
         change = rates.mul_(each.grad).mul_(self._rate(group, each.state))
@@ -155,7 +165,7 @@ class AdaRem(BaseOptimizer):
         each.state["largest"] = _largest(mean)
 
     def _multi(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> None:
-        means = [s.state["exp_avg"] for s in steps]
+        means = [s.mean for s in steps]
         for indices, (params, own) in by_device_and_dtype([s.param for s in steps], means):
             grads = [steps[i].grad for i in indices]
             changes = _agreements(grads, own, [limits[i] for i in indices], group["eps"], group["eps_mode"])
@@ -194,11 +204,14 @@ class _Step(NamedTuple):
     param: Tensor
     grad: Tensor
     weight: Tensor
+    mean: Tensor
     state: dict[str, Any]
+    spread: tuple[Any, ...]
+    """Who has the other parts of these tensors, which are then this process's."""
 
 
 def _tensors(steps: list[_Step]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    return [s.param for s in steps], [s.grad for s in steps], [s.state["exp_avg"] for s in steps]
+    return [s.param for s in steps], [s.grad for s in steps], [s.mean for s in steps]
 
 
 def _options(group: dict[str, Any]) -> dict[str, Any]:
@@ -242,7 +255,15 @@ def _numbers_or_tensors(rates: list[float | Tensor]) -> Any:
 
 
 def _largest(mean: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(mean, torch.inf)
+    return torch.linalg.vector_norm(mean, torch.inf) if mean.numel() else mean.new_zeros(())
+
+
+def _share_largest(steps: list[_Step]) -> None:
+    """Makes each `largest` that of the whole tensor, where every process has its part's."""
+    if steps:
+        found = sharded.largest([each.state["largest"] for each in steps], [each.spread for each in steps])
+        for each, value in zip(steps, found, strict=True):
+            each.state["largest"] = value
 
 
 def _largest_of_all(steps: list[_Step]) -> Tensor:
@@ -264,6 +285,8 @@ class AdaRemS(AdaRem):
 
     Source: AdaRem paper, Algorithm 2 and section 3.4.
     """
+
+    _constructed = True
 
     def __init__(
         self,
@@ -296,9 +319,9 @@ class AdaRemS(AdaRem):
                 alpha = _norm(params_) / group["radius"]
                 if not alpha > 0:
                     raise ValueError("weights of norm 0 cannot be put on a sphere; leave them out of it")
-                for param in params_:
+                for param, own in zip(params_, sharded.local(params_), strict=True):
                     self.state[param]["alpha"] = alpha.clone()
-                    param.div_(alpha)
+                    own.div_(alpha)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
@@ -312,9 +335,9 @@ class AdaRemS(AdaRem):
             if group["lr"] == 0 or all(p.grad is None for p in params):
                 continue
             ratio = _norm(params) / group["radius"]
-            for param in params:
+            for param, own in zip(params, sharded.local(params), strict=True):
                 self.state[param]["alpha"].mul_(ratio)
-                param.div_(ratio)
+                own.div_(ratio)
 
     def _rate(self, group: dict[str, Any], state: dict[str, Any]) -> float | Tensor:
         if not (group["sphere"] and group["slr"]):
@@ -331,5 +354,7 @@ class AdaRemS(AdaRem):
 
 def _norm(tensors: list[Tensor]) -> Tensor:
     """Norm of all of them concatenated, in float64: alpha is a product over all steps."""
-    squares = [torch.linalg.vector_norm(t.to(state_dtype(t))).double().square() for t in tensors]
-    return torch.stack([s.to(squares[0].device) for s in squares]).sum().sqrt()
+    squares = [torch.linalg.vector_norm(t.to(state_dtype(t))).double().square() for t in sharded.local(tensors)]
+    squares = [s.to(squares[0].device) for s in squares]
+    spread = [sharded.holders(t) for t in tensors]
+    return torch.stack(sharded.sums(squares, spread) if any(spread) else squares).sum().sqrt()

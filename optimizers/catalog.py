@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from optimizers.spec import Hyperparameter, OptimizerSpec
 
 
 def _floats(*default: float) -> Hyperparameter:
-    return Hyperparameter("floats", list(default))
+    """Such as Adam's betas: each at least 0 and below 1."""
+    return Hyperparameter("floats", list(default), low=0.0, below=1.0)
 
 
-def _float(default: float) -> Hyperparameter:
-    return Hyperparameter("float", default)
+def _float(
+    default: float | None,
+    low: float | None = 0.0,
+    *,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Hyperparameter:
+    """At least 0, if nothing else is said."""
+    low = None if above is not None else low
+    return Hyperparameter("float", default, low=low, high=high, above=above, below=below)
+
+
+def _fraction(default: float) -> Hyperparameter:
+    return _float(default, low=0.0, below=1.0)
+
+
+def _int(default: int, low: int = 1) -> Hyperparameter:
+    return Hyperparameter("int", default, low=low)
 
 
 def _bool(default: bool) -> Hyperparameter:
     return Hyperparameter("bool", default)
 
 
-_REQUIRED = Hyperparameter("float", None, required=True)
+def nesterov_needs_momentum(values: Mapping[str, Any]) -> None:
+    """As torch's SGD refuses it."""
+    if values["nesterov"] and (values["momentum"] <= 0 or values["dampening"] != 0):
+        raise ValueError("nesterov = True needs a momentum above 0 and a dampening of 0")
+
+
+_REQUIRED = Hyperparameter("float", None, required=True, low=0.0)
 _PROJECTION: dict[str, Any] = {
     "eps": _float(1e-8),
     "delta": _float(0.1),
@@ -34,10 +59,11 @@ SGD = OptimizerSpec(
     hyperparameters={
         "lr": _float(1e-3),
         "momentum": _float(0.0),
-        "dampening": _float(0.0),
+        "dampening": Hyperparameter("float", 0.0),
         "weight_decay": _float(0.0),
         "nesterov": _bool(False),
     },
+    check="optimizers.catalog:nesterov_needs_momentum",
     summary="Stochastic gradient descent with momentum and coupled L2 decay",
     source="Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013",
 )
@@ -47,8 +73,8 @@ SGDP = OptimizerSpec(
     factory="optimizers.sgdp:SGDP",
     hyperparameters={
         "lr": _REQUIRED,
-        "momentum": _float(0.0),
-        "dampening": _float(0.0),
+        "momentum": _fraction(0.0),
+        "dampening": Hyperparameter("float", 0.0),
         "weight_decay": _float(0.0),
         "nesterov": _bool(False),
         **_PROJECTION,
@@ -119,10 +145,10 @@ RMSPROP_TF = OptimizerSpec(
     factory="optimizers.rmsprop_tf:RMSpropTF",
     hyperparameters={
         "lr": _float(1e-2),
-        "alpha": _float(0.9),
+        "alpha": _fraction(0.9),
         "eps": _float(1e-3),
         "weight_decay": _float(0.0),
-        "momentum": _float(0.9),
+        "momentum": _fraction(0.9),
     },
     baseline="rmsprop",
     summary="RMSprop as TensorFlow has it: eps inside the root, the rate inside the momentum",
@@ -131,9 +157,9 @@ RMSPROP_TF = OptimizerSpec(
 
 _ADAREM: dict[str, Any] = {
     "lr": _REQUIRED,
-    "beta": _float(0.999),
-    "lam": _float(0.999),
-    "eps": _float(1e-8),
+    "beta": _fraction(0.999),
+    "lam": _float(0.999, low=0.0, high=1.0),
+    "eps": _float(1e-8, above=0.0),
     "weight_decay": _float(0.0),
     "eps_mode": Hyperparameter("str", "literal", choices=("literal", "relative")),
     "global_max": _bool(False),
@@ -152,7 +178,7 @@ ADAREM_S = OptimizerSpec(
     name="adarem_s",
     factory="optimizers.adarem:AdaRemS",
     hyperparameters=_ADAREM
-    | {"sphere": _bool(False), "radius": _float(10.0), "slr": _bool(True), "per_tensor": _bool(False)},
+    | {"sphere": _bool(False), "radius": _float(10.0, above=0.0), "slr": _bool(True), "per_tensor": _bool(False)},
     tags={"scale_invariant.sphere": True},
     baseline="adarem",
     summary="AdaRem with the scale-invariant weights on a sphere",
@@ -166,7 +192,7 @@ ADABOUND = OptimizerSpec(
         "lr": _float(1e-3),
         "betas": _floats(0.9, 0.999),
         "final_lr": _float(0.1),
-        "gamma": _float(1e-3),
+        "gamma": _float(1e-3, above=0.0, below=1.0),
         "eps": _float(1e-8),
         "weight_decay": _float(0.0),
         "amsbound": _bool(False),
@@ -188,7 +214,7 @@ _CHO_LEE = "Cho & Lee, Riemannian approach to batch normalization, NeurIPS 2017"
 SGDG = OptimizerSpec(
     name="sgdg",
     factory="optimizers.grassmann:SGDG",
-    hyperparameters={"lr": _float(0.01), "momentum": _float(0.9), **_GRASSMANN},
+    hyperparameters={"lr": _float(0.01), "momentum": _fraction(0.9), **_GRASSMANN},
     tags={"scale_invariant.manifold": True, "scale_invariant.lr_scale": 20.0},
     baseline="sgd",
     summary="Riemannian SGD with momentum on the unit rows of scale-invariant weights",
@@ -200,8 +226,8 @@ ADAMG = OptimizerSpec(
     factory="optimizers.grassmann:AdamG",
     hyperparameters={
         "lr": _float(0.01),
-        "momentum": _float(0.9),
-        "beta2": _float(0.99),
+        "momentum": _fraction(0.9),
+        "beta2": _fraction(0.99),
         "eps": _float(1e-8),
         **_GRASSMANN,
     },
@@ -219,8 +245,8 @@ ADAM_SGD = OptimizerSpec(
         "betas": _floats(0.9, 0.999),
         "eps": _float(1e-8),
         "weight_decay": _float(0.0),
-        "momentum": _float(0.9),
-        "switch": Hyperparameter("int", 60),
+        "momentum": _fraction(0.9),
+        "switch": _int(60, low=0),
     },
     baseline="adam",
     summary="Adam, then SGD with Nesterov momentum from epoch `switch` on",
@@ -263,8 +289,8 @@ ADAFACTOR = OptimizerSpec(
     factory="torch.optim:Adafactor",
     hyperparameters={
         "lr": _float(1e-2),
-        "beta2_decay": _float(-0.8),
-        "d": _float(1.0),
+        "beta2_decay": _float(-0.8, None, high=0.0),
+        "d": _float(1.0, low=1.0),
         "weight_decay": _float(0.0),
     },
     baseline="adamw",
@@ -274,20 +300,23 @@ ADAFACTOR = OptimizerSpec(
 
 MUON = OptimizerSpec(
     name="muon",
-    factory="torch.optim:Muon",
+    factory="optimizers.muon:Muon",
     hyperparameters={
         "lr": _float(1e-3),
         "weight_decay": _float(0.1),
-        "momentum": _float(0.95),
+        "momentum": _fraction(0.95),
         "nesterov": _bool(True),
-        "ns_coefficients": _floats(3.4445, -4.775, 2.0315),
-        "eps": _float(1e-7),
-        "ns_steps": Hyperparameter("int", 5),
-        "adjust_lr_fn": Hyperparameter("str", None, choices=("original", "match_rms_adamw")),
+        "ns_coefficients": Hyperparameter("floats", [3.4445, -4.775, 2.0315]),
+        "eps": _float(1e-7, above=0.0),
+        "ns_steps": Hyperparameter("int", 5, low=1, below=100),
+        "adjust_lr_fn": Hyperparameter("str", "match_rms_adamw", choices=("original", "match_rms_adamw")),
+        "matrix": _bool(True),
+        "betas": _floats(0.9, 0.999),
+        "adam_eps": _float(1e-8),
     },
+    tags={"embedding.matrix": False, "head.matrix": False},
     baseline="adamw",
-    flags=frozenset({"matrices"}),
-    summary="Momentum, orthogonalized by Newton-Schulz iterations",
+    summary="Momentum, orthogonalized by Newton-Schulz iterations, on hidden weights; AdamW on all others",
     source="Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024",
 )
 
@@ -296,10 +325,10 @@ LBFGS = OptimizerSpec(
     factory="torch.optim:LBFGS",
     hyperparameters={
         "lr": _float(1.0),
-        "max_iter": Hyperparameter("int", 20),
+        "max_iter": _int(20),
         "tolerance_grad": _float(1e-7),
         "tolerance_change": _float(1e-9),
-        "history_size": Hyperparameter("int", 100),
+        "history_size": _int(100),
         "line_search_fn": Hyperparameter("str", None, choices=("strong_wolfe",)),
     },
     baseline="sgd",
@@ -308,7 +337,56 @@ LBFGS = OptimizerSpec(
     source="Liu & Nocedal, On the limited memory BFGS method for large scale optimization, 1989",
 )
 
+SOAP = OptimizerSpec(
+    name="soap",
+    factory="optimizers.soap:SOAP",
+    hyperparameters={
+        "lr": _float(3e-3),
+        "betas": _floats(0.95, 0.95),
+        "shampoo_beta": _float(None, low=0.0, below=1.0),
+        "eps": _float(1e-8),
+        "weight_decay": _float(1e-2),
+        "precondition_frequency": _int(10),
+        "max_precondition_dim": _int(10000, low=0),
+        "merge_dims": _bool(False),
+    },
+    baseline="adamw",
+    summary="Adam in the slowly changing eigenbases of the gradients' covariances, by dimension",
+    source="Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, ICLR 2025",
+)
+
+SAM = OptimizerSpec(
+    name="sam",
+    factory="optimizers.sam:SAM",
+    hyperparameters=SGD.hyperparameters | {"rho": _float(0.05), "adaptive": _bool(False)},
+    baseline="sgd",
+    flags=frozenset({"closure"}),
+    check=SGD.check,
+    summary="SGD on the gradient where, within rho of the weights, the loss is largest; two evaluations a step",
+    source="Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, ICLR 2021",
+)
+
+LOOKAHEAD = OptimizerSpec(
+    name="lookahead",
+    factory="optimizers.lookahead:Lookahead",
+    hyperparameters=SGD.hyperparameters | {"k": _int(5), "alpha": _float(0.5, above=0.0, high=1.0)},
+    baseline="sgd",
+    check=SGD.check,
+    summary="SGD with slow weights that follow every k steps and are the ones judged",
+    source="Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, NeurIPS 2019",
+)
+
+NT_ASGD = OptimizerSpec(
+    name="nt_asgd",
+    factory="optimizers.nt_asgd:NTASGD",
+    hyperparameters={"lr": _REQUIRED, "weight_decay": _float(0.0), "nonmono": Hyperparameter("int", 5)},
+    protocol={"schedule": {"kind": "constant"}},
+    baseline="sgd",
+    summary="SGD whose iterates are averaged once validation has stalled for `nonmono` epochs",
+    source="Merity et al., Regularizing and Optimizing LSTM Language Models, ICLR 2018",
+)
+
 CATALOG = (
     SGD, SGDP, ADAM, ADAMW, ADAMP, RMSPROP, RMSPROP_TF, ADAREM, ADAREM_S, ADABOUND, SGDG, ADAMG, ADAM_SGD,
-    NADAM, RADAM, ADAFACTOR, MUON, LBFGS,
+    NADAM, RADAM, ADAFACTOR, MUON, SOAP, SAM, LOOKAHEAD, LBFGS, NT_ASGD,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizers.catalog import _bool, _float, _floats
+from optimizers.catalog import _bool, _float, _floats, _int
 from optimizers.spec import Hyperparameter, OptimizerSpec
 
 LION = OptimizerSpec(
@@ -65,11 +65,11 @@ SCHEDULE_FREE_SGD = OptimizerSpec(
     factory="pytorch_optimizer:ScheduleFreeSGD",
     hyperparameters={
         "lr": _float(1.0),
-        "momentum": _float(0.9),
+        "momentum": _float(0.9, above=0.0, below=1.0),
         "weight_decay": _float(0.0),
         "r": _float(0.0),
         "weight_lr_power": _float(2.0),
-        "warmup_steps": Hyperparameter("int", 0),
+        "warmup_steps": _int(0, low=0),
     },
     protocol={"schedule": {"kind": "constant"}},
     baseline="sgd",
@@ -101,11 +101,11 @@ SCHEDULE_FREE_ADAMW = OptimizerSpec(
     factory="optimizers.modern:ScheduleFreeAdamW",
     hyperparameters={
         "lr": _float(2.5e-3),
-        "betas": _floats(0.9, 0.999),
+        "betas": Hyperparameter("floats", [0.9, 0.999], above=0.0, below=1.0),
         "weight_decay": _float(0.0),
         "r": _float(0.0),
         "weight_lr_power": _float(2.0),
-        "warmup_steps": Hyperparameter("int", 0),
+        "warmup_steps": _int(0, low=0),
         "eps": _float(1e-8),
     },
     protocol={"schedule": {"kind": "constant"}},
@@ -138,7 +138,7 @@ SHAMPOO = OptimizerSpec(
         "momentum": _float(0.0),
         "weight_decay": _float(0.0),
         "weight_decouple": _bool(False),
-        "preconditioning_compute_steps": Hyperparameter("int", 1),
+        "preconditioning_compute_steps": _int(1),
         "matrix_eps": _float(1e-3),
     },
     baseline="adam",

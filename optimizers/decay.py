@@ -24,6 +24,8 @@ CONVENTION_OF = {
     "adarem_s": "decoupled",
     "adafactor": "decoupled",
     "muon": "decoupled",
+    "soap": "decoupled",
+    "sam": "l2",
     "lion": "decoupled",
     "adabelief": "decoupled",
 }
@@ -69,6 +71,19 @@ def readings(name: str, weight_decay: float, hyperparameters: Mapping[str, Any])
         found[f"shrink_if_argument{suffix}"] = shrink(weight_decay, convention, wd_ratio=ratio, **at)
         found[f"argument_if_shrink{suffix}"] = convert(weight_decay, "shrink", convention, wd_ratio=ratio, **at)
     return found
+
+
+def formula(name: str) -> str | None:
+    """What a step takes of a weight under the optimizer `name`, in words; None where it takes no fixed fraction."""
+    convention = CONVENTION_OF.get(name)
+    if convention is None:
+        return None
+    ratio = ", times wd_ratio where projected" if name in ("adamp", "sgdp") else ""
+    return {
+        "l2": "weight_decay * lr / (1 - momentum), once the momentum has settled",
+        "decoupled": f"weight_decay * lr{ratio}",
+        "sgdp": f"weight_decay * lr / (1 - momentum){ratio}",
+    }[convention]
 
 
 def _factor(convention: str, lr: float, momentum: float, wd_ratio: float) -> float:

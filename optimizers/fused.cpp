@@ -1,9 +1,12 @@
 // One step of AdamP, SGDP or AdaRem on many dense tensors of one dtype on the CPU, with plain C linkage for ctypes.
 //
-// A tensor with rows > 0 may be projected: a first pass updates the state and takes four sums a row, g.w, |g|^2, |w|^2
-// and w.u; they decide; a second pass descends. In between the update u waits where it stays in the cache, and is
-// computed anew where it would not. Other tensors are done in one pass. Every row is summed by one thread, in blocks, in
-// a fixed order: the result does not depend on the number of threads.
+// A tensor with rows > 0 may be projected. Whether it is depends on four sums over each of its rows, g.w, |g|^2, |w|^2 and
+// w.u. A weight hardly ever changes its view, so each row descends as under the view of the step before while it is in the
+// cache, and is corrected where all sums together say otherwise: then a step moves no more bytes than AdamW's. Under the
+// view of the whole tensor no row can go first: a first pass updates the state and takes the sums, a second one descends,
+// and in between the update u waits where it stays in the cache, and is computed anew where it would not. Other tensors
+// are done in one pass. Every row is summed by one thread, in blocks, in a fixed order: the result does not depend on the
+// number of threads.
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +20,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 2048;
 constexpr std::int64_t kParallel = 1 << 15;
+constexpr std::int64_t kShort = 256;  // rows below this length go by the bundle: their ends would cost more than they do
 constexpr std::int64_t kKept = 16 << 20;  // bytes
 enum View { kNone = 0, kChannel = 1, kLayer = 2 };
 enum Projection { kAuto = 0, kOnlyChannel = 1, kOnlyLayer = 2 };
@@ -66,6 +70,10 @@ struct Adam {
   }
   T update(std::int64_t i, T g) const { return (own * mean[i] + raw * g) / (std::sqrt(square[i]) * scale2 + eps); }
   T* projected() const { return nullptr; }
+  Adam at(std::int64_t from) const {
+    Adam moved = *this;
+    return moved.mean += from, moved.square += from, moved;
+  }
 };
 
 template <typename T>
@@ -78,6 +86,10 @@ struct Momentum {
   void advance(std::int64_t i, T g) const { buffer[i] = buffer[i] * momentum + rest * g; }
   T update(std::int64_t i, T g) const { return own * buffer[i] + raw * g; }
   T* projected() const { return keep ? buffer : nullptr; }
+  Momentum at(std::int64_t from) const {
+    Momentum moved = *this;
+    return moved.buffer += from, moved;
+  }
 };
 
 template <bool Keep, typename T, typename State>
@@ -150,9 +162,137 @@ View projected_step(T* w, const T* grad, const State& state, T* updates, std::in
   return view;
 }
 
+// What a row's weight is multiplied by beside 1, and whether it may be undone: weights can be told from where they went.
+struct Course {
+  double part, scale;
+  bool sure;
+  Course(View view, const Sums& row, const Sums& whole, double size, double shrink, const Rule& rule)
+      : part(view == kChannel ? radial(row, rule.eps) : view == kLayer ? radial(whole, rule.eps) : 0.0),
+        scale(size * part - (view == kNone ? shrink : shrink * rule.wd_ratio)),
+        sure(std::abs(1 + scale) >= 0.5 && std::abs(scale) <= std::numeric_limits<double>::max()) {}
+};
+
+template <typename T, typename State>
+Sums sum_and_descend(T* __restrict w, const T* __restrict grad, const State state, std::int64_t length, T sign,
+                     double size, double shrink) {
+  const T by = T(-shrink), minus = T(-size);
+  Sums total;
+  for (std::int64_t block = 0; block < length; block += kBlock) {
+    const std::int64_t end = std::min(length, block + kBlock);
+    T dot = 0, gg = 0, ww = 0, along = 0;
+#pragma omp simd reduction(+ : dot, gg, ww, along)
+    for (std::int64_t i = block; i < end; ++i) {
+      const T g = sign * grad[i], x = w[i];
+      state.advance(i, g);
+      const T u = state.update(i, g);
+      dot += g * x;
+      gg += g * g;
+      ww += x * x;
+      along += x * u;
+      w[i] = x + (minus * u + by * x);
+    }
+    total.add({double(dot), double(gg), double(ww), double(along)});
+  }
+  return total;
+}
+
+// From where `went` led to where `right` leads; their difference is small, so that of the weight before it costs nothing.
+template <typename T, typename State>
+void correct(T* __restrict w, const T* __restrict grad, const State state, std::int64_t length, T sign, double size,
+             const Course& went, const Course& right) {
+  const T plus = T(size), by = T((right.scale - went.scale) / (1 + went.scale));
+#pragma omp simd
+  for (std::int64_t i = 0; i < length; ++i) w[i] += by * (w[i] + plus * state.update(i, sign * grad[i]));
+}
+
+template <bool Vectors, typename T>
+Sums sums_of(const T* __restrict w, const T* __restrict grad, const T* __restrict updates, std::int64_t length,
+             T sign) {
+  T dot = 0, gg = 0, ww = 0, along = 0;
+#pragma omp simd reduction(+ : dot, gg, ww, along) if (simd : Vectors)
+  for (std::int64_t i = 0; i < length; ++i) {
+    dot += grad[i] * w[i];
+    gg += grad[i] * grad[i];
+    ww += w[i] * w[i];
+    along += w[i] * updates[i];
+  }
+  return {double(sign * dot), double(gg), double(ww), double(along)};
+}
+
+// The first pass over several short rows, which lie one behind the other.
+template <typename T, typename State>
+void first_pass_of_short_rows(const T* __restrict w, const T* __restrict grad, const State state, T* __restrict updates,
+                              std::int64_t rows, std::int64_t length, T sign, Sums* sums) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < rows * length; ++i) {
+    const T g = sign * grad[i];
+    state.advance(i, g);
+    updates[i] = state.update(i, g);
+  }
+  const auto sum = length < 16 ? sums_of<false, T> : sums_of<true, T>;
+  for (std::int64_t r = 0, at = 0; r < rows; ++r, at += length)
+    sums[r] = sum(w + at, grad + at, updates + at, length, sign);
+}
+
+// A step whose rows go as under `guess`, none or by channel, before all of them are known.
+template <typename T, typename State>
+View guessed_step(T* w, const T* grad, const State& state, std::int64_t length, std::int64_t rows, T sign, double size,
+                  double shrink, const Rule& rule, View guess, int threads) {
+  std::vector<Sums> sums(rows);
+  const Sums unknown;
+  const double decay = guess == kNone ? shrink : shrink * rule.wd_ratio;
+  const std::int64_t together = length < kShort ? kBlock / length : 1, bundles = (rows + together - 1) / together;
+  std::int64_t unsure = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : unsure) if (threads > 1 && rows * length > kParallel)
+  {
+    std::vector<T> updates(together * length);
+#pragma omp for schedule(static)
+    for (std::int64_t b = 0; b < bundles; ++b) {
+      const std::int64_t first = b * together, count = std::min(together, rows - first);
+      T* const weight = w + first * length;
+      const T* const gradient = grad + first * length;
+      const State own = state.at(first * length);
+      if (guess == kNone && together == 1) {
+        sums[first] = sum_and_descend(weight, gradient, own, length, sign, size, shrink);
+        continue;
+      }
+      if (together > 1)
+        first_pass_of_short_rows(weight, gradient, own, updates.data(), count, length, sign, &sums[first]);
+      else
+        sums[first] = first_pass<true>(weight, gradient, own, updates.data(), 0, length, sign);
+      if (guess == kNone) {
+        second_pass<true>(weight, gradient, own, updates.data(), 0, count * length, sign, size, decay, 0.0);
+        continue;
+      }
+      for (std::int64_t r = 0; r < count; ++r) {
+        const Course course(guess, sums[first + r], unknown, size, shrink, rule);
+        if (course.sure)
+          second_pass<true>(weight, gradient, own, updates.data(), r * length, (r + 1) * length, sign, size, decay,
+                            course.part);
+        else
+          ++unsure;
+      }
+    }
+  }
+  Sums whole;
+  const View view = decide(sums, length, rule, whole);
+  if (view == guess && unsure == 0) return view;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && rows * length > kParallel)
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const Course went(guess, sums[r], unknown, size, shrink, rule), right(view, sums[r], whole, size, shrink, rule);
+    const State own = state.at(r * length);
+    if (!went.sure)
+      second_pass<false, T>(w + r * length, grad + r * length, own, nullptr, 0, length, sign, size,
+                            view == kNone ? shrink : shrink * rule.wd_ratio, right.part);
+    else if (view != guess)
+      correct(w + r * length, grad + r * length, own, length, sign, size, went, right);
+  }
+  return view;
+}
+
 template <typename T, typename State>
 View step(T* w, const T* grad, const State& state, std::int64_t numel, std::int64_t rows, bool maximize, double size,
-          double shrink, const Rule& rule, int threads, std::vector<T>& kept) {
+          double shrink, const Rule& rule, View before, int threads, std::vector<T>& kept) {
   const T sign = maximize ? T(-1) : T(1);
   if (rows == 0) {
     const std::int64_t blocks = (numel + kBlock - 1) / kBlock;
@@ -161,10 +301,13 @@ View step(T* w, const T* grad, const State& state, std::int64_t numel, std::int6
       one_pass<T>(w, grad, state, b * kBlock, std::min(numel, (b + 1) * kBlock), sign, size, shrink);
     return kNone;
   }
+  const std::int64_t length = numel / rows;
+  if (before != kLayer && shrink <= 0.5 && !state.projected())
+    return guessed_step<T>(w, grad, state, length, rows, sign, size, shrink, rule, before, threads);
   if (numel * std::int64_t(sizeof(T)) > kKept)
-    return projected_step<false, T>(w, grad, state, nullptr, numel / rows, rows, sign, size, shrink, rule, threads);
+    return projected_step<false, T>(w, grad, state, nullptr, length, rows, sign, size, shrink, rule, threads);
   if (std::int64_t(kept.size()) < numel) kept.resize(numel);
-  return projected_step<true, T>(w, grad, state, kept.data(), numel / rows, rows, sign, size, shrink, rule, threads);
+  return projected_step<true, T>(w, grad, state, kept.data(), length, rows, sign, size, shrink, rule, threads);
 }
 
 template <typename T>
@@ -179,7 +322,7 @@ void adamp(std::int64_t n, T** w, T** grads, T** means, T** squares, const std::
                         T(1 / std::sqrt(1 - std::pow(beta2, steps[i]))), T(eps), nesterov ? T(beta1) : T(1),
                         nesterov ? T(1 - beta1) : T(0)};
     views[i] = step<T>(w[i], grads[i], state, numels[i], rows[i], o[9] != 0, lr / (1 - std::pow(beta1, steps[i])),
-                       lr * decay, rule, threads, kept);
+                       lr * decay, rule, View(int(views[i])), threads, kept);
   }
 }
 
@@ -194,7 +337,7 @@ void sgdp(std::int64_t n, T** w, T** grads, T** buffers, const std::int64_t* num
     const Momentum<T> state{buffers[i], T(momentum), T(1 - dampening), nesterov ? T(momentum) : T(1),
                             nesterov ? T(1) : T(0), o[10] != 0 && !nesterov};
     views[i] = step<T>(w[i], grads[i], state, numels[i], rows[i], o[9] != 0, lr, lr * decay / (1 - momentum), rule,
-                       threads, kept);
+                       View(int(views[i])), threads, kept);
   }
 }
 
@@ -216,16 +359,22 @@ Bits<T> largest_bits(const T* values, std::int64_t count) {
 }
 
 template <bool Relative, typename T>
-Bits<T> adarem_pass(T* __restrict w, const T* __restrict grad, T* __restrict mean, std::int64_t count,
-                                   T rate, T shrink, T damping, T rest, T eps, T largest) {
-#pragma omp simd
+Bits<T> adarem_pass(T* __restrict w, const T* __restrict grad, T* __restrict mean, std::int64_t count, T rate, T shrink,
+                    T damping, T rest, T eps, T largest) {
+  using I = Bits<T>;
+  I top = 0;
+#pragma omp simd reduction(max : top)
   for (std::int64_t i = 0; i < count; ++i) {
     const T g = grad[i], m = mean[i];
     const T with = Relative ? std::abs(g) * m / (largest + eps) : g * (g * m / (std::abs(g) * largest + eps));
     w[i] -= rate * (g + damping * with) + shrink * w[i];
-    mean[i] = m + rest * (g - m);
+    const T next = m + rest * (g - m);
+    mean[i] = next;
+    I bits;
+    std::memcpy(&bits, &next, sizeof(I));
+    top = std::max(top, bits & std::numeric_limits<I>::max());
   }
-  return largest_bits(mean, count);
+  return top;
 }
 
 template <typename T>

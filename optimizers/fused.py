@@ -91,10 +91,17 @@ def _takes(param: Tensor, dims: tuple[int, ...] | None, states: Sequence[Tensor]
         type(param) in (Tensor, torch.nn.Parameter)
         and param.device.type == "cpu"
         and param.dtype in _DTYPES
-        and _is_dense(param)
         and (dims is None or dims == tuple(range(1, param.ndim)))
-        and all(s.dtype == param.dtype and s.stride() == param.stride() for s in states)
+        and all(s.dtype == param.dtype for s in states)
+        and _alike(param, states)
     )
+
+
+def _alike(param: Tensor, states: Sequence[Tensor]) -> bool:
+    """Whether all are laid out alike, dense."""
+    if param.is_contiguous() and all(s.is_contiguous() for s in states):
+        return True
+    return _is_dense(param) and all(s.stride() == param.stride() for s in states)
 
 
 def _is_dense(param: Tensor) -> bool:
@@ -111,7 +118,8 @@ def takes_on_gpu(
     *states: Sequence[Tensor],
 ) -> list[bool]:
     """For each parameter whether the Triton kernels can step it; RuntimeError where they are needed and not there."""
-    there = [p.device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1" for p in params]
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    there = [interpreted or p.is_cuda for p in params]
     if not any(there):
         return there
     try:
@@ -147,6 +155,7 @@ def adamp(
     exp_avg_sqs: Sequence[Tensor],
     steps: Sequence[float],
     dims: Sequence[tuple[int, ...] | None],
+    views: Sequence[Tensor | None],
     *,
     rule: Rule,
     lr: float,
@@ -157,9 +166,12 @@ def adamp(
     nesterov: bool,
     maximize: bool,
 ) -> list[Tensor | None]:
-    """One AdamP step on tensors that `takes` takes, all of one dtype; `steps` already counts this one."""
+    """One AdamP step on tensors that `takes` takes, all of one dtype; `steps` already counts this one.
+
+    views: those of the step before, None where there is none; a step is faster where they hold.
+    """
     options = (lr, *betas, eps, weight_decay, rule.delta, wd_ratio, _code(rule), nesterov, maximize)
-    return _call("adamp", params, [grads, exp_avgs, exp_avg_sqs], dims, [_doubles(steps)], options)
+    return _call("adamp", params, [grads, exp_avgs, exp_avg_sqs], dims, views, [_doubles(steps)], options)
 
 
 def sgdp(
@@ -167,6 +179,7 @@ def sgdp(
     grads: Sequence[Tensor],
     buffers: Sequence[Tensor],
     dims: Sequence[tuple[int, ...] | None],
+    views: Sequence[Tensor | None],
     *,
     rule: Rule,
     lr: float,
@@ -178,12 +191,12 @@ def sgdp(
     project_buffer: bool,
     maximize: bool,
 ) -> list[Tensor | None]:
-    """One SGDP step on tensors that `takes` takes, all of one dtype."""
+    """One SGDP step on tensors that `takes` takes, all of one dtype; `views` as for `adamp`."""
     options = (
         lr, momentum, dampening, rule.eps, weight_decay, rule.delta, wd_ratio, _code(rule),
         nesterov, maximize, project_buffer,
     )  # fmt: skip
-    return _call("sgdp", params, [grads, buffers], dims, [], options)
+    return _call("sgdp", params, [grads, buffers], dims, views, [], options)
 
 
 def adarem(
@@ -210,15 +223,20 @@ def _call(
     params: Sequence[Tensor],
     others: list[Sequence[Tensor]],
     dims: Sequence[tuple[int, ...] | None],
+    before: Sequence[Tensor | None],
     more: list[Any],
     options: Sequence[float],
 ) -> list[Tensor | None]:
     """A step of a projected optimizer; returns the view of each tensor that could be projected."""
     rows = (ctypes.c_int64 * len(params))(*(0 if d is None else p.shape[0] for p, d in zip(params, dims, strict=True)))
-    views = _doubles([0.0] * len(params))
+    guesses = [0.0 if v is None else v.item() for v in before]
+    views = _doubles(guesses)
     _run(name, params, others[0], others[1:], [rows, *more, views], options)
-    found = torch.tensor(list(views), dtype=params[0].dtype).unbind()
-    return [None if d is None else v.clone() for v, d in zip(found, dims, strict=True)]
+    found: list[Tensor | None] = [None] * len(params)
+    for i, (over, old, guess, view) in enumerate(zip(dims, before, guesses, views, strict=True)):
+        if over is not None:
+            found[i] = old if old is not None and view == guess else params[i].new_tensor(view)
+    return found
 
 
 def _run(
@@ -240,7 +258,9 @@ def _run(
 
 
 def _laid_out(grad: Tensor, param: Tensor) -> Tensor:
-    return grad if grad.stride() == param.stride() else torch.empty_like(param).copy_(grad)
+    if (grad.is_contiguous() and param.is_contiguous()) or grad.stride() == param.stride():
+        return grad
+    return torch.empty_like(param).copy_(grad)
 
 
 def _code(rule: Rule) -> int:

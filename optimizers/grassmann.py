@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, check, check_lr, nesterov_step, new_step
+from optimizers._base import (
+    BaseOptimizer,
+    Step,
+    check,
+    check_lr,
+    nesterov_step,
+    nesterov_steps,
+    new_step,
+    prefers_foreach,
+)
 
 TINY = 1e-8
 
@@ -24,6 +33,7 @@ class _Grassmann(BaseOptimizer):
     omega: strength of the pull towards orthogonal rows, where there are fewer rows than elements in one.
     clip: limit on the norm of each row's gradient; 0 for none.
     weight_decay: coupled L2, of the other parameters only; momentum, there, is Nesterov's.
+    foreach: whether weights of one shape are moved together; by default on an accelerator.
     """
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
@@ -48,19 +58,53 @@ class _Grassmann(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            for param, grad, weight, state in self._each(group):
-                if not _on_manifold(param, group):
-                    nesterov_step(param, grad, weight, state, group)
-                    continue
-                rows = unit(weight.flatten(1))
-                moved = self._move(rows, tangent(rows, grad.flatten(1), group["omega"], group["clip"]), state, group)
-                if group["lr"] != 0:
-                    param.copy_(moved.view_as(param))
+            steps = list(self._each(group))
+            on = [each for each in steps if _on_manifold(each[0], group)]
+            off = [each for each in steps if not _on_manifold(each[0], group)]
+            foreach = group["foreach"]
+            if foreach is None:
+                foreach = prefers_foreach([param for param, *_ in steps], group["lr"])
+            if foreach:
+                nesterov_steps(off, group)
+                for alike in _by_shape(on):
+                    self._step_together(alike, group)
+                continue
+            for each in off:
+                nesterov_step(*each, group)
+            for each in on:
+                self._step_alone(*each, group)
         return loss
+
+    def _step_alone(
+        self, param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        rows = unit(weight.flatten(1))
+        self._prepare(rows, state)
+        if group["lr"] != 0:
+            descent = tangent(rows, grad.flatten(1), group["omega"], group["clip"])
+            param.copy_(self._move(rows, descent, state, group).view_as(param))
+
+    def _step_together(self, steps: list[Step], group: dict[str, Any]) -> None:
+        """`_step_alone` of weights of one shape, device and dtype, as one batch of matrices."""
+        params, grads, weights, states = map(list, zip(*steps, strict=True))
+        rows = unit(torch.stack([w.flatten(1) for w in weights]))
+        for own, state in zip(rows, states, strict=True):
+            self._prepare(own, state)
+        if group["lr"] != 0:
+            descent = tangent(rows, torch.stack([g.flatten(1) for g in grads]), group["omega"], group["clip"])
+            batch = {key: torch.stack([state[key] for state in states]) for key in states[0]}
+            moved = self._move(rows, descent, batch, group)
+            torch._foreach_copy_(params, [m.view_as(p) for m, p in zip(moved, params, strict=True)])
+            for key, value in batch.items():
+                torch._foreach_copy_([state[key] for state in states], list(value.unbind()))
+
+    @abstractmethod
+    def _prepare(self, rows: Tensor, state: dict[str, Any]) -> None:
+        """Makes the state where there is none."""
 
     @abstractmethod
     def _move(self, rows: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-        """The rows after a step along the tangent `grad`; with lr = 0 the state is made but does not change."""
+        """The rows after a step along the tangent `grad`; all may be batches, of rows (..., rows, length)."""
 
 
 class SGDG(_Grassmann):
@@ -80,6 +124,7 @@ class SGDG(_Grassmann):
         manifold: bool = False,
         omega: float = 0.1,
         clip: float = 0.1,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         options = {
@@ -89,13 +134,13 @@ class SGDG(_Grassmann):
             "omega": omega,
             "clip": clip,
         }
-        super().__init__(params, {"lr": lr, **options, "maximize": maximize})
+        super().__init__(params, {"lr": lr, **options, "foreach": foreach, "maximize": maximize})
 
-    def _move(self, rows: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+    def _prepare(self, rows: Tensor, state: dict[str, Any]) -> None:
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(rows)
-        if group["lr"] == 0:
-            return rows
+
+    def _move(self, rows: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
         velocity = group["momentum"] * state["momentum_buffer"] - group["lr"] * grad
         length, along = norm(velocity), unit(velocity)
         state["momentum_buffer"].copy_((along * length.cos() - rows * length.sin()) * length)
@@ -121,6 +166,7 @@ class AdamG(_Grassmann):
         manifold: bool = False,
         omega: float = 0.1,
         clip: float = 0.1,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         options = {
@@ -130,35 +176,37 @@ class AdamG(_Grassmann):
             "omega": omega,
             "clip": clip,
         }
-        super().__init__(params, {"lr": lr, **options, "beta2": beta2, "eps": eps, "maximize": maximize})
+        options |= {"beta2": beta2, "eps": eps}
+        super().__init__(params, {"lr": lr, **options, "foreach": foreach, "maximize": maximize})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
         check("beta2", self.param_groups[-1]["beta2"], high=1.0)
         check("eps", self.param_groups[-1]["eps"])
 
-    def _move(self, rows: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+    def _prepare(self, rows: Tensor, state: dict[str, Any]) -> None:
         if "exp_avg" not in state:
             state["step"] = new_step(rows, on_device=False)
             state["exp_avg"] = torch.zeros_like(rows)
             state["exp_avg_sq"] = torch.zeros_like(rows[:, :1])
-        if group["lr"] == 0:
-            return rows
+
+    def _move(self, rows: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
         beta1, beta2 = group["momentum"], group["beta2"]
         state["step"] += 1
-        t = state["step"].item()
+        t = state["step"].double()
         mean = state["exp_avg"].lerp_(grad, 1 - beta1)
-        second = state["exp_avg_sq"].lerp_(grad.square().sum(1, keepdim=True), 1 - beta2)
+        second = state["exp_avg_sq"].lerp_(grad.square().sum(-1, keepdim=True), 1 - beta2)
         size = group["lr"] * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+        size = size.to(rows.device, rows.dtype).view(*size.shape, 1, 1)
         velocity = -size * mean / (second + group["eps"]).sqrt()
         length, along = norm(velocity), unit(velocity)
-        radial = (along * mean).sum(1, keepdim=True)
+        radial = (along * mean).sum(-1, keepdim=True)
         mean.sub_(radial * (length.sin() * rows + (1 - length.cos()) * along))
         return geodesic(rows, velocity)
 
 
 def norm(rows: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
 
 
 def unit(rows: Tensor) -> Tensor:
@@ -167,9 +215,9 @@ def unit(rows: Tensor) -> Tensor:
 
 def tangent(rows: Tensor, grad: Tensor, omega: float, clip: float) -> Tensor:
     """The gradient, with the pull towards orthogonality, in the tangent space at unit `rows`, clipped a row."""
-    if omega and rows.shape[0] < rows.shape[1]:
-        grad = grad + 2 * omega * (rows @ rows.T @ rows - rows)
-    grad = grad - (rows * grad).sum(1, keepdim=True) * rows
+    if omega and rows.shape[-2] < rows.shape[-1]:
+        grad = grad + 2 * omega * (rows @ rows.mT @ rows - rows)
+    grad = grad - (rows * grad).sum(-1, keepdim=True) * rows
     return grad * (clip / norm(grad)).clamp(max=1.0) if clip else grad
 
 
@@ -181,3 +229,13 @@ def geodesic(rows: Tensor, velocity: Tensor) -> Tensor:
 
 def _on_manifold(param: Tensor, group: dict[str, Any]) -> bool:
     return group["manifold"] and param.ndim > 1 and param.numel() > 0
+
+
+def _by_shape(steps: list[Step]) -> list[list[Step]]:
+    """The steps cut into lists whose weights have one shape, as matrices, and one device and dtype."""
+    alike: dict[Any, list[Step]] = {}
+    for each in steps:
+        param, _, weight, _ = each
+        kind = (param.shape[0], param.numel(), param.device, param.dtype, weight.dtype)
+        alike.setdefault(kind, []).append(each)
+    return list(alike.values())

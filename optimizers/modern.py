@@ -9,6 +9,8 @@ from typing import Any
 import pytorch_optimizer
 import torch
 
+from optimizers._base import bare_step
+
 
 class _OnCopies:
     """Steps on copies of the gradients: the package's step writes to them."""
@@ -26,16 +28,11 @@ class _OnCopies:
         for param, grad in kept:
             param.grad = grad.clone()
         try:
-            self._step()
+            bare_step(super().step)  # pyright: ignore[reportAttributeAccessIssue]
         finally:
             for param, grad in kept:
                 param.grad = grad
         return loss
-
-    def _step(self) -> None:
-        """The package's, without the hooks that torch puts around the step of every class it has built."""
-        theirs: Any = super().step.__func__  # pyright: ignore[reportAttributeAccessIssue]
-        (theirs.__wrapped__ if getattr(theirs, "hooked", False) else theirs)(self)
 
 
 class LARS(_OnCopies, pytorch_optimizer.LARS):

@@ -98,6 +98,7 @@ class SGDP(ProjectedOptimizer):
                 [p.grad for p in params if p.grad is not None],
                 [self.state[p]["momentum_buffer"] for p in params],
                 [row_dims(p, group) for p in params],
+                [self.state[p].get("view") for p in params],
                 rule=Rule(group["delta"], group["eps"], group["projection"]),
                 **{key: group[key] for key in _OPTIONS},
             )
@@ -118,6 +119,7 @@ def sgdp(
     grads: list[Tensor],
     buffers: list[Tensor],
     dims: Sequence[tuple[int, ...] | None],
+    views: Sequence[Tensor | None],
     *,
     lr: float | Tensor,
     foreach: bool | None = None,
@@ -126,11 +128,14 @@ def sgdp(
     fused: bool | None = None,
     **options: Any,
 ) -> list[Tensor | None]:
-    """One SGDP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each."""
+    """One SGDP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each.
+
+    views: those of the step before, None where there is none.
+    """
     if foreach is None:
         _, foreach = _default_to_fused_or_foreach(params, differentiable, use_fused=False)
         foreach = foreach and not (isinstance(lr, Tensor) and not capturable)
-    lists = (as_real(params), as_real(grads), as_real(buffers), dims)
+    lists = (as_real(params), as_real(grads), as_real(buffers), dims, views)
     if foreach:
         plain = functools.partial(_multi_tensor_sgdp, lr=lr, **options)
     else:
@@ -138,14 +143,14 @@ def sgdp(
         plain = functools.partial(_single_tensor_sgdp, lr=lr, **more, **options)
     if any(shards := sharded.shards(params, dims)):
         spread = functools.partial(_sharded_sgdp, lr=lr, **options)
-        return kernels.dispatch([([s is not None for s in shards], spread)], lists, plain)
+        return kernels.dispatch([([s is not None for s in shards], spread)], lists[:-1], plain)
     if not fused:
-        return plain(*lists)
+        return plain(*lists[:-1])
     choices = [
         (kernels.takes_on_gpu(lists[0], lists[1], dims, lists[2]), functools.partial(_gpu_sgdp, lr=lr, **options)),
         (kernels.takes(lists[0], dims, lists[2]), functools.partial(_fused_sgdp, lr=lr, **options)),
     ]
-    return kernels.dispatch(choices, lists, plain)
+    return kernels.dispatch(choices, lists, lambda *some: plain(*some[:-1]))
 
 
 def _sharded_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
@@ -157,7 +162,7 @@ def _sharded_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
 def _gpu_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
     from optimizers import gpu
 
-    return gpu.sgdp(*lists, **options)
+    return gpu.sgdp(*lists[:-1], **options)
 
 
 def _fused_sgdp(*lists: Any, lr: float | Tensor, **options: Any) -> list[Tensor | None]:

@@ -1,8 +1,9 @@
-"""The projection of weights whose rows are spread over processes, as FSDP2 has them: one all-reduce for all of them.
+"""Weights that are spread over processes, as FSDP2 has them: what must be known of the others' parts, all at once.
 
-Each process sums over the rows it has, perhaps none. What must be known of the others' rows is five numbers a tensor:
-how many rows are over the limit, and the sums of g.w, w.u, |g|^2 and |w|^2. They travel in one packed sum. A count in
-place of the largest cosine: a NaN among the rows would get lost in a maximum.
+For the projection each process sums over the rows it has, perhaps none. Of the others' rows it must know five numbers a
+tensor: how many rows are over the limit, and the sums of g.w, w.u, |g|^2 and |w|^2. They travel in one packed sum. A
+count in place of the largest cosine: a NaN among the rows would get lost in a maximum. AdaRem must know each tensor's
+largest momentum, in one packed maximum, and its sphere the sums of squares, in one packed sum.
 """
 
 from __future__ import annotations
@@ -41,7 +42,43 @@ def _shard(param: Any, dims: tuple[int, ...] | None) -> Shard | None:
 
 
 def local(tensors: Sequence[Any]) -> list[Tensor]:
+    """This process's parts; plain tensors as they are."""
     return [t.to_local() if hasattr(t, "to_local") else t for t in tensors]
+
+
+def holders(tensor: Any) -> tuple[Any, ...]:
+    """The process groups whose members hold the other parts of `tensor`; none for a plain one."""
+    if type(tensor) in (Tensor, torch.nn.Parameter) or not hasattr(tensor, "placements"):
+        return ()
+    cut = [i for i, placement in enumerate(tensor.placements) if not placement.is_replicate()]
+    return tuple(tensor.device_mesh.get_group(i) for i in cut)
+
+
+def largest(values: Sequence[Tensor], spread: Sequence[tuple[Any, ...]]) -> list[Tensor]:
+    """The largest of each value without sign over the processes of its groups, NaN if there is one.
+
+    values: without dimensions. spread: for each, its `holders`, all of whose processes must call.
+    """
+    # The order of floats without sign is that of their bits, NaN on top.
+    bits = torch.stack([v.double().abs() for v in values]).view(torch.int64)
+    found = _reduced(bits, spread, torch.distributed.ReduceOp.MAX).view(torch.float64)
+    return [f.to(v.dtype) for f, v in zip(found.unbind(), values, strict=True)]
+
+
+def sums(values: Sequence[Tensor], spread: Sequence[tuple[Any, ...]]) -> list[Tensor]:
+    """As `largest`, the sums."""
+    return list(_reduced(torch.stack(list(values)), spread, torch.distributed.ReduceOp.SUM).unbind())
+
+
+def _reduced(packed: Tensor, spread: Sequence[tuple[Any, ...]], operation: Any) -> Tensor:
+    """One all-reduce for each process group, of all entries that it holds."""
+    for group in {id(g): g for groups in spread for g in groups}.values():
+        own = torch.tensor([i for i, groups in enumerate(spread) if any(g is group for g in groups)])
+        own = own.to(packed.device)
+        part = packed[own]
+        torch.distributed.all_reduce(part, operation, group=group)
+        packed[own] = part
+    return packed
 
 
 def radials(
@@ -64,11 +101,7 @@ def radials(
             above = ~(_cosine(sums[0], sums[2], sums[3], rule.eps) < limit)  # NaN is above
             table[i] = torch.stack([above.sum(), *(s.sum() for s in sums)])
             rows[i] = sums[1], sums[3]
-    for group in {id(p.group): p.group for p in places}.values():
-        own = torch.tensor([i for i, p in enumerate(places) if p.group is group], device=table.device)
-        packed = table[own]
-        torch.distributed.all_reduce(packed, group=group)
-        table[own] = packed
+    table = _reduced(table, [(p.group,) for p in places], torch.distributed.ReduceOp.SUM)
     for i, (along, square) in rows.items():
         above, dot, whole_along, grad_square, whole_square = table[i].to(square.dtype).unbind()
         channel = (above == 0) & (rule.projection != "layer")

@@ -27,6 +27,7 @@ class Hyperparameter(msgspec.Struct, frozen=True):
     required: there is no default that suits every task, so a value must be given.
     as_before: for an argument added later, the value that means what the optimizer did without it; equal to it, the
         argument is left out of the resolved hyperparameters, so that earlier runs keep their identity.
+    low, high: bounds that a number, or each of a list, may be; above, below: bounds that it may not be.
     """
 
     type: Literal["float", "int", "bool", "str", "floats"]
@@ -34,6 +35,10 @@ class Hyperparameter(msgspec.Struct, frozen=True):
     required: bool = False
     choices: tuple[Any, ...] | None = None
     as_before: Any = UNSET
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
 
     def coerce(self, value: Any) -> Any:
         """`value` as this hyperparameter's type; ValueError says what would be right."""
@@ -45,7 +50,19 @@ class Hyperparameter(msgspec.Struct, frozen=True):
         if self.choices is not None and value not in self.choices:
             hint = did_you_mean(value, self.choices) if isinstance(value, str) else ""
             raise ValueError(f"must be one of {', '.join(map(str, self.choices))}{hint}")
+        if not all(map(self._within, value if isinstance(value, list) else [value])):
+            words = {"at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
+            bounds = " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+            raise ValueError(f"must {'all ' if isinstance(value, list) else ''}be {bounds}")
         return value
+
+    def _within(self, value: Any) -> bool:
+        return (
+            (self.low is None or value >= self.low)
+            and (self.above is None or value > self.above)
+            and (self.high is None or value <= self.high)
+            and (self.below is None or value < self.below)
+        )
 
 
 def _float(value: Any) -> float:
@@ -81,7 +98,7 @@ def _floats(value: Any) -> list[float]:
 
 
 _COERCIONS = {"float": _float, "int": _int, "bool": _bool, "str": _str, "floats": _floats}
-_SCALE = Hyperparameter("float", 1.0)
+_SCALE = Hyperparameter("float", 1.0, low=0.0)
 
 
 class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +112,8 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
     baseline: name of the optimizer that it improves on.
     flags: "closure" (step needs one), "one_group" (a single parameter group), "one_rate" (all groups at one rate),
         "matrices" (two-dimensional parameters only).
+    check: dotted path of a torch-free function that is given the resolved hyperparameters and raises ValueError where
+        two of them do not go together.
     version: bumped when the same hyperparameters step otherwise; of outside classes the digest of their file.
     """
 
@@ -106,6 +125,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
     protocol: dict[str, Any] = {}
     baseline: str | None = None
     flags: frozenset[str] = frozenset()
+    check: str | None = None
     summary: str = ""
     source: str = ""
     version: int | str = 1
@@ -130,6 +150,11 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
             value = self._coerce(key, declared, values.get(key, declared.default))
             if declared.as_before is UNSET or value != declared.as_before:
                 plain[key] = value
+        if self.check is not None:
+            try:
+                load(self.check)(plain)
+            except ValueError as error:
+                raise OptimizerError(f"{self.name}: {error}") from None
         tagged = {**self.tags, **{key: value for key, value in values.items() if "." in key}}
         return plain | {key: self._coerce(key, self._tagged(key), tagged[key]) for key in sorted(tagged)}
 

@@ -17,6 +17,7 @@ from results.settings import short
 from suite.errors import SweepError, UsageError
 from suite.run import Problem, Run, Setting, digest, run_id, task_of
 from suite.sweep import Entry, Sweep, hint
+from suite.table import table
 from tasks.data.dataset import edition
 from tasks.registry import resolve
 
@@ -97,6 +98,7 @@ class _Expansion:
             rows=list(self.rows.values()),
             problems=self.problems,
             settings=self.settings,
+            table=table(self.sweep, list(self.columns.values()), list(self.rows.values())),
         )
         runs = list(self.runs.values())
         content = digest({"head": head, "runs": runs})
@@ -171,6 +173,8 @@ def _misfit(spec: OptimizerSpec, protocol: tasks.Protocol, hyperparameters: Mapp
         return f"it takes one parameter group only, but {tagged[0]} makes several"
     if "one_rate" in spec.flags and (scaled := [k for k in tagged if k.endswith(".lr_scale")]):
         return f"all its groups must have one rate, but {scaled[0]} makes several"
+    if "matrices" in spec.flags:
+        return "it steps two-dimensional parameters only, and networks have others: biases, gains, kernels"
     return None
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 import optimizers
 import tasks
-from optimizers.decay import readings
+from optimizers.decay import formula, readings
 from results import Store
 from suite import sweep
 from suite.console import add_data, add_json, add_store, print_json
@@ -68,9 +68,19 @@ def _optimizer(args: argparse.Namespace) -> dict[str, Any] | None:
     found["hyperparameters"] = {
         name: h.default if not h.required else "required" for name, h in spec.hyperparameters.items()
     }
-    if not any(h.required for h in spec.hyperparameters.values()):
-        found["what a weight decay of 1e-4 means"] = readings(spec.name, 1e-4, spec.resolve({}))
+    if words := formula(spec.name):
+        found["what a weight decay of 1e-4 means"] = _decay(spec, words)
     return found
+
+
+def _decay(spec: optimizers.OptimizerSpec, words: str) -> dict[str, Any]:
+    """Both readings of a paper's 1e-4: at the defaults, or where the rate has none at the middle of the grid's."""
+    required = any(h.required for h in spec.hyperparameters.values())
+    middle = sorted(optimizers.default_grid(spec.name).settings(spec), key=lambda s: s["lr"]) if required else []
+    resolved = middle[len(middle) // 2] if middle else spec.resolve({})
+    at = {key: resolved[key] for key in ("lr", "momentum", "wd_ratio") if key in resolved}
+    where = "the middle rate of its default grid" if middle else "its defaults"
+    return {"shrink a step": words, f"at {where}": at, **readings(spec.name, 1e-4, resolved)}
 
 
 def _dataset(args: argparse.Namespace) -> dict[str, Any] | None:

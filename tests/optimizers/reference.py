@@ -49,3 +49,25 @@ def adarem(weight, grads, lr, beta=0.999, lam=0.999, eps=1e-8, weight_decay=0.0)
         weight = weight - lr * (1 + lam**t * b) * grad - lr * weight_decay * weight
         m = beta * m + (1 - beta) * grad
     return weight
+
+
+def soap(weight, grads, lr, beta1=0.95, beta2=0.95, eps=1e-8, weight_decay=0.0, frequency=10):
+    """Algorithm 3 of SOAP on a matrix, both sides rotated; the first gradient only makes the eigenbases."""
+    m, v = np.zeros_like(weight), np.zeros_like(weight)
+    left, right = (1 - beta2) * grads[0] @ grads[0].T, (1 - beta2) * grads[0].T @ grads[0]
+    ql, qr = (np.linalg.eigh(c)[1][:, ::-1] for c in (left, right))
+    for t, grad in enumerate(grads[1:], start=1):
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * (ql.T @ grad @ qr) ** 2
+        update = ql @ (ql.T @ m @ qr / (np.sqrt(v) + eps)) @ qr.T
+        weight = weight - lr * np.sqrt(1 - beta2**t) / (1 - beta1**t) * update
+        weight = weight - lr * weight_decay * weight
+        left = beta2 * left + (1 - beta2) * grad @ grad.T
+        right = beta2 * right + (1 - beta2) * grad.T @ grad
+        if t % frequency == 0:
+            for side, (covariance, basis) in enumerate(((left, ql), (right, qr))):
+                order = np.argsort(-np.diag(basis.T @ covariance @ basis), kind="stable")
+                v = np.take(v, order, axis=side)
+                basis = np.linalg.qr(covariance @ basis[:, order])[0]
+                ql, qr = (basis, qr) if side == 0 else (ql, basis)
+    return weight

@@ -19,6 +19,7 @@ LACKS = {
 LACKS_MORE = {
     "lbfgs": {"groups have rates of their own", "takes added groups", "leaves gradients as they are"},
     "prodigy": {"groups have rates of their own"},
+    "sam": {"leaves gradients as they are"},
 }
 
 

@@ -82,6 +82,61 @@ def test_the_number_of_threads_changes_no_bit(compiled, build, options):
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
 
 
+@pytest.mark.parametrize(("build", "options"), [each for each in BUILDS if each[0] in (AdamP, SGDP)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(6, 700), (40, 3, 3, 3), (300, 9), (50, 1), (2, 5000)])
+def test_rows_that_went_ahead_under_the_view_of_the_step_before_are_corrected(compiled, build, options, dtype, shape):
+    """Each view after each other; a row without weight and one without gradient among them."""
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    start[1] *= 1e-20
+    pair = [start.clone().requires_grad_() for _ in range(2)]
+    ours, plain = (build([p], lr=1e-2, fused=on, **options) for p, on in zip(pair, (True, False), strict=True))
+    seen = []
+    for view in ["none", "channel", "layer", "none", "layer", "channel", "channel", "none", "none"]:
+        w = pair[1].detach().double()
+        g = torch.randn(shape, generator=generator, dtype=torch.float64)
+        if view == "channel":
+            rows = w.flatten(1)
+            g -= ((g * w).flatten(1).sum(1) / rows.square().sum(1)).view(-1, *[1] * (w.ndim - 1)) * w
+        elif view == "layer":
+            g[0] += w[0]
+            g -= (g * w).sum() / w.square().sum() * w
+        else:
+            g += w
+        g[0] = 0 if view == "channel" else g[0]
+        for p in pair:
+            p.grad = g.to(dtype)
+        ours.step()
+        plain.step()
+        assert ours.projections() == plain.projections()
+        seen += [name for name, count in ours.projections().items() if count]
+        with torch.no_grad():
+            tolerance = {torch.float32: 1e-5, torch.float64: 1e-12}[dtype]
+            torch.testing.assert_close(*pair, rtol=tolerance, atol=tolerance)
+            pair[0].copy_(pair[1])  # one step at a time: what lies beside 1e-20 is all rounding
+    if shape != (50, 1):
+        assert set(seen) == {"none", "channel", "layer"}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("build", "options"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
+@pytest.mark.parametrize("length", [5, 600])
+def test_a_bad_element_costs_itself_only_even_where_a_projection_was_expected(compiled, build, options, bad, length):
+    weight = torch.randn(4, length, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    optimizer = build([weight], lr=0.1, fused=True, **options)
+    for step in range(2):
+        w = weight.detach()
+        grad = torch.randn(4, length, generator=torch.Generator().manual_seed(step + 1))
+        weight.grad = grad - (grad * w).sum(1, keepdim=True) / w.square().sum(1, keepdim=True) * w
+        if step == 1:
+            assert optimizer.projections()["channel"] == 1
+            weight.grad[2, 3] = bad
+        optimizer.step()
+    assert optimizer.projections()["none"] == 1
+    assert (~weight.isfinite()).nonzero().tolist() == [[2, 3]]
+
+
 def test_what_the_kernels_cannot_take_is_left_to_the_plain_implementation(compiled):
     base = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
     params = {

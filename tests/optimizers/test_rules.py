@@ -8,7 +8,7 @@ import torch
 from optimizers import OptimizerError, optimizer
 from optimizers.adabound import AdaBound
 from optimizers.adam_sgd import AdamSGD
-from optimizers.decay import CONVENTION_OF, convert, readings, shrink
+from optimizers.decay import CONVENTION_OF, convert, formula, readings, shrink
 from optimizers.grassmann import SGDG, AdamG
 from optimizers.rmsprop_tf import RMSpropTF
 
@@ -117,6 +117,36 @@ def test_gradients_are_not_written_to(build):
     assert torch.equal(param.grad, weights(1))
 
 
+@pytest.mark.parametrize("options", [{}, {"omega": 0.0, "clip": 0.0, "weight_decay": 0.1, "maximize": True}])
+@pytest.mark.parametrize("build", [SGDG, AdamG])
+def test_foreach_takes_the_loop_s_steps_of_mixed_parameters(build, options):
+    def ends(foreach):
+        shapes = ((3, 5), (3, 5), (3, 5, 1), (4, 2), (6,), (), (0, 3), (3, 5))
+        params = [
+            torch.randn(s, dtype=torch.float64, generator=torch.Generator().manual_seed(i))
+            for i, s in enumerate(shapes)
+        ]
+        params[-1] = params[-1].bfloat16()
+        plain = [weights(7, 3, 5).requires_grad_(), weights(8, 4).requires_grad_()]
+        for p in params:
+            p.requires_grad_()
+        groups = [{"params": params, "manifold": True, "lr": 0.05}, {"params": plain}]
+        optimizer_ = build(groups, lr=0.02, foreach=foreach, **options)
+        for i in range(6):
+            for j, p in enumerate([*params, *plain]):
+                if j != 1 or i > 2:  # its first gradient comes late
+                    g = torch.randn(p.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(10 * i + j))
+                    p.grad = g.to(p.dtype)
+            optimizer_.step()
+        return [*params, *plain], optimizer_
+
+    (loop, _), (together, optimizer_) = ends(False), ends(True)
+    for a, b in zip(loop, together, strict=True):
+        tolerance = 1e-2 if a.dtype == torch.bfloat16 else 1e-13
+        torch.testing.assert_close(b, a, rtol=tolerance, atol=tolerance)
+    assert all(v._base is None for state in optimizer_.state.values() for v in state.values()), "a state of its own"
+
+
 def test_rmsprop_tf_without_momentum_and_eps_is_rmsprop_from_a_mean_square_of_one():
     param = weights(0).requires_grad_()
     theirs = torch.optim.RMSprop([param], lr=0.01, alpha=0.9, eps=0.0, weight_decay=0.1)
@@ -180,7 +210,7 @@ def test_the_paper_s_1e_4_read_both_ways():
     assert readings("adam", 1e-4, optimizer("adam").resolve({})) == {}
 
 
-@pytest.mark.parametrize("name", [name for name in CONVENTION_OF if name != "sgd"])
+@pytest.mark.parametrize("name", [name for name, kind in CONVENTION_OF.items() if kind != "l2"])
 def test_the_shrink_is_what_a_step_takes_from_a_weight_without_gradient(name):
     if optimizer(name).factory.startswith("pytorch_optimizer"):
         pytest.importorskip("pytorch_optimizer")
@@ -189,9 +219,18 @@ def test_the_shrink_is_what_a_step_takes_from_a_weight_without_gradient(name):
     resolved = spec.resolve({"lr": 1e-2, "weight_decay": 0.01, **momentum})
     weight = torch.ones(2, 2, dtype=torch.float64, requires_grad=True)
     weight.grad = torch.zeros_like(weight)
-    spec.build([{"params": [weight]}], resolved).step()
+    built = spec.build([{"params": [weight]}], resolved)
+    built.step()
+    if name == "soap":  # its first step only prepares
+        built.step()
     key = "shrink_if_argument_projected" if "wd_ratio" in resolved else "shrink_if_argument"
     assert 1 - weight.detach().mean().item() == pytest.approx(readings(name, 0.01, resolved)[key], rel=1e-9)
+
+
+def test_every_convention_has_a_formula_in_words():
+    assert {name for name in CONVENTION_OF if formula(name)} == set(CONVENTION_OF)
+    assert formula("sgdp") == "weight_decay * lr / (1 - momentum), times wd_ratio where projected"
+    assert formula("adam") is None
 
 
 def test_the_shrink_of_coupled_decay_is_what_sgd_takes_once_its_momentum_has_settled():

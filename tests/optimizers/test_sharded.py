@@ -12,10 +12,13 @@ import sys
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import nn
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
 
 from optimizers.adamp import AdamP
-from optimizers.adarem import AdaRem
+from optimizers.adarem import AdaRem, AdaRemS
 from optimizers.sgdp import SGDP
 
 MIXED = [
@@ -23,6 +26,19 @@ MIXED = [
     (AdamP, {"projection": "layer", "nesterov": True}),
     (SGDP, {"momentum": 0.9, "weight_decay": 0.1}),
     (SGDP, {"momentum": 0.9, "project_buffer": True}),
+]
+MOMENTA = [
+    (AdaRem, {"weight_decay": 0.1}),
+    (AdaRem, {"foreach": True, "eps_mode": "relative"}),
+    (AdaRem, {"fused": True, "global_max": True}),
+    (AdaRemS, {"sphere": True, "weight_decay": 0.1}),
+    (AdaRemS, {"sphere": True, "per_tensor": True, "foreach": True}),
+]
+NETWORKS = [
+    (AdamP, {"weight_decay": 0.1}),
+    (AdamP, {"foreach": True, "capturable": True}),
+    (SGDP, {"momentum": 0.9}),
+    (AdaRem, {"beta": 0.9, "fused": True}),
 ]
 CASES = [(AdamP, {}), (AdamP, {"foreach": True}), (SGDP, {"momentum": 0.9}), (SGDP, {"foreach": True}), (AdaRem, {})]
 
@@ -49,7 +65,70 @@ def work(rank, file):
             assert optimizers[1].projections() == {"none": 0, "channel": 1, "layer": 0}
     for build, options in MIXED:
         mixed(rank, mesh, build, options)
+    for build, options in MOMENTA:
+        momenta(rank, mesh, build, options)
+    for build, options in NETWORKS:
+        network(mesh, build, options)
     dist.destroy_process_group()
+
+
+def network(mesh, build, options):
+    # fully_shard and its checkpoints: making the state for one takes a step at rate zero, which must move nothing.
+    def made():
+        torch.manual_seed(0)
+        layers = (nn.Conv2d(2, 5, 3, bias=False), nn.GroupNorm(5, 5), nn.Flatten(), nn.Linear(80, 7), nn.LayerNorm(7))
+        return nn.Sequential(*layers).double()
+
+    whole, spread = made(), fully_shard(made(), mesh=mesh)
+    one, two = (build(net.parameters(), lr=1e-2, **options) for net in (whole, spread))
+    get_optimizer_state_dict(spread, build(spread.parameters(), lr=1e-2, **options))
+    for step in range(4):
+        torch.manual_seed(step + 1)
+        inputs, targets = torch.randn(6, 2, 6, 6).double(), torch.randn(6, 7).double()
+        for p, q in zip(whole.parameters(), spread.parameters()):
+            torch.testing.assert_close(q.full_tensor(), p, rtol=1e-12, atol=1e-12)
+        if step:
+            set_optimizer_state_dict(spread, two, get_optimizer_state_dict(spread, two))
+        for net, optimizer in ((whole, one), (spread, two)):
+            optimizer.zero_grad()
+            (net(inputs) - targets).square().mean().backward()
+            optimizer.step()
+    if build is not AdaRem:
+        assert one.projections() == two.projections()
+        assert one.projections()["channel"] > 0
+
+
+def momenta(rank, mesh, build, options):
+    # A row on one rank only, a vector, a plain tensor beside, one cut by columns, and a NaN: one maximum a step.
+    generator = torch.Generator().manual_seed(0)
+    shapes, cuts = ((7, 6), (1, 9), (3,), (4, 2), (3, 5)), (0, 0, 0, None, 1)
+    whole = [torch.randn(s, dtype=torch.float64, generator=generator).requires_grad_() for s in shapes]
+
+    def spread_out(tensor, cut):
+        return tensor.clone() if cut is None else distribute_tensor(tensor.clone(), mesh, [Shard(cut)])
+
+    spread = [torch.nn.Parameter(spread_out(p.detach(), c)) for p, c in zip(whole, cuts)]
+    one, two = (build(params, lr=1e-2, beta=0.9, **options) for params in (whole, spread))
+    calls, plain = [], dist.all_reduce
+    for step in range(5):
+        for p, q, cut in zip(whole, spread, cuts):
+            p.grad = torch.randn(p.shape, dtype=torch.float64, generator=generator)
+            if step == 3 and build is AdaRem and p.shape == (3,):
+                p.grad[2] = float("nan")
+            q.grad = spread_out(p.grad, cut)
+        one.step()
+        dist.all_reduce = lambda *a, **k: (calls.append(a[1]), plain(*a, **k))
+        two.step()
+        dist.all_reduce = plain
+        for p, q in zip(whole, spread):
+            q_whole = q.full_tensor() if hasattr(q, "full_tensor") else q
+            if build is AdaRem:
+                assert torch.equal(q_whole.nan_to_num(9.0), p.nan_to_num(9.0)), "not a bit differs"
+                assert torch.equal(one.state[p]["largest"].nan_to_num(9.0), two.state[q]["largest"].nan_to_num(9.0))
+            else:
+                torch.testing.assert_close(q_whole, p, rtol=1e-12, atol=1e-12)
+    assert calls.count(dist.ReduceOp.MAX) == 6, "one a step, and one for the start"
+    assert whole[2].isnan().any() == (build is AdaRem)
 
 
 def mixed(rank, mesh, build, options):

@@ -64,6 +64,44 @@ def test_what_does_not_fit_is_named_with_what_would_be_right(values, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("adamw", {"lr": -1}, "adamw: lr = -1: must be at least 0"),
+        ("adamw", {"weight_decay": -1e-9}, "weight_decay = -1e-09: must be at least 0"),
+        ("adamw", {"betas": [0.9, 1]}, "betas = [0.9, 1]: must all be at least 0 and below 1"),
+        ("sgdp", {"lr": 1, "momentum": 1}, "momentum = 1: must be at least 0 and below 1"),
+        ("adarem", {"lr": 1, "eps": 0}, "eps = 0: must be above 0"),
+        ("adarem", {"lr": 1, "lam": 1.1}, "lam = 1.1: must be at least 0 and at most 1"),
+        ("adafactor", {"beta2_decay": 0.1}, "beta2_decay = 0.1: must be at most 0"),
+        ("lookahead", {"k": 0}, "k = 0: must be at least 1"),
+        ("sgd", {"bias.lr_scale": -1}, "bias.lr_scale = -1: must be at least 0"),
+        ("sgd", {"bias.weight_decay": -1}, "bias.weight_decay = -1: must be at least 0"),
+        ("sgd", {"nesterov": True}, "sgd: nesterov = True needs a momentum above 0"),
+        ("sam", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "and a dampening of 0"),
+    ],
+)
+def test_values_out_of_range_are_refused_without_torch(name, values, words):
+    with pytest.raises(OptimizerError) as caught:
+        optimizer(name).resolve(values)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_lies_within_a_built_in_s_bounds_its_factory_takes_and_rates_cannot_be_negative(name):
+    torch = pytest.importorskip("torch")
+    spec = optimizer(name)
+    pytest.importorskip(spec.factory.partition(":")[0])
+    required = {key: 0.1 for key, h in spec.hyperparameters.items() if h.required}
+    for key, h in spec.hyperparameters.items():
+        if key in ("lr", "weight_decay", "eps"):
+            assert 0.0 in (h.low, h.above), key
+        for bound in (h.low, h.high):
+            if bound is not None:
+                value = [bound] * len(h.default) if h.type == "floats" else int(bound) if h.type == "int" else bound
+                spec.build([{"params": [torch.nn.Parameter(torch.ones(4, 2))]}], spec.resolve({**required, key: value}))
+
+
 def test_build_passes_hyperparameters_and_group_options_to_the_factory():
     torch = pytest.importorskip("torch")
     decayed, plain = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
@@ -85,7 +123,7 @@ def test_a_missing_factory_and_a_value_that_the_class_refuses_are_named():
         msgspec.structs.replace(SPEC, factory="no_such_package:Adam").build(groups, {})
     adam = optimizer("adam")
     with pytest.raises(OptimizerError, match=r"adam: Invalid learning rate: -1\.0"):
-        adam.build(groups, adam.resolve({"lr": -1}))
+        adam.build(groups, {**adam.resolve({}), "lr": -1.0})
 
 
 @pytest.mark.parametrize("name", names())

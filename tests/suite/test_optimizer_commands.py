@@ -89,6 +89,22 @@ def test_decay_tells_both_readings_for_an_optimizer(tmp_path):
     assert ["the shrink a step", "not projected", "0.0001", "0.0001"] in rows
 
 
+def test_show_tells_what_a_paper_s_weight_decay_means_at_the_defaults_or_at_the_grid_s_middle_rate(tmp_path):
+    def meaning(name):
+        return json.loads(optathlon(tmp_path, "show", name, "--json").stdout)["what a weight decay of 1e-4 means"]
+
+    adamp, sgdp = meaning("adamp"), meaning("sgdp")
+    assert adamp["shrink_if_argument"] == pytest.approx(1e-7)
+    assert adamp["at its defaults"] == {"lr": 1e-3, "wd_ratio": 0.1}
+    assert sgdp["shrink a step"] == "weight_decay * lr / (1 - momentum), times wd_ratio where projected"
+    at = sgdp["at the middle rate of its default grid"]
+    assert 0.01 < at["lr"] < 1.0
+    assert sgdp["shrink_if_argument_projected"] == pytest.approx(1e-4 * at["lr"] / (1 - at["momentum"]) * 0.1)
+    done = optathlon(tmp_path, "show", "adarem")
+    assert "shrink a step: weight_decay * lr" in done.stdout
+    assert "what a weight decay" not in optathlon(tmp_path, "show", "adam").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -98,7 +114,8 @@ def test_decay_tells_both_readings_for_an_optimizer(tmp_path):
         (["1e-4", "adam"], "takes no fixed fraction"),
         (["1e-4", "sgdp"], "lr has no default"),
         (["nan", "adamw"], "must be finite"),
-        (["1e-4", "adamw", "--lr", "-1"], "must be finite and at least 0"),
+        (["1e-4", "adamw", "--lr", "-1"], "lr = -1.0: must be at least 0"),
+        (["1e-4", "--from", "l2", "--to", "sgdp", "--lr", "-1"], "must be finite and at least 0"),
     ],
 )
 def test_mistakes_in_decay_are_one_line(words, expected, tmp_path):
