@@ -15,6 +15,7 @@ quickstart: $(SET_UP)
 	$(BIN)/optathlon launch quickstart
 	$(BIN)/optathlon leaderboard quickstart --format csv --output leaderboard.csv
 	$(BIN)/optathlon leaderboard quickstart
+	$(BIN)/optathlon report quickstart
 	@printf '\nNext: optathlon list tasks; optathlon show quickstart > my.toml; optathlon launch my.toml\n' >&2
 	@printf '(after `. .venv/bin/activate`; the sweep file is explained in docs/sweeps.md)\n' >&2
 

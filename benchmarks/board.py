@@ -1,4 +1,8 @@
-"""Time and memory of a leaderboard as a whole process: python benchmarks/board.py --records 10000"""
+"""Time, memory and opened files of a leaderboard as a whole process: python benchmarks/board.py --records 10000
+
+The same numbers by pandas, polars and duckdb stand beside (benchmarks/board_frames.py), from the same index.jsonl; with
+--files also from the record files. A board is more than they compute: states, ranks, tests, notes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +27,8 @@ sys.path.insert(0, str(ROOT))
 
 import msgspec  # noqa: E402
 
-from results import Store, leaderboard, render  # noqa: E402
+from benchmarks.board_frames import LIBRARIES  # noqa: E402
+from results import Store, render, view  # noqa: E402
 from results.record import Column, Curve, Identity, Plan, PlanHead, PlannedRun, Record, Row, Score  # noqa: E402
 
 TASKS, OPTIMIZERS, TUNE, REPORT, CURVE_POINTS = 14, 12, (0,), (10, 11, 12), 100
@@ -95,9 +101,13 @@ def sweep(per_cell: int) -> Plan:
 
 
 def outcome(plan: Plan, run: PlannedRun, chance: random.Random) -> Record:
-    """A made-up record of `run`, with curves as a long training leaves them."""
+    """A made-up record of `run`, with curves, scores and provenance as a long training leaves them."""
     points: list[tuple[float, float | None]] = [(float(i), chance.random()) for i in range(CURVE_POINTS)]
-    code = {"tree": "0" * 16, "version": "0.1.0", "commit": "0" * 40}
+    scores = [
+        Score(name=f"{split}/{name}", unit="%" * (name != "loss"), higher_is_better=name != "loss", value=value)
+        for split in ("test", "validation")
+        for name, value in (("accuracy", chance.gauss(70, 1)), ("top5", chance.gauss(90, 1)), ("loss", chance.random()))
+    ]
     return Record(
         id=run.id,
         digests=Identity(problem=run.problem, setting=run.setting),
@@ -105,20 +115,31 @@ def outcome(plan: Plan, run: PlannedRun, chance: random.Random) -> Record:
         setting=plan.head.settings[run.setting],
         seed=run.seed,
         status="finished",
-        scores=[
-            Score(name=f"{split}/accuracy", unit="%", higher_is_better=True, value=chance.gauss(70, 1))
-            for split in ("test", "validation")
-        ],
+        scores=scores,
         headline="test/accuracy",
         selection="validation/accuracy",
         updates=1000,
         curve=Curve(unit="epochs", points={"train/loss": points, "validation/accuracy": points}),
-        provenance={"attempt": 1, "clock": {"seconds": 3600.0}, "code": code},
+        provenance=provenance(chance),
     )
 
 
-def build(root: Path, records: int) -> int:
-    """A store whose sweep has about `records` runs, each with its record; returns how many."""
+def provenance(chance: random.Random) -> dict[str, Any]:
+    seconds = round(chance.uniform(3000, 4000), 3)
+    return {
+        "attempt": 1,
+        "started": "2025-01-01T00:00:00Z",
+        "ended": "2025-01-01T01:00:00Z",
+        "clock": {"seconds": seconds, "evaluating": round(seconds / 20, 3)},
+        "job": None,
+        "code": {"version": "0.1.0", "tree": "0" * 16, "commit": "0" * 40},
+        "machine": {"host": "node", "cpu": "a", "device": "cuda", "threads": 1, "peak_rss_mb": chance.randrange(9999)},
+        "versions": {"python": "3.11.7", "torch": "2.11.0", "cuda": "13.0"},
+    }
+
+
+def build(root: Path, records: int) -> str:
+    """A store whose sweep has about `records` runs, each with its record, and its index; returns words about it."""
     plan = sweep(max(1, round(records / (TASKS * OPTIMIZERS * len(TUNE + REPORT)))))
     chance = random.Random(0)
     for run in plan.runs:
@@ -127,58 +148,83 @@ def build(root: Path, records: int) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(outcome(plan, run, chance)) + b"\n")
     Store(root).put_plan(plan, b"")
-    return len(plan.runs)
+    start = time.perf_counter()
+    Store(root).compact()
+    seconds, size = time.perf_counter() - start, os.path.getsize(root / "index.jsonl") / 1e6
+    return f"{len(plan.runs)} records, index of {size:.0f} MB made in {seconds:.2f} s"
 
 
 def show(root: Path) -> None:
-    """What `optathlon leaderboard` does with the results, ending in its own peak memory in MB."""
+    """What `optathlon leaderboard` does with the results, ending in its own peak memory in MB and opened files."""
+    opened = 0
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal opened
+        opened += event == "open" and str(arguments[0]).startswith(str(root))
+
+    sys.addaudithook(count)
     store = Store(root)
-    plan = store.plan("sweep")
-    ids = [run.id for run in plan.runs]
-    board = leaderboard(plan, store.records(ids), store.states(ids))
+    board = view(store, store.plan("sweep")).board
     print(render(board))
-    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f}")
+    for column, row in itertools.product(board.columns, board.rows):
+        cell = board.cell(row.name, column.name)
+        print(f"{column.name} {row.name} {cell.mean:.9f} {cell.std:.9f} {cell.n}")
+    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} {opened}")
 
 
-def measure(root: Path, repeats: int) -> tuple[float, float, str]:
-    """Median seconds of a whole process, its peak memory in MB, and what it printed."""
-    seconds, output = [], ""
+def measure(command: list[str], repeats: int) -> tuple[float, float, list[str], list[str]]:
+    """Median seconds, and seconds of processors, of a whole process; its last line's words; its cells, sorted."""
+    seconds, busy, output = [], [], ""
     for _ in range(repeats):
-        start = time.perf_counter()
-        output = subprocess.run(
-            [sys.executable, __file__, "--show", str(root)], capture_output=True, text=True, check=True
-        ).stdout
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        output = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True).stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(time.perf_counter() - start)
-    board, _, memory = output.rstrip().rpartition("\n")
-    return statistics.median(seconds), float(memory), board
+        busy.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    *lines, last = output.splitlines() or [""]
+    cells = sorted(line for line in lines if line.startswith("task-"))
+    return statistics.median(seconds), statistics.median(busy), last.split(), cells
+
+
+def compared(root: Path, files: bool, repeats: int) -> Iterator[tuple[str, float, float, list[str], list[str]]]:
+    """What is measured, and what `measure` says of it: with the index, and last without it."""
+    program, frames = __file__, str(Path(__file__).with_name("board_frames.py"))
+    index = str(root / "index.jsonl")
+    yield "optathlon, index", *measure([program, "--show", str(root)], repeats)
+    for library in LIBRARIES:
+        yield f"{library}, index", *measure([frames, library, index], repeats)
+    os.unlink(index)
+    yield "optathlon, files", *measure([program, "--show", str(root)], repeats)
+    for library in LIBRARIES if files else ():
+        yield f"{library}, files", *measure([frames, library, str(root / "records" / "*" / "*.json")], 1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--files", action="store_true", help="let the others read the record files, too")
     parser.add_argument("--show", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--build", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.show:
         return show(given.show)
+    if given.build:
+        return print(build(given.build, given.records))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "store"
-        count = build(root, given.records)
-        bare = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "pass"], check=True)
-        bare = time.perf_counter() - bare
-        without, memory_without, board = measure(root, given.repeats)
-        start = time.perf_counter()
-        Store(root).compact()
-        compaction = time.perf_counter() - start
-        within, memory_within, same = measure(root, given.repeats)
-        if same != board:
-            sys.exit("the index changed the board")
-        size = os.path.getsize(root / "index.jsonl") / 1e6
-    print(f"{count} records, warm cache, whole process (a bare interpreter takes {bare:.3f} s)")
-    print(f"without index  {without:.3f} s  {memory_without:.0f} MB")
-    print(f"with index     {within:.3f} s  {memory_within:.0f} MB  ({size:.1f} MB, made in {compaction:.2f} s)")
-    print(f"ratio          {without / within:.1f}")
+        # In a process of its own: what a process is said to have needed at most begins with what its parent has.
+        words = [sys.executable, __file__, "--records", str(given.records), "--build", str(root)]
+        built = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        bare, *_ = measure(["-c", "pass"], given.repeats)
+        print(f"{built}; warm cache, whole processes, of which a bare interpreter takes {bare:.3f} s")
+        expected: list[str] = []
+        for name, seconds, busy, (memory, *opened), cells in compared(root, given.files, given.repeats):
+            expected = expected or cells
+            if cells != expected:
+                sys.exit(f"{name}: other numbers than with the index")
+            count = f"{opened[0]:>8} files opened" if opened else ""
+            print(f"{name:<18} {seconds:7.3f} s {busy:7.3f} s of processors {float(memory):6.0f} MB {count}".rstrip())
     return None
 
 

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from results.board import Leaderboard, leaderboard, leaderboard_of_records
+    from results.board import Leaderboard, leaderboard
     from results.errors import StoreError
     from results.files import put_new
     from results.formats import render
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from results.selection import Winner, free_reports, winners
     from results.states import State
     from results.store import Store
+    from results.unplanned import leaderboard_of_records
+    from results.views import View, view
 
 __all__ = [
     "Leaderboard",
     "State",
     "Store",
     "StoreError",
+    "View",
     "Winner",
     "free_reports",
     "leaderboard",
@@ -28,6 +31,7 @@ __all__ = [
     "put_new",
     "render",
     "this_process",
+    "view",
     "winners",
 ]
 _MODULES = {
@@ -35,14 +39,16 @@ _MODULES = {
     "State": "states",
     "Store": "store",
     "StoreError": "errors",
+    "View": "views",
     "Winner": "selection",
     "free_reports": "selection",
     "leaderboard": "board",
-    "leaderboard_of_records": "board",
+    "leaderboard_of_records": "unplanned",
     "provably_dead": "owner",
     "put_new": "files",
     "render": "formats",
     "this_process": "owner",
+    "view": "views",
     "winners": "selection",
 }
 

@@ -5,31 +5,26 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import sys
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from results.errors import StoreError
 from results.files import names, read, replace
-from results.layout import RUN_ID, Layout, checked_id
-from results.record import SCHEMA, Curve, Identity, Record
-from results.schema import decode, decoder
+from results.layout import Layout, checked_id
+from results.record import Record
+from results.schema import decode
+from results.sharing import Sharing
 
 THREADS = 16
+AHEAD = 1024  # records that are read before they are decoded
 SAMPLE = 200
 SLOW_OPEN = 0.2e-3
 _KEY = b'{"id":"'
-
-
-class _Line(Record, frozen=True, kw_only=True):
-    """A record whose problem and setting are left as text."""
-
-    problem: msgspec.Raw  # pyright: ignore[reportIncompatibleVariableOverride]
-    setting: msgspec.Raw  # pyright: ignore[reportIncompatibleVariableOverride]
+_RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
 
 class Archive(Layout):
@@ -38,11 +33,8 @@ class Archive(Layout):
     def __init__(self, root: Path | str) -> None:
         super().__init__(root)
         self.problems: list[str] = []
-        self._known: dict[str, Record] = {}
-        self._shared: dict[str, dict[str, Any]] = {}
-        self._raw: dict[str, bytes] = {}
-        self._digests: dict[Identity, Identity] = {}
-        self._curves: dict[str, Curve] = {}
+        self._known: dict[bool, dict[str, Record]] = {False: {}, True: {}}
+        self._sharing = Sharing()
 
     def commit(self, record: Record) -> bool:
         """Write the outcome of a run, on disk when this returns; False if it has one: the first wins."""
@@ -58,24 +50,35 @@ class Archive(Layout):
         """Ids of all runs that have a record, by listing folders only."""
         return self._listed()
 
-    def records(self, ids: Iterable[str] | None = None, curves: bool = False) -> list[Record]:
+    def records(self, ids: Iterable[str] | None = None, curves: bool = False, brief: bool = False) -> list[Record]:
         """The records of `ids` (all, if None) that exist, by id; those that cannot be read are named in `problems`.
 
-        Without `curves` the points of curves are left empty, which lets the index answer.
+        Without `curves` the points of curves are left empty, which lets the index answer. brief: without curves, and
+        of the provenance only the attempt and the tree of the code, which is all that a board needs of large stores.
         """
         there = self._listed()
         wanted = sorted(there if ids is None else {checked_id(i) for i in ids} & there)
         if curves:
             return [r for i, data in self._read(wanted) if (r := self._usable(i, data))]
-        return self._light_records(wanted, there)
+        return self._light_records(wanted, there, brief)
 
-    def _light_records(self, wanted: list[str], there: set[str]) -> list[Record]:
-        self._recall(wanted, there)
-        fresh = [i for i in wanted if i not in self._known]
+    def _light_records(self, wanted: list[str], there: set[str], brief: bool) -> list[Record]:
+        known = self._recall(wanted, there, brief)
+        fresh = [i for i in wanted if i not in known]
         for run_id, data in self._read(fresh):
             if record := self._usable(run_id, data):
-                self._known[run_id] = self._light(record)
-        return [self._known[i] for i in wanted if i in self._known]
+                known[run_id] = self._sharing.light(record, brief)
+        return [known[i] for i in wanted if i in known]
+
+    def written(self) -> Iterator[tuple[Record, bytes]]:
+        """Every record with its bytes as they are on disk, by id; those that cannot be read are named in `problems`."""
+        for run_id, data in self._read(sorted(self._listed())):
+            if record := self._usable(run_id, data):
+                yield record, data
+
+    def adopt(self, run_id: str, data: bytes) -> bool:
+        """Write the record of a run as another store has it, to the byte; False if the run has one: the first wins."""
+        return self._put(self._record(run_id), data)
 
     def compact(self) -> int:
         """Write index.jsonl, which may be deleted at any time, anew; returns how many records it holds."""
@@ -85,7 +88,7 @@ class Archive(Layout):
             if self._usable(run_id, data):
                 lines[run_id] = _index_line(data)
         if there:
-            replace(self.root / "index.jsonl", b"".join(lines[i] for i in sorted(lines)))
+            replace(self.root / "index.jsonl", (lines[i] for i in sorted(lines)))
         return len(lines)
 
     def _listed(self) -> set[str]:
@@ -93,61 +96,29 @@ class Archive(Layout):
         for shard in names(self.root / "records"):
             folder = self.root / "records" / shard
             for name in names(folder):
-                if name.endswith(".json") and RUN_ID.fullmatch(name[:-5]) and name[:2] == shard:
+                if _RECORD.fullmatch(name) and name.startswith(shard) and len(shard) == 2:
                     found.add(name[:-5])
                 else:
                     self._problem(f"{folder / name}: is not a record's file (<16 hex digits>.json); remove it")
         return found
 
-    def _recall(self, wanted: list[str], there: set[str]) -> None:
-        """Fill what is known from the index, leaving out what has been forgotten: it may have been run again since."""
-        gone = self._known.keys() - there | self.forgotten()
-        for run_id in gone & self._known.keys():
-            del self._known[run_id]
-        unknown = set(wanted) - self._known.keys()
-        if not unknown:
-            return
-        with _no_collection():
-            for run_id, line in self._index():
-                if run_id in unknown and (record := self._from_line(run_id, line)):
-                    self._known[run_id] = record
+    def _recall(self, wanted: list[str], there: set[str], brief: bool) -> dict[str, Record]:
+        """What is known, with the index, leaving out what has been forgotten: it may have been run again since."""
+        known = self._known[brief]
+        for run_id in known.keys() & (known.keys() - there | self.forgotten()):
+            del known[run_id]
+        if unknown := set(wanted) - known.keys():
+            with _no_collection():
+                for run_id, line in self._index():
+                    if run_id in unknown and (record := self._from_line(run_id, line, brief)):
+                        known[run_id] = record
+        return known
 
-    def _from_line(self, run_id: str, line: bytes) -> Record | None:
-        """The light record in a line of the index; problem and setting are decoded once for all lines with the same."""
-        try:
-            found = decoder(_Line).decode(line)
-            problem = self._same(found.digests.problem, found.problem)
-            setting = self._same(found.digests.setting, found.setting)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            found = problem = setting = None
-        if found is None or problem is None or setting is None or found.schema != SCHEMA or found.id != run_id:
-            record = self._from_index(run_id, line)
-            return self._light(record) if record else None
-        return Record(
-            id=run_id,
-            digests=self._digests.setdefault(found.digests, found.digests),
-            problem=problem,
-            setting=setting,
-            seed=found.seed,
-            status=found.status,
-            scores=found.scores,
-            headline=sys.intern(found.headline),
-            selection=found.selection and sys.intern(found.selection),
-            updates=found.updates,
-            diverged_at=found.diverged_at,
-            weights=found.weights,
-            curve=self._curves.setdefault(found.curve.unit, Curve(unit=found.curve.unit, points={})),
-            provenance=found.provenance,
-        )
-
-    def _same(self, digest: str, raw: msgspec.Raw) -> dict[str, Any] | None:
-        """What `raw` holds, one object for all lines with this `digest`; None where another line has something else."""
-        data = bytes(raw)
-        if digest not in self._raw:
-            value = msgspec.json.decode(data, type=dict[str, Any])
-            if self._shared.setdefault(digest, value) == value:
-                self._raw[digest] = data
-        return self._shared[digest] if self._raw.get(digest) == data else None
+    def _from_line(self, run_id: str, line: bytes, brief: bool) -> Record | None:
+        if found := self._sharing.of_line(run_id, line, brief):
+            return found
+        record = self._from_index(run_id, line)
+        return self._sharing.light(record, brief) if record else None
 
     def _from_index(self, run_id: str, line: bytes) -> Record | None:
         """The record in a line of the index; None if the line is damaged, so that the record itself is read."""
@@ -188,15 +159,6 @@ class Archive(Layout):
             raise StoreError(f"{where}: holds run {record.id}, a copy under another name")
         return record
 
-    def _light(self, record: Record) -> Record:
-        """`record` without curve points; problems and settings, the same in many, are held once."""
-        problem = self._shared.setdefault(record.digests.problem, record.problem)
-        setting = self._shared.setdefault(record.digests.setting, record.setting)
-        if problem != record.problem or setting != record.setting:
-            problem, setting = record.problem, record.setting
-        curve = Curve(unit=record.curve.unit, points={})
-        return msgspec.structs.replace(record, curve=curve, problem=problem, setting=setting)
-
     def _problem(self, message: str) -> None:
         if message not in self.problems:
             self.problems.append(message)
@@ -218,7 +180,8 @@ def _read_by_threads(paths: list[str]) -> Iterator[bytes | None]:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(THREADS) as pool:
-        yield from pool.map(read, paths)
+        for start in range(0, len(paths), AHEAD):
+            yield from pool.map(read, paths[start : start + AHEAD])
 
 
 def _index_line(data: bytes) -> bytes:

@@ -15,10 +15,10 @@ from results import events
 from results.errors import StoreError
 from results.files import age, exists, names, read, server_time, utc
 from results.layout import Layout
-from results.owner import provably_dead
+from results.owner import provably_dead, restarted
 from results.record import Attempt, Ended, Owner
 from results.schema import decode
-from results.states import State
+from results.states import LOST, UNKNOWN, State
 
 LEASE = 15 * 60.0
 BARREN_LIMIT = 3
@@ -67,7 +67,7 @@ class Claims(Layout):
             return True
         path = self.work(run_id) / f"attempt-{history.newest:04d}.json"
         before = self._owner(path)
-        return bool(before and (_restarted(before, owner) or provably_dead(before))) or self._missed_lease(path)
+        return bool(before and (restarted(before, owner) or provably_dead(before))) or self._missed_lease(path)
 
     def _owner(self, path: Path) -> Owner | None:
         """The owner in an attempt file; None if it cannot be read, so that only its lease counts."""
@@ -146,8 +146,17 @@ class Claims(Layout):
         barren = self.barren(run_id, history)
         where = f" on {owner.host}" if owner else ""
         reason = ended.reason or ended.kind if ended else f"died{where} without saying why"
+        failure = LOST if ended is None else (ended.failure or UNKNOWN) if ended.kind == "failed" else ""
         kind = "failed" if barren >= BARREN_LIMIT else "stopped"
-        return State(kind=kind, reason=reason, attempt=history.newest, owner=owner, barren=barren)
+        return State(
+            kind=kind,
+            reason=reason,
+            failure=failure,
+            ended=ended.ended if ended else "",
+            attempt=history.newest,
+            owner=owner,
+            barren=barren,
+        )
 
     def log(self, attempt: Attempt) -> Path:
         """Where what the attempt prints belongs."""
@@ -156,6 +165,15 @@ class Claims(Layout):
     def event_log(self, attempt: Attempt) -> events.EventLog:
         """The events of `attempt`, open for its one writer."""
         return events.EventLog(self._numbered(attempt, "events", ".jsonl"))
+
+    def latest(self, run_id: str, number: int) -> list[dict]:
+        """The newest events of attempt `number`, oldest first: those in the last 16 kB of what it said."""
+        return events.tail(self.work(run_id) / f"events-{number:04d}.jsonl")
+
+    def moved(self, run_id: str) -> bool:
+        """Whether an attempt of the run has saved a checkpoint further on than it found."""
+        history = self._history(run_id)
+        return bool(history.moved) or any(ended.moved for ended in self.endings(run_id).values())
 
     def events(self, run_id: str) -> list[dict]:
         """What the attempts of a run said, in order; for each update only what the newest attempt said of it."""
@@ -189,11 +207,6 @@ class Claims(Layout):
         with contextlib.suppress(StoreError):
             return None if data is None else decode(data, Ended, path)
         return None
-
-
-def _restarted(before: Owner, now: Owner) -> bool:
-    """Whether `before` is of an earlier restart of the same job; the slots of one job share its name and restart."""
-    return before.job is not None and (before.job, before.user) == (now.job, now.user) and before.restart < now.restart
 
 
 def _line(value: msgspec.Struct) -> bytes:

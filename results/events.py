@@ -13,6 +13,7 @@ import msgspec
 from results.files import make_folder, share
 
 STEP = "update"
+TAIL_BYTES = 1 << 14
 
 
 class EventLog:
@@ -44,6 +45,15 @@ def parse(data: bytes) -> list[dict[str, Any]]:
         if isinstance(event, dict):
             events.append(event)
     return events
+
+
+def tail(path: Path) -> list[dict[str, Any]]:
+    """The events in the last 16 kB of a file, whatever its length; none if it is not there."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES))
+        return parse(file.read())
+    return []
 
 
 def merge(attempts: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -61,12 +61,12 @@ def _link(temporary: Path, path: Path) -> bool:
     return True
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Write `path` anew: temporary file beside it, fsync, rename."""
+def replace(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write `path` anew, whole or in parts: temporary file beside it, fsync, rename."""
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             share(temporary)
             os.fsync(file.fileno())

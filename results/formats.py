@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from results.latex import latex
 from results.record import Column
 from results.scores import direction
 from results.shown import Shown, metric
+from results.statistics.difference import mean_interval
 
 Format = Literal["csv", "wide", "md", "latex", "json", "table"]
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -65,6 +67,8 @@ _FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
     "best": lambda board, column, row, cell: cell.best,
     "tied": lambda board, column, row, cell: cell.tied,
     "mean": lambda board, column, row, cell: cell.mean,
+    "mean_lo": lambda board, column, row, cell: _interval(cell)[0],
+    "mean_hi": lambda board, column, row, cell: _interval(cell)[1],
     "std": lambda board, column, row, cell: cell.std,
     "ddof": lambda board, column, row, cell: board.ddof,
     "n": lambda board, column, row, cell: cell.n,
@@ -87,6 +91,11 @@ _FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
 }
 
 
+def _interval(cell: Cell) -> tuple[float | None, float | None]:
+    """The 95 % t interval of the mean of a cell without diverged seeds."""
+    return (mean_interval(cell.finite) if cell.comparable else None) or (None, None)
+
+
 def _long(board: Leaderboard) -> str:
     header, lines = long_table(board)
     return _csv(header, lines)
@@ -101,7 +110,8 @@ def _wide(board: Leaderboard) -> str:
     for row in board.rows:
         cells = [v for cell in row.cells for v in (cell.mean, cell.std, cell.n, cell.status)]
         lines.append([row.name, row.optimizer, *cells, row.mean_rank])
-    return _csv([*header, "mean_rank"], lines)
+    part = board.on and len(board.on) < len(board.columns)
+    return _csv([*header, f"mean_rank over {';'.join(board.on)}" if part else "mean_rank"], lines)
 
 
 def _csv(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
@@ -130,7 +140,7 @@ def _markdown(board: Leaderboard) -> str:
     shown = Shown(board)
     lines = [["optimizer", *(f"{c.label}<br>{metric(c)}" for c in board.columns), *shown.rank_title]]
     lines.append([":--", *("--:" for _ in lines[0][1:])])
-    for row in board.rows:
+    for row in itertools.chain(*shown.groups()):
         name = shown.row(row)
         cells = [f"**{text}**" if cell.best else text for cell, text in shown.cells(row)]
         lines.append([name, *cells, *shown.mean_rank(row)])
@@ -144,19 +154,25 @@ def _table(board: Leaderboard, color: bool) -> str:
     shown = Shown(board)
     titles = [["optimizer", *(c.label for c in board.columns), *shown.rank_title]]
     titles.append(["", *(metric(c) for c in board.columns), *("" for _ in shown.rank_title)])
-    lines, best = [], []
-    for row in board.rows:
-        name = shown.row(row)
-        texts = [f"{text} *" if cell.best and not color else text for cell, text in shown.cells(row)]
-        lines.append([name, *texts, *shown.mean_rank(row)])
-        best.append([False, *(cell.best and color for cell in row.cells), *(False for _ in shown.rank_title)])
-    widths = [max(map(len, column)) for column in zip(*titles, *lines, strict=True)]
+    groups = [[_line(shown, row, color) for row in group] for group in shown.groups()]
+    every = [texts for group in groups for texts, _ in group]
+    widths = [max(map(len, column)) for column in zip(*titles, *every, strict=True)]
     rule = "  ".join("-" * width for width in widths)
     body = [_aligned(line, widths, [False] * len(line)) for line in titles]
-    body += [rule, *(_aligned(line, widths, bold) for line, bold in zip(lines, best, strict=True)), rule]
+    for group in groups:
+        body += [rule, *(_aligned(texts, widths, bold) for texts, bold in group)]
+    body.append(rule)
     marks = "" if color else "; * best"
     notes = (f"{mark} {note}" for mark, note in shown.footnotes())
     return "\n".join([*body, shown.caption() + marks, *shown.verdicts(), *notes]) + "\n"
+
+
+def _line(shown: Shown, row: BoardRow, color: bool) -> tuple[list[str], list[bool]]:
+    """The texts of a row, and which of them are bold."""
+    name = shown.row(row)
+    texts = [f"{text} *" if cell.best and not color else text for cell, text in shown.cells(row)]
+    bold = [False, *(cell.best and color for cell in row.cells), *(False for _ in shown.rank_title)]
+    return [name, *texts, *shown.mean_rank(row)], bold
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int], bold: Sequence[bool]) -> str:

@@ -30,10 +30,12 @@ def latex(board: Leaderboard) -> str:
     head = ["Optimizer", *(escaped(c.label) for c in board.columns), *shown.rank_title]
     under = ["", *(escaped(metric(c)) for c in board.columns), *("" for _ in shown.rank_title)]
     body = []
-    for row in board.rows:
-        name = escaped(row.name) + _marks(shown, row.notes)
-        cells = [_cell(shown, cell, column) for column, cell in zip(board.columns, row.cells, strict=True)]
-        body.append([name, *cells, *map(escaped, shown.mean_rank(row))])
+    for group in shown.groups():
+        body.append(r"\midrule")
+        for row in group:
+            name = escaped(row.name) + _marks(shown, row.notes)
+            cells = [_cell(shown, cell, column) for column, cell in zip(board.columns, row.cells, strict=True)]
+            body.append(_line([name, *cells, *map(escaped, shown.mean_rank(row))]))
     notes = [f"{number}: {note}" for note, number in shown.notes.items()]
     comments = [shown.caption(), *shown.verdicts(), *notes]
     lines = [
@@ -42,8 +44,7 @@ def latex(board: Leaderboard) -> str:
         r"\toprule",
         _line(head),
         _line(under),
-        r"\midrule",
-        *map(_line, body),
+        *body,
         r"\bottomrule",
         r"\end{tabular}",
     ]

@@ -52,6 +52,11 @@ def provably_dead(owner: Owner) -> bool:
     return bool(started and owner.started and started != owner.started) or _zombie(owner.pid)
 
 
+def restarted(before: Owner, now: Owner) -> bool:
+    """Whether `before` is of an earlier restart of the same job; the slots of one job share its name and restart."""
+    return before.job is not None and (before.job, before.user) == (now.job, now.user) and before.restart < now.restart
+
+
 def _boot() -> str:
     with contextlib.suppress(OSError):
         return (PROC / "sys/kernel/random/boot_id").read_text().strip()

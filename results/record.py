@@ -80,13 +80,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended; "stopped" will go on. moved: it advanced the checkpoint."""
+    """How an attempt ended; "stopped" will go on. moved: it advanced the checkpoint. failure: the class of what it
+    failed by, a word that whoever ran it chose."""
 
     run: str
     number: int
     kind: Literal["finished", "diverged", "stopped", "failed", "fenced"]
     reason: str = ""
     trace: str = ""
+    failure: str = ""
     moved: bool = False
     ended: str = ""
     schema: int = SCHEMA
@@ -127,8 +129,34 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
 
+class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a printed table: one score of the plan's columns `of`; of several, their mean, taken seed by seed."""
+
+    label: str
+    of: list[str]
+    metric: str
+    unit: str
+    higher_is_better: bool
+    digits: int
+
+
+class TableRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a printed table: the plan's row of that name, under a label."""
+
+    label: str
+    row: str
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sweep's results are laid out for printing."""
+
+    columns: list[TableColumn]
+    rows: list[TableRow]
+
+
 class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line of a plan. problems, settings: what the digests in the lines stand for."""
+    """The first line of a plan. problems, settings: what the digests in the lines stand for. table: left out where the
+    sweep has none."""
 
     name: str
     scale: str
@@ -139,6 +167,7 @@ class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     problems: dict[str, dict[str, Any]]
     settings: dict[str, dict[str, Any]]
+    table: Table | msgspec.UnsetType = msgspec.UNSET
     schema: int = SCHEMA
 
 

@@ -25,7 +25,15 @@ class Shown:
         self.board = board
         self.notes: dict[str, int] = {}
         self.planned = sorted({c.n_planned for row in board.rows for c in row.cells if c.n_planned})
-        self.rank_title = ["mean rank"] if len(board.columns) > 1 else []
+        self.rank_title = ["mean rank"] if len(board.columns) > 1 and board.on else []
+
+    def groups(self) -> list[list[BoardRow]]:
+        """The rows that have an aggregate, and then those that lack a cell for it; one group where none is shown."""
+        if not self.rank_title:
+            return [self.board.rows]
+        whole = self.board.whole()
+        names = {row.name for row in whole}
+        return [group for group in (whole, [row for row in self.board.rows if row.name not in names]) if group]
 
     def cells(self, row: BoardRow) -> list[tuple[Cell, str]]:
         """Each cell of `row` with its text."""
@@ -36,7 +44,14 @@ class Shown:
         return row.name + self._marks(row.notes)
 
     def mean_rank(self, row: BoardRow) -> list[str]:
-        return ["–" if row.mean_rank is None else f"{row.mean_rank:.2f}"] * len(self.rank_title)
+        """The mean rank, or of how many of the tasks that it is taken over the row has all records."""
+        if not self.rank_title:
+            return []
+        return [f"{len(self._ranked(row))}/{len(self.board.on)}" if row.mean_rank is None else f"{row.mean_rank:.2f}"]
+
+    def _ranked(self, row: BoardRow) -> list[str]:
+        cells = zip(self.board.columns, row.cells, strict=True)
+        return [column.name for column, cell in cells if cell.rank is not None and column.name in self.board.on]
 
     def _cell(self, cell: Cell, column: Column) -> str:
         if cell.mean is None:
@@ -90,7 +105,19 @@ class Shown:
             said.append("no difference is tested: one seed, no spread, or seeds to come")
         if any(cell.tied and not cell.best for cell in cells):
             said.append(f"{TIED} not separable from the best of its column (Welch's test, Holm over the column)")
-        return said
+        return [*said, *self._aggregates()]
+
+    def _aggregates(self) -> list[str]:
+        """Over which tasks and rows the mean rank is taken, where it is not all of them."""
+        board = self.board
+        part = len(board.on) < len(board.columns)
+        if not self.rank_title or not (part or len(self.groups()) > 1):
+            return []
+        labels = {column.name: column.label for column in board.columns}
+        where = f"{len(board.on)} of {len(board.columns)} tasks" if part else f"all {len(board.on)} tasks"
+        which = f" ({', '.join(labels[name] for name in board.on)})" if part else ""
+        below = "; below the line, how many the others have" if len(self.groups()) > 1 and board.whole() else ""
+        return [f"mean rank over {where}{which}, among rows with all their seeds in each{below}"]
 
     def footnotes(self) -> list[tuple[str, str]]:
         return [(str(number).translate(_SUPERSCRIPT), note) for note, number in self.notes.items()]

@@ -32,8 +32,10 @@ class Store(Archive, Claims, Plans):
     def states(self, ids: Iterable[str]) -> dict[str, State]:
         """The state of each run of `ids`, from files only, without asking a scheduler or writing anything."""
         ids = list(dict.fromkeys(map(checked_id, ids)))
+        if not ids:
+            return {}
         finished = self.finished()
-        outcomes = {r.id: r for r in self._light_records(sorted(finished.intersection(ids)), finished)}
+        outcomes = {r.id: r for r in self._light_records(sorted(finished.intersection(ids)), finished, True)}
         started = {i for shard in names(self.root / "work") for i in names(self.root / "work" / shard)}
         states = {}
         for run_id in ids:

@@ -8,12 +8,12 @@ import msgspec
 
 from results.cell import Cell
 from results.record import Column
-from results.scores import ranks
+from results.scores import mean, ranks
 from results.statistics.holm import holm
 from results.statistics.ties import ALPHA, tied_with_best
 from results.statistics.welch import welch
 
-__all__ = ["ALPHA", "judged"]
+__all__ = ["ALPHA", "aggregated_ranks", "judged", "ranks_among_whole"]
 
 
 def judged(columns: Sequence[Column], grid: Sequence[Sequence[Cell]], baseline: int | None) -> list[list[Cell]]:
@@ -45,13 +45,37 @@ def _column(column: Column, cells: list[Cell], baseline: int | None) -> list[Cel
 
 def _ranks(column: Column, cells: Sequence[Cell]) -> dict[int, float]:
     """The rank of each cell with all its records, by index: diverged seeds come after all others."""
-    sign = -1.0 if column.higher_is_better else 1.0
     done = [i for i, cell in enumerate(cells) if cell.status in ("complete", "diverged")]
-    keys = [
-        (cells[i].status == "diverged", cells[i].n_diverged / cells[i].n_planned, sign * (cells[i].mean or 0.0))
-        for i in done
-    ]
-    return dict(zip(done, ranks(keys), strict=True))
+    return dict(zip(done, ranks([_key(column, cells[i]) for i in done]), strict=True))
+
+
+def _key(column: Column, cell: Cell) -> tuple[bool, float, float]:
+    sign = -1.0 if column.higher_is_better else 1.0
+    return cell.status == "diverged", cell.n_diverged / cell.n_planned, sign * (cell.mean or 0.0)
+
+
+def aggregated_ranks(
+    columns: Sequence[Column], grid: Sequence[Sequence[Cell]], over: Sequence[bool]
+) -> list[float | None]:
+    """The mean rank of each row of `grid` over the columns of `over`, among the rows that have a rank in all of them.
+
+    None for the others: they would be ranked on fewer tasks, and change the places of the rest on some only.
+    """
+    per_task = ranks_among_whole(columns, grid, over)
+    return [mean(of_row) if of_row else None for of_row in per_task]
+
+
+def ranks_among_whole(
+    columns: Sequence[Column], grid: Sequence[Sequence[Cell]], over: Sequence[bool]
+) -> list[list[float]]:
+    """For each row its rank in each column of `over`, among the rows that have one in all; none for the others."""
+    used = [at for at, counts in enumerate(over) if counts]
+    whole = [i for i, row in enumerate(grid) if used and all(row[at].rank is not None for at in used)]
+    found: list[list[float]] = [[] for _ in grid]
+    for at in used:
+        for i, rank in zip(whole, ranks([_key(columns[at], grid[i][at]) for i in whole]), strict=True):
+            found[i].append(rank)
+    return found
 
 
 def _compared(cell: Cell, base: Cell) -> Cell:

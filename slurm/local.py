@@ -7,10 +7,11 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from slurm.cluster import Cluster, Job, JobState
+from slurm.cluster import PYTHON, Alive, Cluster, Job
 
 
 class LocalCluster(Cluster):
@@ -26,7 +27,7 @@ class LocalCluster(Cluster):
         job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (job.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                job.argv,
+                [sys.executable if word == PYTHON else word for word in job.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -37,15 +38,15 @@ class LocalCluster(Cluster):
         self._started.append(process)
         return _handle(process.pid)
 
-    def states(self, handles: Iterable[str]) -> dict[str, JobState]:
+    def alive(self, handles: Iterable[str]) -> dict[str, Alive]:
         for process in self._started:
             process.poll()
-        return {handle: _state(handle) for handle in handles}
+        return {handle: _alive(handle) for handle in handles}
 
     def cancel(self, handles: Iterable[str]) -> list[str]:
         asked = []
         for handle in handles:
-            if _state(handle) == "running":
+            if _alive(handle):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(int(handle.split(":")[3]), signal.SIGTERM)
                     asked.append(handle)
@@ -56,13 +57,12 @@ def _handle(pid: int) -> str:
     return f"local:{platform.node()}:{_boot()}:{pid}:{_start_time(pid)}"
 
 
-def _state(handle: str) -> JobState:
+def _alive(handle: str) -> Alive:
     kind, host, boot, pid, started = (handle.split(":") + [""] * 5)[:5]
     if kind != "local" or host != platform.node():
-        return "unknown"
-    if not started or boot != _boot() or _start_time(int(pid)) != started:
-        return "gone"
-    return "running"
+        return Alive(known=False)
+    there = started and boot == _boot() and _start_time(int(pid)) == started
+    return Alive(running=(handle,)) if there else Alive()
 
 
 def _boot() -> str:

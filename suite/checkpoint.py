@@ -6,12 +6,15 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
+from torch import nn
+
+from suite.collective import Joined, merged, on_cpu
 
 SLOTS = ("a", "b")
 
@@ -114,6 +117,54 @@ class Checkpoints:
             if path.name not in kept:
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+
+class SharedCheckpoints:
+    """The same for the processes of a `team`: the first one writes and reads `own`, the others send and are told."""
+
+    def __init__(self, team: Joined, own: Checkpoints | None) -> None:
+        self.team, self.own = team, own
+
+    def save(self, state: dict[str, Any], update: int, best: tuple[str, str] | None) -> bool:
+        """As Checkpoints.save, with the workload's state of all processes, whose weights must be the same. True where
+        it was written by this process."""
+        self.team.same_weights(tensors_digest(state["players"]))
+        workloads = self.team.all(on_cpu(state["workload"]))
+        if self.own is None:
+            return False
+        return self.own.save({**state, "workload": merged(workloads)}, update, best)
+
+    def load(self) -> dict[str, Any] | None:
+        """As Checkpoints.load of the first process."""
+        return self.team.first(lambda: self._own.load())
+
+    def save_best(self, state: dict[str, Any], update: int) -> tuple[str, str]:
+        """As Checkpoints.save_best of the first process."""
+        return self.team.first(lambda: self._own.save_best(state, update))
+
+    def load_best(self, best: tuple[str, str]) -> dict[str, Any]:
+        """As Checkpoints.load_best of the first process."""
+        return self.team.first(lambda: self._own.load_best(best))
+
+    @property
+    def _own(self) -> Checkpoints:
+        assert self.own is not None, "only the first process has files"
+        return self.own
+
+
+def digest_of(players: Mapping[str, nn.Module]) -> str:
+    """SHA-256 over every tensor of the players, bit for bit."""
+    return tensors_digest({name: net.state_dict() for name, net in players.items()})
+
+
+def tensors_digest(players: Mapping[str, Mapping[str, torch.Tensor]]) -> str:
+    """SHA-256 over the tensors of each player's state, bit for bit."""
+    hashed = hashlib.sha256()
+    for name, tensors in players.items():
+        for key, value in tensors.items():
+            hashed.update(f"{name}.{key}:{value.dtype}:{tuple(value.shape)}".encode())
+            hashed.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def write(path: Path, state: dict[str, Any]) -> tuple[str, int]:

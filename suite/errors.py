@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 OK, FAILED, USAGE, INCOMPLETE, ENVIRONMENT, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
 
 
@@ -19,3 +22,10 @@ class MachineError(RuntimeError):
 
 class Preempted(Exception):  # noqa: N818
     """A signal asked the run to stop; its state is saved."""
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """What the writer of `word` may have meant among what is `known`."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"

@@ -17,9 +17,12 @@ import torch
 
 from results.files import utc
 from results.record import Attempt, Curve, Ended, Record, Score
+from results.states import LOST
 from results.store import Store
-from suite import provenance
-from suite.checkpoint import Checkpoints
+from suite import failures, provenance
+from suite.checkpoint import Checkpoints, SharedCheckpoints
+from suite.collective import ALONE, Fault, Joined, Lost, Team
+from suite.distributed import unshareable
 from suite.errors import PREEMPTED, Preempted
 from suite.run import Run, optimizer_of, task_of
 from suite.seeds import seed
@@ -54,6 +57,7 @@ def stop_flag() -> Iterator[StopFlag]:
     """A flag that SIGTERM, SIGINT and SIGUSR2 set while the block runs."""
     flag = StopFlag()
     before = {number: signal.signal(number, flag.catch) for number in STOPPED_BY}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)  # who starts a process may block them until it listens
     try:
         yield flag
     finally:
@@ -61,15 +65,16 @@ def stop_flag() -> Iterator[StopFlag]:
             signal.signal(number, handler)
 
 
-def build(run: Run, data: Path, device: torch.device, data_workers: int) -> Workload:
-    """The run's workload, its initial weights a function of the seed."""
-    task = task_of(run.problem.task)
+def build(run: Run, data: Path, device: torch.device, data_workers: int, team: Team = ALONE) -> Workload:
+    """The run's workload on this process of `team`, its initial weights a function of the seed."""
+    workload, place = resolve(task_of(run.problem.task).workload), {"rank": team.rank, "world": team.world}
     seed(device, run.seed, "init")
-    return resolve(task.workload)(run.protocol, Path(data), device=device, seed=run.seed, data_workers=data_workers)
+    return workload(run.protocol, Path(data), device=device, seed=run.seed, data_workers=data_workers, **place)
 
 
-def refusal(run: Run, data: Path) -> str | None:
-    """Why this machine must not carry out `run` (other code or data than it was planned with), or None."""
+def refusal(run: Run, data: Path, world: int = 1) -> str | None:
+    """Why this machine must not carry out `run` on `world` processes (other code or data than it was planned with, or
+    updates that cannot be shared), or None."""
     task, spec = task_of(run.problem.task), optimizer_of(run.setting.optimizer)
     if task.version != run.problem.version:
         return f"task {task.name} is version {task.version} here, planned was {run.problem.version}; {AGAIN}"
@@ -78,7 +83,7 @@ def refusal(run: Run, data: Path) -> str | None:
     for name, planned in run.problem.data.items():
         if (found := edition(data, name)) != planned:
             return f"data set {name} in {data} is edition {found}, planned was {planned}; {AGAIN}"
-    return None
+    return unshareable(run.protocol, world)
 
 
 def execute(
@@ -92,10 +97,15 @@ def execute(
     data_workers: int = 0,
     tell: Callable[[str], None] = print,
     watch: Callable[[dict[str, Any]], None] = lambda _: None,
+    team: Team = ALONE,
 ) -> Ended:
     """Train the claimed `run` and commit its record; the returned Ended is also written to the store. Never raises what
-    the run itself does wrong: that is an Ended of kind "failed" with the traceback."""
+    the run itself does wrong: that is an Ended of kind "failed" with the traceback.
+
+    On several processes this is the first one's part; the others `follow`.
+    """
     moved: list[bool] = []
+    failure = ""
     events = store.event_log(attempt)
 
     def note(event: dict[str, Any]) -> None:
@@ -109,15 +119,17 @@ def execute(
 
     with _beating(store, attempt), contextlib.closing(events):
         try:
+            files = Checkpoints(store.work(run.id), run.id, tell)
             around = Surroundings(
-                Checkpoints(store.work(run.id), run.id, tell),
+                SharedCheckpoints(team, files) if isinstance(team, Joined) else files,
+                team=team,
                 event=note,
                 stop=stop,
                 fenced=lambda: store.fenced(attempt),
                 moved=note_moved,
             )
-            outcome = train(run, build(run, data, device, data_workers), around)
-            record = _record(run, outcome, provenance.of(attempt, device, data_workers, around.clock.report()))
+            outcome = train(run, build(run, data, device, data_workers, team), around)
+            record = _record(run, outcome, provenance.of(attempt, device, data_workers, around.clock.report(), team))
             kind, reason, trace = record.status, "", ""
             if not store.commit(record):
                 kind, reason = "fenced", "another attempt committed first"
@@ -126,17 +138,54 @@ def execute(
         except Fenced:
             kind, reason, trace = "fenced", "a newer attempt owns the run", ""
         except Exception as error:
-            kind, reason, trace = "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
+            fault = team.blame(_fault(error, run, stop()))
+            kind, reason, trace, failure = "failed", fault.reason, fault.trace, fault.failure
+            if fault.asked:  # what else goes down with the job is not this run's fault
+                kind, reason = "stopped", f"asked to stop, and then {reason}"
     ended = Ended(
-        run=run.id, number=attempt.number, kind=kind, reason=reason, trace=trace, moved=bool(moved), ended=utc()
+        run=run.id,
+        number=attempt.number,
+        kind=kind,
+        reason=reason,
+        trace=trace,
+        failure=failure,
+        moved=bool(moved),
+        ended=utc(),
     )
     store.end(ended)
     return ended
 
 
+def follow(
+    run: Run, data: Path, team: Joined, *, stop: Callable[[], bool], device: torch.device, data_workers: int = 0
+) -> str:
+    """The part of the other processes in a run that the first one of `team` executes: they train with it and write
+    nothing. Returns how it ended, as in Ended.kind."""
+    around = Surroundings(SharedCheckpoints(team, None), team=team, stop=stop)
+    try:
+        return train(run, build(run, data, device, data_workers, team), around).status
+    except Preempted:
+        return "stopped"
+    except Fenced:
+        return "fenced"
+    except Exception as error:
+        team.blame(_fault(error, run, stop()))  # for the first one to write down
+        return "failed"
+
+
+def _fault(error: Exception, run: Run, asked: bool) -> Fault:
+    failure = LOST if isinstance(error, Lost) else failures.of_error(error, run)
+    return Fault(f"{type(error).__name__}: {error}", traceback.format_exc(), failure, asked)
+
+
 def exit_code(ended: Ended) -> int:
     """The process's exit code for how an attempt ended: 75 asks to be continued."""
-    return {"finished": 0, "diverged": 0, "fenced": 0, "stopped": PREEMPTED}.get(ended.kind, 1)
+    return code_of(ended.kind)
+
+
+def code_of(kind: str) -> int:
+    """As exit_code, for an Ended.kind."""
+    return {"finished": 0, "diverged": 0, "fenced": 0, "stopped": PREEMPTED}.get(kind, 1)
 
 
 @contextlib.contextmanager

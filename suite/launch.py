@@ -2,88 +2,224 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import os
 import re
 import secrets
-import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tasks
 from results import Store
-from results.files import put_new
-from results.record import Plan
-from slurm.cluster import Cluster, Job
-from slurm.local import LocalCluster
-from suite import status
+from results.files import put_new, utc
+from results.record import Ended, Plan
+from results.states import LOST
+from slurm.cluster import PYTHON, ClusterError, Job
+from slurm.slurm import SlurmCluster
+from suite import budget as budgets
+from suite import cluster, status, workers
+from suite.cluster import Settings
+from suite.code import SUBMITTED_TREE, code
 from suite.plan import expand
+from suite.submit import Order, Shape, Submission, orders
 from suite.sweep import Sweep
+from suite.workers import HANDLE, Workers
 from tasks.data.dataset import require
-
-HANDLE = "handle"
 
 
 @dataclass(frozen=True)
 class Launched:
-    """What a launch found and did: the plan and its number, and how many runs are
-    missing (0: nothing was started) or failed for good."""
+    """What a launch found and did: the plan and its number, and how many runs are missing (0: nothing was started) or
+    failed for good.
+
+    started, orders: handles of the jobs that were started, and what was ordered of a cluster. alive: names of the
+    workers that were there before. log: where a worker on this machine writes. submitting: another launch is at it.
+    """
 
     plan: Plan
     number: int
     missing: int
     failed: int
     total: int
-    started: list[str]
-    alive: list[str]
-    log: Path | None
+    settings: Settings
+    started: list[str] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    alive: list[str] = field(default_factory=list)
+    log: Path | None = None
+    submitting: bool = False
 
 
-def launch(
-    sweep: Sweep, store: Store, data: Path, *, slots: int | None = None, data_workers: int = 0, retry: bool = False
-) -> Launched:
-    """Write the plan of `sweep` if it is new and start a local worker, unless one is at work or nothing is missing.
+@dataclass(frozen=True)
+class Wishes:
+    """How a sweep is to be launched, beyond what its file says; docs/command-line.md. on, slots, given: --on, --slots
+    and --cluster. budget: hours of one slot that the whole sweep may take."""
 
-    retry: let runs that failed for good be tried again. Raises SweepError for a sweep that cannot run and
-    tasks.DataError for data that is not there, before anything is written.
-    """
-    plan = expand(sweep, data)
-    seen = status.overview(store, plan)
-    if retry and seen.counts["failed"]:
-        for run in (run for _, runs in seen.errors for run in runs):
-            store.retry(run)
-        seen = status.overview(store, plan)
-    missing = seen.left
-    if missing:
-        for name in dict.fromkeys(n for task in sweep.tasks for n in task.datasets):
-            require(tasks.dataset(name), data)
-    number = store.put_plan(plan, sweep.toml)
-    cluster = LocalCluster()
-    alive = live_workers(store, cluster, plan.head.name, number)
-    started, log = [], None
-    if missing and not alive:
-        job = local_job(store, plan.head.name, number, data, Path(sweep.file).resolve().parent, slots, data_workers)
-        where = job.folder.relative_to(store.root.resolve()).as_posix()
-        store.put_submission(plan.head.name, {"plan": number, "cluster": "local", "folder": where, "runs": missing})
-        started.append(cluster.submit(job))
-        put_new(job.folder / HANDLE, started[0].encode())
-        log = job.folder / "log.txt"
-    return Launched(plan, number, missing, seen.counts["failed"], seen.total, started, alive, log)
+    data: Path
+    on: str | None = None
+    given: Sequence[str] = ()
+    slots: int | None = None
+    data_workers: int = 0
+    retry: bool = False
+    canary: bool = False
+    budget: float | None = None
 
 
-def local_job(
-    store: Store, name: str, number: int, data: Path, beside: Path, slots: int | None, data_workers: int
-) -> Job:
-    """The detached worker of plan `number` of sweep `name`."""
-    folder = store.root.resolve() / "jobs" / _user() / f"{name}-{number:04d}-{secrets.token_hex(4)}"
-    argv = [sys.executable, "-P", "-m", "suite", "work", name, str(number)]
-    argv += ["--store", str(store.root.resolve()), "--data", str(Path(data).resolve()), "--beside", str(beside)]
-    argv += ["--data-workers", str(data_workers)]
-    if slots is not None:
-        argv += ["--slots", str(slots)]
-    return Job(tuple(argv), f"{name}-{number:04d}", folder)
+class Launch:
+    """A sweep, expanded and compared with the store. Raises SweepError for a sweep that cannot run, UsageError for one
+    that passes its budget or asks for a cluster that cannot be, tasks.DataError for data that is not there."""
+
+    def __init__(self, sweep: Sweep, store: Store, wishes: Wishes) -> None:
+        self.sweep, self.store, self.wishes = sweep, store, wishes
+        self.settings, self.shapes = _shapes(sweep, wishes)
+        self.plan = expand(sweep, wishes.data)
+        self.seen = status.overview(store, self.plan)
+        if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
+            budgets.check(hours, self.seen, retry=wishes.retry)
+        if self.missing:
+            for name in dict.fromkeys(n for task in sweep.tasks for n in task.datasets):
+                require(tasks.dataset(name), wishes.data)
+
+    @property
+    def missing(self) -> int:
+        return self.seen.left + (self.seen.counts["failed"] if self.wishes.retry else 0)
+
+    def scripts(self) -> list[tuple[Order, str]]:
+        """What would be submitted to a Slurm cluster, each array with its script; nothing is written or submitted."""
+        slurm = self._cluster()
+        self._check()
+        numbers = self.store.plan_numbers(self.plan.head.name)
+        same = (n for n in numbers if self._stored(n) == self.plan.head.digest)
+        number = next(same, max(numbers, default=0) + 1)
+        there = workers.look(self.store, self.plan.head.name, number)
+        found = orders(self.plan, self.seen, self.shapes, there, self._room(slurm))
+        jobs = self._submission(number).jobs(slurm, found, there)
+        return [(order, script) for order, job in jobs for script in slurm.scripts(job)]
+
+    def carry_out(self) -> Launched:
+        """Write the plan if it is new and start or submit workers for what is missing, unless enough are at work.
+
+        Raises ClusterError, for allocations that the cluster would refuse before anything is written.
+        """
+        if self.missing and self.settings.kind == "slurm":
+            self._check()
+        if self.wishes.retry:
+            for run in self.seen.failed:
+                self.store.retry(run)
+            self.seen = status.overview(self.store, self.plan)
+        number = self.store.put_plan(self.plan, self.sweep.toml)
+        if self.missing and self.settings.kind == "slurm":
+            return self._submit(number)
+        there = workers.look(self.store, self.plan.head.name, number)
+        if self.missing and not there.names:
+            return self._start(number)
+        return self._launched(number, alive=there.names)
+
+    def _start(self, number: int) -> Launched:
+        """One worker on this machine."""
+        name = f"{self.plan.head.name}-{number:04d}"
+        folder = self._folder() / f"{name}-{secrets.token_hex(4)}"
+        words = self._words(number)
+        if self.settings.slots is not None:
+            words += ("--slots", str(self.settings.slots))
+        job = Job(words, name, folder, {SUBMITTED_TREE: code()["tree"]})
+        where = folder.relative_to(self.store.root.resolve()).as_posix()
+        intent = {"plan": number, "cluster": "local", "folder": where, "runs": self.missing, "canary": self._canary}
+        self.store.put_submission(self.plan.head.name, intent)
+        handle = workers.cluster("local").submit(job)
+        put_new(folder / HANDLE, handle.encode())
+        return self._launched(number, started=[handle], log=folder / "log.txt")
+
+    def _submit(self, number: int) -> Launched:
+        """Arrays of workers on the cluster that this machine belongs to."""
+        slurm, name = self._cluster(), self.plan.head.name
+        # In this order: what another launch submits between them is seen by the third, or makes this one withdraw.
+        before = len(self.store.submissions(name))
+        submitting = workers.submitting(self.store, name, number)
+        there = workers.look(self.store, name, number)
+        if silent := [handle for handle in there.unknown if handle.startswith(slurm.handle(""))]:
+            raise ClusterError(
+                f"the Slurm controller does not answer: whether {len(silent)} jobs of {name} are at "
+                "work is unknown, and nothing was submitted; try again later"
+            )
+        if submitting:
+            return self._launched(number, alive=there.names, submitting=True)
+        self._bury(there, slurm.handle(""))
+        found = orders(self.plan, self.seen, self.shapes, there, self._room(slurm))
+        if not found:
+            return self._launched(number, alive=there.names)
+        started = self._submission(number).submit(slurm, found, there, before, self.missing)
+        if started is None:
+            return self._launched(number, alive=there.names, submitting=True)
+        return self._launched(number, started=started, orders=found, alive=there.names)
+
+    def _bury(self, there: Workers, mine: str) -> None:
+        """Say of this user's runs whose job has left the queue that they are over: else a worker waits 15 minutes."""
+        for run in there.lost(self.seen.states):
+            state = self.seen.states[run]
+            job = state.owner.job if state.owner else None
+            if job and job.startswith(mine):
+                reason = f"died with its job {job.rpartition(':')[2]}, which said nothing"
+                self.store.end(
+                    Ended(run=run, number=state.attempt, kind="failed", reason=reason, failure=LOST, ended=utc())
+                )
+
+    def _check(self) -> None:
+        """Ask the cluster whether it would give each shape of allocation."""
+        for settings, _ in self.shapes:
+            self._cluster().check(Job((), "check", self.store.root.resolve(), resources=settings.resources))
+
+    def _submission(self, number: int) -> Submission:
+        return Submission(self.store, self.plan.head.name, number, self._words(number), self._folder())
+
+    def _words(self, number: int) -> tuple[str, ...]:
+        words = [PYTHON, "-P", "-m", "suite", "work", self.plan.head.name, str(number)]
+        words += ["--store", str(self.store.root.resolve()), "--data", str(Path(self.wishes.data).resolve())]
+        words += ["--beside", str(Path(self.sweep.file).resolve().parent)]
+        words += ["--data-workers", str(self.wishes.data_workers)]
+        return (*words, "--canary") if self._canary else tuple(words)
+
+    @property
+    def _canary(self) -> bool:
+        return self.wishes.canary or self.sweep.canary
+
+    def _folder(self) -> Path:
+        return self.store.root.resolve() / "jobs" / _user()
+
+    def _cluster(self) -> SlurmCluster:
+        found = workers.cluster("slurm")
+        assert isinstance(found, SlurmCluster)
+        return found
+
+    def _room(self, slurm: SlurmCluster) -> int | None:
+        """How many copies the cluster's limits leave room for. Raises ClusterError if none."""
+        asked = self.settings.resources
+        room = slurm.room(asked.account, asked.qos)
+        if room == 0:
+            raise ClusterError("the cluster's limit on queued jobs (MaxSubmitJobs) is reached: nothing was submitted")
+        return room
+
+    def _stored(self, number: int) -> str:
+        return self.store.plan(self.plan.head.name, number).head.digest
+
+    def _launched(self, number: int, **found: Any) -> Launched:
+        failed = self.seen.counts["failed"]
+        return Launched(self.plan, number, self.missing, failed, self.seen.total, self.settings, **found)
+
+
+def _shapes(sweep: Sweep, wishes: Wishes) -> tuple[Settings, list[Shape]]:
+    """The sweep's settings, and those of each group of tasks that have the same."""
+    given = cluster.given_table(wishes.given, wishes.on, wishes.slots)
+    below = [cluster.user_table(), sweep.cluster]
+    shapes: list[Shape] = []
+    for task in sweep.tasks:
+        own = sweep.override.get(task.name, {}).get("cluster", {})
+        found = cluster.settings([*below, own, given], wishes.data_workers)
+        at = next((i for i, (settings, _) in enumerate(shapes) if settings == found), len(shapes))
+        before = shapes[at][1] if at < len(shapes) else frozenset()
+        shapes[at : at + 1] = [(found, before | {task.name})]
+    return cluster.settings([*below, given], wishes.data_workers), shapes
 
 
 def _user() -> str:
@@ -94,22 +230,6 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def live_workers(store: Store, cluster: Cluster, name: str, number: int | None = None) -> list[str]:
-    """Handles of this machine's workers of sweep `name` (of plan `number`) that are still there."""
-    handles = []
-    for submission in store.submissions(name):
-        if submission.get("cluster") == "local" and number in (None, submission.get("plan")):
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                handles.append((store.root / str(submission.get("folder")) / HANDLE).read_text())
-    return [handle for handle, state in cluster.states(handles).items() if state in ("pending", "running")]
-
-
-def cancel(store: Store, name: str) -> list[str]:
-    """Ask every worker of sweep `name` on this machine to stop, which lets its runs save; returns their handles."""
-    cluster = LocalCluster()
-    return cluster.cancel(live_workers(store, cluster, name))
-
-
 def describe(launched: Launched) -> dict[str, Any]:
     """For --json."""
     return {
@@ -118,6 +238,8 @@ def describe(launched: Launched) -> dict[str, Any]:
         "runs": launched.total,
         "missing": launched.missing,
         "failed": launched.failed,
+        "cluster": launched.settings.kind,
         "started": launched.started,
+        "workers": sum(order.copies for order in launched.orders) or len(launched.started),
         "alive": launched.alive,
     }

@@ -18,16 +18,21 @@ COMMANDS = {
     "Look": {
         "list": "list tasks, optimizers, sweeps or datasets",
         "show": "show one task, optimizer, sweep, dataset or run",
-        "plan": "what a sweep would run, and what of it is done",
-        "status": "where launched sweeps stand",
+        "plan": "what a sweep would run, what of it is done, what the rest will cost",
+        "status": "where launched sweeps stand: what runs, what failed, what helps",
+        "logs": "what a run said: its attempts, how each ended, its log",
         "leaderboard": "the board of a sweep: table, csv, wide, md, latex, json",
+        "summary": "over all tasks: ranks, scores, times to a target, tuning budgets, good rates",
         "compare": "two rows of a board, task by task and over all tasks",
+        "plot": "figures: curves, profiles, ranks, budget, rate, differences",
+        "report": "the page: one HTML file of a sweep's board, curves, runs and verdicts",
         "power": "how many more seeds would decide it",
         "ledger": "the papers' numbers beside ours",
     },
     "Run": {
         "run": "train one task with one optimizer, here and now",
         "launch": "run all that is missing of a sweep, and follow it",
+        "retry": "let runs that failed for good be tried again",
         "cancel": "ask a sweep's workers to stop; their runs are saved",
     },
     "Optimizers": {
@@ -38,6 +43,7 @@ COMMANDS = {
     "Care": {
         "data": "list, check, prepare, imitate (miniature) or substitute (standin) data sets",
         "export": "all records as one Parquet file",
+        "merge": "stores of several labs or clusters into one",
         "doctor": "check this machine and the store",
         "clean": "drop checkpoints and logs of finished runs",
         "forget": "move one run's record to the store's trash",
@@ -56,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return OK if words else USAGE
     if words[0] == "--version":
-        from suite.provenance import version
+        from suite.code import version
 
         print(f"optathlon {version()}")
         return OK
@@ -99,9 +105,10 @@ def _code(error: Exception) -> int | None:
     """The exit code of an error that is the user's or the machine's; None for one of ours."""
     from optimizers import OptimizerError
     from results.errors import StoreError
+    from slurm.cluster import ClusterError
     from tasks import DataError, TaskError
 
-    if isinstance(error, DataError | StoreError | MachineError | OSError):
+    if isinstance(error, DataError | StoreError | MachineError | ClusterError | OSError):
         return ENVIRONMENT
     return USAGE if isinstance(error, UsageError | TaskError | OptimizerError) else None
 

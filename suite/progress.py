@@ -19,15 +19,21 @@ def follow(store: Store, plan: Plan, alive: Callable[[], int]) -> status.Overvie
     teller = Teller()
     try:
         while True:
+            begun = time.monotonic()
             workers = alive()
             seen = status.overview(store, plan)
             teller.tell(line(seen, workers), last=not workers)
             if not workers:
                 return seen
-            time.sleep(SCREEN_SECONDS)
+            time.sleep(pause(time.monotonic() - begun))
     except KeyboardInterrupt:
         teller.close()
         raise
+
+
+def pause(taken: float) -> float:
+    """Seconds until the next look after one that took `taken`: looking takes at most a tenth of the time."""
+    return max(SCREEN_SECONDS, 9 * taken)
 
 
 class Teller:
@@ -59,11 +65,34 @@ def line(seen: status.Overview, workers: int) -> str:
     if seen.running:
         parts.append(f"{len(seen.running)} running ({', '.join(_running(r) for r in seen.running[:2])})")
     parts += [f"{seen.counts[kind]} {kind}" for kind in ("diverged", "failed") if seen.counts[kind]]
-    if seen.remaining and seen.running:
-        parts.append(f"about {duration(seen.remaining * 3600 / len(seen.running))} left")
+    if again := sum(len(t.runs) - t.final for t in seen.errors):
+        parts.append(f"{again} to be tried again")
+    if held := sum(len(h.runs) for h in seen.held):
+        parts.append(f"{held} held back")
+    if seen.eta:
+        parts.append(f"{'at least' if seen.unknown else 'about'} {duration(seen.eta)} left")
     if not workers and seen.left:
         parts.append("no worker is alive here")
     return " · ".join(parts)
+
+
+def troubles(seen: status.Overview) -> list[str]:
+    """Lines for people: what failed, in which class, with advice; and what is held back, and why."""
+    lines = []
+    for trouble in seen.errors:
+        again = len(trouble.runs) - trouble.final
+        counts = [f"{trouble.final} failed"] if trouble.final else []
+        counts += [f"{again} stopped, to be tried again"] if again else []
+        lines.append(f"{', '.join(counts)}: {trouble.reason} ({_some(trouble.runs)})")
+        lines.append(f"  {trouble.what}: {trouble.advice}")
+    for held in seen.held:
+        where = f" on {', '.join(held.hosts)}" if held.hosts else ""
+        lines.append(f"{len(held.runs)} waiting{where}, {held.why} ({_some(held.runs)})")
+    return lines
+
+
+def _some(runs: list[str]) -> str:
+    return f"{', '.join(runs[:3])}{', ...' if len(runs) > 3 else ''}"
 
 
 def _running(running: status.Running) -> str:

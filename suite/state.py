@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.checkpoint import Checkpoints
+from suite.checkpoint import Checkpoints, SharedCheckpoints
+from suite.collective import ALONE, Team
 from suite.groups import groups
 from suite.run import Run, optimizer_of
 from tasks.workload import Batch, Workload
@@ -26,8 +27,8 @@ class State:
     settled: everything that is due at the last border (an epoch's end, a due evaluation, the end) has been done.
     """
 
-    def __init__(self, run: Run, workload: Workload) -> None:
-        self.run, self.workload, self.protocol = run, workload, run.protocol
+    def __init__(self, run: Run, workload: Workload, team: Team = ALONE) -> None:
+        self.run, self.workload, self.protocol, self.team = run, workload, run.protocol, team
         self.spec = optimizer_of(run.setting.optimizer)
         self.optimizers = {name: self._optimizer(name) for name in workload.players}
         self.scalers = {name: self._scaler() for name in workload.players}
@@ -174,7 +175,7 @@ class State:
         for name, net in self.workload.players.items():
             net.load_state_dict(weights[name])
 
-    def keep_best(self, score: float, checkpoints: Checkpoints) -> None:
+    def keep_best(self, score: float, checkpoints: Checkpoints | SharedCheckpoints) -> None:
         """Write the weights now judged as the best so far. Called inside `evaluation_weights`."""
         weights = {name: net.state_dict() for name, net in self.workload.players.items()}
         file = checkpoints.save_best(weights, self.update)
@@ -191,7 +192,7 @@ class State:
         """Name and digest of the file of the best weights so far."""
         return None if self.best is None else tuple(self.best["file"])
 
-    def restore_best(self, checkpoints: Checkpoints) -> None:
+    def restore_best(self, checkpoints: Checkpoints | SharedCheckpoints) -> None:
         """Go back to the best weights, buffers included; without any, go on with the present ones."""
         if self.best is not None:
             self.load_players(checkpoints.load_best(self.best["file"]))

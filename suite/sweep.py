@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,12 @@ import msgspec
 import tasks
 from optimizers import Grid, OptimizerError, OptimizerSpec
 from optimizers.grid import default_table, flatten, is_space
-from suite.errors import SweepError
+from suite import cluster
+from suite.errors import SweepError, UsageError, hint
 from suite.run import optimizer_of, task_of
 
-KEYS = ("name", "summary", "tasks", "scale", "seeds", "baseline", "optimizer", "protocol", "override")
+KEYS = ("name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol")
+KEYS += ("override", "cluster", "table")
 OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random")
 GRID_KEYS = ("fixed", "grid", "zip", "random")
 BUILT_IN = Path(__file__).resolve().parent / "sweeps"
@@ -41,16 +42,24 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sweep file says, checked. override: by task, changes of protocol and, by optimizer label, of grids."""
+    """What a sweep file says, checked. override: by task, changes of protocol, of cluster and, by optimizer label, of
+    grids. cluster: see suite.cluster.
+
+    canary: see suite.wanted. budget: hours of one slot that all of it may take. table: see suite.table.
+    """
 
     name: str
     tasks: list[tasks.Task]
     scale: str
     seeds: Seeds
     baseline: str | None
+    canary: bool = False
+    budget: float | None = None
     entries: list[Entry]
     protocol: dict[str, Any]
     override: dict[str, dict[str, Any]]
+    cluster: dict[str, Any]
+    table: dict[str, Any]
     file: str
     toml: bytes
 
@@ -141,9 +150,13 @@ class _Reader:
             scale=scale,
             seeds=self._seeds(),
             baseline=baseline or labels[0],
+            canary=self._canary(),
+            budget=self._budget(),
             entries=entries,
             protocol=self._table("protocol"),
             override=self._override([t.name for t in found], labels),
+            cluster=self._cluster(self._table("cluster"), "cluster.", cluster.PARSERS),
+            table=self._table("table"),
             file=self.file,
             toml=self.data,
         )
@@ -187,8 +200,9 @@ class _Reader:
         if not isinstance(name, str):
             raise self._error(f'{where}.name: must be an optimizer\'s name, "adamw", not {name!r}')
         label = block.get("label", name)
-        if not isinstance(label, str) or not label.isprintable() or label in ("", "protocol"):
-            raise self._error(f'{where}.label: must be text on one line, and not "protocol"; it is {label!r}')
+        if not isinstance(label, str) or not label.isprintable() or label in ("", "protocol", "cluster"):
+            what = 'must be text on one line, and neither "protocol" nor "cluster"'
+            raise self._error(f"{where}.label: {what}; it is {label!r}")
         try:
             spec = optimizer_of(name)
             grid = {key: block[key] for key in GRID_KEYS if key in block}
@@ -231,15 +245,23 @@ class _Reader:
                 raise self._error(f"override.{task}: is none of this sweep's tasks{hint(task, names)}")
             if not isinstance(changes, dict):
                 raise self._error(f"override.{task}: must be a table, not {changes!r}")
-            self._only(changes, ("protocol", *labels), f"override.{task}.")
+            self._only(changes, ("protocol", "cluster", *labels), f"override.{task}.")
             for label, change in changes.items():
                 if not isinstance(change, dict):
                     raise self._error(f"override.{task}.{label}: must be a table, not {change!r}")
-                if label != "protocol":
+                if label == "cluster":
+                    changes[label] = self._cluster(change, f"override.{task}.cluster.", cluster.PER_TASK)
+                elif label != "protocol":
                     self._only(change, GRID_KEYS, f"override.{task}.{label}.")
                     for word in ("fixed", "grid", "random"):
                         self._table(word, change, f"override.{task}.{label}.")
         return override
+
+    def _cluster(self, table: Mapping[str, Any], prefix: str, keys: Iterable[str]) -> dict[str, Any]:
+        try:
+            return cluster.parse(table, self.file, prefix, keys)
+        except UsageError as error:
+            raise SweepError(str(error)) from None
 
     def _table(self, key: str, table: Mapping[str, Any] | None = None, where: str = "") -> dict[str, Any]:
         value = (self.table if table is None else table).get(key, {})
@@ -252,6 +274,20 @@ class _Reader:
         if value is not default and not isinstance(value, str):
             raise self._error(f"{key}: must be text, not {value!r}")
         return value
+
+    def _canary(self) -> bool:
+        canary = self.table.get("canary", False)
+        if not isinstance(canary, bool):
+            raise self._error(f"canary: must be true or false, not {canary!r}")
+        return canary
+
+    def _budget(self) -> float | None:
+        table = self._table("budget")
+        self._only(table, ("hours",), "budget.")
+        hours = table.get("hours")
+        if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < 1e9):
+            raise self._error(f"budget.hours: must be a number above 0, hours of one slot, not {hours!r}")
+        return None if hours is None else float(hours)
 
     def _only(self, table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
         for key in table:
@@ -276,12 +312,6 @@ def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     if set(merged.get("random", {})) <= {"trials", "seed"}:
         merged.pop("random", None)
     return merged
-
-
-def hint(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
 
 
 def name_of(given: str) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from suite.checkpoint import Checkpoints
+from suite.checkpoint import Checkpoints, SharedCheckpoints, digest_of
+from suite.collective import ALONE, Team
 from suite.errors import Preempted
 from suite.run import Run
 from suite.seeds import seed
@@ -24,17 +24,20 @@ from tasks.workload import Batch, Workload
 CHECKPOINT_SECONDS = "OPTATHLON_CHECKPOINT_SECONDS"
 BORDER_SECONDS = 120.0
 EVENT_SECONDS = 15.0
+GO_ON, SAVE, STOP = range(3)
 
 
 @dataclass
 class Surroundings:
     """What a run needs from outside: where checkpoints go, who wants to know, and whether to stop.
 
+    team: the processes that train the run, each with surroundings of its own; any of them may be asked to stop.
     fenced: asked before each write; True means that another attempt owns the run now.
     moved: told when a checkpoint further on than the one found was saved.
     """
 
-    checkpoints: Checkpoints
+    checkpoints: Checkpoints | SharedCheckpoints
+    team: Team = ALONE
     event: Callable[[dict[str, Any]], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
     fenced: Callable[[], bool] = lambda: False
@@ -60,9 +63,10 @@ class Outcome:
 def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
     """Train `run` on a workload just built from its seed, from the newest checkpoint if there is one, to its outcome.
 
-    Raises Preempted once the state is saved after `around.stop()` turned true, Fenced if another attempt took over.
+    Raises Preempted once the state is saved after `around.stop()` turned true, Fenced if another attempt took over; on
+    several processes, all of which must call it, in all of them after the same update.
     """
-    p, state = run.protocol, State(run, workload)
+    p, state = run.protocol, State(run, workload, around.team)
     saver = _Saver(state, around)
     saver.load()
     while True:
@@ -111,13 +115,14 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
         for player in workload.players.values():
             player.zero_grad(set_to_none=True)
         total = torch.zeros((), device=workload.device)
-        for batch in parts:
+        for batch in state.team.through(parts, workload.players.values()):
             seed(workload.device, run.seed, "loss", state.epoch, batch.index, name)
             with torch.enable_grad():
                 with autocast(workload.device, p.precision):
                     loss = workload.loss(batch, name) / p.parts
                 scaler.scale(loss).backward()
             total = total + loss.detach().float()
+        total = state.team.sum_gradients(net, total)
         scaler.unscale_(optimizer)
         clip(net, p.clip_norm, p.clip_value)
         losses.append(total)
@@ -212,18 +217,24 @@ def evaluate(state: State, split: str) -> dict[str, float]:
     """The workload's metrics on `split`, noted in the curve; random numbers in it are functions of the split alone."""
     seed(state.workload.device, "evaluate", split)
     with torch.no_grad(), autocast(state.workload.device, state.protocol.precision):
-        metrics = state.workload.evaluate(split)
+        metrics = _evaluated(state, split)
     for name, value in metrics.items():
         state.note(f"{split}/{name}", value)
     return metrics
 
 
+def _evaluated(state: State, split: str) -> dict[str, float]:
+    """All processes evaluate, so that none waits long for another; the first one's numbers count for all."""
+    metrics = state.workload.evaluate(split)
+    return state.team.first(lambda: metrics)
+
+
 def finish(state: State, around: Surroundings) -> Outcome:
     """Judge the last or the best weights on the test split, once."""
-    if around.fenced():
+    if state.team.agree(around.fenced()):
         raise Fenced
     if state.diverged:
-        return Outcome("diverged", {}, state, digest_of(state.workload.players))
+        return _outcome("diverged", {}, state)
     if state.protocol.checkpoint == "best" and state.best is not None:
         state.restore_best(around.checkpoints)
         watched = state.best["watched"]
@@ -236,19 +247,15 @@ def finish(state: State, around: Surroundings) -> Outcome:
 def _judged(state: State, watched: dict[str, dict[str, float]]) -> Outcome:
     seed(state.workload.device, "evaluate", "test")
     with torch.no_grad(), autocast(state.workload.device, state.protocol.precision):
-        splits = {**watched, "test": state.workload.evaluate("test")}
+        splits = {**watched, "test": _evaluated(state, "test")}
     scores = {f"{split}/{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
-    return Outcome("finished", scores, state, digest_of(state.workload.players))
+    return _outcome("finished", scores, state)
 
 
-def digest_of(players: Mapping[str, nn.Module]) -> str:
-    """SHA-256 over every tensor of the players, bit for bit."""
-    hashed = hashlib.sha256()
-    for name, net in players.items():
-        for key, value in net.state_dict().items():
-            hashed.update(f"{name}.{key}:{value.dtype}:{tuple(value.shape)}".encode())
-            hashed.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return hashed.hexdigest()
+def _outcome(status: str, scores: dict[str, float], state: State) -> Outcome:
+    weights = digest_of(state.workload.players)
+    state.team.same_weights(weights)
+    return Outcome(status, scores, state, weights)
 
 
 class _Saver:
@@ -267,19 +274,21 @@ class _Saver:
             self.around.event({"resumed": self.state.update})
 
     def save_when_due(self) -> None:
-        stop, now = self.around.stop(), time.monotonic()
+        now = time.monotonic()
         age = now - self.last
         border = not self.state.settled and age >= min(BORDER_SECONDS, self.around.interval)
-        if stop or border or age >= self.around.interval:
+        due = border or age >= self.around.interval
+        wish = self.around.team.agree(STOP if self.around.stop() else SAVE if due else GO_ON)
+        if wish != GO_ON:
             self.save()
-        if stop:
+        if wish == STOP:
             raise Preempted
         if now - self.told >= EVENT_SECONDS or not self.state.settled:
             self.told = now
             self.around.event({"update": self.state.update, "time": self.state.time, **self.around.clock.report()})
 
     def save(self) -> None:
-        if self.around.fenced():
+        if self.around.team.agree(self.around.fenced()):
             raise Fenced
         state = self.state
         written = self.around.checkpoints.save(state.state_dict(), state.update, state.best_file)

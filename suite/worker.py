@@ -19,18 +19,29 @@ from results import Store, this_process
 from results.errors import StoreError
 from results.files import utc
 from results.record import Ended, Plan, PlannedRun
+from results.refusals import Refusal, RefusalLog
 from slurm import slots
+from slurm.cluster import place, this_job
+from slurm.step import IN_VAIN
+from suite import failures
+from suite.code import SUBMITTED_TREE, code
+from suite.errors import FAILED, PREEMPTED
+from suite.free import free
 from suite.plan import run_of
 from suite.run import Run, optimizer_of, task_of
-from suite.wanted import Stage, wanted
+from suite.wanted import Stage
 
 BUSY = 3
 POLL_SECONDS, REFRESH_SECONDS = 0.05, 2.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker works on. slots: at most so many runs at once."""
+    """What a worker works on. slots: at most so many runs at once. canary: see suite.wanted.
+
+    tasks: only theirs (none: all). leave: do not stay for what runs elsewhere, unless it holds this worker's runs back.
+    """
 
     store: Store
     plan: Plan
@@ -38,12 +49,16 @@ class Assignment:
     stage: Stage = "all"
     slots: int | None = None
     data_workers: int = 0
+    canary: bool = False
+    tasks: frozenset[str] = frozenset()
+    leave: bool = False
 
 
 @dataclass
 class _Child:
     run: PlannedRun
     slot: slots.Slot
+    oom_kills: int
 
 
 class Worker:
@@ -55,21 +70,28 @@ class Worker:
         self.children: dict[int, _Child] = {}
         self.queue: list[PlannedRun] = []
         self.refused: set[str] = set()
+        self.refusals = RefusalLog(self.store, self.plan.head.name)
         self.stale, self.refreshed = True, 0.0
+        self.owner, self.place = this_process(*this_job()), place()
         self.elsewhere = False
-        self.stopping = False
+        self.stopping, self.got_on = False, False
 
     def work(self) -> int:
-        """Until nothing of the plan is free, running here, or running elsewhere (which may free more). Returns 0, or 75
-        after a signal."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        """Until nothing of the plan is free, running here, or running elsewhere (which may free more). Returns 0; after
+        a signal 75, or 76 if no run has got on; 1 where the GPUs cannot be used, so that runs are left to others."""
+        for number in SIGNALS:
             signal.signal(number, self._stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # slurm.step blocks them until somebody listens
+        self._compare_code()
         self._preload()
+        if slot_has_gpu() and not _gpus_work():
+            say(f"the GPUs of {platform.node()} cannot be used, as said above: no run is tried here")
+            return FAILED
         while True:
             self._reap()
             if self.stopping:
                 if not self.children:
-                    return 75
+                    return PREEMPTED if self.got_on else IN_VAIN
             elif self._start_one():
                 continue
             elif not (self.children or self.queue or self.stale or self.elsewhere):
@@ -84,10 +106,15 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
+    def _compare_code(self) -> None:
+        submitted, running = os.environ.get(SUBMITTED_TREE), code()["tree"]
+        if submitted and submitted != running:
+            say(f"the code has changed since it was submitted: tree {submitted} then, {running} now; records hold both")
+
     def _preload(self) -> None:
         for module in ("torch", "torch._dynamo", "torch.utils.data", "suite.execute"):
             importlib.import_module(module)
-        for name in {problem["task"] for problem in self.plan.head.problems.values()}:
+        for name in self.given.tasks or {problem["task"] for problem in self.plan.head.problems.values()}:
             with _only_its_own_runs(name):
                 importlib.import_module(task_of(name).workload.partition(":")[0])
         for name in {setting["optimizer"] for setting in self.plan.head.settings.values()}:
@@ -102,21 +129,21 @@ class Worker:
             self._refresh()
         if not self.queue:
             return False
-        slot = slots.acquire({c.slot.name for c in self.children.values()})
+        slot = slots.acquire({c.slot.name for c in self.children.values()}, at_least=self.given.slots or 1)
         if slot is None:
             return False
         planned = self.queue.pop(0)
         run = run_of(self.plan, planned)
         if why := self._refusal(run):
-            self.refused.add(planned.id)
             slot.release()
-            say(f"{run.label} ({planned.id}) refused: {why}")
+            self._refuse(planned, why)
             return True
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2))
+        oom_kills = failures.oom_kills()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid == 0:
             self._child(run, slot)
-        self.children[pid] = _Child(planned, slot)
+        self.children[pid] = _Child(planned, slot, oom_kills)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return True
 
@@ -128,15 +155,19 @@ class Worker:
         except Exception as error:  # what is wrong with one run's task or data stops no other
             return f"{type(error).__name__}: {error}"
 
+    def _refuse(self, planned: PlannedRun, why: str) -> None:
+        """Leave a run alone from now on, and say why where `optathlon status` finds it."""
+        self.refused.add(planned.id)
+        say(f"{planned.row} on {planned.column}, seed {planned.seed} ({planned.id}) refused: {why}")
+        with contextlib.suppress(OSError):
+            self.refusals.append(Refusal(run=planned.id, why=why, host=platform.node(), time=utc()))
+
     def _refresh(self) -> None:
         busy = {c.run.id for c in self.children.values()} | self.refused
-        states = self.store.states(dict.fromkeys(r.id for r in self.plan.runs))
-        self.elsewhere = any(s.kind == "running" and i not in busy for i, s in states.items())
-        self.queue = [
-            r
-            for r in wanted(self.store, self.plan, self.given.stage)
-            if r.id not in busy and states[r.id].kind in ("waiting", "stopped")
-        ]
+        self.queue, self.elsewhere = free(self.given, self.owner, busy)
+        # The copies of a job begin at different places, so that they do not all reach for the same runs.
+        at = int(len(self.queue) * self.place)
+        self.queue = self.queue[at:] + self.queue[:at]
         self.stale, self.refreshed = False, time.monotonic()
 
     def _reap(self) -> None:
@@ -149,22 +180,36 @@ class Worker:
             code = os.waitstatus_to_exitcode(status)
             self._write_down(pid, child, code)
             self.stale = True
+            self.got_on = self.got_on or code == 0 or (code == PREEMPTED and self._moved(child.run.id))
+            if code == BUSY:
+                self.queue.clear()  # others are ahead of what this worker knows
             say(f"{child.run.row} on {child.run.column}, seed {child.run.seed} ({child.run.id}): {_how(code)}")
+
+    def _moved(self, run_id: str) -> bool:
+        endings = self.store.endings(run_id)
+        return bool(endings) and endings[max(endings)].moved
 
     def _write_down(self, pid: int, child: _Child, code: int) -> None:
         """Say how an attempt ended whose process could not say it itself."""
+        out_of_memory = failures.oom_kills() > child.oom_kills
+        kind = "stopped" if self.stopping and code < 0 else "failed"
+        reason = _how(code) + (", out of memory" if out_of_memory and code < 0 else "")
         try:
-            for attempt in self.store.attempts(child.run.id)[-1:]:
-                if attempt.owner.pid == pid and attempt.owner.host == platform.node():
-                    self.store.end(
-                        Ended(run=child.run.id, number=attempt.number, kind="failed", reason=_how(code), ended=utc())
-                    )
+            here = [a for a in self.store.attempts(child.run.id) if a.owner.host == platform.node()]
+            if mine := [a.number for a in here if a.owner.pid == pid]:
+                failure = failures.of_exit(code, out_of_memory)
+                self.store.end(
+                    Ended(run=child.run.id, number=mine[-1], kind=kind, reason=reason, failure=failure, ended=utc())
+                )
+            elif code not in (0, 75, BUSY):  # or it would be started again and again
+                self._refuse(child.run, f"it could not be claimed ({reason}); the worker's log says why")
         except (OSError, StoreError) as error:  # the attempt is provably dead without it
             say(f"how run {child.run.id} ended could not be written down: {error}")
 
     def _child(self, run: Run, slot: slots.Slot) -> NoReturn:
         code = 1
         try:
+            failures.die_first()
             for other in self.children.values():
                 other.slot.leave()
             os.environ.update(slot.environment)
@@ -183,7 +228,7 @@ class Worker:
 
         with stop_flag() as flag:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)
-            attempt = self.store.claim(run.id, this_process())
+            attempt = self.store.claim(run.id, this_process(*this_job()))
             if attempt is None:
                 return BUSY
             log = os.open(self.store.log(attempt), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -206,6 +251,24 @@ def _only_its_own_runs(name: str) -> Iterator[None]:
         say(f"{name} cannot be imported: {type(error).__name__}: {error}")
 
 
+def _gpus_work() -> bool:
+    """Whether a forked process can use every GPU that is visible; one node where it cannot would fail run after run."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    code = 1
+    try:
+        import torch
+
+        for number in range(torch.cuda.device_count() or 1):
+            torch.zeros(1, device=f"cuda:{number}")
+        code = 0
+    except Exception as error:
+        say(f"{type(error).__name__}: {error}")
+    finally:
+        os._exit(code)
+
+
 def threads() -> int:
     """Torch threads of a run: one unless the user says otherwise, so that results do not depend on the machine."""
     return int(os.environ.get("OMP_NUM_THREADS") or 1)
@@ -226,5 +289,5 @@ def _how(code: int) -> str:
         return "stopped, will go on"
     if code < 0:
         name = signal.Signals(-code).name
-        return f"killed by {name}" + (" (out of memory, or by hand)" if name == "SIGKILL" else "")
+        return f"killed by {name}"
     return "ended" if code == 0 else f"failed with exit code {code}"

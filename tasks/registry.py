@@ -19,7 +19,7 @@ from tasks.data.dataset import Dataset
 from tasks.errors import TaskError, did_you_mean
 from tasks.task import Task
 
-FAMILIES = ("tasks.rebias", "tasks.language", "tasks.audio")
+FAMILIES = ("tasks.rebias", "tasks.language", "tasks.audio", "tasks.retrieval")
 ENTRY_POINTS = "optathlon.tasks"
 
 

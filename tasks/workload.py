@@ -43,6 +43,17 @@ class Workload(ABC):
     before each call; memories carried from batch to batch advance when the batch's index changes, not when `loss` is
     called. `evaluate` leaves no trace: weights, buffers, modes and memories are as before. The initial weights come
     from torch's global generator, which the loop seeds before it builds the workload.
+
+    **Several processes.** This one is number `rank` of `world` that train one run together. An update is
+    `Protocol.parts` micro-batches of the same size; the process takes those of its epoch's micro-batches whose
+    index % world == rank (`tasks.data.loading.split` and `share` give them), and `world` divides `parts`, so that each
+    has as many. Index and `of` count the whole epoch's. A loss is the mean over its own micro-batch, with that one's
+    batch statistics; the loop averages the gradients over all parts and folds every part's batch-norm statistics in,
+    in their order: n processes are one process with n parts. No workload communicates.
+
+    What is carried from update to update for one part (the memory of its text streams) is kept for each part that the
+    process has, by `index % Protocol.parts`, and saved under that number, so that any number of processes can go on
+    with it: part k of parallel streams is the columns k * Protocol.part to (k + 1) * Protocol.part.
     """
 
     players: Mapping[str, nn.Module]
@@ -75,7 +86,8 @@ class Workload(ABC):
 
     @abstractmethod
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """This process's micro-batches of `epoch` from index `start` on; the same for any number of data workers."""
+        """This process's micro-batches of `epoch` from index `start` (the first of an update) on: each with
+        index % world == rank. The same for any number of data workers."""
 
     @abstractmethod
     def loss(self, batch: Batch, player: str) -> Tensor:
@@ -83,14 +95,19 @@ class Workload(ABC):
 
     @abstractmethod
     def evaluate(self, split: str) -> dict[str, float]:
-        """Metrics by name on `split` ("validation" or "test"), the same numbers on every rank."""
+        """Metrics by name on `split` ("validation" or "test"). Every rank evaluates the whole split; rank 0's numbers
+        count."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What is not in the players and must survive a resume: memories, sigma. Plain values and tensors only."""
+        """What is not in the players and must survive a resume: memories, sigma. Plain values and tensors only.
+
+        Of several ranks' states one is made: dictionaries in it, also nested ones, are merged by their keys, and what
+        several ranks have under the same key must be equal.
+        """
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Take back what `state_dict` gave, on one rank or merged of several; of what belongs to parts, one's own."""
         if state:
             raise ValueError(f"{type(self).__name__} keeps no state, but was given {sorted(state)}")
 

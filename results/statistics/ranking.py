@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -37,6 +38,7 @@ def friedman(keys: Mapping[str, Sequence[float]]) -> float | None:
     return float(friedmanchisquare(*zip(*columns, strict=True)).pvalue)
 
 
+@functools.cache
 def critical_difference(optimizers: int, tasks: int, alpha: float = 0.05) -> float:
     """By how much two mean ranks must differ, q √(k (k + 1) / 6 N) (Nemenyi; Demšar 2006, section 3.2.2)."""
     from scipy.stats import studentized_range

@@ -1,11 +1,11 @@
-"""Ask a sweep's workers to stop. Their runs are saved and go on with the next launch."""
+"""Ask a sweep's workers to stop, here and on the cluster. Their runs are saved and go on with the next launch."""
 
 from __future__ import annotations
 
 import argparse
 
 from results import Store
-from suite import launch, sweep
+from suite import sweep, workers
 from suite.console import add_json, add_store, print_json, say
 
 
@@ -19,8 +19,9 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     name = sweep.name_of(args.sweep)
     store.plan(name)
-    asked = launch.cancel(store, name)
-    say(f"{name}: {len(asked)} workers asked to stop" if asked else f"{name}: no worker of it is alive on this machine")
+    asked = workers.cancel(store, name)
+    what = f"asked to stop: {', '.join(asked)}" if asked else "no worker of it is alive, as seen from here"
+    say(f"{name}: {what}")
     if args.json:
         print_json({"sweep": name, "cancelled": asked})
     return 0

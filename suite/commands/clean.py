@@ -1,10 +1,17 @@
-"""Drop checkpoints and logs of finished runs; records, plans and everything else stay."""
+"""Drop checkpoints and logs of finished runs, and what the jobs of sweeps with nothing left to do wrote; records, plans
+and everything else stay."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
-from results import Store
+from results import Store, StoreError
+from results.record import Plan
+from suite import find, status, workers
 from suite.console import add_json, add_store, print_json, say
 
 
@@ -14,8 +21,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    freed = Store(args.store).clean()
+    store = Store(args.store)
+    freed = store.clean()
+    for folder in _done_with(store):
+        freed += sum(path.lstat().st_size for path in folder.rglob("*"))
+        shutil.rmtree(folder)
     say(f"freed {freed / 1e6:.1f} MB in {args.store}")
     if args.json:
         print_json({"freed_bytes": freed})
     return 0
+
+
+def _done_with(store: Store) -> Iterator[Path]:
+    """This user's job folders of the sweeps that have their outcomes, of whose jobs none can be alive."""
+    for name in store.plan_names():
+        try:
+            plans = [store.plan(name, number) for number in store.plan_numbers(name)]
+        except StoreError:  # `status` says what is wrong with it
+            continue
+        there = workers.look(store, name)
+        if not (there.names or there.unknown or any(_is_open(store, plan) for plan in plans)):
+            yield from (f for f in find.job_folders(store, name) if f.stat().st_uid == os.getuid())
+
+
+def _is_open(store: Store, plan: Plan) -> bool:
+    seen = status.overview(store, plan)
+    return bool(seen.left or seen.counts["failed"])

@@ -6,12 +6,11 @@ import argparse
 
 import msgspec
 
-from results import Store, leaderboard
-from results.board import Leaderboard
+from results import Store, view
 from results.compare import Comparison, OnTask, compare
 from results.settings import short
-from suite import sweep
-from suite.console import add_json, add_store, print_json, say, table
+from suite import boards
+from suite.console import add_json, add_store, print_json, table
 from suite.errors import FAILED, OK, UsageError
 from tasks.errors import did_you_mean
 
@@ -26,14 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    boards = [_board(store, name) for name in ([sweep.name_of(args.sweep)] if args.sweep else store.plan_names())]
-    for problem in store.problems:
-        say(f"left out: {problem}")
+    shown = [view(store, store.plan(name)).board for name in boards.names(store, args.sweep)]
+    boards.tell_problems(store)
     for name in (args.a, args.b):
-        rows = {row.name for board in boards for row in board.rows}
+        rows = {row.name for board in shown for row in board.rows}
         if name not in rows:
             raise UsageError(f"no row {name!r}{did_you_mean(name, sorted(rows))}; `optathlon leaderboard` shows them")
-    found = [compare(board, args.a, args.b) for board in boards if {args.a, args.b} <= {r.name for r in board.rows}]
+    both = [board for board in shown if {args.a, args.b} <= {row.name for row in board.rows}]
+    found = [compare(board, args.a, args.b) for board in both]
     if not found:
         raise UsageError(f"no sweep has both rows {args.a!r} and {args.b!r}")
     if args.json:
@@ -41,12 +40,6 @@ def main(args: argparse.Namespace) -> int:
     else:
         print("\n\n".join(map(_text, found)))
     return OK if any(task.welch for each in found for task in each.tasks) else FAILED
-
-
-def _board(store: Store, name: str) -> Leaderboard:
-    plan = store.plan(name)
-    ids = dict.fromkeys(run.id for run in plan.runs)
-    return leaderboard(plan, store.records(ids), store.states(ids))
 
 
 _HEAD = ("task", "delta", "95 % interval", "p", "p (Holm)", "seeds", "paired p", "flips p", "P(better)", "verdict")

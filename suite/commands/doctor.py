@@ -16,8 +16,10 @@ from pathlib import Path
 import tasks
 from results import put_new
 from slurm import slots
+from slurm.cluster import ClusterError, Job
+from suite import cluster
 from suite.console import add_data, add_json, add_store, print_json, table
-from suite.errors import ENVIRONMENT
+from suite.errors import ENVIRONMENT, UsageError
 from tasks.data.dataset import require
 
 Finding = tuple[str, str, str]
@@ -30,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    found: list[Finding] = [_python(), *_packages(), _slots(), *_store(args.store), *_data(args.data), _slurm()]
+    found: list[Finding] = [_python(), *_packages(), _slots(), *_store(args.store), *_data(args.data), *_slurm()]
     if args.json:
         print_json({"findings": [dict(zip(("level", "what", "finding"), f, strict=True)) for f in found]})
     else:
@@ -103,6 +105,29 @@ def _data(root: Path) -> list[Finding]:
     return findings
 
 
-def _slurm() -> Finding:
-    path = shutil.which("sbatch")
-    return ("ok", "slurm", path or "no sbatch here: sweeps run on this machine")
+def _slurm() -> list[Finding]:
+    """Whether this machine can submit to Slurm, and what the user's own settings would be told."""
+    if shutil.which("sbatch") is None:
+        return [("ok", "slurm", "no sbatch here: sweeps run on this machine")]
+    from slurm import site
+    from slurm.slurm import SlurmCluster
+
+    found: list[Finding] = []
+    try:
+        here = site.site()
+        requeue = "requeues jobs" if here.requeues else "requeues jobs that ask for it, as ours do"
+        accounting = "accounting" if here.accounting else "no accounting, which is not needed"
+        about = f"{here.version}, cluster {here.name}, MaxArraySize {here.max_array_size}, {requeue}, {accounting}"
+        found.append(("ok", "slurm", about))
+        for name, what in site.partitions().items():
+            found.append(("ok", f"partition {name.rstrip('*')}", what + ("; default" if name.endswith("*") else "")))
+        settings = cluster.settings([cluster.user_table()])
+        job = Job((), "optathlon-doctor", Path.cwd(), resources=settings.resources)
+        SlurmCluster().check(job)
+    except (ClusterError, UsageError) as error:
+        return [*found, ("check", "sbatch --test-only" if found else "slurm", str(error))]
+    file = cluster.user_file()
+    return [
+        *found,
+        ("ok", "sbatch --test-only", f"a worker would be taken ({file if file.exists() else 'no settings'})"),
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from results import Store
 from results.export import write_parquet
-from suite import sweep
+from suite import boards, sweep
 from suite.console import add_store, say
 from suite.errors import OK, UsageError
 
@@ -24,8 +24,7 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     ids = {run.id for run in store.plan(sweep.name_of(args.sweep)).runs} if args.sweep else None
     records = store.records(ids)
-    for problem in store.problems:
-        say(f"left out: {problem}")
+    boards.tell_problems(store)
     write_parquet(records, args.parquet)
     say(f"written: {args.parquet}, {len(records)} runs")
     return OK

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     folder = Store(args.store).forget(args.run)
-    say(f"moved to {folder}")
+    say(f"moved to {folder}; the next launch of its sweep runs it again")
     if args.json:
         print_json({"run": args.run, "moved_to": str(folder)})
     return 0

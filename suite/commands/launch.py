@@ -1,23 +1,30 @@
-"""Run all that is missing of a sweep on this machine, in the background, and follow it. Ctrl-C leaves it running."""
+"""Run all that is missing of a sweep: on this machine, in the background, followed until it is done (Ctrl-C leaves it
+running), or on a Slurm cluster, submitted and left alone."""
 
 from __future__ import annotations
 
 import argparse
 
 from results import Store
-from slurm.local import LocalCluster
-from suite import launch, progress, sweep
+from suite import launch, progress, sweep, workers
 from suite.console import add_data, add_json, add_store, print_json, say
 from suite.errors import FAILED, INTERRUPTED
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", help="a sweep file, or the name of a built-in one")
-    parser.add_argument("--detach", action="store_true", help="return at once; see `optathlon status`")
+    parser.add_argument("--on", choices=("local", "slurm"), help="where (default: what the sweep's [cluster] says)")
     parser.add_argument(
-        "--slots", type=_positive, help="at most so many runs at once (default: one a GPU, else a core)"
+        "--cluster", action="append", default=[], metavar="KEY=VALUE", help="a [cluster] setting, partition=gpu; again"
     )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and do nothing")
+    parser.add_argument("--detach", action="store_true", help="return at once; see `optathlon status`")
+    parser.add_argument("--slots", type=positive, help="at most so many runs at once (default: one a GPU, else a core)")
     parser.add_argument("--retry", action="store_true", help="try runs that failed for good again")
+    parser.add_argument(
+        "--canary", action="store_true", help="first one run per task and optimizer, the rest once it has got on"
+    )
+    parser.add_argument("--budget", type=hours, help="refuse if the sweep takes more hours of one slot than these")
     parser.add_argument("--data-workers", type=not_negative, default=0, help="processes a run that load data ahead")
     add_store(parser)
     add_data(parser)
@@ -30,7 +37,13 @@ def not_negative(text: str) -> int:
     return number
 
 
-def _positive(text: str) -> int:
+def hours(text: str) -> float:
+    if not 0 < (number := float(text)) < 1e9:
+        raise argparse.ArgumentTypeError("must be a number above 0")
+    return number
+
+
+def positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
@@ -38,34 +51,77 @@ def _positive(text: str) -> int:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    given = sweep.load(sweep.find(args.sweep))
-    done = launch.launch(given, store, args.data, slots=args.slots, data_workers=args.data_workers, retry=args.retry)
+    wishes = launch.Wishes(
+        data=args.data,
+        on=args.on,
+        given=args.cluster,
+        slots=args.slots,
+        data_workers=args.data_workers,
+        retry=args.retry,
+        canary=args.canary,
+        budget=args.budget,
+    )
+    begun = launch.Launch(sweep.load(sweep.find(args.sweep)), store, wishes)
+    if args.dry_run:
+        return _show(begun, args.json)
+    done = begun.carry_out()
     name = done.plan.head.name
-    if not done.missing:
-        say(f"{name}: nothing to do, every run has its outcome or failed; see `optathlon leaderboard {name}`")
-        if done.failed:
-            say(f"{done.failed} of them failed for good; `optathlon launch --retry` tries them again")
-    elif done.alive:
-        say(f"{name}: {done.missing} runs to do; a worker is already at work on them")
-    else:
-        say(f"{name}: {done.missing} runs to do; a worker has started in the background")
+    for line in _told(done):
+        say(f"{name}: {line}")
     code = FAILED if done.failed else 0
-    if done.missing and not args.detach:
+    if done.missing and done.settings.kind == "local" and not args.detach:
         code = _follow(store, done, name)
     if args.json:
         print_json(launch.describe(done))
     return code
 
 
+def _show(begun: launch.Launch, as_json: bool) -> int:
+    """What a launch would do."""
+    name, missing = begun.plan.head.name, begun.missing
+    scripts = begun.scripts() if missing and begun.settings.kind == "slurm" else []
+    if as_json:
+        arrays = [{"stage": o.stage, "workers": o.copies, "tasks": sorted(o.tasks), "script": s} for o, s in scripts]
+        print_json({"sweep": name, "cluster": begun.settings.kind, "missing": missing, "arrays": arrays})
+        return 0
+    for order, script in scripts:
+        print(f"# stage {order.stage}, at most {order.copies} workers, for: {', '.join(sorted(order.tasks))}\n{script}")
+    where = f"{len(scripts)} arrays would be submitted" if begun.settings.kind == "slurm" else "one worker would start"
+    say(f"{name}: {missing} runs to do; {where if missing else 'nothing would be done'}")
+    return 0
+
+
+def _told(done: launch.Launched) -> list[str]:
+    """What a launch did, and what to do next."""
+    name = done.plan.head.name
+    if not done.missing:
+        lines = [f"nothing to do, every run has its outcome or failed; see `optathlon leaderboard {name}`"]
+        if done.failed:
+            lines.append(f"{done.failed} of them failed for good; `optathlon launch --retry` tries them again")
+        return lines
+    lines = [f"{done.missing} runs to do"]
+    if done.submitting:
+        lines[0] += "; another launch is submitting workers at this moment, and this one leaves it to it"
+    elif done.orders:
+        copies = sum(order.copies for order in done.orders)
+        lines[0] += f"; {copies} workers are submitted, {len(done.alive)} were there before"
+    elif done.started:
+        lines[0] += "; a worker has started in the background"
+    else:
+        lines[0] += f"; workers are already at work on them ({len(done.alive)})"
+    if done.settings.kind == "slurm":
+        lines.append(f"goes on by itself; `optathlon status {name}` tells how, `optathlon cancel {name}` stops it")
+    return lines
+
+
 def _follow(store: Store, done: launch.Launched, name: str) -> int:
-    cluster = LocalCluster()
     try:
-        seen = progress.follow(store, done.plan, lambda: len(launch.live_workers(store, cluster, name, done.number)))
+        seen = progress.follow(store, done.plan, lambda: len(workers.look(store, name, done.number).names))
     except KeyboardInterrupt:
         say(f"left; the runs go on. `optathlon status {name}` tells how, `optathlon cancel {name}` stops them")
         return INTERRUPTED
-    for reason, runs in seen.errors:
-        say(f"{len(runs)} failed: {reason} ({', '.join(runs[:3])}{', ...' if len(runs) > 3 else ''})")
+    for told in progress.troubles(seen):
+        say(told)
     if seen.left:
         say(f"{seen.left} runs are left, and no worker is alive: `optathlon launch` goes on where they stopped")
         if done.log:

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from results import Store, formats, leaderboard, leaderboard_of_records
-from suite import sweep
+from results import Store, formats, leaderboard_of_records
+from suite import boards
 from suite.console import add_store, say
 from suite.errors import INCOMPLETE, UsageError
 
@@ -16,9 +16,9 @@ FORMATS = ("table", "csv", "wide", "md", "latex", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "sweep", nargs="?", help="a launched sweep's name or file (default: every sweep, else all runs)"
-    )
+    boards.add_part(parser)
+    boards.add_on(parser)
+    parser.add_argument("--plain", action="store_true", help="every task and row, even if the sweep has a [table]")
     parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument("--output", type=Path, help="a file instead of stdout")
@@ -28,24 +28,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    names = [sweep.name_of(args.sweep)] if args.sweep else store.plan_names()
-    boards = []
-    for name in names:
-        plan = store.plan(name)
-        ids = dict.fromkeys(r.id for r in plan.runs)
-        boards.append(leaderboard(plan, store.records(ids), store.states(ids)))
-    if not names:
-        boards.append(leaderboard_of_records(store.records()))
-    if len(boards) > 1 and args.format not in ("table", "md", "latex"):
-        raise UsageError(f"--format {args.format} is one board; name a sweep: {', '.join(names)}")
+    plain = args.plain or args.on != ["complete"]
+    found = [view.board for view in boards.views(store, args, printed=not plain)]
+    if not found:
+        if args.tasks or args.optimizers or args.on != ["complete"]:
+            raise UsageError(f"{store.root} has no sweep to take a part of")
+        found = [leaderboard_of_records(store.records(brief=True))]
+        boards.tell_problems(store)
+    if len(found) > 1 and args.format not in ("table", "md", "latex"):
+        names = ", ".join(board.name for board in found)
+        raise UsageError(f"--format {args.format} is one board; name a sweep: {names}")
+    if args.on == ["common"]:
+        for board in found:
+            if not board.on:
+                say(f"{board.name}: there is no task that every row has; --optimizers shows fewer rows")
     color = args.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    text = "\n".join(formats.render(board, args.format, color=color) for board in boards)
-    for problem in store.problems:
-        say(f"left out: {problem}")
+    text = "\n".join(formats.render(board, args.format, color=color) for board in found)
     if args.output:
         args.output.write_text(text, encoding="utf-8")
         say(f"written: {args.output}")
     else:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    cells = [cell for board in boards for row in board.rows for cell in row.cells if cell.n_planned]
+    cells = [cell for board in found for row in board.rows for cell in row.cells if cell.n_planned]
     return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0

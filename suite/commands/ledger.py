@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 
 import tasks
-from results import Store, leaderboard
+from results import Store, view
 from results.ledger import VERDICTS, Entry, Sweep, ledger
 from results.papers import published
 from results.record import Plan
 from results.settings import differing, flat
-from suite import sweep
-from suite.console import add_json, add_store, print_json, say, table
+from suite import boards
+from suite.console import add_json, add_store, print_json, table
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,10 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    names = [sweep.name_of(args.sweep)] if args.sweep else store.plan_names()
-    looked = [_looked_at(store, store.plan(name)) for name in names]
-    for problem in store.problems:
-        say(f"left out: {problem}")
+    looked = [_looked_at(store, store.plan(name)) for name in boards.names(store, args.sweep)]
+    boards.tell_problems(store)
     entries = ledger([p for p in published() if fnmatch.fnmatchcase(p.task, args.task)], looked)
     counts = collections.Counter(entry.verdict for entry in entries)
     shown = [entry for entry in entries if args.all or entry.row]
@@ -49,17 +47,16 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _looked_at(store: Store, plan: Plan) -> Sweep:
-    ids = dict.fromkeys(run.id for run in plan.runs)
-    records = store.records(ids)
+    seen = view(store, plan)
     return Sweep(
         plan=plan,
-        board=leaderboard(plan, records, store.states(ids)),
-        records={record.id: record for record in records},
-        deviations={digest: _deviations(problem) for digest, problem in plan.head.problems.items()},
+        board=seen.board,
+        records=seen.records,
+        deviations={digest: deviations(problem) for digest, problem in plan.head.problems.items()},
     )
 
 
-def _deviations(problem: Mapping[str, Any]) -> list[str]:
+def deviations(problem: Mapping[str, Any]) -> list[str]:
     """How the protocol of a problem at the paper's scale differs from the one its task declares."""
     if problem.get("scale") != "paper" or problem.get("task") not in tasks.names():
         return []

@@ -1,17 +1,23 @@
-"""What a sweep would run, and what of it is done. Writes nothing."""
+"""What a sweep would run, what of it is done, and what the rest will cost. Writes nothing."""
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
 from results import Store
-from suite import status, sweep
+from suite import budget, status, sweep
+from suite.commands.launch import hours
 from suite.console import add_data, add_json, add_store, print_json, say, table
+from suite.errors import USAGE, UsageError
 from suite.plan import expand
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", help="a sweep file, or the name of a built-in one")
+    parser.add_argument(
+        "--budget", type=hours, help="hours of one slot that the whole sweep may take; exit code 2 if more"
+    )
     add_store(parser)
     add_data(parser)
     add_json(parser)
@@ -19,23 +25,79 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    plan = expand(sweep.load(sweep.find(args.sweep)), args.data)
+    given = sweep.load(sweep.find(args.sweep))
+    plan = expand(given, args.data)
     seen = status.overview(store, plan)
-    tried: dict[tuple[str, str], set[str]] = {}
-    for run in plan.runs:
-        tried.setdefault((run.row, run.column), set()).add(run.setting)
-    rows = []
-    for (row, column), counts in seen.cells.items():
-        done = counts["finished"] + counts["diverged"]
-        rows.append(
-            (column, row, len(tried[row, column]), counts.total(), done, counts["failed"], counts.total() - done)
-        )
+    allowed = given.budget if args.budget is None else args.budget
+    due, cells = budget.bill(seen), _cells(seen)
     if args.json:
-        keys = ("task", "row", "settings", "runs", "done", "failed", "to_do")
-        cells = [dict(zip(keys, r, strict=True)) for r in rows]
-        print_json({"sweep": plan.head.name, "digest": plan.head.digest, "cells": cells, "hours_left": seen.remaining})
-        return 0
-    print(table(sorted(rows), ("task", "row", "settings", "runs", "done", "failed", "to do")))
-    left = f", about {seen.remaining:.2g} hours of one slot" if seen.remaining else ""
-    say(f"{plan.head.name}: {seen.total} runs, {seen.total - seen.left} done or failed, {seen.left} to do{left}")
+        costs = {"spent": due.spent, "predicted": due.predicted, "unknown": due.unknown, "judged_by": due.bases}
+        more = {"hours_left": None if due.unknown else due.predicted, "hours": {**costs, "budget": allowed}}
+        print_json({"sweep": plan.head.name, "digest": plan.head.digest, "cells": cells, **more})
+    else:
+        _print(seen, due, cells)
+    if allowed is not None:
+        try:
+            budget.check(allowed, seen)
+        except UsageError as error:
+            say(str(error))
+            return USAGE
+        say(f"budget: {due.total:.3g} of {allowed:g} hours of one slot")
     return 0
+
+
+def _cells(seen: status.Overview) -> list[dict]:
+    settings: dict[status.Cell, set[str]] = {}
+    for run in seen.plan.runs:
+        settings.setdefault((run.row, run.column), set()).add(run.setting)
+    costs: dict[status.Cell, list[float | None]] = {}
+    for run in seen.todo:
+        cost = seen.forecast.cost(run)
+        costs.setdefault((run.row, run.column), []).append(cost.seconds and cost.seconds * cost.slots)
+    for running in seen.running:
+        slots = seen.forecast.cost(running.run).slots
+        costs.setdefault((running.run.row, running.run.column), []).append(running.left and running.left * slots)
+    cells = []
+    for (row, column), counts in sorted(seen.cells.items(), key=lambda c: (c[0][1], c[0][0])):
+        seconds = costs.get((row, column), [])
+        known = [s for s in seconds if s is not None]
+        done = counts["finished"] + counts["diverged"]
+        cells.append(
+            {
+                "task": column,
+                "row": row,
+                "settings": len(settings[row, column]),
+                "runs": counts.total(),
+                "done": done,
+                "failed": counts["failed"],
+                "to_do": counts.total() - done - counts["failed"],
+                "hours": sum(known) / 3600.0 if len(known) == len(seconds) else None,
+            }
+        )
+    return cells
+
+
+def _print(seen: status.Overview, due: budget.Bill, cells: list[dict]) -> None:
+    head = [key.replace("_", " ") for key in cells[0]]
+    rows = [[*list(c.values())[:-1], "?" if c["hours"] is None else _short(c["hours"])] for c in cells]
+    print(table(rows, head))
+    done = seen.counts["finished"] + seen.counts["diverged"]
+    failed = f", {seen.counts['failed']} failed" if seen.counts["failed"] else ""
+    say(f"{seen.plan.head.name}: {seen.total} runs, {done} done{failed}, {seen.left} to do")
+    if seen.left:
+        say(_forecast(seen, due))
+
+
+def _forecast(seen: status.Overview, due: budget.Bill) -> str:
+    """What is predicted, and what that rests on."""
+    if not due.bases:
+        return "hours: unknown; nothing like these runs was measured in this store, a first finished run will tell"
+    by = [f"{count} by the {basis}" for basis, count in due.bases.items()]
+    where = f" on {', '.join(sorted(seen.forecast.devices))}" if seen.forecast.devices else ""
+    missing = Counter(due.unknown).total()
+    more = f", and {missing} runs of unknown cost ({', '.join(due.unknown)})" if missing else ""
+    return f"hours: {_short(due.predicted)} of one slot{more}; judged by what was measured{where}: {', '.join(by)}"
+
+
+def _short(hours: float) -> str:
+    return f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"

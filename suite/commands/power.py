@@ -6,29 +6,23 @@ import argparse
 
 import msgspec
 
-from results import Store, leaderboard
+from results import Store
 from results.needs import Need, needs
 from results.statistics.planner import POWER
-from suite import sweep
-from suite.console import add_json, add_store, print_json, say, table
+from suite import boards
+from suite.console import add_json, add_store, print_json, table
 from suite.errors import FAILED, OK
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: all)")
+    boards.add_part(parser)
     add_store(parser)
     add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    found: dict[str, list[Need]] = {}
-    for name in [sweep.name_of(args.sweep)] if args.sweep else store.plan_names():
-        plan = store.plan(name)
-        ids = dict.fromkeys(run.id for run in plan.runs)
-        found[name] = needs(leaderboard(plan, store.records(ids), store.states(ids)))
-    for problem in store.problems:
-        say(f"left out: {problem}")
+    found = {view.plan.head.name: needs(view.board) for view in boards.views(store, args)}
     if args.json:
         document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in found.items()}
         print_json({"power": POWER, "sweeps": document})

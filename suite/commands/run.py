@@ -12,10 +12,11 @@ import msgspec
 
 import tasks
 from results import Store, this_process
-from results.record import Record
+from results.record import Ended, Record
 from suite.commands.launch import not_negative
 from suite.console import add_data, add_json, add_store, print_json, say, table
-from suite.errors import FAILED, PREEMPTED, MachineError, UsageError
+from suite.distributed import Place, environment, unshareable, visible_gpus
+from suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
 from suite.plan import problem_of, setting_of
 from suite.run import Run, optimizer_of, task_of
 from suite.sweep import look_beside
@@ -32,6 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--data-workers", type=not_negative, default=0, help="processes that load data ahead")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="train on N processes of this machine, a GPU each"
+    )
     add_store(parser)
     add_data(parser)
     add_json(parser)
@@ -42,14 +46,37 @@ def main(args: argparse.Namespace) -> int:
     run, store = _run(args), Store(args.store)
     for name in run.problem.data:
         require(tasks.dataset(name), args.data)
-    if (record := store.record(run.id)) is None:
+    place = environment()
+    _check_processes(args, run, place)
+    if place is not None:
+        code = _train_together(args, run, store, place)
+        return code if code or place.rank else _show(args, run, store)
+    if store.record(run.id) is None:
         say(f"{run.label}: run {run.id} in {args.store}")
-        if code := _train(args, run, store):
+        if code := _train(args, run, store) if args.processes == 1 else _train_together(args, run, store, None):
             return code
-        record = store.record(run.id)
-        assert record is not None
     else:
         say(f"{run.label}: run {run.id} was done before")
+    return _show(args, run, store)
+
+
+def _check_processes(args: argparse.Namespace, run: Run, place: Place | None) -> None:
+    if args.processes < 1:
+        raise UsageError(f"--processes {args.processes}: must be 1 or more")
+    if place is not None and args.processes > 1:
+        raise UsageError(f"--processes {args.processes}: {place.world} processes are started already; leave it out")
+    if why := unshareable(run.protocol, args.processes if place is None else place.world):
+        raise UsageError(why)
+    if place is not None or args.processes == 1 or args.device == "cpu":
+        return
+    gpus = len(visible_gpus())
+    if gpus < args.processes and (gpus or args.device == "cuda"):
+        raise MachineError(f"--processes {args.processes}: each takes a GPU, here are {gpus}; or take --device cpu")
+
+
+def _show(args: argparse.Namespace, run: Run, store: Store) -> int:
+    if (record := store.record(run.id)) is None:  # a newer attempt took the run over
+        raise _not_free(run, store)
     if args.json:
         print_json({"record": msgspec.to_builtins(record)})
     else:
@@ -103,13 +130,7 @@ def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
     torch.set_num_threads(threads())
     attempt = store.claim(run.id, this_process())
     if attempt is None:
-        state = store.states([run.id])[run.id]
-        if state.kind == "failed":
-            raise MachineError(
-                f"run {run.id} failed three times without getting on ({state.reason}); "
-                f"`optathlon forget {run.id}` starts anew"
-            )
-        raise MachineError(f"run {run.id} is {state.kind} elsewhere; wait for it, see {store.work(run.id)}")
+        raise _not_free(run, store)
     with stop_flag() as flag:
         ended = execute(
             store,
@@ -123,15 +144,61 @@ def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
             watch=Progress(run),
         )
     if ended.kind == "failed":
-        say(
-            ended.trace.rstrip()
-            if args.debug
-            else f"failed: {ended.reason} (traceback: {store.work(run.id)}, or --debug)"
-        )
+        say(_failure(args, store, ended))
         return FAILED
     if exit_code(ended) == PREEMPTED:
         say("stopped; the same command goes on from here")
     return exit_code(ended)
+
+
+def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> int:
+    """As _train, on several processes: forked here, or as the one at `place` of those that are there already."""
+    from suite.collective import Lost, meet
+    from suite.execute import stop_flag
+    from suite.together import BUSY, REFUSED, Job, how, on_this_machine, take_part
+
+    job = Job(run, store, args.data, args.data_workers, args.device, say=say, watch=Progress(run))
+    if place is None:
+        codes = on_this_machine(job, args.processes)
+    else:
+        try:
+            with stop_flag() as flag:
+                codes = [take_part(job, place, meet(place), flag)]
+        except Lost as error:
+            raise MachineError(str(error)) from error
+    if codes[0] == BUSY and store.record(run.id) is None:
+        raise _not_free(run, store)
+    if codes[0] in (0, BUSY):
+        return 0
+    if place is not None and place.rank:
+        return codes[0]
+    if codes[0] == REFUSED:
+        return ENVIRONMENT
+    if codes[0] == PREEMPTED:
+        say("stopped; the same command goes on from here")
+        return PREEMPTED
+    for rank, code in enumerate(codes):
+        if code < 0:
+            say(f"process {rank} {how(code)}")
+    if ended := store.endings(run.id):
+        newest = ended[max(ended)]
+        say(_failure(args, store, newest))
+    return FAILED
+
+
+def _failure(args: argparse.Namespace, store: Store, ended: Ended) -> str:
+    short = f"failed: {ended.reason} (traceback: {store.work(ended.run)}, or --debug)"
+    return ended.trace.rstrip() if args.debug and ended.trace else short
+
+
+def _not_free(run: Run, store: Store) -> MachineError:
+    state = store.states([run.id])[run.id]
+    if state.kind == "failed":
+        return MachineError(
+            f"run {run.id} failed three times without getting on ({state.reason}); "
+            f"`optathlon retry {run.id}` lets it be tried again, `optathlon forget {run.id}` starts anew"
+        )
+    return MachineError(f"run {run.id} is {state.kind} elsewhere; wait for it, see {store.work(run.id)}")
 
 
 class Progress:

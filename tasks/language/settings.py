@@ -1,8 +1,9 @@
-"""What the AWD-LSTM task can be told, with Merity et al.'s command-line defaults; needs no torch."""
+"""What the tasks of this family can be told, with the published command-line defaults; needs no torch."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import itertools
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -13,10 +14,11 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Most = Annotated[int, msgspec.Meta(ge=0)]
 Rate = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Weight = Annotated[float, msgspec.Meta(ge=0.0)]
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Protocol.settings` of this task; the names are those of awd-lstm-lm's `main.py` where it has one.
+    """`Protocol.settings` of AWD-LSTM; the names are those of awd-lstm-lm's `main.py` where it has one.
 
     emsize, nhid, nlayers: widths of the word vectors and of the hidden layers, and the number of LSTM layers.
     dropout, dropouth, dropouti, dropoute, wdrop: after the last layer, between layers, on the word vectors, on whole
@@ -50,10 +52,81 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     evaluation_tokens: Most = 0
 
 
+class TransformerXLSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`Protocol.settings` of Transformer-XL; the names are those of transformer-xl's `train.py` where it has one.
+
+    n_layer, d_model, n_head, d_head, d_inner: layers, width, attention heads and their width, width between the two
+        linear layers. Words are embedded at d_model.
+    dropout, dropatt: everywhere, and on the attention's weights.
+    weight_norm: of the five linear layers of each layer.
+    cutoffs: ranks at which the softmax's clusters after the first begin; those beyond the vocabulary are left out.
+    tgt_len, mem_len: tokens a segment, and tokens remembered before it, in training and evaluation.
+    evaluation_batch: streams in evaluation.
+    train_tokens, evaluation_tokens: only that many from the start of each split; 0 for all.
+    """
+
+    n_layer: Count = 16
+    d_model: Count = 410
+    n_head: Count = 10
+    d_head: Count = 41
+    d_inner: Count = 2100
+    dropout: Rate = 0.1
+    dropatt: Rate = 0.0
+    weight_norm: bool = False
+    cutoffs: list[Count] = msgspec.field(default_factory=lambda: [20_000, 40_000, 200_000])
+    tgt_len: Count = 150
+    mem_len: Most = 150
+    evaluation_batch: Count = 10
+    train_tokens: Most = 0
+    evaluation_tokens: Most = 0
+
+    def __post_init__(self) -> None:
+        if self.d_model % 2:
+            raise ValueError(f"d_model {self.d_model} must be even: positions are pairs of sine and cosine")
+        if any(first >= second for first, second in itertools.pairwise(self.cutoffs)):
+            raise ValueError(f"cutoffs {self.cutoffs} must ascend")
+
+
+class LlamaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`Protocol.settings` of the Llama task.
+
+    layers, hidden, heads, intermediate: depth, width, attention heads, width of the gated layer.
+    vocabulary: at most so many subwords. context: subwords in a block.
+    train_tokens, evaluation_tokens: only that many words from the start of each split; 0 for all.
+    """
+
+    layers: Count = 12
+    hidden: Count = 512
+    heads: Count = 8
+    intermediate: Count = 1408
+    vocabulary: Annotated[int, msgspec.Meta(ge=257)] = 32_000
+    context: Count = 512
+    train_tokens: Most = 0
+    evaluation_tokens: Most = 0
+
+    def __post_init__(self) -> None:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden {self.hidden} must be an even number times heads {self.heads}: rotary positions")
+
+
 def settings_of(protocol: Protocol) -> Settings:
-    """The typed settings of `protocol`; TaskError names the one that is unknown or out of range."""
+    """The typed settings of an AWD-LSTM protocol; TaskError names the one that is unknown or out of range."""
+    return _typed(protocol, Settings)
+
+
+def transformer_xl_settings_of(protocol: Protocol) -> TransformerXLSettings:
+    """The typed settings of a Transformer-XL protocol; TaskError names the one that is unknown or out of range."""
+    return _typed(protocol, TransformerXLSettings)
+
+
+def llama_settings_of(protocol: Protocol) -> LlamaSettings:
+    """The typed settings of a Llama protocol; TaskError names the one that is unknown or out of range."""
+    return _typed(protocol, LlamaSettings)
+
+
+def _typed(protocol: Protocol, kind: type[Kind]) -> Kind:
     try:
-        return msgspec.convert(protocol.settings, Settings)
+        return msgspec.convert(protocol.settings, kind)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise TaskError(f"protocol.settings{path.rstrip('`')}: {message}") from None

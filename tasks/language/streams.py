@@ -1,4 +1,4 @@
-"""Token streams cut into windows: for training of random lengths, for evaluation of equal ones."""
+"""Token streams cut into windows, of random or of equal lengths; all at once in memory or as they are read."""
 
 from __future__ import annotations
 
@@ -52,8 +52,30 @@ def windows(rows: int, settings: Settings, seed: int, epoch: int) -> list[Window
 
 
 def segments(rows: int, length: int) -> list[Window]:
-    """The evaluation windows: `length` rows each, the last one shorter; all rows but the first are predicted once."""
+    """Windows of `length` rows each, the last one shorter; all rows but the first are predicted once."""
     return [Window(start, min(length, rows - 1 - start), length) for start in range(0, rows - 1, length)]
+
+
+class Streams:
+    """The tokens cut into `count` equal, consecutive parts, of which a window is read only when it is asked for.
+
+    The remainder is left out. Raises TaskError if a stream has fewer than two tokens.
+    """
+
+    def __init__(self, ids: np.ndarray, count: int) -> None:
+        self.count, rows = count, len(ids) // count
+        if rows < 2:
+            raise TaskError(f"batch: {count} streams are too many for {len(ids)} tokens; at most {len(ids) // 2}")
+        self._side_by_side = ids[: rows * count].reshape(count, rows)
+
+    def __len__(self) -> int:
+        return self._side_by_side.shape[1]
+
+    def read(self, window: Window, columns: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """(tokens read, tokens to predict) of these streams, each int64, streams × length."""
+        rows = slice(window.start, window.start + window.length + 1)
+        tokens = torch.from_numpy(self._side_by_side[columns, rows].astype(np.int64))
+        return tokens[:, :-1], tokens[:, 1:]
 
 
 def cut(streams: Tensor, window: Window) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasks.data.dataset import require
-from tasks.data.loading import load
-from tasks.errors import TaskError
+from tasks.data.loading import load, share
 from tasks.language.awd_lstm import AwdLstmModel, Memory
 from tasks.language.ptb import Corpus, PennTreebank, read
 from tasks.language.settings import Settings, settings_of
-from tasks.language.streams import cut, parallel, segments, windows
+from tasks.language.streams import Window, cut, parallel, segments, windows
 from tasks.task import Protocol
 from tasks.workload import Batch, Workload
 
@@ -31,29 +29,23 @@ def corpus_of(settings: Settings, data: Path) -> Corpus:
     return corpus.cut(settings.train_tokens, settings.evaluation_tokens)
 
 
+class _Carried:
+    """The memory of one part's streams before and after the micro-batch `index`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.index: int | None = None
+        self.before = self.after = memory
+
+
 class AwdLstm(Workload):
     """Trains on `Protocol.batch` parallel streams of text, whose memory goes on from window to window of an epoch.
 
-    The streams and their memory belong together, so this task runs on one process and in whole batches: TaskError for
-    a world other than 1 or a micro_batch smaller than the batch.
+    An update is one window of all streams. Its part k is that window of the streams k * part to (k + 1) * part, which
+    has a memory, dropout masks and dropped weights of its own.
     """
 
-    def __init__(
-        self,
-        protocol: Protocol,
-        data: Path,
-        *,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        data_workers: int = 0,
-    ) -> None:
-        super().__init__(protocol, data, device=device, seed=seed, rank=rank, world=world, data_workers=data_workers)
-        if world != 1:
-            raise TaskError(f"ptb-awd-lstm runs on one process, not on {world}: its streams carry a memory")
-        if protocol.parts != 1:
-            raise TaskError(f"protocol.micro_batch: {protocol.micro_batch} must be {protocol.batch} (batch) or null")
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
         self.settings = s = settings_of(protocol)
         corpus = corpus_of(s, self.data)
         self.train = parallel(corpus.train, protocol.batch)
@@ -76,8 +68,8 @@ class AwdLstm(Workload):
         self._forget()
 
     def _forget(self) -> None:
-        self._index: int | None = None
-        self._before = self._after = self.model.no_memory(self.protocol.batch)
+        parts = range(self.rank, self.protocol.parts, self.world)
+        self._carried = {part: _Carried(self.model.no_memory(self.protocol.part)) for part in parts}
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As the modules tell; the tied matrix is one parameter, both embedding and head."""
@@ -92,21 +84,29 @@ class AwdLstm(Workload):
             self._forget()
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Windows of random length; data is (tokens read, tokens to predict), each length × streams."""
+        """Windows of random length; data is (tokens read, tokens to predict), each length × streams of a part."""
         found = windows(len(self.train), self.settings, self.seed, epoch)
-        fetched = load(functools.partial(cut, self.train), found[start:], self.data_workers)
-        for index, (tokens, targets) in enumerate(fetched, start):
-            data = (tokens.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True))
-            scale = found[index].drawn / self.settings.bptt
-            yield Batch(data, index, len(found), size=targets.numel(), lr_scale=scale)
+        of = len(found) * self.protocol.parts
+        mine = share(of, start, self.rank, self.world)
+        jobs = [(found[index // self.protocol.parts], index % self.protocol.parts) for index in mine]
+        for index, (window, _), fetched in zip(mine, jobs, load(self._cut, jobs, self.data_workers), strict=True):
+            tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in fetched)
+            scale = window.drawn / self.settings.bptt
+            yield Batch((tokens, targets), index, of, size=targets.numel(), lr_scale=scale)
+
+    def _cut(self, job: tuple[Window, int]) -> tuple[Tensor, Tensor]:
+        window, part = job
+        size = self.protocol.part
+        return cut(self.train[:, part * size : (part + 1) * size], window)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Mean cross-entropy + alpha · mean(dropped²) + beta · mean((rawₜ₊₁ - rawₜ)²), of the last layer's output."""
-        if batch.index != self._index:
-            self._index, self._before = batch.index, self._after
+        carried = self._carried[batch.index % self.protocol.parts]
+        if batch.index != carried.index:
+            carried.index, carried.before = batch.index, carried.after
         tokens, targets = batch.data
-        output = self.model(tokens, self._before)
-        self._after = [(hidden.detach(), cell.detach()) for hidden, cell in output.memory]
+        output = self.model(tokens, carried.before)
+        carried.after = [(hidden.detach(), cell.detach()) for hidden, cell in output.memory]
         loss = F.cross_entropy(self.model.decode(output.dropped).flatten(0, 1), targets.flatten())
         if self.settings.alpha:
             loss = loss + self.settings.alpha * output.dropped.pow(2).mean()
@@ -135,9 +135,10 @@ class AwdLstm(Workload):
         return {"perplexity": loss.exp().item(), "loss": loss.item()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory after the last window: all that a resume in the middle of an epoch needs beside the weights."""
-        return {"memory": [[hidden, cell] for hidden, cell in self._after]}
+        """Each part's memory after the last window: all that a resume in an epoch needs beside the weights."""
+        return {"memory": {part: [list(pair) for pair in carried.after] for part, carried in self._carried.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        memory: Memory = [(hidden.to(self.device), cell.to(self.device)) for hidden, cell in state["memory"]]
-        self._index, self._before, self._after = None, memory, memory
+        for part in self._carried:
+            memory = [(hidden.to(self.device), cell.to(self.device)) for hidden, cell in state["memory"][part]]
+            self._carried[part] = _Carried(memory)

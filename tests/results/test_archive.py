@@ -92,6 +92,26 @@ def test_problems_and_settings_of_the_index_are_held_once(store, three):
     assert len({id(r.problem) for r in found}) == len({id(r.setting) for r in found}) == 1
 
 
+def test_brief_records_have_of_their_provenance_what_boards_need(store):
+    where = {"attempt": 3, "code": {"tree": "aaaa", "commit": "bbbb"}, "machine": {"host": "node"}}
+    odd = {"attempt": "three"}
+    written = [record(0.1 * n, seed=n, provenance=p) for n, p in ((1, where), (2, where), (3, {}), (4, odd))]
+    for each in written:
+        store.commit(each)
+    kept = {1: {"attempt": 3, "code": {"tree": "aaaa"}}, 3: {"attempt": 0, "code": {"tree": None}}, 4: {}}
+    expected = [
+        msgspec.structs.replace(light(r), provenance=kept[min(r.seed, 1) if r.seed < 3 else r.seed])
+        for r in sorted(written, key=lambda r: r.id)
+    ]
+    assert fresh(store).records(brief=True) == expected
+    store.compact()
+    reader = fresh(store)
+    assert reader.records(brief=True) == expected
+    assert reader.records() == [light(r) for r in sorted(written, key=lambda r: r.id)]
+    of_two = [r.provenance for r in reader.records(brief=True) if r.seed < 3]
+    assert of_two[0] is of_two[1]
+
+
 def test_reading_leaves_the_garbage_collector_as_it_was(store, three):
     store.compact()
     for before in (True, False):

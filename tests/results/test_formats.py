@@ -28,26 +28,28 @@ optimizer    mnist [smoke, standin-1]  ptb [smoke, standin-1]  mean rank
 ---------  --------------------------  ----------------------  ---------
 sgd                    70.50 ± 0.50 ≈          61.00 ± 1.00 *       1.50
 adam           70.58 (+0.08) ± 0.38 *  61.00 (+0.00) ± 0.00 ≈       1.50
-adamp      70.50 (+0.00) ± 0.71 2/3 ¹                     – ²          –
-lion ³             70.50 ± 0.71 2/3 ⁴              diverged ⁵       3.00
+lion ¹             70.50 ± 0.71 2/3 ²              diverged ³       3.00
+---------  --------------------------  ----------------------  ---------
+adamp      70.50 (+0.00) ± 0.71 2/3 ⁴                     – ⁵        0/2
 ---------  --------------------------  ----------------------  ---------
 sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds; * best
 † shown to differ from sgd: p < 0.05 by Welch's test, Holm over all 2 comparisons with it on this board \
 (more rows or tasks change p, no mean); none is
 ≈ not separable from the best of its column (Welch's test, Holm over the column)
-¹ 2 of 3 seeds done; not ranked
-² 0 of 3 seeds done; not ranked
-³ protocol differs: epochs = 92
-⁴ 1 of 3 seeds diverged; ranked after the others
-⁵ 3 of 3 seeds diverged; ranked last
+mean rank over all 2 tasks, among rows with all their seeds in each; below the line, how many the others have
+¹ protocol differs: epochs = 92
+² 1 of 3 seeds diverged; ranked after the others
+³ 3 of 3 seeds diverged; ranked last
+⁴ 2 of 3 seeds done; not ranked
+⁵ 0 of 3 seeds done; not ranked
 """
 MARKDOWN = """\
 | optimizer | mnist [smoke, standin-1]<br>test/accuracy (%) ↑ | ptb [smoke, standin-1]<br>test/accuracy (%) ↑ | mean rank |
 | :-- | --: | --: | --: |
 | sgd | 70.50 ± 0.50 ≈ | **61.00 ± 1.00** | 1.50 |
 | adam | **70.58 (+0.08) ± 0.38** | 61.00 (+0.00) ± 0.00 ≈ | 1.50 |
-| adamp | 70.50 (+0.00) ± 0.71 2/3 ¹ | – ² | – |
-| lion ³ | 70.50 ± 0.71 2/3 ⁴ | diverged ⁵ | 3.00 |
+| lion ¹ | 70.50 ± 0.71 2/3 ² | diverged ³ | 3.00 |
+| adamp | 70.50 (+0.00) ± 0.71 2/3 ⁴ | – ⁵ | 0/2 |
 
 sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds
 
@@ -56,17 +58,19 @@ sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n =
 
 ≈ not separable from the best of its column (Welch's test, Holm over the column)
 
-¹ 2 of 3 seeds done; not ranked<br>
-² 0 of 3 seeds done; not ranked<br>
-³ protocol differs: epochs = 92<br>
-⁴ 1 of 3 seeds diverged; ranked after the others<br>
-⁵ 3 of 3 seeds diverged; ranked last<br>
+mean rank over all 2 tasks, among rows with all their seeds in each; below the line, how many the others have
+
+¹ protocol differs: epochs = 92<br>
+² 1 of 3 seeds diverged; ranked after the others<br>
+³ 3 of 3 seeds diverged; ranked last<br>
+⁴ 2 of 3 seeds done; not ranked<br>
+⁵ 0 of 3 seeds done; not ranked<br>
 """  # noqa: E501
 LONG = """\
-task,label,metric,unit,direction,row,optimizer,status,rank,best,tied,mean,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,delta_lo,delta_hi,p,p_holm,baseline,setting_id,settings_tried,edge,runs,notes,lr
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,true,70.5,0.5,1,3,3,0,0,70.0,71.0,,,,,,sgd,SETTING,1,,RUNS,,0.1
-ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,true,61.0,1.0,1,3,3,0,0,60.0,62.0,,,,,,sgd,SETTING,1,,RUNS,,0.1
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,true,70.58333333333333,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,-0.9533375785198459,1.120004245186503,0.8305372151955637,1.0,sgd,SETTING,1,,RUNS,,0.1
+task,label,metric,unit,direction,row,optimizer,status,rank,best,tied,mean,mean_lo,mean_hi,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,delta_lo,delta_hi,p,p_holm,baseline,setting_id,settings_tried,edge,runs,notes,lr
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,true,70.5,69.25793114412484,71.74206885587516,0.5,1,3,3,0,0,70.0,71.0,,,,,,sgd,SETTING,1,,RUNS,,0.1
+ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,true,61.0,58.51586228824967,63.48413771175033,1.0,1,3,3,0,0,60.0,62.0,,,,,,sgd,SETTING,1,,RUNS,,0.1
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,true,70.58333333333333,69.63468757493413,71.53197909173252,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,-0.9533375785198459,1.120004245186503,0.8305372151955637,1.0,sgd,SETTING,1,,RUNS,,0.1
 """  # noqa: E501
 WIDE = """\
 row,optimizer,"mnist [smoke, standin-1] test/accuracy","mnist [smoke, standin-1] test/accuracy std","mnist [smoke, standin-1] test/accuracy n","mnist [smoke, standin-1] test/accuracy status",mean_rank
@@ -85,8 +89,9 @@ Optimizer & mnist [smoke, standin-1] & ptb [smoke, standin-1] & mean rank \\
 \midrule
 sgd & \underline{70.50} $\pm$ 0.50 & \textbf{61.00} $\pm$ 1.00 & 1.50 \\
 adam & \textbf{70.58} {\scriptsize(+0.08)} $\pm$ 0.38 & \underline{61.00} {\scriptsize(+0.00)} $\pm$ 0.00 & 1.50 \\
-adamp & 70.50 {\scriptsize(+0.00)} $\pm$ 0.71 2/3\textsuperscript{1} & --\textsuperscript{2} & -- \\
-lion\textsuperscript{3} & 70.50 $\pm$ 0.71 2/3\textsuperscript{4} & diverged\textsuperscript{5} & 3.00 \\
+lion\textsuperscript{1} & 70.50 $\pm$ 0.71 2/3\textsuperscript{2} & diverged\textsuperscript{3} & 3.00 \\
+\midrule
+adamp & 70.50 {\scriptsize(+0.00)} $\pm$ 0.71 2/3\textsuperscript{4} & --\textsuperscript{5} & 0/2 \\
 \bottomrule
 \end{tabular}
 """
@@ -128,7 +133,7 @@ def test_latex_is_a_tabular_after_its_caption_in_comments(board):
     comments = [line for line in lines if line.startswith("%")]
     assert "".join(lines[len(comments) :]) == LATEX.lstrip()
     assert comments[0].startswith("% sweep: mean (difference to sgd) ± sample standard deviation")
-    assert comments[-1] == "% 5: 3 of 3 seeds diverged; ranked last\n"
+    assert comments[-1] == "% 5: 0 of 3 seeds done; not ranked\n"
 
 
 def test_latex_escapes_what_it_would_read():

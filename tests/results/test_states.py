@@ -61,6 +61,70 @@ def test_each_state_is_read_off_the_files(store):
     assert states[ids["stopped"]].reason == "time is short"
     assert (states[ids["failed"]].reason, states[ids["failed"]].attempt) == ("no memory 3", 3)
     assert "without saying why" in states[ids["died"]].reason
+    assert {n: states[i].failure for n, i in ids.items() if states[i].failure} == {
+        "failed": "unknown", "died": "lost", "silent": "lost",
+    }  # fmt: skip
+
+
+def test_what_an_attempt_failed_by_is_told_until_the_next_begins(store):
+    store.claim(RUN, this_process())
+    store.end(
+        Ended(run=RUN, number=1, kind="failed", reason="no memory", failure="memory", ended="2025-01-31T12:00:00Z")
+    )
+    assert (state(store).kind, state(store).failure, state(store).ended) == (
+        "stopped",
+        "memory",
+        "2025-01-31T12:00:00Z",
+    )
+    store.claim(RUN, this_process())
+    assert (state(store).kind, state(store).failure) == ("running", "")
+    store.end(Ended(run=RUN, number=2, kind="stopped", reason="asked to stop", failure="device"))
+    assert (state(store).kind, state(store).failure) == ("stopped", "")
+
+
+def test_only_failures_that_moved_nothing_add_up(store):
+    """Asked to stop or preempted, as often as it may be, no run fails; neither does one that gets on."""
+    for number in range(1, 8):
+        store.claim(RUN, this_process())
+        store.end(Ended(run=RUN, number=number, kind="stopped"))
+    assert (state(store).kind, state(store).barren) == ("stopped", 0)
+    for _ in range(5):
+        attempt = store.claim(RUN, changed(this_process(), started="1"))
+        store.note_moved(attempt)
+    assert (state(store).kind, state(store).barren) == ("stopped", 0)
+    for _ in range(2):
+        store.claim(RUN, changed(this_process(), started="1"))
+    store.claim(RUN, this_process())
+    store.end(Ended(run=RUN, number=15, kind="stopped"))
+    assert (state(store).kind, state(store).barren) == ("stopped", 2)
+    store.claim(RUN, this_process())
+    store.end(Ended(run=RUN, number=16, kind="failed"))
+    assert (state(store).kind, state(store).barren) == ("failed", 3)
+    assert store.claim(RUN, this_process()) is None
+    store.retry(RUN)
+    assert (state(store).kind, state(store).barren) == ("stopped", 0)
+
+
+def test_whether_a_run_ever_moved_is_remembered(store):
+    assert not store.moved(RUN)
+    first = store.claim(RUN, changed(this_process(), started="1"))
+    assert not store.moved(RUN)
+    store.note_moved(first)
+    store.claim(RUN, this_process())
+    assert store.moved(RUN)
+
+
+def test_the_latest_events_are_the_end_of_one_attempts(store):
+    attempt = store.claim(RUN, this_process())
+    assert store.latest(RUN, 1) == []
+    log = store.event_log(attempt)
+    for update in range(2000):
+        log.append({"update": update, "time": update / 10})
+    found = store.latest(RUN, 1)
+    assert found[-1] == {"update": 1999, "time": 199.9}
+    assert [e["update"] for e in found] == list(range(2000 - len(found), 2000))
+    assert 100 < len(found) < 1000
+    assert store.latest(RUN, 2) == []
 
 
 def test_a_store_that_is_not_there_is_empty_and_stays_so(store):

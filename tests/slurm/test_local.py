@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from slurm.cluster import Job
+from slurm.cluster import Alive, Job
 from slurm.local import LocalCluster
 
 
@@ -25,8 +25,8 @@ def wait_for(condition, seconds=20.0):
 def test_a_job_is_running_until_it_is_gone(tmp_path):
     cluster = LocalCluster()
     handle = cluster.submit(job(tmp_path, "import time; time.sleep(0.5); print('done')"))
-    assert cluster.states([handle]) == {handle: "running"}
-    wait_for(lambda: cluster.states([handle]) == {handle: "gone"})
+    assert cluster.alive([handle])[handle].running == (handle,)
+    wait_for(lambda: cluster.alive([handle]) == {handle: Alive()})
     assert (tmp_path / "job" / "log.txt").read_text() == "done\n"
 
 
@@ -46,11 +46,11 @@ def test_it_survives_its_launcher_and_its_terminal(tmp_path):
         [sys.executable, "-c", launcher], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     handle = done.stdout.strip()
-    assert LocalCluster().states([handle]) == {handle: "running"}
+    assert LocalCluster().alive([handle])[handle].running == (handle,)
     pid = int(handle.split(":")[3])
     assert os.getsid(pid) == pid, "it shares a session with somebody whose Ctrl-C would reach it"
     assert LocalCluster().cancel([handle]) == [handle]
-    wait_for(lambda: LocalCluster().states([handle]) == {handle: "gone"})
+    wait_for(lambda: LocalCluster().alive([handle]) == {handle: Alive()})
 
 
 def test_cancel_reaches_the_jobs_children(tmp_path):
@@ -78,11 +78,11 @@ def test_a_recycled_process_id_is_not_the_job(tmp_path):
     handle = LocalCluster().submit(job(tmp_path, "import time; time.sleep(30)"))
     kind, host, boot, pid, started = handle.split(":")
     other = ":".join((kind, host, boot, pid, str(int(started) - 1)))
-    assert LocalCluster().states([other]) == {other: "gone"}
+    assert LocalCluster().alive([other]) == {other: Alive()}
     assert LocalCluster().cancel([other]) == []
     LocalCluster().cancel([handle])
 
 
 def test_jobs_of_another_machine_are_unknown():
-    assert set(LocalCluster().states(["local:elsewhere:b:1:2"]).values()) == {"unknown"}
+    assert not LocalCluster().alive(["local:elsewhere:b:1:2"])["local:elsewhere:b:1:2"].known
     assert LocalCluster().cancel(["local:elsewhere:b:1:2"]) == []

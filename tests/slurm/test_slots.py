@@ -18,7 +18,7 @@ HOLD = (
 
 @pytest.fixture
 def one_core(monkeypatch):
-    monkeypatch.setattr(slots, "names", lambda: ["core-0"])
+    monkeypatch.setattr(slots, "names", lambda *_: ["core-0"])
 
 
 def holder(folder):
@@ -56,7 +56,7 @@ def test_a_slot_stays_taken_while_a_forked_child_lives_and_is_free_once_released
 
 
 def test_a_process_takes_each_of_its_slots_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(slots, "names", lambda: ["core-0", "core-1"])
+    monkeypatch.setattr(slots, "names", lambda *_: ["core-0", "core-1"])
     first = slots.acquire(set(), tmp_path)
     second = slots.acquire({first.name}, tmp_path)
     assert {first.name, second.name} == {"core-0", "core-1"}
@@ -80,3 +80,20 @@ def test_other_users_can_lock_too(tmp_path, one_core):
     slots.acquire(set(), folder)
     assert folder.stat().st_mode & 0o7777 == 0o1777
     assert (folder / "core-0.lock").stat().st_mode & 0o777 == 0o666
+
+
+def test_more_slots_than_gpus_share_them_in_turn(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert slots.names(at_least=3) == ["gpu-0", "gpu-1", "gpu-0+1", "gpu-1+1"]
+    slot = slots.acquire({"gpu-0", "gpu-1", "gpu-0+1"}, tmp_path, at_least=3)
+    assert slot.environment == {"CUDA_VISIBLE_DEVICES": "1"}
+
+
+def test_in_a_slurm_job_the_slots_are_the_jobs_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    for job in ("7", "8"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+        assert slots.names() == ["core-0"]
+        assert slots.acquire(set()).name == "core-0", "another job on this node holds it"

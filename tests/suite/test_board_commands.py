@@ -1,4 +1,4 @@
-"""compare, power, ledger and export, on a store whose truth is known."""
+"""leaderboard, summary, compare, power, ledger, plot, merge and export, on stores whose truth is known."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from results import Store, render
+from results import Store, leaderboard, render
+from results.record import Curve, Identity
 from suite import main
-from tests.results.make import Sweep, setting
+from suite.run import digest, run_id
+from tests.results.make import Sweep, problem, record, setting
 
 
 @pytest.fixture
@@ -29,9 +31,9 @@ def store(tmp_path, monkeypatch):
     chance = random.Random(0)
     far = {("adamp", "mnist"): 50.0}
     found = Store(tmp_path / "store")
-    for record in sweep.records(lambda r: 50 + far.get((r.row, r.column), 0.0) + chance.gauss(0, 1)):
-        perplexity = msgspec.structs.replace(record.scores[0], name="test/perplexity", unit="", higher_is_better=False)
-        found.commit(msgspec.structs.replace(record, scores=[*record.scores, perplexity]))
+    for each in sweep.records(lambda r: 50 + far.get((r.row, r.column), 0.0) + chance.gauss(0, 1)):
+        perplexity = msgspec.structs.replace(each.scores[0], name="test/perplexity", unit="", higher_is_better=False)
+        found.commit(msgspec.structs.replace(each, scores=[*each.scores, perplexity]))
     found.put_plan(sweep.plan, b"")
     monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
     monkeypatch.chdir(tmp_path)
@@ -98,7 +100,7 @@ def test_the_ledger_puts_the_papers_numbers_beside_ours(store, capsys):
 
 def test_the_ledger_can_be_narrowed_and_widened(store, capsys):
     document = json.loads(ran(capsys, "ledger", "--all", "--task", "cub-*", "--json")[1])
-    assert {e["published"]["task"] for e in document["entries"]} == {"cub-triplet", "cub-proxy-anchor"}
+    assert {e["published"]["task"] for e in document["entries"]} == {"cub-triplet", "cub-proxyanchor"}
     assert document["counts"] == {
         "reproduced": 0, "within noise": 0, "not reproduced": 0, "protocol differs": 0, "not run": 4
     }  # fmt: skip
@@ -114,10 +116,195 @@ def test_export_writes_every_run(store, tmp_path, capsys):
 
 
 def test_a_board_read_back_from_the_store_has_its_verdicts(store):
-    from results import leaderboard
-
     board = leaderboard(store.plan("sweep"), store.records())
     lines = list(csv.DictReader(io.StringIO(render(board, "csv"))))
     (line,) = [line for line in lines if (line["row"], line["task"]) == ("adamp", "mnist")]
     assert float(line["p_holm"]) < 0.05
     assert float(line["delta_lo"]) < float(line["delta"]) < float(line["delta_hi"])
+
+
+def learned(store, sweep):
+    """Fill `store` with a sweep whose rows all have learning curves; later rows are better."""
+    chance = random.Random(1)
+    for run in sweep.plan.runs:
+        end = 60 + 3 * [row.name for row in sweep.plan.head.rows].index(run.row) + chance.gauss(0, 0.3)
+        points = [(float(epoch), end - 20 / epoch) for epoch in range(1, 9)]
+        points[-1] = (8.0, end)
+        curve = Curve(unit="epochs", points={"validation/accuracy": points, "train/loss": points})
+        store.commit(sweep.record(run, end, validation=end, curve=curve))
+    store.put_plan(sweep.plan, b"")
+    return store
+
+
+@pytest.fixture
+def tuned(tmp_path, monkeypatch):
+    """Two tasks, three rows tuned over two rates."""
+    rows = {name: [setting(name, lr=rate) for rate in (0.01, 0.1)] for name in ("sgd", "adam", "adamp")}
+    sweep = Sweep(rows, tasks=("mnist", "ptb"), tune=(0, 1), report=(10, 11, 12), baseline="sgd")
+    monkeypatch.setenv("OPTATHLON_STORE", str(tmp_path / "tuned"))
+    monkeypatch.chdir(tmp_path)
+    return learned(Store(tmp_path / "tuned"), sweep)
+
+
+def test_a_part_of_a_board_has_the_same_cells(store, capsys):
+    whole = json.loads(ran(capsys, "leaderboard", "--json")[1])
+    code, text, error = ran(capsys, "leaderboard", "sweep", "--json", "--tasks", "mn*", "--optimizers", "adam", "sgd")
+    part = json.loads(text)
+    assert (code, error) == (0, "")
+    assert ([row["name"] for row in part["rows"]], [c["name"] for c in part["columns"]]) == (["sgd", "adam"], ["mnist"])
+    assert part["rows"][1]["cells"][0]["delta"] == whole["rows"][1]["cells"][1]["delta"]
+    assert part["family"] == 1
+    assert "no differences are shown" in ran(capsys, "leaderboard", "--optimizers", "adam*")[2]
+
+
+@pytest.mark.parametrize("option", ["--tasks", "--optimizers", "--on"])
+def test_a_pattern_that_fits_nothing_is_a_users_mistake(store, capsys, option):
+    code, out, error = ran(capsys, "leaderboard", option, "adampp")
+    assert (code, out) == (2, "")
+    assert f"{option}: sweep: no " in error
+
+
+def test_what_aggregates_are_taken_over_is_said(store, capsys):
+    for run in store.plan("sweep").runs:
+        if (run.row, run.column) == ("adamp", "mnist"):
+            store.forget(run.id)
+    text = ran(capsys, "leaderboard")[1]
+    assert "below the line, how many the others have" in text
+    assert text.splitlines()[6].split()[-1] == "1/2"
+    text = ran(capsys, "leaderboard", "--on", "common")[1]
+    assert "mean rank over 1 of 2 tasks (ptb-awd-lstm), among rows with all their seeds in each\n" in text
+    assert json.loads(ran(capsys, "leaderboard", "--on", "common", "--json")[1])["on"] == ["ptb-awd-lstm"]
+    text = ran(capsys, "leaderboard", "--on", "mnist")[1]
+    assert "mean rank over 1 of 2 tasks (mnist)" in text
+    assert "mean_rank over mnist" in ran(capsys, "leaderboard", "--on", "mnist", "--format", "wide")[1]
+
+
+def test_what_cannot_be_read_is_named_and_averaged_nowhere(store, capsys):
+    ids = [run.id for run in store.plan("sweep").runs if (run.row, run.column) == ("adam", "mnist")]
+    paths = [store.root / "records" / run[:2] / f"{run}.json" for run in ids]
+    values = json.loads(paths[0].read_bytes())
+    paths[0].write_bytes(paths[0].read_bytes()[:99])
+    paths[1].write_text(json.dumps(values | {"id": ids[1], "schema": 99}))
+    paths[2].write_text(json.dumps(values))
+    (paths[3].parent / f"{ids[3]} (1).json").write_bytes(paths[3].read_bytes())
+    code, text, error = ran(capsys, "leaderboard", "--json")
+    cell = json.loads(text)["rows"][1]["cells"][1]
+    assert (code, cell["status"], cell["n"], cell["n_planned"], cell["runs"]) == (0, "incomplete", 1, 4, [ids[3]])
+    for path, said in zip(paths[:3], ("truncated", "schema 99 is newer", "under another name"), strict=True):
+        (line,) = [line for line in error.splitlines() if str(path) in line]
+        assert line.startswith("left out: ")
+        assert said in line
+    assert f"{ids[3]} (1).json: is not a record's file" in error
+
+
+def test_a_deleted_index_changes_no_word_of_any_board(tuned, capsys):
+    before = [ran(capsys, *words)[1] for words in (["leaderboard"], ["summary"], ["power"])]
+    tuned.compact()
+    assert [ran(capsys, *words)[1] for words in (["leaderboard"], ["summary"], ["power"])] == before
+    (tuned.root / "index.jsonl").unlink()
+    assert [ran(capsys, *words)[1] for words in (["leaderboard"], ["summary"], ["power"])] == before
+
+
+@pytest.mark.parametrize("more", ["optimizer", "task", "seed"])
+def test_adding_an_optimizer_task_or_seed_changes_no_other_cell(tmp_path, more):
+    def board(rows, tasks, seeds):
+        sweep = Sweep({name: [setting(name)] for name in rows}, tasks=tasks, report=seeds, baseline="sgd")
+        records = sweep.records(lambda r: random.Random(f"{r.row} {r.column} {r.seed}").gauss(50, 1))
+        kept = [r for r in records if r.seed != 3 or r.setting["optimizer"] == "adamp"]  # only adamp has the new seed
+        plan = msgspec.structs.replace(sweep.plan, runs=[r for r in sweep.plan.runs if r.seed != 3 or r.row == "adamp"])
+        return leaderboard(plan, kept)
+
+    rows, tasks, seeds = ["sgd", "adam", "adamp"], ["mnist", "ptb"], [0, 1, 2]
+    before = board(rows, tasks, seeds)
+    after = board(
+        rows + ["lion"] * (more == "optimizer"), tasks + ["cars"] * (more == "task"), seeds + [3] * (more == "seed")
+    )
+    fields = ("mean", "std", "n", "min", "max", "delta", "delta_lo", "delta_hi", "p", "status", "values", "notes")
+    for row in before.rows:
+        for column, cell in zip(before.columns, row.cells, strict=True):
+            now = after.cell(row.name, column.name)
+            changed = [field for field in fields if getattr(cell, field) != getattr(now, field)]
+            assert bool(changed) == (more == "seed" and row.name == "adamp")
+
+
+def test_the_summary_has_every_section(tuned, capsys):
+    code, text, error = ran(capsys, "summary")
+    assert (code, error) == (0, "")
+    for said in (
+        "sweep, over 2 tasks", "Friedman's test", "Nemenyi", "IQM", "Wilcoxon", "differences to sgd", "Dunnett",
+        "time to target", "AlgoPerf score", "speed-up", "tuning budget", "tunability", "good rates", "decades",
+    ):  # fmt: skip
+        assert said in text
+    document = json.loads(ran(capsys, "summary", "--json")[1])["sweeps"]["sweep"]
+    assert set(document) == {"overall", "differences", "times", "budget", "rate"}
+    assert document["overall"]["rows"][0]["name"] == "adamp"
+    assert [len(line["best"]) for line in document["budget"]] == [2] * 6
+
+
+def test_a_summary_may_be_of_one_section_with_a_target_and_a_tolerance(tuned, capsys):
+    text = ran(capsys, "summary", "--section", "times", "--target", "mnist=55", "ptb=50")[1]
+    assert "mnist [smoke, standin-1]: validation/accuracy of 55, in epochs" in text
+    assert "IQM" not in text
+    assert "≥ 1.00" in ran(capsys, "summary", "--section", "rate", "--tolerance", "5")[1]
+    for words in (["--target", "mnst=55"], ["--target", "mnist"], ["--target", "mnist=high"], ["--tolerance", "-1"]):
+        code, _, error = ran(capsys, "summary", *words)
+        assert (code, words[0] in error) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["curves", "profiles", "ranks", "budget", "rate", "differences"])
+def test_each_kind_of_figure_is_written_under_its_own_name(tuned, tmp_path, capsys, kind):
+    code, out, error = ran(capsys, "plot", kind)
+    assert (code, out, error) == (0, "", f"written: sweep-{kind}.svg\n")
+    assert (tmp_path / f"sweep-{kind}.svg").read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["ranks", "--output", "ranks.jpg"], 2, "must end in .svg, .pdf or .png"),
+        (["ranks", "--output", "nowhere/ranks.svg"], 2, "there is no folder nowhere"),
+        (["ranks", "--metric", "train/loss"], 2, "--metric: belongs to curves, not to ranks"),
+        (["curves", "--metric", "train/lss"], 1, "there are train/loss, validation/accuracy"),
+        (["ranks", "--tasks", "ptb"], 1, "at least two common tasks"),
+        (["curves", "--difference", "--optimizers", "adam"], 1, "need a baseline"),
+        (["ranks", "other"], 4, "no plan of sweep 'other'"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_says_why_and_writes_nothing(tuned, tmp_path, capsys, words, code, said):
+    got, out, error = ran(capsys, "plot", *words)
+    assert (got, out) == (code, "")
+    assert said in error
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+def test_merge_tells_what_it_did_and_fails_on_conflicts(tmp_path, capsys):
+    ours = run_of("mnist", 0.5, {"machine": {"host": "here"}})
+    theirs = run_of("mnist", 0.6, {"machine": {"host": "there"}})
+    for name, made in (("a", ours), ("b", theirs)):
+        Store(tmp_path / name).commit(made)
+    words = [str(tmp_path / "a"), str(tmp_path / "b"), "--into", str(tmp_path / "all")]
+    code, text, _ = ran(capsys, "merge", *words, "--dry-run")
+    assert (code, "1 records would be copied" in text, (tmp_path / "all").exists()) == (3, True, False)
+    code, text, _ = ran(capsys, "merge", *words)
+    assert code == 3
+    assert "conflict" in text
+    assert "kept:     host here" in text
+    assert "left out: host there" in text
+    assert [r.scores[0].value for r in Store(tmp_path / "all").records()] == [0.5]
+    document = json.loads(ran(capsys, "merge", *words, "--json")[1])
+    assert [(s["copied"], s["same"], len(s["conflicts"])) for s in document["sources"]] == [(0, 1, 0), (0, 0, 1)]
+    assert ran(capsys, "merge", str(tmp_path / "a"), "--into", str(tmp_path / "all"))[0] == 0
+
+
+def run_of(task, value, provenance):
+    """A record whose id is what the suite makes of its problem, setting and seed."""
+    made = record(value, of_problem=problem(task), provenance=provenance)
+    identity = Identity(problem=digest(made.problem), setting=digest(made.setting))
+    return msgspec.structs.replace(made, digests=identity, id=run_id(identity, made.seed))
+
+
+def test_merge_leaves_out_a_record_whose_id_is_not_its_own(tmp_path, capsys):
+    Store(tmp_path / "a").commit(forged := msgspec.structs.replace(run_of("mnist", 0.5, {}), seed=7))
+    code, _, error = ran(capsys, "merge", str(tmp_path / "a"), "--into", str(tmp_path / "all"))
+    assert code == 3
+    assert f"run {forged.id}: its id is not that of its problem, setting and seed" in error

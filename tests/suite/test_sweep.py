@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 import tasks
@@ -256,3 +258,16 @@ def test_tuning_always_watches_what_it_selects_on(tmp_path):
     own = text.replace('name = "adamw"', 'name = "adamw"\nprotocol.watch = []\nprotocol.checkpoint = "last"')
     with pytest.raises(SweepError, match=r"protocol.watch: must name validation"):
         planned(tmp_path, own)
+
+
+@pytest.mark.parametrize("name", sweep.built_in())
+def test_every_sweep_that_comes_with_the_suite_expands(name, tmp_path):
+    plan = expand(sweep.load(sweep.find(name)), tmp_path)
+    assert plan.runs
+    assert plan.head.baseline
+
+
+def test_the_grids_of_adarem_s_table_3_have_the_trials_of_the_protocol_page(tmp_path):
+    plan = expand(sweep.load(sweep.find("adarem-ptb")), tmp_path)
+    tuned = Counter(run.row for run in plan.runs if run.role == "tune")
+    assert tuned == {"sgdm": 5, "adam": 5 * 2 * 2, "adarem": 5 * 3}

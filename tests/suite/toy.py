@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -69,10 +72,7 @@ class Toy(Workload):
     def loss(self, batch: Batch, player: str) -> Tensor:
         points, labels, epoch = batch.data
         settings = self.protocol.settings
-        if settings["sleep"]:
-            import time
-
-            time.sleep(settings["sleep"])
+        time.sleep(settings["sleep"] + float(os.environ.get("TOY_SLEEP", "0")))
         if settings["crash"]:
             raise ZeroDivisionError("the toy was told to crash")
         if self.at != (epoch, batch.index):

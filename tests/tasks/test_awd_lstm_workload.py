@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from tasks.data import dataset
 from tasks.errors import DataError, TaskError
 from tasks.language import TASKS
+from tasks.language.ngrams import unigram_perplexity
 from tasks.language.ptb import PennTreebank
 from tasks.language.settings import Settings, settings_of
 from tasks.language.streams import parallel, segments, windows
-from tasks.language.unigram import unigram_perplexity
 from tasks.language.workload import AwdLstm, corpus_of
 from tests.tasks.workload_kit import memory_survives, prove
 
@@ -157,6 +157,21 @@ def test_the_workload_keeps_the_contract(root: Path) -> None:
     memory_survives(lambda **how: build(root, changes, **how))
 
 
+def test_the_workload_keeps_the_contract_with_its_streams_in_two_parts(root: Path) -> None:
+    changes = {"micro_batch": 5, "settings": {"train_tokens": 4000, "evaluation_tokens": 1000}}
+    prove(lambda **how: build(root, changes, **how))
+    memory_survives(lambda **how: build(root, changes, **how))
+
+
+def test_a_part_is_the_same_window_of_the_next_streams(root: Path) -> None:
+    whole, halves = build(root), build(root, {"micro_batch": 5})
+    for batch, first, second in zip(whole.batches(0), *[iter(halves.batches(0))] * 2, strict=True):
+        for k in (0, 1):
+            assert torch.cat([first.data[k], second.data[k]], dim=1).equal(batch.data[k])
+        assert first.lr_scale == second.lr_scale == batch.lr_scale
+        assert (first.index, second.index, first.of) == (2 * batch.index, 2 * batch.index + 1, 2 * batch.of)
+
+
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (2.0, 0.0), (0.0, 1.0), (2.0, 1.0)])
 def test_loss_is_cross_entropy_plus_activation_and_temporal_activation_regularization(
     root: Path, alpha: float, beta: float
@@ -227,13 +242,6 @@ def test_perplexity_overflows_quietly(root: Path, bias: float, perplexity: float
 
 
 # --- what it refuses ---------------------------------------------------------------------------------------------
-
-
-def test_it_runs_on_one_process_and_in_whole_batches(root: Path) -> None:
-    with pytest.raises(TaskError, match="ptb-awd-lstm runs on one process, not on 2"):
-        build(root, world=2)
-    with pytest.raises(TaskError, match=r"protocol\.micro_batch: 5 must be 10"):
-        build(root, {"micro_batch": 5})
 
 
 def test_too_many_streams_for_the_text_are_refused(root: Path) -> None:

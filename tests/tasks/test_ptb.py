@@ -16,8 +16,8 @@ import pytest
 from tasks.data import dataset
 from tasks.errors import DataError
 from tasks.language import miniature, ptb, sotu
+from tasks.language.ngrams import unigram_perplexity
 from tasks.language.ptb import ARCHIVE, LAYOUTS, SPLITS, Corpus, PennTreebank, read
-from tasks.language.unigram import unigram_perplexity
 
 TEXT = {"train": " the cat sat \n the <unk> ran N miles \n", "valid": " the cat ran \n", "test": " a cat sat \n"}
 
@@ -223,3 +223,41 @@ def test_the_standin_is_a_twin_of_twice_the_size(tmp_path: Path) -> None:
     unknown = corpus.words.index("<unk>")
     assert 0.01 < (corpus.test == unknown).mean() < 0.03
     assert 500 < unigram_perplexity(corpus) < 600
+
+
+# --- the hub's copies --------------------------------------------------------------------------------------------
+
+
+def hub_copy(folder: Path, form: str, column: str = "sentence") -> Path:
+    """TEXT as `datasets` leaves it: a row a sentence, without the spaces at its ends."""
+    from datasets import Dataset, DatasetDict
+
+    names = {"train": "train", "valid": "validation", "test": "test"}
+    rows = {names[split]: [line.strip() for line in text.splitlines()] for split, text in TEXT.items()}
+    copy = DatasetDict({name: Dataset.from_dict({column: sentences}) for name, sentences in rows.items()})
+    if form == "saved":
+        copy.save_to_disk(folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, part in copy.items():
+            part.to_parquet(folder / f"{name}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["saved", "parquet"])
+def test_the_hubs_copy_gives_the_same_tokens_and_is_known_by_the_same_md5(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, found = read(lay(tmp_path / "text")), read(hub_copy(tmp_path / "copy" / "ptb", form))
+    assert found.words == expected.words
+    for split in ("train", "validation", "test"):
+        assert np.array_equal(getattr(found, split), getattr(expected, split))
+    monkeypatch.setattr(ptb, "MD5", {split: hashlib.md5(text.encode()).hexdigest() for split, text in TEXT.items()})
+    assert dataset.prepare(PennTreebank(), tmp_path / "copy").edition == "official"
+
+
+def test_a_copy_of_another_data_set_or_beside_the_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected a text data set of the hub with a column `sentence`"):
+        read(hub_copy(tmp_path / "other", "parquet", column="words"))
+    with pytest.raises(DataError, match=r"holds the text twice"):
+        read(hub_copy(lay(tmp_path / "both"), "parquet"))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from suite.collective import merged
 from tasks.workload import TAGS, Batch, Workload
 
 Build = Callable[..., Workload]  # build(seed=, rank=, world=, data_workers=) -> a fresh workload
@@ -58,6 +59,8 @@ def prove(build: Build, splits: tuple[str, ...] = ("validation", "test")) -> Non
     batches_do_not_depend_on_workers_or_start(build)
     loss_is_repeatable(build)
     evaluation_leaves_no_trace(build, splits)
+    if _fresh(build).protocol.parts % 2 == 0:
+        two_processes_are_one(build)
 
 
 def the_same_seed_builds_the_same_weights(build: Build) -> None:
@@ -133,6 +136,47 @@ def evaluation_leaves_no_trace(build: Build, splits: tuple[str, ...]) -> None:
             assert once == evaluated.evaluate(split)
             assert all(isinstance(v, float) for v in once.values()), once
         assert before == _everything(evaluated)
+
+
+def two_processes_are_one(build: Build) -> None:
+    """Three updates by plain SGD: the parts that two ranks have give the gradients and memories of one with all."""
+    alone = [one := _fresh(build)]
+    pair = [_fresh(build, rank=rank, world=2) for rank in range(2)]
+    for workload in (one, *pair):
+        workload.start_epoch(0, resuming=False)
+    for parts, shares in zip(_updates(alone), _updates(pair), strict=True):
+        for player in one.players:
+            expected = _summed_gradients(alone, [parts[0]], player)
+            summed = _summed_gradients(pair, shares, player)
+            torch.testing.assert_close(summed, expected, rtol=1e-4, atol=1e-6)
+            for workload in (one, *pair):
+                for name, parameter in workload.players[player].named_parameters():
+                    if name in expected:
+                        parameter.data.sub_(expected[name], alpha=0.01)
+    states = [workload.state_dict() for workload in pair]
+    torch.testing.assert_close(merged(states), one.state_dict(), rtol=1e-4, atol=1e-6)
+
+
+def _updates(workloads: list[Workload]) -> list[list[list[Batch]]]:
+    """The first three updates of an epoch, each as the micro-batches that each of the processes has of it."""
+    count = workloads[0].protocol.parts // len(workloads)
+    firsts = [list(_first(workload, 3 * count)) for workload in workloads]
+    return [[batches[i : i + count] for batches in firsts] for i in range(0, 3 * count, count)]
+
+
+def _summed_gradients(workloads: list[Workload], shares: list[list[Batch]], player: str) -> dict[str, torch.Tensor]:
+    """Of a player, over all micro-batches of an update, by parameter."""
+    summed: dict[str, torch.Tensor] = {}
+    for workload, batches in zip(workloads, shares, strict=True):
+        for net in workload.players.values():
+            net.zero_grad(set_to_none=True)
+        for batch in batches:
+            torch.default_generator.manual_seed(batch.index)
+            (workload.loss(batch, player) / workload.protocol.parts).backward()
+        for name, parameter in workload.players[player].named_parameters():
+            if parameter.grad is not None:
+                summed[name] = summed.get(name, torch.zeros_like(parameter)) + parameter.grad
+    return {name: gradient.detach() for name, gradient in summed.items()}
 
 
 def memory_survives(build: Build) -> None:

@@ -1,0 +1,41 @@
+"""HTML from Python: whatever is not markup already is escaped, whoever it came from."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+from typing import Any
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_VOID = frozenset({"br", "input", "meta"})
+_DRAWN = frozenset({"path", "circle"})
+
+
+class Html(str):
+    """Text that is markup already and is not escaped again."""
+
+    __slots__ = ()
+
+
+def text(value: Any) -> Html:
+    """`value` escaped for content and quoted attributes; control characters, which HTML forbids, are replaced."""
+    if isinstance(value, Html):
+        return value
+    return Html(html.escape(_CONTROLS.sub("\ufffd", str(value))))
+
+
+def join(parts: Iterable[Any], between: str = "") -> Html:
+    """`parts`, escaped unless they are markup, with the markup `between`; None is left out."""
+    return Html(between.join(text(part) for part in parts if part is not None))
+
+
+def tag(name: str, *children: Any, **attributes: Any) -> Html:
+    """An element. Attributes: `class_` is class, `data_row` data-row; None and False are left out, True is bare."""
+    named = ((key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
+    kept = "".join(f" {k}" if v is True else f' {k}="{text(v)}"' for k, v in named if v is not None and v is not False)
+    if name in _VOID:
+        return Html(f"<{name}{kept}>")
+    if name in _DRAWN and not children:
+        return Html(f"<{name}{kept}/>")
+    return Html(f"<{name}{kept}>{join(children)}</{name}>")

@@ -1,0 +1,202 @@
+"""All tasks together: ranks, profiles and who beats whom, over rows that have every task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from results.curves import Band
+from results.overall import Overall
+from results.overall import overall as aggregates
+from results.page.markup import Html, join, tag
+from results.page.report import Report
+from results.page.svg import Axis, Series, chart, color_class, short_name, tick_words, ticks
+from results.page.words import count, figure, listed, probability
+from results.plots.profiles import Steps, score_gaps, score_steps, time_steps
+from results.statistics.improvement import probability_of_improvement
+from results.times import times
+
+_RANK_WIDTH, _RANK_MARGIN = 640, 150
+_LARGEST_MATRIX = 16
+
+
+def overall(report: Report) -> Html:
+    """The section's figures and tables; a sentence where nothing can be said."""
+    found = aggregates(report.board)
+    if len(found.tasks) < 2:
+        return tag("p", "Nothing is said over tasks: there is only one.", class_="note")
+    if len(found.rows) < 2:
+        return tag("p", "Nothing is said over tasks: fewer than two rows have them all.", class_="note")
+    left = f"Left out, as they lack a task: {listed(found.left_out)}." if found.left_out else ""
+    return join(
+        [
+            tag("p", left, class_="note") if left else None,
+            _ranks(report, found),
+            _summary(report, found),
+            tag("div", _scores(report), _times(report), class_="figures"),
+            _matrix(report),
+        ]
+    )
+
+
+def _ranks(report: Report, found: Overall) -> Html:
+    """Mean ranks on a line, with bars over those that the Nemenyi test does not tell apart."""
+    told = ""
+    if found.friedman is not None and found.critical_difference is not None:
+        apart = "they do not all rank alike" if found.friedman < found.alpha else "no difference in rank is shown"
+        told = (
+            f" Friedman over {len(found.tasks)} tasks: {probability(found.friedman)}, {apart}. Bars join rows within "
+            f"the critical difference {found.critical_difference:.2f} (Nemenyi, {found.alpha:g})."
+        )
+    among = f", among the {count(len(found.rows), 'row')} with every task" if found.left_out else ""
+    caption = tag("figcaption", tag("b", "mean rank over tasks"), f" 1 is best{among}.", told)
+    region = tag("div", _rank_svg(report, found), class_="scroll", role="region", tabindex=0, aria_label="mean ranks")
+    return tag("figure", caption, region, class_="wide")
+
+
+def _rank_svg(report: Report, found: Overall) -> Html:
+    ranked = {row.name: row.mean_rank for row in found.rows}
+    axis = Axis(1.0, float(len(ranked)), _RANK_WIDTH - 2 * _RANK_MARGIN)
+    names = list(ranked)
+    sides = names[: (len(names) + 1) // 2], names[(len(names) + 1) // 2 :][::-1]
+    top = 44 + 9 * len(found.cliques)
+    values = ticks(axis.low, axis.high, 8, whole=True)
+    line = "".join(f"M{_RANK_MARGIN + axis.at(v):.0f} 25v6" for v in values)
+    body = [tag("path", class_="axis", d=f"M{_RANK_MARGIN} 31h{axis.length}{line}")]
+    for value, word in zip(values, tick_words(values), strict=True):
+        body.append(tag("text", word, x=f"{_RANK_MARGIN + axis.at(value):.0f}", y=20, text_anchor="middle"))
+    for left, side in zip((True, False), sides, strict=True):
+        body += [_ranked(report, name, ranked[name], axis, top + 20 * i, left) for i, name in enumerate(side)]
+    for i, group in enumerate(found.cliques):
+        start, end = (_RANK_MARGIN + axis.at(ranked[name]) for name in (group[0], group[-1]))
+        body.append(tag("path", class_="clique", d=f"M{start - 4:.1f} {41 + 9 * i}H{end + 4:.1f}"))
+    distance = found.critical_difference
+    if distance is not None and distance <= axis.high - axis.low:
+        reach = axis.at(1.0 + distance)
+        body.append(tag("path", class_="axis", d=f"M{_RANK_MARGIN} 1v6m0-3h{reach:.1f}m0-3v6"))
+        body.append(tag("text", "critical difference", x=f"{_RANK_MARGIN + reach + 6:.1f}", y=8))
+    said = "mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in ranked.items())
+    box = f"0 0 {_RANK_WIDTH} {top + 20 * len(sides[0]) - 8}"
+    return tag("svg", *body, class_="chart", viewBox=box, role="img", aria_label=said)
+
+
+def _ranked(report: Report, name: str, rank: float, axis: Axis, y: float, left: bool) -> Html:
+    x = _RANK_MARGIN + axis.at(rank)
+    edge = _RANK_MARGIN - 12 if left else _RANK_WIDTH - _RANK_MARGIN + 12
+    word = f"{short_name(name)} {rank:.2f}" if left else f"{rank:.2f} {short_name(name)}"
+    return tag(
+        "g",
+        tag("path", class_="line", d=f"M{x:.1f} 31V{y}H{edge}"),
+        tag("text", word, x=edge - 5 if left else edge + 5, y=y + 4, text_anchor="end" if left else None),
+        class_=color_class(report.colors.get(name)),
+        data_row=report.number[name],
+    )
+
+
+def _summary(report: Report, found: Overall) -> Html | None:
+    """Each row against the baseline over all tasks, as a table."""
+    if found.baseline is None or found.baseline not in {row.name for row in found.rows}:
+        return None
+    titles = ("optimizer", "mean rank", "IQM [95 % bootstrap]", f"beats {found.baseline}", "better mean on", "Wilcoxon")
+    head = tag("tr", *(tag("th", title, scope="col") for title in titles))
+    body = []
+    for row in found.rows:
+        base = row.name == found.baseline
+        ends = "" if row.iqm_low is None else f" [{figure(row.iqm_low, 2, '+')}, {figure(row.iqm_high, 2, '+')}]"
+        chance = "" if row.improvement is None else f"{100 * row.improvement:.0f} %"
+        wins = "baseline" if base else f"{row.wins} of {len(found.tasks)}"
+        cells = (figure(row.mean_rank, 2), figure(row.iqm, 2, "+") + ends, chance, wins, probability(row.wilcoxon_holm))
+        lines = (tag("td", cell) for cell in cells)
+        body.append(tag("tr", tag("th", row.name, scope="row"), *lines, data_row=report.number[row.name]))
+    hidden = tag("caption", "Each row over all tasks", class_="hidden")
+    table = tag("table", hidden, tag("thead", head), tag("tbody", *body), class_="matrix")
+    some = "" if len(found.scaled_on) == len(found.tasks) else f", on {count(len(found.scaled_on), 'task')} of them"
+    note = (
+        f"IQM: interquartile mean of all runs, in pooled seed deviations above {found.baseline}{some}; its interval "
+        f"describes and tests nothing. Beats: how often a run beats one of {found.baseline}. Wilcoxon: p over tasks, "
+        f"Holm over rows; tasks that resemble each other are not as many observations as they seem."
+    )
+    region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="rows over all tasks")
+    return join([region, tag("p", note, class_="note")])
+
+
+def _scores(report: Report) -> Html | None:
+    """The share of runs within so many seed deviations of the best mean (a score profile, Agarwal et al. 2021)."""
+    gaps, tasks = score_gaps(report.board)
+    steps = {row: score_steps(of_row) for row, of_row in gaps.items()} if tasks else {}
+    ends = [of_row[-1][0] for of_row in steps.values() if of_row]
+    if not ends:
+        return None
+    span = (min(0.0, *(of_row[0][0] for of_row in steps.values() if of_row)), min(max(4.0, *ends), 20.0))
+    left = len(report.board.on) - len(tasks)
+    out = f" Left out: {count(left, 'task')} without spread over seeds." if left else ""
+    title = "share of runs within τ seed deviations of the best mean"
+    return _profile(report, title, f"left and up is better.{out}", steps, "τ (pooled deviations between seeds)", span)
+
+
+def _times(report: Report) -> Html | None:
+    """Dolan and Moré's profile of the time to where the baseline ends, with AlgoPerf's score."""
+    found = times(report.board, report.whole)
+    steps = {row.name: time_steps(row.ratios) for row in found.rows}
+    if not found.targets or not any(steps.values()):
+        return None
+    scores = ", ".join(f"{row.name} {row.score:.2f}" for row in found.rows[:8])
+    out = [name for name in found.left_out if name in {column.label for column in report.board.columns}]
+    left = f" Left out: {listed(out)}." if out else ""
+    words = f"on {count(len(found.targets), 'task')}. AlgoPerf’s score: {scores}.{left}"
+    title = f"time to where {found.baseline} ends"
+    return _profile(report, title, words, steps, "times the fastest", (1.0, found.r_max))
+
+
+def _profile(
+    report: Report, title: str, words: str, steps: Mapping[str, Steps], axis: str, span: tuple[float, float]
+) -> Html:
+    series = [
+        Series(name=name, number=report.number[name], color=report.colors.get(name), band=_curve(of, span), area=False)
+        for name, of in steps.items()
+    ]
+    ends = ", ".join(f"{one.name} {100 * one.band.middle[-1]:.0f} %" for one in series)
+    svg = chart(series, span, (0.0, 1.02), axis, f"{title}; at the right end: {ends}")
+    return tag("figure", tag("figcaption", tag("b", title), " ", words), svg)
+
+
+def _curve(steps: Steps, span: tuple[float, float]) -> Band:
+    """A step function as a curve over `span`, with points only where it steps."""
+    at, share = [span[0]], [0.0]
+    for place, height in steps:
+        if place <= span[1]:
+            at += [place, place]
+            share += [share[-1], height]
+    at.append(span[1])
+    share.append(share[-1])
+    return Band(times=at, middle=share, low=share, high=share, seeds=1)
+
+
+def _matrix(report: Report) -> Html | None:
+    """For each two rows the chance that a run of one beats a run of the other, as a table."""
+    columns = [(at, c.higher_is_better) for at, c in enumerate(report.board.columns) if c.name in report.board.on]
+    usable = [row for row in report.board.whole() if all(row.cells[at].comparable for at, _ in columns)]
+    usable = sorted(usable, key=lambda row: row.mean_rank or math.inf)[:_LARGEST_MATRIX]
+    if len(usable) < 2:
+        return None
+    finite = {row.name: [row.cells[at].finite for at, _ in columns] for row in usable}
+    higher = [better for _, better in columns]
+    names = [row.name for row in usable]
+    head = tag("tr", tag("th", "a run of", scope="col"), *(tag("th", f"beats {name}", scope="col") for name in names))
+    body = [_chances(a, names, finite, higher) for a in names]
+    caption = (
+        "How often a run of one row beats one of another, ties counting half, mean over tasks (Agarwal et al. 2021)."
+    )
+    table = tag(
+        "table", tag("caption", caption, class_="hidden"), tag("thead", head), tag("tbody", *body), class_="matrix"
+    )
+    region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="probability of improvement")
+    summary = tag("summary", "Who beats whom: probability of improvement")
+    return tag("details", summary, tag("p", caption, class_="note"), region)
+
+
+def _chances(a: str, names: Sequence[str], finite: Mapping[str, list[list[float]]], higher: Sequence[bool]) -> Html:
+    cells = (
+        "·" if a == b else f"{100 * probability_of_improvement(finite[a], finite[b], higher):.0f} %" for b in names
+    )
+    return tag("tr", tag("th", a, scope="row"), *(tag("td", cell) for cell in cells))

@@ -1,0 +1,156 @@
+"""The leaderboard as a table: a cell says mean, deviation, difference to the baseline, and what that proves."""
+
+from __future__ import annotations
+
+from results.board import BoardRow
+from results.cell import Cell
+from results.ledger import Entry
+from results.page.markup import Html, join, tag
+from results.page.report import Report
+from results.page.svg import color_class
+from results.page.words import Said, count, figure, plus_minus, probability, verdict
+from results.record import Column
+from results.shown import metric
+
+MARKS = {"better": "▲ ", "worse": "▼ "}
+TOGGLES = (
+    ("mean", "mean"), ("sd", "deviation"), ("delta", "difference"), ("verdict", "verdict"), ("pub", "published"),
+)  # fmt: skip
+
+
+def leaderboard(report: Report) -> Html:
+    """The controls and the table."""
+    board = report.board
+    ranked = len(board.columns) > 1
+    head = [
+        _head("optimizer", "", None, "text"),
+        *([_head("mean rank", "1 is best", None, "low")] if ranked else []),
+        *(_head(c.name, c.label.removeprefix(c.name).strip() + " ", c, "high" if c.higher_is_better else "low")
+          for c in board.columns),
+    ]  # fmt: skip
+    body = [_row(report, row, ranked) for row in report.rows]
+    caption = tag("caption", f"Leaderboard of {board.name}", class_="hidden")
+    table = tag("table", caption, tag("thead", tag("tr", *head)), tag("tbody", *body), id="board", class_="board")
+    region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="leaderboard")
+    return join([_controls(report), region, tag("p", class_="hidden", id="said", role="status"), _legend(report)])
+
+
+def swatch(report: Report, row: str) -> Html:
+    """A row's line as its curves have it."""
+    return tag("i", class_=f"swatch {color_class(report.colors.get(row))}")
+
+
+def said(said: Said, cell: Cell) -> Html | None:
+    """A verdict with its p, marked by an arrow where something is shown; None if there is none."""
+    if not said.words:
+        return None
+    p = f", {probability(cell.p_holm)}" if cell.p_holm is not None and said.kind in ("better", "worse", "tied") else ""
+    return tag("span", MARKS.get(said.kind, ""), said.words, p, class_=f"verdict {said.kind}")
+
+
+def mean(cell: Cell, digits: int) -> Html:
+    """A cell's mean, bold if it is the best, with ≈ if it is not separable from it; its status where there is none."""
+    if cell.mean is None:
+        return tag("span", "diverged" if cell.status == "diverged" else "–", class_="mean none")
+    best = tag("strong", figure(cell.mean, digits)) if cell.best else figure(cell.mean, digits)
+    return tag("span", best, " ≈" if cell.tied and not cell.best else "", class_="mean")
+
+
+def _shows(report: Report) -> str:
+    """What the cells hold."""
+    board = report.board
+    counts = report.planned
+    seeds = f"n = {count(counts[0], 'seed')}" if len(counts) == 1 else "n seeds, given in the cells"
+    words = [f"Mean over {seeds}, ± sample deviation (ddof = {board.ddof})"]
+    if board.baseline is not None:
+        words.append(f", difference to {board.baseline}")
+    if board.family:
+        words.append(
+            f" and whether it is shown: Welch’s test at {board.alpha:g}, p adjusted by Holm over all {board.family} "
+            f"comparisons with {board.baseline} on this page"
+        )
+    return "".join(words) + "."
+
+
+def _head(name: str, small: str, column: Column | None, better: str) -> Html:
+    unit = metric(column) if column else ""
+    button = tag("button", name, type="button", disabled=True)
+    task = column.name if column else None
+    return tag("th", button, tag("small", small, unit), scope="col", data_better=better, data_task=task)
+
+
+def _row(report: Report, row: BoardRow, ranked: bool) -> Html:
+    whole = row.mean_rank is not None
+    notes = tag("small", "; ".join(row.notes)) if row.notes else None
+    cells: list[Html] = [tag("th", swatch(report, row.name), row.name, notes, scope="row", data_v=row.name)]
+    if ranked:
+        done = sum(cell.rank is not None for cell in row.cells)
+        share = tag("small", f"{done} of {count(len(row.cells), 'task')}")
+        known = figure(row.mean_rank, 2) if whole else join(["–", share])
+        cells.append(tag("td", known, data_v=row.mean_rank))
+    for column, cell in zip(report.board.columns, row.cells, strict=True):
+        cells.append(_cell(report, column, row.name, cell))
+    return tag("tr", *cells, data_row=report.number[row.name], class_=None if whole or not ranked else "partial")
+
+
+def _cell(report: Report, column: Column, row: str, cell: Cell) -> Html:
+    judged = verdict(report.board, column, row, cell)
+    spread = plus_minus(cell.std, column.digits)
+    seeds = f" n={cell.n}" if len(report.planned) > 1 and cell.n else ""
+    parts = [
+        tag("a", mean(cell, column.digits), href=f"#{report.anchor(row, column.name)}"),
+        tag("span", spread, seeds, class_="sd") if spread or seeds else None,
+        tag("span", figure(cell.delta, column.digits, "+"), class_="delta") if cell.delta is not None else None,
+        said(judged, cell),
+        tag("span", f"edge of the grid: {', '.join(cell.edges)}", class_="flag") if cell.edges else None,
+        _published(report.beside(row, column), column),
+    ]
+    return tag("td", *parts, data_v=None if cell.mean is None else f"{cell.mean:.9g}")
+
+
+def _published(entries: list[Entry], column: Column) -> Html | None:
+    if not entries:
+        return None
+    theirs = entries[0].published
+    spread = plus_minus(theirs.std, column.digits)
+    other = "" if f"test/{theirs.metric}" == column.metric else f" {theirs.metric}"
+    more = f", {len(entries) - 1} more" if len(entries) > 1 else ""
+    return tag(
+        "span", f"paper{other} {figure(theirs.mean, column.digits)}{spread}: {entries[0].verdict}{more}", class_="pub"
+    )
+
+
+def _controls(report: Report) -> Html:
+    shown = [(key, word) for key, word in TOGGLES if _there(report, key)]
+    boxes = [
+        tag("label", tag("input", type="checkbox", id=f"show-{key}", checked=True), f" {word}") for key, word in shown
+    ]
+    fields = [
+        tag("label", f"{word} ", tag("input", type="search", id=f"find-{key}", placeholder="all", autocomplete="off"))
+        for key, word in (("row", "Optimizers"), ("task", "Tasks"))
+    ]
+    return tag(
+        "div",
+        tag("fieldset", tag("legend", "Show"), *boxes),
+        tag("div", *fields, class_="find", hidden=True),
+        class_="controls",
+    )
+
+
+def _there(report: Report, key: str) -> bool:
+    cells = [cell for row in report.board.rows for cell in row.cells]
+    return {
+        "sd": any(cell.std is not None for cell in cells),
+        "delta": any(cell.delta is not None for cell in cells),
+        "pub": bool(report.published),
+    }.get(key, True)
+
+
+def _legend(report: Report) -> Html:
+    words = ["Bold: best mean of a task. ≈ not separable from the best (Welch’s test, Holm over the task’s rows)."]
+    if report.board.baseline is not None:
+        words.append(f" ▲ better, ▼ worse than {report.board.baseline}, and shown to be.")
+    words.append(" Every mean leads to its interval, setting and runs.")
+    if any(row.mean_rank is None for row in report.board.rows) and len(report.board.columns) > 1:
+        words.append(" Rows that lack a task have no mean rank and stand below the others.")
+    return join([tag("p", _shows(report), class_="note"), tag("p", *words, class_="note")])

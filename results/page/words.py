@@ -1,0 +1,101 @@
+"""The page's words and numbers: what may be said of a cell, and what it would take to say more."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from results.board import Leaderboard
+from results.cell import Cell
+from results.needs import Need
+from results.record import Column
+from results.shown import number
+from results.statistics.planner import POWER
+
+Kind = Literal["baseline", "better", "worse", "tied", "untested", "open"]
+CHANCE = f"{100 * POWER:.0f} % power, if the true difference is the one seen"
+_LARGE = 1e7
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A verdict on a cell. kind: "open" where runs are missing or diverged, so that nothing is compared."""
+
+    kind: Kind
+    words: str
+
+
+def figure(value: float | None, digits: int, sign: str = "") -> str:
+    """`value` with `digits` decimals and a real minus; very large ones in powers of ten, "–" for None."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    shown = number(value, digits, sign) if abs(value) < _LARGE else f"{value:{sign}.3g}"
+    return shown.replace("-", "−")
+
+
+def probability(p: float | None) -> str:
+    """ "p = 0.034", "p < 0.001", with spaces that do not break."""
+    if p is None:
+        return ""
+    if p < 0.001:
+        return "p\u00a0<\u00a00.001"
+    return f"p\u00a0=\u00a0{p:.{2 if p >= 0.0995 else 3}f}"
+
+
+def plus_minus(spread: float | None, digits: int) -> str:
+    """ " ± 0.38", which does not break; empty without a deviation."""
+    return "" if spread is None else f" ±\u00a0{figure(spread, digits)}"
+
+
+def verdict(board: Leaderboard, column: Column, row: str, cell: Cell) -> Said:
+    """What is shown of `cell` against the baseline, by p_holm and the column's direction."""
+    if gap := _gap(cell):
+        return Said("open", gap)
+    if board.baseline is None:
+        return Said("untested", "")
+    if row == board.baseline:
+        return Said("baseline", "baseline")
+    if cell.delta is None:
+        return Said("open", f"not compared: {board.baseline} is not complete here")
+    if cell.p_holm is None:
+        base = board.cell(board.baseline, column.name)
+        if base.status != "complete":
+            return Said("open", f"not tested: {board.baseline} is not complete here")
+        return Said("untested", "not tested: " + ("one seed" if min(cell.n, base.n) < 2 else "no spread over seeds"))
+    if cell.p_holm >= board.alpha:
+        return Said("tied", "not separable")
+    return Said("better", "better") if (cell.delta > 0) == column.higher_is_better else Said("worse", "worse")
+
+
+def _gap(cell: Cell) -> str:
+    """Why `cell` is not compared with anything; empty if it may be."""
+    done, lost = cell.n + cell.n_diverged, f"{cell.n_diverged} of {cell.n_planned} seeds diverged"
+    if cell.status == "diverged":
+        return "diverged" if cell.n_planned == 1 else f"all {cell.n_planned} seeds diverged"
+    if cell.status == "complete":
+        return f"{lost}: not compared" if cell.n_diverged else ""
+    failed = f", {cell.n_failed} failed" if cell.n_failed else ""
+    if cell.status == "missing":
+        return f"failed: {cell.n_failed} of {cell.n_planned} seeds" if cell.n_failed else "not run yet"
+    diverged = f", {cell.n_diverged} diverged" if cell.n_diverged else ""
+    return f"{done} of {cell.n_planned} seeds done{diverged}{failed}: not tested"
+
+
+def to_decide(need: Need | None) -> str:
+    """What the planner says of a comparison that is not decided; empty if it is, or there is none."""
+    if need is None or need.decided:
+        return ""
+    if need.more is None:
+        return "1000 more seeds each would not decide" if need.delta and need.deviation else ""
+    return f"about {count(need.more, 'more seed')} each to decide"
+
+
+def count(amount: int, one: str, many: str = "") -> str:
+    """ "1 task", "3 tasks"."""
+    return f"{amount} {one if amount == 1 else many or one + 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,0 +1,48 @@
+"""Tuning-budget curves: what the best of k settings is expected to reach, task by task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from results.board import Leaderboard
+from results.errors import TooLittle
+from results.plots.style import label_once, legend, looks, named, panels, score_label, title, whole_numbers
+from results.tuning import SOURCES, Budget, lines_by_task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw(board: Leaderboard, found: list[Budget]) -> Figure:
+    """A panel a task; TooLittle where nothing was tuned."""
+    if not found:
+        raise TooLittle(
+            f"{board.name}: budget needs tuning seeds, seeds = {{tune = [...], report = [...]}}, and several settings "
+            "of an optimizer whose tuning is complete"
+        )
+    tasks = lines_by_task(found)
+    styles = looks(board)
+    order, gray = named(styles, (line.row for line in found))
+    figure, axes = panels(len(tasks), order)
+    handles = {}
+    for (task, lines), axis in zip(tasks.items(), axes, strict=True):
+        for line in lines:
+            style = styles[line.row]
+            ks = range(1, len(line.best) + 1)
+            marker = {"marker": style.marker, "markersize": 2.5} if len(line.best) <= 20 else {}
+            (handle,) = axis.plot(ks, line.best, **style.line(), **marker)
+            handles.setdefault(line.row, handle)
+        title(axis, task)
+        axis.set_xlabel("settings tried, k")
+        whole_numbers(axis)
+        axis.set_ylabel(score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
+    label_once(axes)
+    legend(figure, [handles[row] for row in order], order, _note(found) + gray)
+    return figure
+
+
+def _note(found: list[Budget]) -> str:
+    lost = sum(line.diverged for line in found)
+    gone = f"; {lost} setting{'s' * (lost != 1)} that diverged count as the worst that did not" if lost else ""
+    what = "expected best of k settings drawn at random from those tried, mean over tuning seeds"
+    return f"{what} ({SOURCES[found[0].estimator]}){gone}"

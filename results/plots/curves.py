@@ -1,0 +1,120 @@
+"""Learning curves: for each task the mean over seeds and what they span, or the difference to the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from results.board import Leaderboard
+from results.curves import Band, band, difference, higher_is_better, shown_curve, values, window
+from results.errors import TooLittle
+from results.plots.style import label_once, legend, looks, named, panels, score_label, title, whole_numbers
+from results.record import Column, Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class TaskCurves(msgspec.Struct, frozen=True, kw_only=True):
+    """The curves of a task: `metric` over time in `time`, by row. lost: rows of which no point can be drawn."""
+
+    task: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    time: str
+    bands: dict[str, Band]
+    lost: list[str]
+
+
+def task_curves(
+    board: Leaderboard, records: Mapping[str, Record], metric: str | None = None, to_baseline: bool = False
+) -> list[TaskCurves]:
+    """What there is to draw, task by task. records: those of the board's cells, with curves.
+
+    metric: a curve by name, "train/loss"; by default each task's headline if it was measured while training, else its
+    validation twin. to_baseline: less the baseline, seed by seed. TooLittle, with the curves there are, of nothing.
+    """
+    if to_baseline and board.baseline is None:
+        raise TooLittle(f"{board.name}: differences need a baseline among the rows shown")
+    found = [each for column in board.columns if (each := _task(board, column, records, metric, to_baseline))]
+    if not any(each.bands for each in found):
+        there = sorted({name for record in records.values() for name in record.curve.points})
+        what = f"no curve {metric!r}" if metric else "no curve of a score" if there else "no finished run with a curve"
+        known = f"; there are {', '.join(there)}" if there else ""
+        raise TooLittle(f"{board.name}: {what}{' that can be compared' if to_baseline else ''}{known}")
+    return [each for each in found if each.bands]
+
+
+def _task(
+    board: Leaderboard, column: Column, records: Mapping[str, Record], metric: str | None, to_baseline: bool
+) -> TaskCurves | None:
+    at = board.columns.index(column)
+    runs = {row.name: [records[run] for run in row.cells[at].runs if run in records] for row in board.rows}
+    there = [record for of_row in runs.values() for record in of_row]
+    name = metric or shown_curve(column, there)
+    measured = [record for record in there if name in record.curve.points]
+    if name is None or not measured:
+        return None
+    by_row = {row: {r.seed: values(r, name) for r in of_row if name in r.curve.points} for row, of_row in runs.items()}
+    by_row = {row: of_seeds for row, of_seeds in by_row.items() if of_seeds}
+    base = by_row.get(board.baseline or "", {})
+    bands = {
+        row: drawn
+        for row, of_seeds in by_row.items()
+        if (drawn := difference(of_seeds, base) if to_baseline else band(list(of_seeds.values())))
+        and not (to_baseline and row == board.baseline)
+    }
+    return TaskCurves(
+        task=column.label,
+        metric=name,
+        unit=next((s.unit for r in measured for s in r.scores if s.name == name), _unit(column, name)),
+        higher_is_better=higher_is_better(name, column, there),
+        time=measured[0].curve.unit,
+        bands=bands,
+        lost=[row for row in by_row if row not in bands and not (to_baseline and row == board.baseline)],
+    )
+
+
+def _unit(column: Column, name: str) -> str:
+    return column.unit if name.rpartition("/")[2] == column.metric.rpartition("/")[2] else ""
+
+
+def draw(board: Leaderboard, found: list[TaskCurves], to_baseline: bool = False) -> Figure:
+    """A panel a task. What is shown of the scores is what the second half of training spans."""
+    styles = looks(board)
+    order, gray = named(styles, (row for each in found for row in each.bands))
+    figure, axes = panels(len(found), order)
+    handles = {}
+    for each, axis in zip(found, axes, strict=True):
+        for row, drawn in each.bands.items():
+            style = styles[row]
+            (line,) = axis.plot(drawn.times, drawn.middle, **style.line())
+            handles.setdefault(row, line)
+            if drawn.seeds > 1 and style.colored:
+                axis.fill_between(drawn.times, drawn.low, drawn.high, color=style.color, alpha=0.15, linewidth=0)
+        shown = window([drawn for row, drawn in each.bands.items() if styles[row].colored])
+        if shown:
+            axis.set_ylim(*shown)
+        if to_baseline:
+            axis.axhline(0, color="#000000", linewidth=0.8)
+        title(axis, each.task)
+        axis.set_xlabel(each.time)
+        whole_numbers(axis)
+        label = score_label(each.metric, each.unit, each.higher_is_better)
+        axis.set_ylabel(f"{label}\nless {board.baseline}" if to_baseline else label)
+    label_once(axes)
+    legend(figure, [handles[row] for row in order], order, _note(found, to_baseline) + gray)
+    return figure
+
+
+def _note(found: list[TaskCurves], to_baseline: bool) -> str:
+    seeds = sorted({drawn.seeds for each in found for drawn in each.bands.values()})
+    many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    what = "difference by seed, mean" if to_baseline else "mean"
+    band = "; band: smallest to largest" if seeds[-1] > 1 else ""
+    lost = [f"{row} on {each.task}" for each in found for row in each.lost]
+    gone = f"; not drawn, diverged at once: {', '.join(lost)}" if lost else ""
+    return f"{what} over {many} seed{'s' * (seeds[-1] > 1)}{band}; curves end where a seed diverged{gone}"

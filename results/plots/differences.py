@@ -1,0 +1,86 @@
+"""Differences to the baseline, task by task, with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from results.against import Against
+from results.board import Leaderboard
+from results.errors import TooLittle
+from results.plots.style import across, label_once, legend, looks, panels, seeds_words, title
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Intervals = Literal["welch", "dunnett"]
+_MOST_WIDTHS = 3.0
+
+
+def interval(each: Against, intervals: Intervals) -> tuple[float, float] | None:
+    """The two ends, or None where nothing can be said of them."""
+    low, high = (each.low, each.high) if intervals == "welch" else (None, None)
+    if intervals == "dunnett" and each.dunnett:
+        low, high = each.dunnett.low, each.dunnett.high
+    return None if low is None or high is None else (low, high)
+
+
+def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "welch") -> Figure:
+    """A panel a task, a line a row; filled where the difference is proven. TooLittle where nothing is compared."""
+    if not found:
+        what = "a baseline among the rows shown" if board.baseline is None else "a complete cell beside the baseline's"
+        raise TooLittle(f"{board.name}: differences need {what}")
+    tasks = list(dict.fromkeys(each.task for each in found))
+    rows = [row.name for row in board.rows if any(each.row == row.name for each in found)]
+    figure, axes = panels(len(tasks), height=0.62 + 0.17 * len(rows))
+    styles = looks(board)
+    for at, (task, axis) in enumerate(zip(tasks, axes, strict=True)):
+        here = [each for each in found if each.task == task]
+        for each in here:
+            y, style = len(rows) - 1 - rows.index(each.row), styles[each.row]
+            proven = _proven(each, intervals, board.alpha)
+            if ends := interval(each, intervals):
+                axis.plot(ends, (y, y), color=style.color, linewidth=1.2, solid_capstyle="butt")
+            fill = style.color if proven else "white"
+            axis.plot([each.delta], [y], marker="o", color=style.color, markerfacecolor=fill, markersize=4, zorder=4)
+        axis.axvline(0, color="#000000", linewidth=0.8)
+        axis.set_xlim(*_span(here, intervals))
+        axis.set_ylim(-0.6, len(rows) - 0.4)
+        axis.set_yticks(range(len(rows)), rows[::-1] if at % across(len(tasks)) == 0 else [""] * len(rows))
+        axis.tick_params(axis="y", length=0)
+        title(axis, task)
+        better = "better →" if here[0].higher_is_better else "← better"
+        unit = f" ({here[0].unit})" if here[0].unit else ""
+        axis.set_xlabel(f"less {board.baseline}{unit}, {better}")
+    label_once(axes)
+    legend(figure, [], [], _note(board, intervals))
+    return figure
+
+
+def _proven(each: Against, intervals: Intervals, alpha: float) -> bool:
+    p = each.p_holm if intervals == "welch" else each.dunnett and each.dunnett.p
+    return p is not None and p < alpha
+
+
+def _span(here: list[Against], intervals: Intervals) -> tuple[float, float]:
+    """What is shown of a task: all differences, and of intervals that are much wider than they are only a part."""
+    deltas = [0.0, *(each.delta for each in here)]
+    ends = [end for each in here for end in interval(each, intervals) or ()]
+    low, high = min(deltas), max(deltas)
+    widths = sorted(b - a for each in here if (pair := interval(each, intervals)) for a, b in [pair])
+    most = _MOST_WIDTHS * max(high - low, widths[len(widths) // 2] if widths else 0.0)
+    low, high = max(min([low, *ends]), low - most), min(max([high, *ends]), high + most)
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _note(board: Leaderboard, intervals: Intervals) -> str:
+    seeds = seeds_words(board, board.columns)
+    if intervals == "dunnett":
+        return (
+            f"mean difference over {seeds}, with Dunnett's intervals, which hold for all rows of a task together at "
+            f"{1 - board.alpha:.0%}; filled: p < {board.alpha:g}"
+        )
+    return (
+        f"mean difference over {seeds}, with Welch's {1 - board.alpha:.0%} interval of each; filled: p < "
+        f"{board.alpha:g} after Holm over all {board.family} comparisons"
+    )

@@ -1,0 +1,126 @@
+"""Performance profiles: the share of tasks on which a row is at most so many times slower than the fastest one
+(Dolan–Moré), or the share of runs that come so near to the best mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from results.board import Leaderboard
+from results.errors import TooLittle
+from results.plots.style import MOST_COLORED, legend, looks, named, panels, seeds_words
+from results.statistics.planner import pooled_deviation
+from results.times import Times
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Steps = list[tuple[float, float]]
+
+
+def time_steps(ratios: Sequence[float | None]) -> Steps:
+    """Where the profile of `ratios`, None where the target was not reached, rises, and to what share."""
+    reached = sorted(ratio for ratio in ratios if ratio is not None)
+    return [(ratio, (at + 1) / len(ratios)) for at, ratio in enumerate(reached) if reached[at + 1 : at + 2] != [ratio]]
+
+
+def score_gaps(board: Leaderboard) -> tuple[dict[str, list[list[float]]], list[str]]:
+    """For each whole row, task by task, how far its runs are from the best mean, in pooled deviations between seeds.
+
+    Infinite for runs that diverged. Second: the tasks; those without spread are left out.
+    """
+    rows = board.whole()
+    found: dict[str, list[list[float]]] = {row.name: [] for row in rows}
+    tasks = []
+    for at, column in enumerate(board.columns):
+        cells = {row.name: row.cells[at] for row in rows}
+        spread = pooled_deviation([cell.finite for cell in cells.values() if cell.comparable])
+        means = [cell.mean for cell in cells.values() if cell.comparable and cell.mean is not None]
+        if column.name not in board.on or not spread or not means:
+            continue
+        tasks.append(column.label)
+        sign = 1.0 if column.higher_is_better else -1.0
+        best = max(means, key=lambda mean: sign * mean)
+        for name, cell in cells.items():
+            found[name].append([math.inf if v is None else sign * (best - v) / spread for v in cell.values])
+    return found, tasks
+
+
+def score_steps(gaps: Sequence[Sequence[float]]) -> Steps:
+    """Where the share of runs within so many deviations rises, each task counting alike."""
+    weights: dict[float, float] = {}
+    for runs in gaps:
+        for gap in runs:
+            if math.isfinite(gap):
+                weights[gap] = weights.get(gap, 0.0) + 1 / len(runs) / len(gaps)
+    share, steps = 0.0, []
+    for gap in sorted(weights):
+        share += weights[gap]
+        steps.append((gap, share))
+    return steps
+
+
+def draw_times(board: Leaderboard, found: Times) -> Figure:
+    """The profile of times to the targets, with AlgoPerf's score in the legend."""
+    if not found.rows or not found.targets:
+        why = "; ".join(f"{name}: {reason}" for name, reason in found.left_out.items()) or "no runs yet"
+        raise TooLittle(f"{board.name}: profiles need rows with every task, and targets on them ({why})")
+    steps = {row.name: time_steps(row.ratios) for row in found.rows}
+    labels = {row.name: f"{row.name} ({row.score:.2f})" for row in found.rows}
+    figure, (axis,) = panels(1, list(labels.values())[:MOST_COLORED], height=2.0)
+    axis.set_xscale("log", base=2)
+    furthest = max((of_row[-1][0] for of_row in steps.values() if of_row), default=1.0)
+    _steps(figure, board, steps, labels, (1.0, max(found.r_max, 1.05 * furthest)), _times_note(board, found))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_xlabel("time to target, times the fastest")
+    axis.set_ylabel("share of tasks")
+    return figure
+
+
+def _times_note(board: Leaderboard, found: Times) -> str:
+    count = len(found.targets)
+    left = f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
+    return (
+        f"{count} task{'s' * (count != 1)}, median over {seeds_words(board, board.columns)}; in brackets AlgoPerf's "
+        f"score: the area from 1 to {found.r_max:g}{left}"
+    )
+
+
+def draw_scores(board: Leaderboard) -> Figure:
+    """The profile of scores."""
+    gaps, tasks = score_gaps(board)
+    if not gaps or not tasks:
+        raise TooLittle(f"{board.name}: profiles of scores need rows with every task, and two seeds in a cell")
+    steps = {row: score_steps(of_row) for row, of_row in gaps.items()}
+    ends = [of_row[-1][0] for of_row in steps.values() if of_row]
+    starts = [of_row[0][0] for of_row in steps.values() if of_row]
+    figure, (axis,) = panels(1, list(steps)[:MOST_COLORED], height=2.0)
+    count, seeds = len(tasks), seeds_words(board, board.columns)
+    note = f"{count} task{'s' * (count != 1)}, {seeds}; runs that diverged are never within"
+    span = (min(0.0, *starts), min(max(4.0, *ends), 20.0))
+    _steps(figure, board, steps, {row: row for row in steps}, span, note)
+    axis.set_xlabel("τ, pooled deviations between seeds")
+    axis.set_ylabel("share of runs within τ\nof the best mean")
+    return figure
+
+
+def _steps(
+    figure: Figure,
+    board: Leaderboard,
+    steps: dict[str, Steps],
+    labels: dict[str, str],
+    span: tuple[float, float],
+    note: str,
+) -> None:
+    (axis,) = figure.axes
+    styles = looks(board)
+    order, gray = named(styles, steps)
+    handles = {}
+    for row, of_row in steps.items():
+        xs = [span[0], *(x for x, _ in of_row), span[1]]
+        ys = [0.0, *(y for _, y in of_row)]
+        (handles[row],) = axis.plot(xs, [*ys, ys[-1]], drawstyle="steps-post", **styles[row].line())
+    axis.set_xlim(*span)
+    axis.set_ylim(-0.02, 1.02)
+    legend(figure, [handles[row] for row in order], [labels[row] for row in order], note + gray)

@@ -1,0 +1,87 @@
+"""Rate sensitivity: the score at each learning rate, and how wide the region of good ones is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from results.board import Leaderboard
+from results.errors import TooLittle
+from results.plots.style import Look, label_once, legend, looks, named, panels, score_label, title
+from results.tuning import Rates, lines_by_task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw(board: Leaderboard, found: list[Rates]) -> Figure:
+    """A panel a task, with a bar below the curves over each good region; TooLittle where one rate was tried."""
+    if not found:
+        raise TooLittle(f"{board.name}: rate needs a sweep over lr, grid.lr = [...]; no row has two of them complete")
+    tasks = lines_by_task(found)
+    names = dict.fromkeys(line.row for line in found)
+    rows = {row.name for row in board.rows}
+    # Where each setting is a row, a line goes through several of them.
+    styles = looks(board, None if rows.issuperset(names) else names)
+    order, gray = named(styles, names)
+    labels = [_label(name, found) for name in order]
+    figure, axes = panels(len(tasks), labels, height=1.6 + 0.05 * len(names))
+    handles = {}
+    for (task, lines), axis in zip(tasks.items(), axes, strict=True):
+        axis.set_xscale("log")
+        for line in lines:
+            style = styles[line.row]
+            points = [(rate, score) for rate, score in line.scores.items() if score is not None]
+            xs, ys = [rate for rate, _ in points], [score for _, score in points]
+            (handle,) = axis.plot(xs, ys, marker=style.marker, **style.line())
+            handles.setdefault(line.row, handle)
+        _marks(axis, lines, styles)
+        title(axis, task)
+        axis.set_xlabel("learning rate")
+        axis.set_ylabel(score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
+    label_once(axes)
+    legend(figure, [handles[name] for name in order], labels, _note(found) + gray)
+    return figure
+
+
+def _marks(axis: Axes, lines: list[Rates], styles: dict[str, Look]) -> None:
+    """Below the curves, a bar over each good region and a cross where a rate diverged."""
+    low, high = axis.get_ylim()
+    step = 0.07 * (high - low)
+    for number, line in enumerate(lines):
+        y, color = low - step * (number + 0.5), styles[line.row].color
+        if line.region is not None:
+            ends = (line.region.low, line.region.high)
+            axis.plot(ends, (y, y), color=color, linewidth=2.2, solid_capstyle="butt", zorder=4)
+            axis.plot([line.region.best], [y], marker=styles[line.row].marker, color=color, zorder=5)
+            for rate, is_open, way in ((ends[0], line.region.open_low, "<"), (ends[1], line.region.open_high, ">")):
+                if is_open:
+                    axis.plot([rate], [y], marker=way, color=color, markersize=4, zorder=5)
+        lost = [rate for rate, score in line.scores.items() if score is None]
+        axis.plot(lost, [y] * len(lost), linestyle="none", marker="x", color=color, markersize=4, zorder=5)
+    axis.axhline(low, color="#444444", linewidth=0.5)
+    axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= high])
+    axis.set_ylim(low - step * (len(lines) + 0.3), high)
+
+
+def _label(name: str, found: list[Rates]) -> str:
+    """The name with the width of its good region, averaged over the tasks that have one."""
+    regions = [line.region for line in found if line.row == name and line.region is not None]
+    if not regions:
+        return name
+    least = "≥" if any(region.open_low or region.open_high for region in regions) else ""
+    return f"{name} ({least}{sum(region.decades for region in regions) / len(regions):.2f})"
+
+
+def _note(found: list[Rates]) -> str:
+    tolerances = {line.tolerance for line in found}
+    if None in tolerances and len(tolerances) == 1:
+        region = "no good region is shown: it needs two seeds of a setting, or --tolerance"
+    else:
+        size = f"{next(iter(tolerances)):.3g}" if len(tolerances) == 1 else "twice the deviation between seeds"
+        region = (
+            f"bars: rates within {size} of the best; arrows: the rates tried end first; in brackets: width in powers "
+            "of ten, mean over tasks"
+        )
+    crosses = "; crosses: diverged" if any(None in line.scores.values() for line in found) else ""
+    return f"{region}{crosses}"

@@ -1,0 +1,175 @@
+"""How figures look: sizes of a column and a page, colors that all can tell apart, one legend, one note."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from results.board import Leaderboard
+from results.record import Column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN, PAGE = 3.25, 6.75  # inches, as most conferences have them
+PANEL = 1.75
+MOST_COLORED = 8
+# Okabe and Ito's colors, yellow darkened for white paper; the first is the baseline's.
+_COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a89a00")
+# Dashes as well, so that lines on top of each other, or in gray print, are told apart.
+_DASHES = ((), (), (5, 1.5), (1.5, 1), (5, 1.2, 1.2, 1.2), (), (5, 1.5), (1.5, 1))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_GRAY = "#b5b5b5"
+
+RC: Mapping[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#444444",
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8,
+    "font.size": 8,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 7.5,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "optathlon",
+    "xtick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.labelsize": 7,
+    "ytick.major.width": 0.6,
+}
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """How the line of a row is drawn. colored: whether it is one of the eight that stand out."""
+
+    color: str
+    dashes: tuple[float, ...]
+    marker: str
+    colored: bool = True
+
+    def line(self) -> dict[str, Any]:
+        """Arguments of `Axes.plot`."""
+        style: Any = (0, self.dashes) if self.dashes else "-"
+        return {"color": self.color, "linestyle": style, "zorder": 3 if self.colored else 2}
+
+
+def looks(board: Leaderboard, names: Iterable[str] | None = None) -> dict[str, Look]:
+    """A look for each row of `board`, or each of `names`: the baseline and the best rows in color, the others gray."""
+    if names is None:
+        ranked = sorted(board.rows, key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0))
+        names = [row.name for row in ranked]
+    first = [name for name in names if name == board.baseline]
+    listed = [*first, *(name for name in names if name != board.baseline)]
+    start = 0 if first else 1
+    found = {}
+    for number, name in enumerate(listed, start):
+        at = number if number < MOST_COLORED else None
+        found[name] = (
+            Look(color=_GRAY, dashes=(), marker="o", colored=False)
+            if at is None
+            else Look(color=_COLORS[at], dashes=_DASHES[at], marker=_MARKERS[at])
+        )
+    return found
+
+
+def named(styles: Mapping[str, Look], rows: Iterable[str]) -> tuple[list[str], str]:
+    """Of `rows`, those that a legend names, in the order of `styles`, and words for the note on the gray ones."""
+    there = set(rows)
+    gray = [row for row, style in styles.items() if row in there and not style.colored]
+    words = f"; gray: {', '.join(gray)}" if gray else ""
+    return [row for row, style in styles.items() if row in there and style.colored], words
+
+
+def across(count: int) -> int:
+    """How many of `count` panels stand beside each other."""
+    return {1: 1, 2: 2, 4: 2}.get(count, 3 if count <= 9 else 4)
+
+
+def panels(count: int, names: Sequence[str] = (), *, height: float = PANEL) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` axes, a column wide for one and a page for more, with room for a legend of `names` below."""
+    from matplotlib.figure import Figure
+
+    columns = across(count)
+    down = math.ceil(count / columns)
+    width = COLUMN if columns == 1 else PAGE
+    legend_lines = math.ceil(len(names) / _beside(names, width)) if names else 0
+    size = width, height * down + 0.17 * legend_lines + 0.15 * (2 if columns > 1 else 3)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = [figure.add_subplot(down, columns, at + 1) for at in range(count)]
+    for each in axes:
+        each.grid(True)
+    return figure, axes
+
+
+def label_once(axes: Sequence[Axes]) -> None:
+    """Drop the labels of axes that say what the panel to their left, or the one below them, says."""
+    columns = across(len(axes))
+    xs, ys = [axis.get_xlabel() for axis in axes], [axis.get_ylabel() for axis in axes]
+    for at, axis in enumerate(axes):
+        if at % columns and ys[at] == ys[at - 1]:
+            axis.set_ylabel("")
+        if at + columns < len(axes) and xs[at] == xs[at + columns]:
+            axis.set_xlabel("")
+
+
+def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], note: str) -> None:
+    """Below the axes, what a reader has to know of the figure, and the names of the lines."""
+    width = figure.get_figwidth()
+    told = _wrapped(note, int(20 * width))
+    if not labels:
+        figure.supxlabel(told, fontsize=6.5, color="#444444")
+        return
+    box = figure.legend(
+        handles, labels, loc="outside lower center", ncols=_beside(labels, width), frameon=False, handlelength=2.4,
+        columnspacing=1.2, title=told, title_fontsize=6.5,
+    )  # fmt: skip
+    box.get_title().set(color="#444444", multialignment="center")
+
+
+def _beside(names: Sequence[str], width: float) -> int:
+    """How many names of a legend stand beside each other on `width` inches."""
+    return max(1, min(len(names), int(14 * width / (max(map(len, names)) + 6))))
+
+
+def whole_numbers(axis: Axes) -> None:
+    """Ticks of x at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def title(axis: Axes, label: str) -> None:
+    """The task as the title of its panel, with scale and editions, if there are any, on a line of their own."""
+    name, bracket, marks = label.partition(" [")
+    axis.set_title(f"{name}\n{bracket[1:]}{marks}" if bracket else name)
+
+
+def score_label(metric: str, unit: str, higher_is_better: bool) -> str:
+    """ "test/accuracy (%), higher is better" as an axis says it."""
+    return f"{metric}{f' ({unit})' if unit else ''} {'↑' if higher_is_better else '↓'}"
+
+
+def seeds_words(board: Leaderboard, columns: Sequence[Column]) -> str:
+    """ "3 seeds", or "2 to 3 seeds" where cells have different numbers."""
+    at = [board.columns.index(column) for column in columns]
+    counts = sorted({row.cells[i].n for row in board.rows for i in at if row.cells[i].n})
+    if not counts:
+        return "no seed"
+    if len(counts) == 1:
+        return f"{counts[0]} seed{'s' * (counts[0] != 1)}"
+    return f"{counts[0]} to {counts[-1]} seeds"
+
+
+def _wrapped(text: str, width: int) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width))

@@ -1,0 +1,49 @@
+"""What there is to look at: a plan, what came of it, and its board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from results.board import Leaderboard, leaderboard
+from results.record import Plan, Record
+from results.selection import Winner, winners
+from results.states import State
+from results.store import Store
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """records: by id, without curves, and of their provenance the attempt and the tree of the code. states: of the runs
+    without a record."""
+
+    plan: Plan
+    records: Mapping[str, Record]
+    states: Mapping[str, State]
+    board: Leaderboard
+
+    def winners(self) -> dict[tuple[str, str], Winner]:
+        """What is chosen in each cell (row, column) that has tuning runs."""
+        failed = {run for run, state in self.states.items() if state.kind == "failed"}
+        return winners(self.plan, self.records.values(), failed)
+
+
+def view(
+    store: Store, plan: Plan, *, on: Sequence[str] | Literal["common"] | None = None, printed: bool = False
+) -> View:
+    """`plan` with the records of `store` and their board; what could not be read is in the store's `problems`.
+
+    on, printed: as `leaderboard` takes them.
+    """
+    ids = dict.fromkeys(run.id for run in plan.runs)
+    records = {record.id: record for record in store.records(ids, brief=True)}
+    states = store.states(i for i in ids if i not in records)
+    board = leaderboard(plan, records.values(), states, on=on, printed=printed)
+    return View(plan=plan, records=records, states=states, board=board)
+
+
+def shown_curves(store: Store, board: Leaderboard) -> dict[str, Record]:
+    """The records of the runs that the cells of `board` show, by id, with the points of their curves."""
+    ids = dict.fromkeys(run for row in board.rows for cell in row.cells for run in cell.runs)
+    return {record.id: record for record in store.records(ids, curves=True)}

@@ -1,0 +1,223 @@
+"""Jobs on a Slurm cluster: arrays submitted through submitit, asked about in one query, found again by their names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from slurm import site
+from slurm.cluster import Alive, Cluster, ClusterError, Job
+from slurm.step import run
+
+if TYPE_CHECKING:
+    from submitit import SlurmExecutor
+
+ANSWER_SECONDS = 15.0
+FOREVER = 1_000_000
+# What a user or a site may have set for every job; all else in the environment would override the script.
+DEFAULTS = ("ACCOUNT", "PARTITION", "QOS", "CONSTRAINT", "RESERVATION")
+
+
+class SlurmCluster(Cluster):
+    """A handle is slurm:<cluster>:<user>:<job name>: it is known before the job is submitted, so that a job whose
+    launcher died is still found, and a job id that is used again is never taken for the job.
+
+    Job names must therefore be unique. What squeue says is believed for 15 seconds.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, list[str]] = {}
+        self._answers: dict[tuple[str, ...], tuple[float, list[site.Queued]]] = {}
+
+    @cached_property
+    def site(self) -> site.Site:
+        return site.site()
+
+    def handle(self, name: str) -> str:
+        """The handle that a job called `name` has, or will have."""
+        return f"slurm:{self.site.name}:{_user()}:{name}"
+
+    def room(self, account: str | None = None, qos: str | None = None) -> int | None:
+        """How many more copies the caller may submit now; None: no limit is known."""
+        user = _user()
+        if not self.site.accounting or (limit := site.submit_limit(user, account, qos)) is None:
+            return None
+        return max(0, limit - sum(job.state in site.LIVING for job in self._queue([user])))
+
+    def submit(self, job: Job) -> str:
+        handle = self.handle(job.name)
+        job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for executor, copies in self._executors(job):
+            with _undisturbed(executor.parameters), _in_our_words():
+                jobs = executor.map_array(run, [job.argv] * copies, [dict(job.environment)] * copies)
+            self._ids.setdefault(handle, []).append(jobs[0].job_id.partition("_")[0])
+        self._answers.clear()
+        return handle
+
+    def scripts(self, job: Job) -> list[str]:
+        """What `submit` would hand to sbatch."""
+        texts = []
+        for executor, copies in self._executors(job):
+            if copies > 1:
+                executor.parameters["map_count"] = copies
+            texts.append(executor._make_submission_file_text(executor._submitit_command_str, ""))
+        return texts
+
+    def check(self, job: Job) -> None:
+        """Ask the controller whether it would take `job`; nothing is submitted. Raises ClusterError with its answer."""
+        executor, _ = next(self._executors(job))
+        with _undisturbed(executor.parameters):
+            tried = subprocess.run(
+                ["sbatch", "--test-only"], input=self.scripts(job)[0], capture_output=True, text=True, check=False
+            )
+        if tried.returncode:
+            raise ClusterError(_reason(tried.stderr))
+
+    def alive(self, handles: Iterable[str]) -> dict[str, Alive]:
+        found = {handle: Alive(known=False) for handle in handles}
+        with contextlib.suppress(ClusterError):
+            found |= self._look(found)
+        return found
+
+    def cancel(self, handles: Iterable[str]) -> list[str]:
+        asked = [handle for handle, alive in self._look(handles).items() if alive]
+        for handle in asked:
+            _, _, user, name = handle.split(":")
+            site.ask("scancel", "--name", name, "--user", user)
+        self._answers.clear()
+        return asked
+
+    def _look(self, handles: Iterable[str]) -> dict[str, Alive]:
+        """What is alive of the jobs of this cluster; one query for all of them."""
+        parts = {handle: handle.split(":") for handle in handles if handle.startswith("slurm:")}
+        here = {handle: p for handle, p in parts.items() if len(p) == 4 and p[1] == self.site.name}
+        if not here:
+            return {}
+        queued: dict[tuple[str, str], list[site.Queued]] = defaultdict(list)
+        for job in self._queue({user for _, _, user, _ in here.values()}):
+            if job.state in site.LIVING:
+                queued[job.user, job.name].append(job)
+        return {handle: _alive(handle, queued[user, name]) for handle, (_, _, user, name) in here.items()}
+
+    def _queue(self, users: Iterable[str]) -> list[site.Queued]:
+        key = tuple(sorted(users))
+        asked, answer = self._answers.get(key, (-ANSWER_SECONDS, []))
+        if time.monotonic() - asked >= ANSWER_SECONDS:
+            answer = site.queue(key)
+            self._answers[key] = time.monotonic(), answer
+        return answer
+
+    def _executors(self, job: Job) -> Iterator[tuple[SlurmExecutor, int]]:
+        """An executor for each array of `job`, and the array's size."""
+        import submitit
+
+        left = job.copies
+        while left > 0:
+            copies = min(left, self.site.max_array_size)
+            python = job.resources.python
+            with _in_our_words():
+                executor = submitit.SlurmExecutor(job.folder, max_num_timeout=FOREVER, python=python or None)
+                if python is None:
+                    executor.python += " -P"
+                executor.update_parameters(**self._parameters(job), array_parallelism=copies)
+            yield executor, copies
+            left -= copies
+
+    def _parameters(self, job: Job) -> dict[str, Any]:
+        asked = job.resources
+        more: dict[str, Any] = {"requeue": True, "chdir": str(job.folder), **asked.sbatch}
+        if asked.reservation:
+            more["reservation"] = asked.reservation
+        srun = [f"--cpus-per-task={asked.cpus}", *asked.srun]  # sbatch's is not srun's since Slurm 22.05
+        if asked.nodes * asked.processes > 1:
+            srun.append("--kill-on-bad-exit=1")
+        return {
+            "job_name": job.name,
+            "partition": asked.partition,
+            "account": asked.account,
+            "qos": asked.qos,
+            "constraint": asked.constraint,
+            "exclude": asked.exclude,
+            "nodes": asked.nodes,
+            "ntasks_per_node": asked.processes,
+            "gpus_per_node": asked.gpus,
+            "cpus_per_task": asked.cpus,
+            "mem": asked.memory,
+            "time": asked.minutes,
+            "signal_delay_s": asked.notice,
+            "setup": list(asked.setup) or None,
+            "dependency": self._dependency(job.after),
+            "additional_parameters": more,
+            "srun_args": srun,
+            "stderr_to_stdout": True,
+            "wckey": None,
+        }
+
+    def _dependency(self, after: Iterable[str]) -> str | None:
+        """`afterany` on the jobs with the handles `after`, submitted here or, by their names, by whomever."""
+        ids: list[str] = []
+        for handle in after:
+            if handle not in self._ids:
+                there = self.alive([handle])[handle]
+                copies = (copy.rpartition(":")[2].partition("_")[0] for copy in (*there.running, *there.pending))
+                self._ids[handle] = list(dict.fromkeys(copies))
+            ids += self._ids[handle]
+        return ":".join(["afterany", *ids]) if ids else None
+
+
+def _user() -> str:
+    """The caller as Slurm names it, whatever the environment says."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _alive(handle: str, queued: list[site.Queued]) -> Alive:
+    pending = [job for job in queued if job.state in site.WAITING]
+    return Alive(
+        running=tuple(f"{handle}:{job.job}" for job in queued if job.state not in site.WAITING),
+        pending=tuple(f"{handle}:{job.job}" for job in pending),
+        reasons=frozenset(job.reason for job in pending),
+    )
+
+
+@contextlib.contextmanager
+def _undisturbed(parameters: dict[str, Any]) -> Iterator[None]:
+    """Leave out of the environment what another job (this may be one) or the user's settings would change in ours."""
+    before = dict(os.environ)
+    kept = {f"SBATCH_{key}" for key in DEFAULTS if not parameters.get(key.lower())}
+    for key in before:
+        if key.startswith(("SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SUBMITIT_")) and key not in {"SLURM_CONF", *kept}:
+            del os.environ[key]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Raise what submitit and sbatch say as a ClusterError of one line."""
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        yield
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise ClusterError(_reason(str(error))) from None
+    except RuntimeError as error:
+        raise ClusterError(str(error)) from None
+
+
+def _reason(text: str) -> str:
+    """The lines of sbatch's errors, as one."""
+    lines = re.findall(r"^(?:sbatch: error: |allocation failure: |sbatch: fatal: )(.*)$", text, re.MULTILINE)
+    return f"sbatch: {'; '.join(dict.fromkeys(lines))}" if lines else text.strip()

@@ -1,0 +1,100 @@
+"""What commands that look at boards share: which sweeps, which part of them, and over which tasks to sum up."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from results import Store, View, view
+from results.part import part
+from results.record import Plan
+from suite import sweep
+from suite.console import say
+from suite.errors import UsageError
+from tasks.errors import did_you_mean
+
+
+def add_part(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: every sweep)")
+    parser.add_argument("--tasks", nargs="+", metavar="PATTERN", help="only these tasks: 'cub-*' cars-triplet")
+    parser.add_argument("--optimizers", nargs="+", metavar="PATTERN", help="only rows of such a name or optimizer")
+
+
+def add_on(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on", nargs="+", metavar="TASK", default=["complete"],
+        help="what is summed up over: complete (default: all tasks, for rows that have them all), common (the tasks "
+        "that all rows shown have), or tasks by name or pattern",
+    )  # fmt: skip
+
+
+def names(store: Store, given: str | None) -> list[str]:
+    """The sweep that was named, or all of the store."""
+    return [sweep.name_of(given)] if given else store.plan_names()
+
+
+def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[View]:
+    """What is to be looked at; UsageError if a pattern fits nothing, and what could not be read is said on stderr.
+
+    printed: laid out as each sweep's [table] says, unless only a part is wanted.
+    """
+    found = []
+    for name in names(store, args.sweep):
+        plan = _part(store.plan(name), args.tasks, args.optimizers)
+        on = _on(plan, getattr(args, "on", None))
+        found.append(view(store, plan, on=on, printed=printed))
+    tell_problems(store)
+    return found
+
+
+def tell_problems(store: Store) -> None:
+    for problem in store.problems:
+        say(f"left out: {problem}")
+
+
+def one(store: Store, args: argparse.Namespace) -> View:
+    """The one view that is wanted; UsageError if there are several or none."""
+    known = names(store, args.sweep)
+    if len(known) != 1:
+        which = f"name a sweep: {', '.join(known)}" if known else f"{store.root} has no sweep yet; launch one"
+        raise UsageError(which)
+    return views(store, args)[0]
+
+
+def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> Plan:
+    if tasks is None and optimizers is None:
+        return plan
+    columns = {column.name: (column.name,) for column in plan.head.columns}
+    rows = {row.name: (row.name, row.optimizer) for row in plan.head.rows}
+    shown = _matching(rows, optimizers, f"{plan.head.name}: no row", "--optimizers")
+    if plan.head.baseline in rows and plan.head.baseline not in shown:
+        say(f"{plan.head.name}: no differences are shown, as {plan.head.baseline} is left out")
+    return part(plan, set(_matching(columns, tasks, f"{plan.head.name}: no task", "--tasks")), set(shown))
+
+
+def _on(plan: Plan, words: Sequence[str] | None) -> list[str] | Literal["common"] | None:
+    if words is None or words == ["complete"]:
+        return None
+    if words == ["common"]:
+        return "common"
+    return _matching({c.name: (c.name,) for c in plan.head.columns}, words, f"{plan.head.name}: no task", "--on")
+
+
+def _matching(known: dict[str, tuple[str, ...]], patterns: Sequence[str] | None, what: str, option: str) -> list[str]:
+    """The names of `known` of which a word matches one of `patterns`; all if there are none."""
+    if patterns is None:
+        return list(known)
+    for pattern in patterns:
+        if not any(_fits(words, pattern) for words in known.values()):
+            raise UsageError(
+                f"{option}: {what} matches {pattern!r}{did_you_mean(pattern, list(known))}; "
+                "the sweep's name, if any, comes before the options"
+            )
+    return [name for name, words in known.items() if any(_fits(words, pattern) for pattern in patterns)]
+
+
+def _fits(words: Iterable[str], pattern: str) -> bool:
+    # A name is itself before it is a pattern: [0.9, 0.999] in one is no range of letters.
+    return any(word == pattern or fnmatch.fnmatchcase(word, pattern) for word in words)

@@ -1,0 +1,48 @@
+"""The code that runs: its version, a digest of every file of it, and its commit where there is one. Torch-free."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("suite", "tasks", "optimizers", "slurm", "results")
+SUBMITTED_TREE = "OPTATHLON_SUBMITTED_TREE"
+
+
+@functools.cache
+def code() -> dict[str, Any]:
+    """The version, the digest of every Python file of the five rooms, and the commit where there is one."""
+    hashed = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            hashed.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return {"version": version(), "tree": hashed.hexdigest()[:16], "commit": _commit()}
+
+
+def version() -> str:
+    try:
+        return metadata.version("optathlon")
+    except metadata.PackageNotFoundError:
+        return "uninstalled"
+
+
+def _commit() -> str | None:
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except OSError:  # no git here
+        return None
+    return asked.stdout.strip() or None

@@ -1,0 +1,139 @@
+"""What a run said: its attempts, how each ended and why, and the end of its log."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from results import State, Store
+from results.record import Attempt, Ended
+from results.refusals import refusals
+from results.states import LOST, UNKNOWN
+from suite import failures, find
+from suite.commands.launch import positive
+from suite.console import add_json, add_store, print_json, say
+from suite.errors import UsageError
+
+LINES, POLL_SECONDS = 20, 0.5
+JOB_FILES = ("*.txt", "*.out", "*.err")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="a run, by four or more first digits of its id or by its label task/row/s0")
+    parser.add_argument("--attempt", type=positive, metavar="N", help="only this attempt, its log from the beginning")
+    parser.add_argument("--job", action="store_true", help="the log of the worker that carried it out, instead")
+    parser.add_argument("--follow", action="store_true", help="go on with what the run says, until it ends")
+    add_store(parser)
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    store = Store(args.store)
+    run = find.run(store, args.run)
+    if args.job:
+        return _job(store, run)
+    attempts, endings = store.attempts(run), store.endings(run)
+    if args.attempt is not None:
+        attempts = [a for a in attempts if a.number == args.attempt]
+    state = store.states([run])[run]
+    if not attempts:
+        which = f"attempt {args.attempt}" if args.attempt else "attempt"
+        raise UsageError(f"run {run} is {state.kind}: it has no {which} in {args.store}{_refused(store, state, run)}")
+    if args.json:
+        told = [_document(store, a, endings.get(a.number)) for a in attempts]
+        print_json({"run": run, "state": state.kind, "attempts": told})
+        return 0
+    for attempt in attempts:
+        running = state.kind == "running" and state.attempt == attempt.number
+        print(_text(attempt, endings.get(attempt.number), running))
+    if args.follow:
+        _follow(store, attempts[-1])
+        state = store.states([run])[run]
+    else:
+        _print_log(store.log(attempts[-1]), LINES if args.attempt is None else None)
+    say(f"run {run} is {state.kind}{_refused(store, state, run)}")
+    return 0
+
+
+def _print_log(path: Path, lines: int | None) -> None:
+    """The last `lines` of a log, or all of it."""
+    if path.exists() and (text := path.read_text(errors="replace").splitlines()):
+        print("\n".join([f"\n{path}:", *(text[-lines:] if lines else text)]))
+
+
+def _text(attempt: Attempt, ended: Ended | None, running: bool) -> str:
+    lines = [f"attempt {attempt.number}, {attempt.created} on {attempt.owner.host}: {_how(ended, running)}"]
+    if ended and ended.trace:
+        lines += ["", ended.trace.rstrip(), ""]
+    if failure := _failure(ended, running):
+        what, advice = failures.known(failure).what, failures.advice(failure, attempt.run, [attempt.owner.host])
+        lines.append(f"  {what}: {advice}")
+    return "\n".join(lines)
+
+
+def _how(ended: Ended | None, running: bool) -> str:
+    if ended is None:
+        return "is running" if running else "it never said how it ended"
+    moved = "" if ended.kind != "failed" else ", after a new checkpoint" if ended.moved else ", with no new checkpoint"
+    return f"{ended.kind}{moved} at {ended.ended}{': ' + ended.reason if ended.reason else ''}"
+
+
+def _failure(ended: Ended | None, running: bool) -> str:
+    if ended is None:
+        return "" if running else LOST
+    return (ended.failure or UNKNOWN) if ended.kind == "failed" else ""
+
+
+def _document(store: Store, attempt: Attempt, ended: Ended | None) -> dict[str, Any]:
+    log = store.log(attempt)
+    return {
+        "number": attempt.number,
+        "started": attempt.created,
+        "host": attempt.owner.host,
+        "job": attempt.owner.job,
+        "ended": msgspec.to_builtins(ended) if ended else None,
+        "log": str(log) if log.exists() else None,
+    }
+
+
+def _follow(store: Store, attempt: Attempt) -> None:
+    """Print what the attempt's log holds and will hold, until it has ended or is dead."""
+    path, offset, over = store.log(attempt), 0, False
+    while not over:
+        state = store.states([attempt.run])[attempt.run]
+        over = state.kind != "running" or state.attempt != attempt.number
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+            offset += len(data)
+            print(data.decode(errors="replace"), end="", flush=True)
+        if not over:
+            time.sleep(POLL_SECONDS)
+
+
+def _refused(store: Store, state: State, run: str) -> str:
+    """Who refused a run that still waits, and why."""
+    planned = find.sweep_of(store, run) if state.kind in ("waiting", "stopped") else None
+    refusal = refusals(store, planned[0].head.name).get(run) if planned else None
+    return f"; a worker on {refusal.host} refused it: {refusal.why}" if refusal else ""
+
+
+def _job(store: Store, run: str) -> int:
+    """Print the logs of the jobs of the run's sweep that name it, else those of the newest job."""
+    planned = find.sweep_of(store, run)
+    if planned is None:
+        raise UsageError(f"run {run} stands in no plan of {store.root}: no worker carried it out")
+    name = planned[0].head.name
+    jobs = [[p for pattern in JOB_FILES for p in sorted(f.glob(pattern))] for f in find.job_folders(store, name)]
+    texts = {path: path.read_text(errors="replace") for files in jobs for path in files}
+    naming = [path for path, text in texts.items() if run in text]
+    if not (shown := naming or (jobs[-1] if jobs else [])):
+        raise UsageError(f"run {run}: no job of sweep {name} has left a log here")
+    for path in shown:
+        print(f"{path}:\n{texts[path]}")
+    return 0

@@ -1,0 +1,101 @@
+"""Stores of several labs or clusters into one: sources are only read, nothing is overwritten, conflicts are said."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from results import Store
+from results.merge import Conflict, Merged, merge
+from results.record import Identity, Record
+from suite.console import add_json, print_json, say
+from suite.errors import INCOMPLETE, OK
+from suite.progress import Teller
+from suite.run import digest, run_id
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", nargs="+", type=Path, help="a store to read")
+    parser.add_argument(
+        "--into", type=Path, required=True, metavar="STORE", help="where all goes; made if it is not there"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done and write nothing")
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    teller = Teller()
+    done = 0
+
+    def tell(found: Merged) -> None:
+        nonlocal done
+        done += 1
+        if done % 100 == 0:
+            teller.tell(f"{done} records: {found.copied} of {found.source} copied")
+
+    sources = [Store(path) for path in dict.fromkeys(args.source)]
+    found = merge(sources, Store(args.into), _fits, args.dry_run, tell)
+    if done >= 100:
+        teller.close()
+    if args.json:
+        print_json(
+            {"into": str(args.into), "dry_run": args.dry_run, "sources": [msgspec.to_builtins(f) for f in found]}
+        )
+    else:
+        print("\n".join(line for each in found for line in _lines(each, args.dry_run)))
+    for each in found:
+        for problem in each.problems:
+            say(f"left out: {problem}")
+    return OK if all(each.whole for each in found) else INCOMPLETE
+
+
+def _fits(record: Record) -> bool:
+    identity = Identity(problem=digest(record.problem), setting=digest(record.setting))
+    return identity == record.digests and run_id(identity, record.seed) == record.id
+
+
+def _lines(found: Merged, dry: bool) -> list[str]:
+    copied = "would be copied" if dry else "copied"
+    counts = [f"{found.copied} records {copied}", f"{found.same} there already"]
+    counts += [f"{len(found.conflicts)} in conflict"] if found.conflicts else []
+    counts += [f"{len(found.problems)} left out"] if found.problems else []
+    lines = [f"{found.source}: {', '.join(counts)}"]
+    for plan in found.plans:
+        where = "is there already as" if not plan.new else "would become" if dry else "is now"
+        shown = f", the newest, which `optathlon leaderboard {plan.sweep}` shows" if plan.shown else ""
+        lines.append(f"  {plan.sweep}: plan {plan.number} {where} plan {plan.becomes}{shown}")
+    lines += [line for conflict in found.conflicts for line in _conflict(conflict)]
+    if found.unfinished:
+        plural = "s are" if found.unfinished > 1 else " is"
+        lines.append(f"  {found.unfinished} unfinished run{plural} not copied, nor are checkpoints and logs")
+    return lines
+
+
+def _conflict(conflict: Conflict) -> list[str]:
+    what = f"{conflict.run} ({conflict.task}, {conflict.optimizer}, seed {conflict.seed})"
+    return [
+        f"  conflict: {what}: {', '.join(conflict.fields)} differ; the first is kept",
+        f"    kept:     {_origin(conflict.kept)}",
+        f"    left out: {_origin(conflict.other)}",
+    ]
+
+
+def _origin(provenance: Mapping[str, Any]) -> str:
+    machine, code, versions = (_table(provenance, key) for key in ("machine", "code", "versions"))
+    told = {
+        "ended": provenance.get("ended"),
+        "host": machine.get("host"),
+        "device": machine.get("device"),
+        "code": code.get("tree"),
+        "torch": versions.get("torch"),
+    }
+    return ", ".join(f"{key} {value}" for key, value in told.items() if value) or "no provenance"
+
+
+def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, Mapping) else {}

@@ -1,0 +1,142 @@
+"""Figures of a sweep for papers: SVG, PDF or PNG, by the name of the file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from results import Store, View
+from results.errors import TooLittle
+from results.views import shown_curves
+from suite import boards
+from suite.commands.summary import add_estimator, add_target, add_tolerance, targets
+from suite.console import add_store, say
+from suite.errors import FAILED, OK, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = {
+    "curves": "learning curves with bands over seeds; --metric, --difference",
+    "profiles": "performance profiles (Dolan–Moré) of times to a target, or with --of scores of scores; --target",
+    "ranks": "critical-difference diagram of mean ranks",
+    "budget": "expected best of k settings tried; --estimator",
+    "rate": "score against the learning rate, and the width of the good region; --tolerance",
+    "differences": "differences to the baseline, task by task, with intervals; --intervals",
+}
+SUFFIXES = (".svg", ".pdf", ".png")
+_ONLY = {"metric": "curves", "difference": "curves", "of": "profiles", "target": "profiles", "tolerance": "rate",
+         "intervals": "differences", "estimator": "budget"}  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "kinds:\n" + "\n".join(f"  {kind:<12} {text}" for kind, text in KINDS.items())
+    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    boards.add_part(parser)
+    boards.add_on(parser)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="a .svg, .pdf or .png (default: SWEEP-KIND.svg)")
+    parser.add_argument("--metric", help="a recorded curve, such as train/loss (default: the headline, else its twin)")
+    parser.add_argument("--difference", action="store_true", help="curves less the baseline's, seed by seed")
+    parser.add_argument("--of", choices=("times", "scores"), default="times", help="what profiles are of")
+    parser.add_argument(
+        "--intervals", choices=("welch", "dunnett"), default="welch", help="each by itself, or all of a task together"
+    )
+    add_target(parser)
+    add_tolerance(parser)
+    add_estimator(parser)
+    add_store(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    _check(args)
+    store = Store(args.store)
+    view = boards.one(store, args)
+    path = args.output or Path(f"{view.plan.head.name}-{args.kind}.svg")
+    from results.plots.files import write
+
+    try:
+        write(_drawing(args, store, view), path)
+    except TooLittle as error:
+        say(f"optathlon: {error}")
+        return FAILED
+    say(f"written: {path}")
+    return OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    for option, kind in _ONLY.items():
+        given = getattr(args, option)
+        if given and given not in ("times", "welch", "tang") and args.kind != kind:
+            raise UsageError(f"--{option}: belongs to {kind}, not to {args.kind}")
+    if args.tolerance is not None and not args.tolerance >= 0:
+        raise UsageError(f"--tolerance {args.tolerance}: must be at least 0")
+    if args.output is None:
+        return
+    if args.output.suffix not in SUFFIXES:
+        raise UsageError(f"--output {args.output}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    if not args.output.parent.is_dir():
+        raise UsageError(f"--output {args.output}: there is no folder {args.output.parent}")
+
+
+def _drawing(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+    """What makes the figure; it computes at once, and so says at once what is missing."""
+    return {
+        "curves": _curves,
+        "profiles": _profiles,
+        "ranks": _ranks,
+        "budget": _budget,
+        "rate": _rate,
+        "differences": _differences,
+    }[args.kind](args, store, view)
+
+
+def _curves(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+    from results.plots import curves
+
+    found = curves.task_curves(view.board, shown_curves(store, view.board), args.metric, args.difference)
+    return lambda: curves.draw(view.board, found, args.difference)
+
+
+def _profiles(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+    from results.plots import profiles
+    from results.times import times
+
+    if args.of == "scores":
+        return lambda: profiles.draw_scores(view.board)
+    found = times(view.board, shown_curves(store, view.board), targets(view, args.target))
+    return lambda: profiles.draw_times(view.board, found)
+
+
+def _ranks(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+    from results.overall import overall
+    from results.plots import ranks
+
+    found = overall(view.board)
+    return lambda: ranks.draw(view.board, found)
+
+
+def _budget(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+    from results.plots import budget
+    from results.tuning import budgets
+
+    found = budgets(view, args.estimator)
+    return lambda: budget.draw(view.board, found)
+
+
+def _rate(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+    from results.plots import rate
+    from results.tuning import rates
+
+    found = rates(view, args.tolerance)
+    return lambda: rate.draw(view.board, found)
+
+
+def _differences(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+    from results.against import against
+    from results.plots import differences
+
+    found = against(view.board)
+    return lambda: differences.draw(view.board, found, args.intervals)

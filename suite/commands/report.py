@@ -1,0 +1,70 @@
+"""The page: one self-contained HTML file of a sweep's board, curves, settings, runs and verdicts."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from results import Store, View, leaderboard_of_records
+from results.errors import StoreError
+from results.files import replace
+from results.ledger import Entry, Sweep, ledger
+from results.page.document import html
+from results.page.report import Report, view_of_records
+from results.papers import published
+from results.views import shown_curves
+from suite import boards
+from suite.code import code
+from suite.commands.ledger import deviations
+from suite.console import add_store, say
+from suite.errors import OK, UsageError
+
+DEFAULT = Path("report.html")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    boards.add_part(parser)
+    parser.add_argument("--output", type=Path, default=DEFAULT, metavar="FILE", help=f"default: {DEFAULT}")
+    add_store(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    if not args.output.parent.is_dir():
+        raise UsageError(f"--output {args.output}: there is no folder {args.output.parent}")
+    if args.output.is_dir():
+        raise UsageError(f"--output {args.output}: is a folder; name the file in it, such as {args.output / DEFAULT}")
+    store = Store(args.store)
+    if boards.names(store, args.sweep) or args.tasks or args.optimizers:
+        report = _of_sweep(store, args)
+    else:
+        report = _of_records(store)
+    replace(args.output, html(report).encode())
+    say(f"written: {args.output}")
+    return OK
+
+
+def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
+    view = boards.one(store, args)
+    told = len(store.problems)
+    whole = shown_curves(store, view.board)
+    for problem in store.problems[told:]:
+        say(f"left out: {problem}")
+    words = ["optathlon", "report", view.board.name]
+    words += ["--tasks", *args.tasks] if args.tasks else []
+    words += ["--optimizers", *args.optimizers] if args.optimizers else []
+    return Report(view, whole, entries=_entries(view), problems=store.problems, command=shlex.join(words), code=code())
+
+
+def _entries(view: View) -> list[Entry]:
+    of_problem = {digest: deviations(problem) for digest, problem in view.plan.head.problems.items()}
+    return ledger(published(), [Sweep(plan=view.plan, board=view.board, records=view.records, deviations=of_problem)])
+
+
+def _of_records(store: Store) -> Report:
+    records = store.records(curves=True)
+    boards.tell_problems(store)
+    if not records:
+        raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
+    view = view_of_records(leaderboard_of_records(records), records)
+    return Report(view, view.records, problems=store.problems, command="optathlon report", code=code())

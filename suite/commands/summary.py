@@ -1,0 +1,235 @@
+"""What a sweep says over all its tasks: ranks, scores, times to a target, tuning budgets, good rates."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from results import Store, View
+from results.against import Against, against
+from results.overall import Overall, overall
+from results.times import Times, times
+from results.tuning import SOURCES, Budget, Rates, budgets, rates
+from results.views import shown_curves
+from suite import boards
+from suite.console import add_json, add_store, print_json, table
+from suite.errors import UsageError
+from tasks.errors import did_you_mean
+
+SECTIONS = ("overall", "differences", "times", "budget", "rate")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    boards.add_part(parser)
+    boards.add_on(parser)
+    parser.add_argument("--section", nargs="+", choices=SECTIONS, default=SECTIONS, help="only these")
+    add_target(parser)
+    add_tolerance(parser)
+    add_estimator(parser)
+    add_store(parser)
+    add_json(parser)
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target", nargs="+", default=[], metavar="TASK=SCORE",
+        help="what is to be reached (default: what most of the baseline's seeds end with)",
+    )  # fmt: skip
+
+
+def add_tolerance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tolerance", type=float, metavar="SCORE",
+        help="how far from the best a rate may be and still be good (default: twice the deviation between seeds)",
+    )  # fmt: skip
+
+
+def add_estimator(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--estimator", choices=SOURCES, default="tang", help="of budgets: without (tang) or with replacement (dodge)"
+    )
+
+
+def targets(view: View, words: Sequence[str]) -> dict[str, float]:
+    """The targets in `words`, by the name of the task; UsageError of one that cannot be."""
+    known = [column.name for column in view.plan.head.columns]
+    found = {}
+    for word in words:
+        name, _, score = word.partition("=")
+        if name not in known:
+            raise UsageError(f"--target {word}: {view.plan.head.name} has no task {name!r}{did_you_mean(name, known)}")
+        try:
+            found[name] = float(score)
+        except ValueError:
+            raise UsageError(f"--target {word}: must be TASK=SCORE with a number, such as {name}=70.5") from None
+    return found
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.tolerance is not None and not args.tolerance >= 0:
+        raise UsageError(f"--tolerance {args.tolerance}: must be at least 0")
+    store = Store(args.store)
+    views = boards.views(store, args)
+    if not views:
+        raise UsageError(f"{store.root} has no sweep yet; launch one")
+    found = [{name: _section(name, store, view, args) for name in args.section} for view in views]
+    if args.json:
+        print_json({"sweeps": {view.plan.head.name: msgspec.to_builtins(of, str_keys=True)
+                               for view, of in zip(views, found, strict=True)}})  # fmt: skip
+    else:
+        parts = [_TEXTS[name](view, part) for view, of in zip(views, found, strict=True) for name, part in of.items()]
+        print("\n\n".join(parts))
+    return 0
+
+
+def _section(name: str, store: Store, view: View, args: argparse.Namespace) -> Any:
+    if name == "overall":
+        return overall(view.board)
+    if name == "differences":
+        return against(view.board)
+    if name == "times":
+        return times(view.board, shown_curves(store, view.board), targets(view, args.target))
+    return budgets(view, args.estimator) if name == "budget" else rates(view, args.tolerance)
+
+
+def _overall(view: View, found: Overall) -> str:
+    name, over = found.board, f"over {len(found.tasks)} task{'s' * (len(found.tasks) != 1)}"
+    if not found.rows:
+        return f"{name}, {over}: no row has them all" + ("; see --on" if found.left_out else "")
+    head = ("row", "mean rank", "IQM", "95 % interval", "P(better)", "won", "lost", "Wilcoxon p", "p (Holm)")
+    rows = [
+        (
+            row.name,
+            f"{row.mean_rank:.2f}",
+            _number(row.iqm, "+.2f"),
+            "-" if row.iqm_low is None else f"{row.iqm_low:+.2f} to {row.iqm_high:+.2f}",
+            _number(row.improvement, ".2f"),
+            "-" if row.name == found.baseline else row.wins,
+            "-" if row.name == found.baseline else row.losses,
+            _number(row.wilcoxon, ".3g"),
+            _number(row.wilcoxon_holm, ".3g"),
+        )
+        for row in found.rows
+    ]
+    said = [f"{name}, {over}", "", table(rows, head), ""]
+    if found.friedman is not None and found.critical_difference is not None:
+        said.append(
+            f"Friedman's test that all rank alike: p = {found.friedman:.3g}; ranks differ from "
+            f"{found.critical_difference:.2f} on (Nemenyi, {found.alpha:g})"
+        )
+        said += [f"not told apart: {', '.join(group)}" for group in found.cliques]
+    if found.scaled_on:
+        some = "" if len(found.scaled_on) == len(found.tasks) else f", on {', '.join(found.scaled_on)}"
+        said.append(
+            f"IQM: the middle half of all runs, in pooled seed deviations above {found.baseline}'s mean{some}; its "
+            "bootstrap interval is too short with few seeds and tests nothing"
+        )
+    if found.baseline is not None:
+        said.append(f"P(better): the chance that a run beats one of {found.baseline}; Wilcoxon, won and lost by tasks")
+    if found.left_out:
+        said.append(f"left out, as they lack a task: {', '.join(found.left_out)}")
+    return "\n".join(said)
+
+
+def _differences(view: View, found: Sequence[Against]) -> str:
+    title = f"{view.board.name}, differences to {view.board.baseline}"
+    if not found:
+        return f"{title}: there is nothing complete to compare"
+    head = ("task", "row", "difference", "Welch 95 %", "p", "p (Holm)", "Dunnett 95 %", "Dunnett p")
+    rows = []
+    for each in found:
+        delta, together = f"{each.delta:+.{each.digits}f}", each.dunnett
+        rows.append(
+            (
+                each.task,
+                each.row,
+                delta,
+                _interval(each.low, each.high, each.digits),
+                _number(each.p, ".3g"),
+                _number(each.p_holm, ".3g"),
+                _interval(together.low, together.high, each.digits) if together else "-",
+                _number(together.p if together else None, ".3g"),
+            )
+        )
+    note = (
+        "Holm is over the whole board; Dunnett's intervals and p hold for all rows of one task together, with one "
+        "deviation for all"
+    )
+    return "\n".join([title, "", table(rows, head), "", note])
+
+
+def _times(view: View, found: Times) -> str:
+    title = f"{found.board}, time to target"
+    if not found.rows or not found.targets:
+        return "\n".join([f"{title}: there is none", *_left_out(found)])
+    head = ("row", *(target.task for target in found.targets), "AlgoPerf score", "speed-up")
+    rows = [
+        (row.name, *(_number(t, ".4g", "never") for t in row.times), f"{row.score:.3f}", _number(row.speed_up, ".2f"))
+        for row in found.rows
+    ]
+    said = [title, "", table(rows, head), ""]
+    for target in found.targets:
+        said.append(f"{target.task}: {target.curve} of {target.value:.4g}, in {target.unit}")
+    said.append(
+        f"time: the median over seeds; score: the area under the profile from 1 to {found.r_max:g} times the fastest"
+        + (f"; speed-up: geometric mean over {found.baseline}" if found.baseline else "")
+    )
+    return "\n".join([*said, *_left_out(found)])
+
+
+def _left_out(found: Times) -> list[str]:
+    return [f"left out: {name}: {why}" for name, why in found.left_out.items()]
+
+
+def _budget(view: View, found: Sequence[Budget]) -> str:
+    title = f"{view.board.name}, tuning budget"
+    if not found:
+        return f"{title}: needs tuning seeds, and several settings whose tuning is complete"
+    head = ("task", "row", "score", "settings", "k = 1", "k = 2", "k = 4", "k = 8", "k = 16", "all", "tunability")
+    rows = []
+    for each in found:
+        at = [f"{each.best[k - 1]:.4g}" if k <= len(each.best) else "" for k in (1, 2, 4, 8, 16)]
+        rows.append(
+            (each.task, each.row, each.metric, len(each.best), *at, f"{each.best[-1]:.4g}", f"{each.tunability:.4g}")
+        )
+    source = SOURCES[found[0].estimator]
+    note = f"k: what the best of k settings, drawn at random from those tried, is expected to reach ({source})"
+    lost = [f"{e.row} on {e.task}: {e.diverged} that diverged count as the worst" for e in found if e.diverged]
+    return "\n".join([title, "", table(rows, head), "", note, *lost])
+
+
+def _rate(view: View, found: Sequence[Rates]) -> str:
+    title = f"{view.board.name}, good rates"
+    if not found:
+        return f"{title}: needs a sweep over lr"
+    head = ("task", "row", "score", "rates", "best", "good from", "to", "decades", "tolerance")
+    rows = []
+    for each in found:
+        region, count = each.region, len(each.scores)
+        if region is None:
+            why = "no seed deviation" if each.tolerance is None else "all diverged"
+            rows.append((each.task, each.row, each.metric, count, "-", "-", "-", "-", why))
+            continue
+        low, high = f"{region.low:.3g}{'…' * region.open_low}", f"{region.high:.3g}{'…' * region.open_high}"
+        least = "≥ " * (region.open_low or region.open_high)
+        width = f"{least}{region.decades:.2f}"
+        how = (f"{region.best:g}", low, high, width, f"{each.tolerance:.3g}")
+        rows.append((each.task, each.row, each.metric, count, *how))
+    notes = ["…: the rates tried end before the good region does"]
+    if any(each.tolerance is None for each in found):
+        notes.append("without two seeds of one setting, --tolerance must say what is good")
+    return "\n".join([title, "", table(rows, head), "", *notes])
+
+
+_TEXTS = {"overall": _overall, "differences": _differences, "times": _times, "budget": _budget, "rate": _rate}
+
+
+def _interval(low: float | None, high: float | None, digits: int) -> str:
+    return "-" if low is None or high is None else f"{low:+.{digits}f} to {high:+.{digits}f}"
+
+
+def _number(value: float | None, how: str, missing: str = "-") -> str:
+    return missing if value is None else format(value, how)

@@ -1,0 +1,221 @@
+"""What a failed attempt failed by, and what helps: a word by exception types, exit codes and whose code raised."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimizers import OptimizerError
+from suite.run import Run, optimizer_of, task_of
+from tasks import DataError, TaskError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A class of failures. what: it in words. advice: what the user can do; {hosts} stands for where it happened, {run}
+    for one run that it happened to."""
+
+    what: str
+    advice: str
+
+
+CLASSES = {
+    "memory": Failure(
+        "out of memory",
+        "give it a device or a job with more memory, or more devices; a smaller micro_batch is another problem",
+    ),
+    "data": Failure(
+        "data missing or corrupt",
+        "`optathlon data check` says which files; `optathlon data prepare` makes them anew",
+    ),
+    "import": Failure("a package is missing", "install it where the workers run ({hosts}), then retry"),
+    "optimizer": Failure(
+        "the optimizer's own error",
+        "correct the optimizer or its settings in the sweep; `optathlon check OPTIMIZER` tries it without a task",
+    ),
+    "task": Failure(
+        "the task's own error",
+        "correct the task, or what the sweep changes in its protocol; of an unchanged built-in task, report it",
+    ),
+    "device": Failure(
+        "CUDA or NCCL error",
+        "it happened on {hosts}: if only there, keep that node out and retry; if everywhere, the code is at fault",
+    ),
+    "disk": Failure(
+        "disk full or over quota",
+        "make room for store and data (`optathlon clean` drops the checkpoints of finished runs), then retry",
+    ),
+    "files": Failure(
+        "files could not be read or written", "see whether store and data can be used on {hosts}, then retry"
+    ),
+    "timeout": Failure(
+        "waited in vain", "something it waited for did not answer on {hosts}; retry, elsewhere if it lasts"
+    ),
+    "killed": Failure("killed", "by hand, by the scheduler, or for its memory: see the log of {hosts}; then retry"),
+    "crash": Failure(
+        "crashed in native code", "a library, a driver or the memory of {hosts} is at fault; retry elsewhere"
+    ),
+    "lost": Failure(
+        "died without a word",
+        "{hosts} went down, or the whole job was killed, for its memory perhaps: see `optathlon logs {run} --job`",
+    ),
+    "bug": Failure("a bug of ours", "please report it with the traceback that `optathlon logs {run}` prints"),
+}
+UNKNOWN = Failure("failed", "`optathlon logs {run}` prints the traceback")
+
+CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+# torch raises these as plain RuntimeErrors; there is no type to go by.
+_UNTYPED = (
+    ("memory", re.compile(r"DefaultCPUAllocator: (can't|not enough)|_STATUS_ALLOC_FAILED|insufficient shared memory")),
+    ("killed", re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)")),
+    ("timeout", re.compile(r"DataLoader timed out")),
+    ("device", re.compile(r"CUDA error|CUDA driver|CU(DNN|BLAS|SPARSE|FFT)_|cuDNN error|NCCL error", re.IGNORECASE)),
+)
+
+
+def known(name: str) -> Failure:
+    """The class called `name`; one that knows nothing for a word that this version does not have."""
+    return CLASSES.get(name, UNKNOWN)
+
+
+def advice(name: str, run: str, hosts: Collection[str] = ()) -> str:
+    """What helps against failures of class `name` that happened on `hosts`, to `run` among others."""
+    return known(name).advice.format(run=run, hosts=", ".join(sorted(hosts)) or "that machine")
+
+
+def of_error(error: BaseException, run: Run) -> str:
+    """The class of `error`, raised while `run` was carried out in this process."""
+    for each in _causes(error):
+        if name := _by_type(each) or _by_words(each):
+            return name
+    return _by_code(error, run)
+
+
+def of_exit(code: int, out_of_memory: bool) -> str:
+    """The class of a process that ended with exit `code` (negative: by that signal) and could not say why itself.
+
+    out_of_memory: the kernel killed a process for its memory meanwhile.
+    """
+    if code == -signal.SIGKILL and out_of_memory:
+        return "memory"
+    if code < 0:
+        return "crash" if -code in _CRASHES else "killed"
+    return "bug"
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for their memory, in this process's control group if it has one, else
+    on this machine; 0 where neither can be read."""
+    for path in (*_memory_groups(), Path("/proc/vmstat")):
+        with suppress(OSError, ValueError):
+            for line in path.read_text().splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
+
+
+def die_first() -> None:
+    """Let the kernel, short of memory, kill this process rather than the one that can tell of it."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _memory_groups() -> Iterator[Path]:
+    """Where the control group of this process counts, by version 2 or 1."""
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                yield Path(f"/sys/fs/cgroup{path}/memory.events")
+            elif "memory" in controllers.split(","):
+                yield Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it was raised from, the first cause first: it knows best."""
+    if error.__cause__ is not None:
+        yield from _causes(error.__cause__)
+    yield error
+
+
+def _by_type(error: BaseException) -> str | None:
+    if isinstance(error, (MemoryError, *_torch("OutOfMemoryError"))):
+        return "memory"
+    if isinstance(error, _torch("AcceleratorError")):
+        return "memory" if getattr(error, "error_code", None) == CUDA_OUT_OF_MEMORY else "device"
+    if isinstance(error, _torch("distributed.DistError")):
+        return "device"
+    if isinstance(error, ImportError):
+        return "import"
+    if isinstance(error, DataError):
+        return "data"
+    if isinstance(error, OptimizerError):
+        return "optimizer"
+    if isinstance(error, TaskError):
+        return "task"
+    if isinstance(error, OSError):
+        return _by_errno(error)
+    return None
+
+
+def _by_errno(error: OSError) -> str | None:
+    if error.errno in _FULL:
+        return "disk"
+    if error.errno == errno.ENOMEM:
+        return "memory"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "data" if isinstance(error, FileNotFoundError) and _is_of(error, "tasks") else "files"
+
+
+def _torch(name: str) -> tuple[type[BaseException], ...]:
+    """The exception torch.`name` as a tuple for isinstance, empty where torch is not loaded or does not have it."""
+    found: object = sys.modules.get("torch")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return (found,) if isinstance(found, type) and issubclass(found, BaseException) else ()
+
+
+def _by_words(error: BaseException) -> str | None:
+    if not isinstance(error, RuntimeError):
+        return None
+    return next((name for name, words in _UNTYPED if words.search(str(error))), None)
+
+
+def _by_code(error: BaseException, run: Run) -> str:
+    """By whose code raised it: the innermost frame that is the optimizer's, the task's or ours."""
+    optimizer, task = optimizer_of(run.setting.optimizer), task_of(run.problem.task)
+    owners = {
+        "optimizer": {"optimizers", "torch.optim", _package(optimizer.factory)} - {"torch"},
+        "task": {"tasks", _package(task.workload)},
+        "bug": {"suite", "results", "slurm"},
+    }
+    modules = _modules(error)
+    for module in reversed(modules):
+        for name, packages in owners.items():
+            if any(f"{module}.".startswith(f"{package}.") for package in packages):
+                # What torch raises in our calls (backward, clipping) comes from the task's graph.
+                return "task" if name == "bug" and modules[-1].startswith("torch.") else name
+    return "bug"
+
+
+def _package(path: str) -> str:
+    return path.partition(":")[0].partition(".")[0]
+
+
+def _is_of(error: BaseException, package: str) -> bool:
+    return any(f"{module}.".startswith(f"{package}.") for module in _modules(error))
+
+
+def _modules(error: BaseException) -> list[str]:
+    """The names of the modules that `error` came through, the innermost last."""
+    return [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]

@@ -1,0 +1,144 @@
+"""The workers of a sweep, wherever they were submitted: what of them is alive, and how to stop them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from results import State, Store
+from results.errors import StoreError
+from results.files import exists, read
+from slurm.cluster import Alive, Cluster
+from slurm.local import LocalCluster
+from slurm.slurm import SlurmCluster
+from suite.wanted import Stage
+
+HANDLE, WITHDRAWN = "handle", "withdrawn"
+SUBMITTING_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job of workers: of which plan, for which stage, and for which tasks (none: all). cluster: where it is. folder:
+    its own, below the store."""
+
+    handle: str
+    cluster: str
+    plan: int
+    stage: Stage = "all"
+    tasks: frozenset[str] = frozenset()
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What is alive of a sweep's jobs, by job."""
+
+    alive: Mapping[Submitted, Alive]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all workers that run or wait to."""
+        return [name for alive in self.alive.values() for name in (*alive.running, *alive.pending)]
+
+    @property
+    def pending(self) -> list[str]:
+        """The names of those that wait in a queue."""
+        return [name for alive in self.alive.values() for name in alive.pending]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why they wait, in the scheduler's words."""
+        return sorted({reason for alive in self.alive.values() for reason in alive.reasons} - {"None", ""})
+
+    @property
+    def unknown(self) -> list[str]:
+        """Handles of the jobs that nothing is known of here: other machines', or of a controller that is silent."""
+        return [job.handle for job, alive in self.alive.items() if not alive.known]
+
+    def lost(self, states: Mapping[str, State]) -> list[str]:
+        """Of the runs that `states` calls running, those whose job has left the queue: nobody carries them out."""
+        known = {job.handle: alive for job, alive in self.alive.items() if alive.known and job.cluster == "slurm"}
+        found = []
+        for run, state in states.items():
+            name = (state.owner.job or "") if state.kind == "running" and state.owner else ""
+            alive = known.get(name.rpartition(":")[0])
+            if alive is not None and name not in (*alive.running, *alive.pending):
+                found.append(run)
+        return found
+
+
+@functools.cache
+def cluster(kind: str) -> Cluster:
+    """The one `kind` of cluster of this process; it remembers what a controller said for a while."""
+    return SlurmCluster() if kind == "slurm" else LocalCluster()
+
+
+def look(store: Store, name: str, number: int | None = None) -> Workers:
+    """What is alive of the workers of sweep `name` (of its plan `number`); of a Slurm cluster, in one query."""
+    jobs = [job for job in submitted(store, name) if number in (None, job.plan)]
+    alive: dict[str, Alive] = {}
+    for kind in {job.cluster for job in jobs}:
+        alive |= cluster(kind).alive([job.handle for job in jobs if job.cluster == kind])
+    return Workers({job: alive[job.handle] for job in jobs})
+
+
+def submitting(store: Store, name: str, number: int) -> bool:
+    """Whether a launch of plan `number` of sweep `name` is submitting jobs at this moment, or died of it just now."""
+    for submission in store.submissions(name):
+        if submission.get("cluster") == "slurm" and submission.get("plan") == number:
+            for job in _of_slurm(number, submission.get("jobs")):
+                folder = store.root / job.folder
+                settled = any(exists(folder / file) for file in (HANDLE, WITHDRAWN))
+                if not settled and _seconds_since(str(submission.get("created"))) < SUBMITTING_SECONDS:
+                    return True
+    return False
+
+
+def _seconds_since(moment: str) -> float:
+    try:
+        return abs((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    except ValueError:
+        return SUBMITTING_SECONDS
+
+
+def cancel(store: Store, name: str) -> list[str]:
+    """Ask every worker of sweep `name` to stop, which lets its runs save; returns the handles of those that were there.
+
+    Raises ClusterError where a scheduler does not answer.
+    """
+    jobs = list(submitted(store, name))
+    asked = []
+    for kind in ("local", "slurm"):
+        if handles := [job.handle for job in jobs if job.cluster == kind]:
+            asked += cluster(kind).cancel(handles)
+    return asked
+
+
+def submitted(store: Store, name: str) -> Iterator[Submitted]:
+    """Every job that was ever submitted for sweep `name`; what cannot be read of it is passed over."""
+    for submission in store.submissions(name):
+        plan = submission.get("plan")
+        if not isinstance(plan, int):
+            continue
+        if submission.get("cluster") == "local":
+            try:
+                handle = read(store.root / str(submission.get("folder")) / HANDLE)
+            except (OSError, StoreError):
+                continue
+            if handle is not None:
+                yield Submitted(handle.decode(errors="replace"), "local", plan)
+        else:
+            yield from _of_slurm(plan, submission.get("jobs"))
+
+
+def _of_slurm(plan: int, jobs: Any) -> Iterator[Submitted]:
+    for job in jobs if isinstance(jobs, list) else ():
+        with contextlib.suppress(msgspec.ValidationError, ValueError):
+            yield msgspec.convert({**job, "cluster": "slurm", "plan": plan}, Submitted)

@@ -1,0 +1,173 @@
+"""Retrieval of unseen classes, as AdamP trains it (Heo et al., ICLR 2021, section 4.6 and appendix E.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.data.dataset import Dataset, require
+from tasks.data.loading import load, share, split
+from tasks.errors import TaskError
+from tasks.randomness import generator, shuffled
+from tasks.retrieval import RECALLS, cars, cub, inshop, sop
+from tasks.retrieval.losses import proxy_anchor, semihard_triplets
+from tasks.retrieval.networks import Embedder, resnet50, small
+from tasks.retrieval.photos import Photo, Splits
+from tasks.retrieval.pictures import Pictures, normalize
+from tasks.retrieval.recall import recall_at
+from tasks.retrieval.settings import settings_of
+from tasks.task import Protocol
+from tasks.workload import Batch, Workload
+
+HELD_BACK = 10  # one in so many training classes is the carved validation split
+
+
+class Retrieval(Workload):
+    """An embedding in which photos of one class lie near each other, for classes that training has not seen.
+
+    Metrics: `recall@K` in percent. Random batches, a learning backbone after `warmup` epochs, batch statistics that
+    never move, and with Proxy-Anchor a vector for each training class among the parameters. Every rank evaluates the
+    whole split. TaskError for settings that cannot run, DataError for data or weights that are missing or broken.
+    """
+
+    dataset: ClassVar[type[Dataset]]
+    read: ClassVar[Callable[[Path], Splits]]
+
+    def __init__(self, protocol: Protocol, data: Path, **how: Any) -> None:
+        super().__init__(protocol, data, **how)
+        chosen = self._settings = settings_of(protocol)
+        name = self.dataset.name
+        require(self.dataset(), self.data)
+        self._ks = RECALLS[name]
+        found = type(self).read(self.data / name)
+        train = _first_classes(found.train, chosen.training_classes)
+        gallery = None if found.gallery is None else self._first(found.gallery)
+        self._evaluated = {"test": (self._first(found.query), gallery)}
+        if protocol.holdout == "carved":
+            held = _held_back([p.label for p in train], name)
+            self._evaluated["validation"] = ([p for p in train if p.label in held], None)
+            train = [p for p in train if p.label not in held]
+        self._train = _renumbered(train)
+        if len(self._train) < protocol.batch:
+            raise TaskError(
+                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos; take a smaller"
+                " batch, or more protocol.settings.training_classes"
+            )
+        self.players = {"model": self._network().to(self.device)}
+
+    def _first(self, photos: Sequence[Photo]) -> list[Photo]:
+        return _first_classes(photos, self._settings.evaluation_classes)
+
+    def _network(self) -> Embedder:
+        chosen = self._settings
+        backbone = resnet50(self.data) if chosen.backbone == "resnet50" else small(chosen.channels)
+        channels = 2048 if chosen.backbone == "resnet50" else chosen.channels[-1]
+        classes = 1 + max(p.label for p in self._train) if chosen.loss == "proxyanchor" else None
+        return Embedder(backbone, channels, chosen.embedding, classes)
+
+    def _pictures(self, photos: Sequence[Photo]) -> Pictures:
+        chosen = self._settings
+        return Pictures(photos, chosen.resize, chosen.crop, chosen.smallest_crop, self.seed)
+
+    def tags(self, player: str) -> dict[str, set[str]]:
+        """As Workload.tags, and the embedding as head and the proxies, of which only the direction counts.
+
+        With frozen statistics no weight of the backbone is scale-invariant; the embedding's and its bias are together.
+        """
+        tags = super().tags(player)
+        for leaf in ("weight", "bias"):
+            tags[f"embedding.{leaf}"].add("head")
+        if "proxies" in tags:
+            tags["proxies"] |= {"proxy", "scale_invariant"}
+        return tags
+
+    def start_epoch(self, epoch: int, resuming: bool) -> None:
+        """In the first `warmup` epochs the backbone is frozen."""
+        for parameter in self.players["model"].get_submodule("backbone").parameters():
+            parameter.requires_grad_(epoch >= self._settings.warmup)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Bytes (n, 3, crop, crop) and labels (n,) of randomly chosen photos; the last, short batch is left out."""
+        order = shuffled(len(self._train), self.seed, epoch)
+        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
+        mine = share(len(parts), start, self.rank, self.world)
+        jobs = [(epoch, parts[index]) for index in mine]
+        loaded = load(self._pictures(self._train).training, jobs, self.data_workers)
+        for index, data in zip(mine, loaded, strict=True):
+            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+
+    def loss(self, batch: Batch, player: str) -> Tensor:
+        """Semi-hard triplets or Proxy-Anchor, in single precision."""
+        pixels, labels = batch.data
+        net, chosen, labels = self.players["model"], self._settings, labels.to(self.device)
+        embeddings = net(normalize(pixels.to(self.device)))
+        with torch.autocast(self.device.type, enabled=False):
+            if chosen.loss == "triplet":
+                return semihard_triplets(embeddings, labels, chosen.margin)
+            return proxy_anchor(embeddings, labels, net.get_parameter("proxies"), chosen.margin, chosen.alpha)
+
+    @torch.no_grad()
+    def evaluate(self, split: str) -> dict[str, float]:
+        """`recall@K` for the data set's K: each photo of the split looks among the others, or in the gallery."""
+        if split not in self._evaluated:
+            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
+        net = self.players["model"]
+        training = net.training
+        net.eval()
+        try:
+            query, gallery = self._evaluated[split]
+            embeddings, labels = self._embed(query)
+            recalls = recall_at(self._ks, embeddings, labels, None if gallery is None else self._embed(gallery))
+        finally:
+            net.train(training)
+        return {f"recall@{k}": recall for k, recall in recalls.items()}
+
+    def _embed(self, photos: Sequence[Photo]) -> tuple[Tensor, Tensor]:
+        """Embeddings (n, d) and labels (n,)."""
+        size = self._settings.evaluation_batch
+        jobs = [np.arange(begin, min(begin + size, len(photos))) for begin in range(0, len(photos), size)]
+        loaded = load(self._pictures(photos).evaluation, jobs, self.data_workers)
+        net = self.players["model"]
+        pairs = [(net(normalize(pixels.to(self.device))), labels.to(self.device)) for pixels, labels in loaded]
+        embeddings, labels = zip(*pairs, strict=True)
+        return torch.cat(embeddings), torch.cat(labels)
+
+
+class Cub(Retrieval):
+    dataset, read = cub.Cub, cub.read
+
+
+class Cars(Retrieval):
+    dataset, read = cars.Cars, cars.read
+
+
+class InShop(Retrieval):
+    dataset, read = inshop.InShop, inshop.read
+
+
+class Sop(Retrieval):
+    dataset, read = sop.Sop, sop.read
+
+
+def _first_classes(photos: Sequence[Photo], most: int) -> list[Photo]:
+    """The photos of the first `most` classes (0: all)."""
+    kept = set(sorted({p.label for p in photos})[: most or None])
+    return [p for p in photos if p.label in kept]
+
+
+def _held_back(labels: Sequence[int], name: str) -> set[int]:
+    """One in HELD_BACK of the classes, the same for every seed."""
+    classes = sorted(set(labels))
+    random = generator(name, "validation")
+    return {classes[i] for i in random.permutation(len(classes))[: max(1, len(classes) // HELD_BACK)]}
+
+
+def _renumbered(photos: Sequence[Photo]) -> list[Photo]:
+    """The photos with classes numbered from 0 without gaps."""
+    numbers = {label: n for n, label in enumerate(sorted({p.label for p in photos}))}
+    return [Photo(p.path, numbers[p.label]) for p in photos]

@@ -1,0 +1,231 @@
+"""Figures: what they draw is what the statistics say, files are the same each time, and nothing global is touched."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from results import Store, view
+from results.against import against
+from results.curves import band
+from results.errors import TooLittle
+from results.overall import overall
+from results.plots import budget, curves, differences, profiles, ranks, rate
+from results.plots.files import rendered, write
+from results.plots.style import MOST_COLORED, looks
+from results.record import Curve
+from results.statistics.profiles import score_profile, time_profile
+from results.times import times
+from results.tuning import budgets, rates
+from results.views import shown_curves
+from tests.results.make import Sweep, setting
+
+RATES = (0.01, 0.1)
+ROWS = ("sgd", "adam", "adamp")
+
+
+def stored(root, rows=ROWS, tasks=("mnist", "ptb"), tune=(0, 1)):
+    """A store in which adamp is best and all have learning curves."""
+    sweep = Sweep(
+        {name: [setting(name, lr=r) for r in RATES] for name in rows},
+        tasks=tasks,
+        tune=tune,
+        report=(10, 11, 12),
+        baseline="sgd",
+    )
+    chance, store = random.Random(0), Store(root)
+    for run in sweep.plan.runs:
+        lr = sweep.settings[run.setting]["hyperparameters"]["lr"]
+        end = 70 + rows.index(run.row) + 5 * (lr == 0.1) + chance.gauss(0, 0.5)
+        points = [(float(e), end * (1 - math.exp(-e))) for e in range(1, 9)]
+        curve = Curve(
+            unit="epochs", points={"validation/accuracy": points, "train/loss": [(t, 100 - v) for t, v in points]}
+        )
+        store.commit(sweep.record(run, end, validation=end, curve=curve))
+    store.put_plan(sweep.plan, b"")
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return stored(tmp_path_factory.mktemp("plots") / "store")
+
+
+@pytest.fixture(scope="module")
+def looked(store):
+    return view(store, store.plan("sweep"))
+
+
+@pytest.fixture(scope="module")
+def records(store, looked):
+    return shown_curves(store, looked.board)
+
+
+@pytest.fixture(scope="module")
+def drawings(looked, records):
+    board = looked.board
+    return {
+        "curves": lambda: curves.draw(board, curves.task_curves(board, records)),
+        "difference": lambda: curves.draw(board, curves.task_curves(board, records, to_baseline=True), True),
+        "times": lambda: profiles.draw_times(board, times(board, records)),
+        "scores": lambda: profiles.draw_scores(board),
+        "ranks": lambda: ranks.draw(board, overall(board)),
+        "budget": lambda: budget.draw(board, budgets(looked)),
+        "rate": lambda: rate.draw(board, rates(looked)),
+        "differences": lambda: differences.draw(board, against(board)),
+    }
+
+
+KINDS = ("curves", "difference", "times", "scores", "ranks", "budget", "rate", "differences")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_data_are_the_same_bytes_without_a_date(drawings, kind):
+    first = rendered(drawings[kind], ".svg")
+    assert first == rendered(drawings[kind], ".svg")
+    assert b"<dc:date>" not in first
+    assert b"matplotlib.org" not in first
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".pdf", b"%PDF"), (".png", b"\x89PNG")])
+def test_pdf_and_png_are_the_same_bytes_too(drawings, suffix, magic):
+    first = rendered(drawings["ranks"], suffix)
+    assert first.startswith(magic)
+    assert first == rendered(drawings["ranks"], suffix)
+    assert b"CreationDate" not in first
+
+
+def test_fonts_in_pdf_are_not_type_3(drawings):
+    assert b"/Type3" not in rendered(drawings["curves"], ".pdf")
+
+
+def test_another_suffix_and_a_failing_drawing_write_nothing(drawings, tmp_path):
+    with pytest.raises(ValueError, match="must be one of"):
+        write(drawings["ranks"], tmp_path / "ranks.jpeg")
+
+    def broken():
+        raise TooLittle("nothing")
+
+    with pytest.raises(TooLittle):
+        write(broken, tmp_path / "ranks.svg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_imports_no_matplotlib_and_drawing_no_pyplot(store):
+    code = (
+        "import sys; import results.plots.curves, results.plots.ranks, results.plots.rate, results.plots.files as f;"
+        "assert 'matplotlib' not in sys.modules;"
+        "from results.plots.style import panels; import matplotlib; before = matplotlib.rcParams.copy();"
+        "f.rendered(lambda: panels(1)[0], '.svg');"
+        "assert 'matplotlib.pyplot' not in sys.modules; assert matplotlib.rcParams.copy() == before"
+    )
+    root = str(Path(curves.__file__).parents[2])
+    subprocess.run([sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {root!r}); {code}"], check=True)
+
+
+def test_a_curve_is_the_mean_over_seeds_and_its_band_what_they_span(looked, records):
+    (found, _) = curves.task_curves(looked.board, records)
+    cell = looked.board.cell("adam", "mnist")
+    expected = band([dict(records[run].curve.points["validation/accuracy"]) for run in cell.runs])
+    assert (found.metric, found.unit, found.time) == ("validation/accuracy", "%", "epochs")
+    assert found.bands["adam"] == expected
+
+
+def test_a_metric_may_be_chosen_and_one_that_is_not_there_is_told_with_those_that_are(looked, records):
+    (found, _) = curves.task_curves(looked.board, records, "train/loss")
+    assert (found.metric, found.higher_is_better, found.unit) == ("train/loss", False, "")
+    with pytest.raises(TooLittle, match=r"no curve 'train/los'; there are train/loss, validation/accuracy"):
+        curves.task_curves(looked.board, records, "train/los")
+
+
+def test_differences_of_curves_are_seed_by_seed_and_without_the_baseline(looked, records):
+    (found, _) = curves.task_curves(looked.board, records, to_baseline=True)
+    assert set(found.bands) == {"adam", "adamp"}
+    ours, base = (looked.board.cell(name, "mnist") for name in ("adam", "sgd"))
+    last = {run: dict(records[run].curve.points["validation/accuracy"])[8.0] for run in ours.runs + base.runs}
+    ends = [last[a] - last[b] for a, b in zip(ours.runs, base.runs, strict=True)]
+    assert found.bands["adam"].middle[-1] == pytest.approx(sum(ends) / 3)
+    assert found.bands["adam"].low[-1] == pytest.approx(min(ends))
+
+
+def at(steps, tau):
+    return max((share for x, share in steps if x <= tau), default=0.0)
+
+
+def test_the_profile_of_times_is_that_of_the_statistics():
+    ratios = [1.0, 1.0, 2.5, None]
+    steps = profiles.time_steps(ratios)
+    finite = [math.inf if ratio is None else ratio for ratio in ratios]
+    for tau in (1.0, 1.2, 2.5, 3.9):
+        assert at(steps, tau) == time_profile(finite, tau)
+
+
+def test_the_profile_of_scores_is_that_of_the_statistics(looked):
+    gaps, tasks = profiles.score_gaps(looked.board)
+    assert len(tasks) == 2
+    steps = profiles.score_steps(gaps["adam"])
+    scores = [[-gap for gap in runs] for runs in gaps["adam"]]
+    for tau in (-1.03, 0.57, 2.01, 7.1):
+        assert at(steps, tau) == pytest.approx(score_profile(scores, -tau - 1e-12))
+    assert profiles.score_steps([[1.0, math.inf]]) == [(1.0, 0.5)]
+
+
+def test_the_intervals_drawn_are_the_boards_or_dunnetts(looked):
+    each = next(e for e in against(looked.board) if e.row == "adamp")
+    assert differences.interval(each, "welch") == (each.low, each.high)
+    assert differences.interval(each, "dunnett") == (each.dunnett.low, each.dunnett.high)
+
+
+def test_the_diagram_puts_names_and_ranks_and_one_bar_a_clique(looked, drawings):
+    (axis,) = drawings["ranks"]().axes
+    texts = [text.get_text() for text in axis.texts]
+    assert sum(bool(re.search(r"\b(sgd|adam|adamp)\b", text)) for text in texts) == 3
+    assert f"critical difference {overall(looked.board).critical_difference:.2f}" in texts[-1]
+    bars = [line for line in axis.lines if line.get_linewidth() == 2.4]
+    assert len(bars) == len(overall(looked.board).cliques)
+
+
+def test_the_good_region_is_drawn_where_it_is(looked, drawings):
+    found = rates(looked)
+    (first, _) = drawings["rate"]().axes
+    ends = {tuple(line.get_xdata()) for line in first.lines if line.get_linewidth() == 2.2}
+    assert ends == {(line.region.low, line.region.high) for line in found if line.task == found[0].task}
+
+
+def test_eight_rows_are_in_color_the_baseline_first_and_the_rest_gray(tmp_path):
+    rows = tuple(f"optimizer-{n}" for n in range(11))
+    store = stored(tmp_path / "store", ("sgd", *rows), ("mnist",), tune=())
+    plan = store.plan("sweep")
+    assert len(plan.head.rows) == 12
+    found = looks(view(store, Sweep({r: [setting(r)] for r in ("sgd", *rows)}, baseline="sgd").plan).board)
+    colored = [name for name, look in found.items() if look.colored]
+    assert len(colored) == MOST_COLORED
+    assert colored[0] == "sgd"
+    assert len({(found[name].color, found[name].dashes) for name in colored}) == MOST_COLORED
+
+
+def test_what_is_missing_is_said(tmp_path):
+    sweep = Sweep({"sgd": [setting("sgd")]}, baseline=None)
+    store = Store(tmp_path / "store")
+    for record in sweep.records(lambda r: 0.5):
+        store.commit(record)
+    store.put_plan(sweep.plan, b"")
+    alone = view(store, store.plan("sweep"))
+    board, records = alone.board, shown_curves(store, alone.board)
+    for draw, said in (
+        (lambda: ranks.draw(board, overall(board)), "two rows"),
+        (lambda: budget.draw(board, budgets(alone)), "tuning seeds"),
+        (lambda: rate.draw(board, rates(alone)), "sweep over lr"),
+        (lambda: differences.draw(board, against(board)), "a baseline"),
+        (lambda: profiles.draw_times(board, times(board, records)), "targets"),
+        (lambda: profiles.draw_scores(board), "two seeds"),
+        (lambda: curves.task_curves(board, records, to_baseline=True), "a baseline"),
+    ):
+        with pytest.raises(TooLittle, match=said):
+            draw()

@@ -1,0 +1,268 @@
+"""Where a sweep's workers run, and how many: settings are layered and checked, orders are counted and capped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from results import State, Store
+from results.files import utc
+from results.record import Owner
+from slurm.cluster import Alive, ClusterError, Resources
+from suite import cluster, sweep, workers
+from suite.cluster import Settings
+from suite.errors import UsageError
+from suite.launch import Launch, Wishes
+from suite.plan import expand
+from suite.status import overview
+from suite.submit import Submission, orders
+from suite.workers import Submitted, Workers
+from tests.suite.sweeps import SWEEP, write
+
+BAD = {
+    "unknown key": ('partitoin = "gpu"', "cluster.partitoin: unknown (did you mean partition?)"),
+    "kind": ('kind = "pbs"', 'cluster.kind: must be "local" or "slurm", not \'pbs\''),
+    "time": ('time = "12:30"', 'cluster.time: must be minutes, 90, or "HH:MM:SS", or "D-HH:MM:SS", not \'12:30\''),
+    "no time": ("time = 0", "cluster.time: must be minutes"),
+    "time as a float": ("time = 1.5", "cluster.time: must be minutes"),
+    "memory without a unit": ("memory = 32", 'cluster.memory: must be text with a unit, "32G", not 32'),
+    "gpus": ('gpus = "a100"', "cluster.gpus: must be a number, or a type and a number"),
+    "gpus true": ("gpus = true", "cluster.gpus: must be a number"),
+    "cpus": ("cpus = 0", "cluster.cpus: must be a whole number from 1 on, not 0"),
+    "partition": ('partition = ""', "cluster.partition: must be text on one line"),
+    "two lines": ('account = "a\\nb"', "cluster.account: must be text on one line"),
+    "setup": ('setup = "module load cuda"', "cluster.setup: must be a list of texts"),
+    "sbatch": ('sbatch = "--nice"', "cluster.sbatch: must be a table of sbatch's options"),
+    "sbatch of ours": ("sbatch.array = 3", "cluster.sbatch: --array is set by the suite"),
+    "sbatch with a key": ('sbatch.mem = "1G"', "cluster.sbatch: --mem is set by cluster.memory"),
+    "sbatch list": ("sbatch.nice = [1]", "cluster.sbatch: nice must be text, a number or true"),
+    "not a table": ("", "cluster: must be a table"),
+}
+
+
+def table(text: str) -> str:
+    return SWEEP + (f"\n[cluster]\n{text}\n" if text else "")
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_mistake_is_named(case, tmp_path):
+    text, expected = BAD[case]
+    written = table(text) if text else SWEEP.replace("scale =", "cluster = 3\nscale =")
+    with pytest.raises(UsageError) as error:
+        sweep.load(write(tmp_path, written))
+    assert expected in str(error.value)
+    assert str(error.value).startswith(str(tmp_path / "sweep.toml"))
+
+
+def test_a_mistake_for_one_task_is_named(tmp_path):
+    text = SWEEP + '\n[override."toy:TASK".cluster]\nworkers = 3\n'
+    with pytest.raises(UsageError, match=r"override.toy:TASK.cluster.workers: unknown"):
+        sweep.load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"),
+    [
+        ("90", 90),
+        ('"01:30:00"', 90),
+        ("01:30:00", 90),
+        ('"2-00:00:00"', 2880),
+        ('"00:00:01"', 1),
+        ('"100:00:00"', 6000),
+    ],
+)
+def test_a_time_limit_is_in_minutes_or_as_slurm_writes_it(written, minutes, tmp_path):
+    assert sweep.load(write(tmp_path, table(f"time = {written}"))).cluster == {"time": minutes}
+
+
+def test_the_command_line_counts_over_the_sweep_and_the_sweep_over_the_users_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert cluster.user_table() == {}
+    cluster.user_file().parent.mkdir()
+    cluster.user_file().write_text('kind = "slurm"\npartition = "old"\naccount = "lab"\nsbatch.nice = 5\n')
+    given = cluster.given_table(["partition=new", "sbatch.comment=x", "time=01:00:00", "gpus=2"], None, None)
+    own = cluster.parse({"partition": "mine", "sbatch": {"nice": 7}}, "sweep.toml")
+    found = cluster.settings([cluster.user_table(), own, given])
+    assert (found.kind, found.workers, found.at_once) == ("slurm", cluster.WORKERS, 2)
+    assert found.resources == Resources(
+        partition="new", account="lab", minutes=60, gpus="2", cpus=2, sbatch={"nice": 7, "comment": "x"}
+    )
+    assert cluster.settings([cluster.user_table(), cluster.given_table([], "local", 3)]).kind == "local"
+
+
+def test_the_users_file_is_checked_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    cluster.user_file().parent.mkdir()
+    for text, expected in (("cpsu = 2", "cluster.toml: cpsu: unknown (did you mean cpus?)"), ("cpus", "unreadable")):
+        cluster.user_file().write_text(text)
+        with pytest.raises(UsageError, match=expected.replace("(", r"\(").replace("?", r"\?").replace(")", r"\)")):
+            cluster.user_table()
+
+
+def test_what_cannot_fit_together_is_refused():
+    with pytest.raises(UsageError, match=r"cluster.time: 2 min leave nothing to train in"):
+        cluster.settings([{"time": 2}])
+    assert cluster.settings([{"time": 1, "notice": 10}]).resources.minutes == 1
+    with pytest.raises(UsageError, match=r"nodes × processes = 8"):
+        cluster.settings([{"nodes": 2, "processes": 4, "slots": 2}])
+
+
+def test_a_worker_has_a_core_for_each_run_and_each_process_that_loads_its_data():
+    assert cluster.settings([{"gpus": "a100:4"}], data_workers=3).resources.cpus == 16
+    assert cluster.settings([{"gpus": "1", "slots": 3}]).resources.cpus == 3
+    assert cluster.settings([{"gpus": "4", "processes": 4}], data_workers=3).resources.cpus == 4
+    assert cluster.settings([{"gpus": "4", "cpus": 2}], data_workers=3).resources.cpus == 2
+
+
+TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0, 1], report = [5, 6, 7]}").replace(
+    '"toy:TASK"', '"toy:TASK", "toy:LINEAR"'
+)
+
+
+@pytest.fixture
+def tuned(tmp_path):
+    """A plan of 8 runs to tune and 12 to report, over 2 tasks, and where it stands."""
+    store = Store(tmp_path / "store")
+    plan = expand(sweep.load(write(tmp_path, TUNED)), tmp_path)
+    return store, plan, overview(store, plan)
+
+
+def shapes(workers=256, split=False, **more):
+    one = Settings("slurm", workers, **more)
+    if not split:
+        return [(one, frozenset({"toy:TASK", "toy:LINEAR"}))]
+    big = Settings("slurm", workers, resources=Resources(memory="64G"), **more)
+    return [(one, frozenset({"toy:TASK"})), (big, frozenset({"toy:LINEAR"}))]
+
+
+def counted(found):
+    return [(order.stage, order.copies) for order in found]
+
+
+NOBODY = Workers({})
+
+
+@pytest.mark.parametrize(
+    ("given", "room", "expected"),
+    [
+        ({}, None, [("tune", 8), ("all", 12)]),
+        ({"workers": 5}, None, [("tune", 5), ("all", 5)]),
+        ({"slots": 3}, None, [("tune", 3), ("all", 4)]),
+        ({"split": True}, None, [("tune", 4), ("tune", 4), ("all", 6), ("all", 6)]),
+        ({"split": True, "workers": 3}, None, [("tune", 1), ("tune", 1), ("all", 1), ("all", 1)]),
+        ({}, 6, [("tune", 3), ("all", 3)]),
+        ({"chain": 2}, 6, [("tune", 1), ("all", 1)]),
+        ({}, 1, [("all", 1)]),
+    ],
+)
+def test_a_worker_for_each_run_up_to_the_cap_and_the_clusters_limits(tuned, given, room, expected):
+    _, plan, seen = tuned
+    assert counted(orders(plan, seen, shapes(**given), NOBODY, room)) == expected
+
+
+def test_workers_that_are_alive_count(tuned):
+    _, plan, seen = tuned
+    there = Workers(
+        {
+            Submitted("slurm:c:ana:a", "slurm", 1, "tune"): Alive(running=("1", "2"), pending=("3",)),
+            Submitted("slurm:c:ana:b", "slurm", 1, "all"): Alive(pending=tuple(map(str, range(12)))),
+        }
+    )
+    assert counted(orders(plan, seen, shapes(), there, None)) == [("tune", 5)]
+
+
+class Described:
+    """A cluster that only names its jobs."""
+
+    def handle(self, name):
+        return f"slurm:c:ana:{name}"
+
+
+def jobs(tuned, given, there=NOBODY):
+    store, plan, seen = tuned
+    found = orders(plan, seen, given, there, None)
+    return [job for _, job in Submission(store, "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, there)]
+
+
+def test_reports_wait_for_all_tuning_and_follow_ups_for_what_they_follow(tuned):
+    there = Workers({Submitted("slurm:c:ana:old", "slurm", 1, "tune"): Alive(running=("1",))})
+    tune, report, follow_up, last = jobs(tuned, shapes(chain=2), there)
+    assert tune.after == ()
+    assert report.after == ("slurm:c:ana:old", f"slurm:c:ana:{tune.name}")
+    assert follow_up.after == (f"slurm:c:ana:{report.name}",)
+    assert last.after == (f"slurm:c:ana:{follow_up.name}",)
+    assert len({job.name for job in (tune, report, follow_up, last)}) == 4
+    assert follow_up.argv == last.argv == report.argv
+
+
+def test_more_shapes_than_workers_take_turns(tuned):
+    first, second, *_ = jobs(tuned, shapes(workers=1, split=True))
+    assert first.after == ()
+    assert second.after == (f"slurm:c:ana:{first.name}",)
+    assert second.argv[-2:] == ("--task", "toy:LINEAR")
+    assert second.resources.memory == "64G"
+
+
+def test_tasks_with_settings_of_their_own_have_a_shape_of_their_own(tmp_path):
+    text = TUNED + '\n[cluster]\nmemory = "8G"\n[override."toy:LINEAR".cluster]\nmemory = "64G"\n'
+    begun = Launch(sweep.load(write(tmp_path, text)), Store(tmp_path / "store"), Wishes(data=tmp_path))
+    assert [(s.resources.memory, set(tasks)) for s, tasks in begun.shapes] == [
+        ("8G", {"toy:TASK"}),
+        ("64G", {"toy:LINEAR"}),
+    ]
+    given = Wishes(data=tmp_path, given=["memory=1G"])
+    begun = Launch(sweep.load(write(tmp_path, text)), Store(tmp_path / "store"), given)
+    assert [s.resources.memory for s, _ in begun.shapes] == ["1G"], "the command line counts over both"
+
+
+def test_a_cluster_makes_no_run_another(tmp_path):
+    plans = [expand(sweep.load(write(tmp_path, text)), tmp_path) for text in (SWEEP, table('partition = "gpu"'))]
+    assert plans[0].head.digest == plans[1].head.digest
+
+
+def owner(job: str | None) -> Owner:
+    return Owner(host="h", boot="b", pid_namespace="n", pid=1, started="1", job=job)
+
+
+def test_a_run_whose_job_has_left_the_queue_is_lost_and_no_other_is():
+    there = Workers(
+        {
+            Submitted("slurm:c:ana:a", "slurm", 1): Alive(
+                running=("slurm:c:ana:a:1_0",), pending=("slurm:c:ana:a:1_1",)
+            ),
+            Submitted("slurm:c:ana:b", "slurm", 1): Alive(known=False),
+        }
+    )
+    states = {
+        "runs": State(kind="running", owner=owner("slurm:c:ana:a:1_0")),
+        "requeued": State(kind="running", owner=owner("slurm:c:ana:a:1_1")),
+        "lost": State(kind="running", owner=owner("slurm:c:ana:a:1_2")),
+        "silent": State(kind="running", owner=owner("slurm:c:ana:b:2_0")),
+        "elsewhere": State(kind="running", owner=owner("slurm:d:ana:c:3_0")),
+        "here": State(kind="running", owner=owner(None)),
+        "stopped": State(kind="stopped", owner=owner("slurm:c:ana:a:1_2")),
+    }
+    assert there.lost(states) == ["lost"]
+
+
+def test_a_launch_that_is_submitting_is_seen_until_it_has_or_has_not(tmp_path):
+    store = Store(tmp_path)
+    job = {"handle": "slurm:c:ana:x", "stage": "all", "tasks": [], "copies": 1, "folder": "jobs/ana/x"}
+    now, long_ago = utc(), "2020-01-01T00:00:00Z"
+    for created, plan in ((long_ago, 1), (now, 1), (now, 2)):
+        store.put_submission("toys", {"plan": plan, "cluster": "slurm", "created": created, "jobs": [job]})
+    assert workers.submitting(store, "toys", 1)
+    (tmp_path / "jobs/ana/x").mkdir(parents=True)
+    (tmp_path / "jobs/ana/x" / workers.HANDLE).touch()
+    assert not workers.submitting(store, "toys", 1)
+
+
+def test_without_slurm_a_launch_on_it_is_refused_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    workers.cluster.cache_clear()
+    begun = Launch(sweep.load(write(tmp_path, SWEEP)), Store(tmp_path / "store"), Wishes(data=tmp_path, on="slurm"))
+    for act in (begun.carry_out, begun.scripts):
+        with pytest.raises(ClusterError, match="not part of a Slurm cluster"):
+            act()
+    assert not (tmp_path / "store").exists()

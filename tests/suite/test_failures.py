@@ -1,0 +1,259 @@
+"""What an attempt failed by is told from exception types, exit codes and whose code raised; never from luck."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from optimizers import OptimizerError
+from results import Store
+from results.files import utc
+from suite import failures, find
+from suite.run import Problem, Run, Setting
+from tasks import DataError
+from tests.suite.sweeps import command, environment, optathlon, write
+
+FAILING = """
+import ctypes, errno, os, signal
+import torch
+
+
+class Fails(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=lr)
+
+
+class Killed(Fails):
+    def step(self, closure=None):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Crashed(Fails):
+    def step(self, closure=None):
+        ctypes.string_at(0)
+
+
+class Greedy(Fails):
+    def step(self, closure=None):
+        torch.empty(1 << 50)
+
+
+class Full(Fails):
+    def step(self, closure=None):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Wrong(Fails):
+    def step(self, closure=None):
+        raise ValueError("wrong on purpose")
+
+
+class Refusing(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        raise ValueError("takes no such thing")
+
+
+class Importing(Fails):
+    def step(self, closure=None):
+        import nowhere_to_be_found
+"""
+SWEEP = """
+name = "failing"
+scale = "smoke"
+tasks = ["toy:TASK"]
+seeds = [0]
+"""
+EXPECTED = {
+    "Killed": ("killed", "killed by SIGKILL"),
+    "Crashed": ("crash", "killed by SIGSEGV"),
+    "Greedy": ("memory", "RuntimeError: "),
+    "Full": ("disk", "OSError: [Errno 28] No space left on device"),
+    "Refusing": ("optimizer", "OptimizerError: failing:Refusing: takes no such thing"),
+    "Wrong": ("optimizer", "ValueError: wrong on purpose"),
+    "Importing": ("import", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run of the toy task by SGD."""
+    write(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from suite.run import optimizer_of, task_of
+
+    task, spec = task_of("toy:TASK"), optimizer_of("sgd")
+    problem = Problem(task=task.name, version=1, scale="smoke", data={}, protocol=task.protocol("smoke"))
+    return Run(problem=problem, setting=Setting(optimizer="sgd", version=1, hyperparameters=spec.resolve({})), seed=0)
+
+
+def raised(action):
+    try:
+        action()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def accelerator_error(code):
+    error = torch.AcceleratorError("CUDA error: what it was")
+    error.error_code = code  # as torch sets it
+    return error
+
+
+def throw(error, cause=None):
+    def action():
+        raise error from cause
+
+    return raised(action)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), "memory"),
+        (MemoryError(), "memory"),
+        (accelerator_error(2), "memory"),
+        (accelerator_error(719), "device"),
+        (torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp"), "device"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "device"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk"),
+        (OSError(errno.EIO, "Input/output error"), "files"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (TimeoutError("no answer"), "timeout"),
+        (ModuleNotFoundError("No module named 'x'"), "import"),
+        (DataError("mnist: file x is damaged"), "data"),
+        (OptimizerError("sgd: Invalid learning rate: -1.0"), "optimizer"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "killed"),
+    ],
+)
+def test_a_known_type_decides(error, expected, run):
+    assert failures.of_error(throw(error), run) == expected
+
+
+def test_the_cause_knows_better_than_what_was_raised_from_it(run):
+    lost = throw(OptimizerError("soap: cannot be imported"), ModuleNotFoundError("No module named 'pytorch_optimizer'"))
+    assert failures.of_error(lost, run) == "import"
+    refused = throw(OptimizerError("sgd: Invalid learning rate"), ValueError("Invalid learning rate"))
+    assert failures.of_error(refused, run) == "optimizer"
+
+
+def test_memory_that_torch_cannot_have_on_a_cpu_has_no_type_of_its_own(run):
+    assert failures.of_error(raised(lambda: torch.empty(1 << 50)), run) == "memory"
+
+
+def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
+    import toy
+
+    from suite import execute, groups
+
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = torch.ones(2)
+    assert failures.of_error(raised(lambda: torch.optim.SGD([parameter], lr="x")), run) == "optimizer"
+    workload = execute.build(run, tmp_path, torch.device("cpu"), 0)
+    assert failures.of_error(raised(lambda: workload.loss(None, "model")), run) == "task"
+    assert failures.of_error(raised(lambda: toy.Toy(None, None)), run) == "task"
+    assert failures.of_error(raised(lambda: groups.groups(None, None, None, None, None)), run) == "bug"
+    assert failures.of_error(raised(lambda: execute.train(run, None, None)), run) == "bug"
+
+
+def test_a_file_that_a_task_misses_is_missing_data_and_no_broken_file_system(run, tmp_path):
+    from tasks.data.loading import load
+
+    nowhere = tmp_path / "nowhere"
+    assert failures.of_error(raised(lambda: list(load(lambda _: nowhere.read_bytes(), [0], 0))), run) == "data"
+    assert failures.of_error(raised(nowhere.read_bytes), run) == "files"
+
+
+def test_a_process_that_could_not_say_why_is_judged_by_its_end():
+    assert failures.of_exit(-signal.SIGKILL, out_of_memory=True) == "memory"
+    assert failures.of_exit(-signal.SIGKILL, out_of_memory=False) == "killed"
+    assert failures.of_exit(-signal.SIGSEGV, out_of_memory=True) == "crash"
+    assert failures.of_exit(-signal.SIGHUP, out_of_memory=False) == "killed"
+    assert failures.of_exit(1, out_of_memory=False) == "bug"
+
+
+def test_every_class_has_words_and_advice_that_name_host_and_run():
+    for name in failures.CLASSES:
+        text = failures.advice(name, "0123456789abcdef", ["node-7"])
+        assert "{" not in text
+    assert "node-7" in failures.advice("device", "0", ["node-7"])
+    assert "micro_batch" in failures.advice("memory", "0")
+    assert failures.advice("a class of a later version", "beef").startswith("`optathlon logs beef`")
+
+
+@pytest.mark.slow
+def test_each_way_to_fail_is_told_apart_tried_three_times_and_kept(tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    blocks = "".join(f'[[optimizer]]\nname = "failing:{name}"\nlabel = "{name}"\n' for name in EXPECTED)
+    blocks += '[[optimizer]]\nname = "sgd"\nlabel = "task"\nfixed.lr = 0.1\nprotocol.settings.crash = true\n'
+    write(tmp_path, SWEEP + blocks)
+    begun = utc()
+    done = optathlon(tmp_path, "launch", "sweep.toml")
+    assert done.returncode == 1
+    expected = EXPECTED | {"task": ("task", "ZeroDivisionError: ")}
+    store = Store(tmp_path / "store")
+    for row, (failure, reason) in expected.items():
+        name = find.run(store, f"toy:TASK/{row}/s0")
+        state, endings = store.states([name])[name], store.endings(name)
+        assert (state.kind, state.failure) == ("failed", failure), row
+        assert state.reason.startswith(reason), row
+        assert state.ended >= begun
+        assert list(endings) == [1, 2, 3]
+        assert all(("Traceback" in ended.trace) == (failure not in ("killed", "crash")) for ended in endings.values())
+        told = optathlon(tmp_path, "logs", name)
+        assert told.stdout.count(f"on {os.uname().nodename}: failed, with no new checkpoint") == 3
+        assert failures.known(failure).what in told.stdout
+
+
+@pytest.fixture
+def small_group():
+    """A control group with 700 MB of memory; entering it is the job of the one who asks."""
+    for root, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        group = root / f"optathlon-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(700_000_000))
+        except OSError:
+            continue
+        yield group
+        group.rmdir()
+        return
+    pytest.skip("this machine lets nobody here make a control group with a memory limit")
+
+
+@pytest.mark.slow
+def test_a_run_that_the_kernel_kills_for_its_memory_is_out_of_memory_and_its_worker_lives(tmp_path, small_group):
+    (tmp_path / "failing.py").write_text(
+        "import torch\n\n\nclass Hungry(torch.optim.SGD):\n    def __init__(self, params, lr=0.1):\n"
+        "        super().__init__(params, lr=lr)\n\n    def step(self, closure=None):\n        held = []\n"
+        "        while True:\n            held.append(torch.ones(1 << 22))\n"
+    )
+    write(tmp_path, SWEEP + '[[optimizer]]\nname = "failing:Hungry"\n')
+    enter = f'echo $$ > {small_group}/cgroup.procs; exec "$@"'
+    launch = command("launch", "sweep.toml", "--detach", "--slots", "1")
+    subprocess.run(["bash", "-c", enter, "bash", *launch], cwd=tmp_path, env=environment(), check=True)
+    store = Store(tmp_path / "store")
+    (name,) = (run.id for run in store.plan("failing").runs)
+    wait_for(lambda: len(store.endings(name)) == 3)
+    assert {(e.failure, e.reason) for e in store.endings(name).values()} == {
+        ("memory", "killed by SIGKILL, out of memory")
+    }
+    wait_for(lambda: not small_group.joinpath("cgroup.procs").read_text().strip())
+
+
+def wait_for(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
