@@ -18,7 +18,7 @@ from suite.plan import expand
 from suite.status import overview
 from suite.submit import Submission, orders
 from suite.workers import Submitted, Workers
-from tests.suite.sweeps import SWEEP, write
+from tests.suite.sweeps import SWEEP, optathlon, write
 
 BAD = {
     "unknown key": ('partitoin = "gpu"', "cluster.partitoin: unknown (did you mean partition?)"),
@@ -266,3 +266,15 @@ def test_without_slurm_a_launch_on_it_is_refused_and_writes_nothing(tmp_path, mo
         with pytest.raises(ClusterError, match="not part of a Slurm cluster"):
             act()
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.slow
+def test_where_the_gpus_do_not_work_no_run_is_tried(tmp_path):
+    """One such node would else fail run after run."""
+    write(tmp_path, SWEEP)
+    done = optathlon(tmp_path, "launch", "sweep.toml", CUDA_VISIBLE_DEVICES="77")
+    assert done.returncode == 1
+    assert "4 runs are left, and no worker is alive" in done.stderr
+    (log,) = (tmp_path / "store/jobs").rglob("log.txt")
+    assert "cannot be used" in log.read_text()
+    assert not (tmp_path / "store/work").exists()
