@@ -20,14 +20,14 @@ quickstart: $(SET_UP)
 	@printf '(after `. .venv/bin/activate`; the sweep file is explained in docs/sweeps.md)\n' >&2
 
 test: check
-	$(PYTEST) -n 2 -m "slow and not gpu"
+	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu"
 
 check: $(SET_UP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(PYTEST) -n 2 -m "not slow and not gpu"
+	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not gpu"
 
 format: $(SET_UP)
 	$(BIN)/ruff check --fix

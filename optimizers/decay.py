@@ -28,6 +28,7 @@ CONVENTION_OF = {
     "sam": "l2",
     "lion": "decoupled",
     "adabelief": "decoupled",
+    "nt_asgd": "decoupled",  # and L2: without momentum they are one
 }
 """Of the built-in optimizers that shrink weights by a fraction a step; Adam's kind of coupled decay does not."""
 

@@ -1,24 +1,23 @@
-// One step of AdamP, SGDP or AdaRem on many dense tensors of one dtype on the CPU, with plain C linkage for ctypes.
+// One step of AdamP or SGDP on many dense tensors of one dtype on the CPU, with plain C linkage for ctypes.
 //
-// A tensor with rows > 0 may be projected. Whether it is depends on four sums over each of its rows, g.w, |g|^2, |w|^2 and
-// w.u. A weight hardly ever changes its view, so each row descends as under the view of the step before while it is in the
-// cache, and is corrected where all sums together say otherwise: then a step moves no more bytes than AdamW's. Under the
-// view of the whole tensor no row can go first: a first pass updates the state and takes the sums, a second one descends,
-// and in between the update u waits where it stays in the cache, and is computed anew where it would not. Other tensors
-// are done in one pass. Every row is summed by one thread, in blocks, in a fixed order: the result does not depend on the
-// number of threads.
+// A tensor with rows > 0 may be projected. Whether it is depends on sums over each of its rows: g.w, |g|^2, |w|^2 and w.u.
+// A weight hardly ever changes its view, so each row descends as under the view of the step before while it is in the
+// cache, and is corrected where all sums together say otherwise: then a step moves no more bytes than AdamW's. A row whose
+// step is longer than its weight waits for all sums instead, as nothing of the weight could be told from where it went.
+// Under the view of the whole tensor no row can go first: a first pass updates the state and takes the sums, a second one
+// descends, and in between the update u waits where it stays in the cache, and is computed anew where it would not. Other
+// tensors are done in one pass. Every row is summed by one thread, in blocks, in a fixed order: the result does not depend
+// on the number of threads.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
 namespace {
 
-constexpr std::int64_t kBlock = 2048;
+constexpr std::int64_t kBlock = 1024;
 constexpr std::int64_t kParallel = 1 << 15;
 constexpr std::int64_t kShort = 256;  // rows below this length go by the bundle: their ends would cost more than they do
 constexpr std::int64_t kKept = 16 << 20;  // bytes
@@ -31,13 +30,18 @@ struct Rule {
 };
 
 struct Sums {
-  double dot = 0, grad = 0, weight = 0, along = 0;
-  void add(const Sums& o) { dot += o.dot, grad += o.grad, weight += o.weight, along += o.along; }
+  double dot = 0, grad = 0, weight = 0, along = 0, update = 0;
+  void add(const Sums& o) {
+    dot += o.dot, grad += o.grad, weight += o.weight, along += o.along, update += o.update;
+  }
 };
 
 double cosine(const Sums& s, double eps) {
   return std::abs(s.dot) / (std::max(std::sqrt(s.grad), eps) * std::max(std::sqrt(s.weight), eps));
 }
+
+// Whether a weight can be told from where its step led: a longer step would leave too few of its digits there.
+bool can_be_undone(const Sums& s, double size) { return size * size * s.update <= s.weight; }
 
 double radial(const Sums& s, double eps) {
   const double norm = std::sqrt(s.weight) + eps;
@@ -98,8 +102,8 @@ Sums first_pass(const T* __restrict w, const T* __restrict grad, const State sta
   Sums total;
   for (std::int64_t block = from; block < to; block += kBlock) {
     const std::int64_t end = std::min(to, block + kBlock);
-    T dot = 0, gg = 0, ww = 0, along = 0;
-#pragma omp simd reduction(+ : dot, gg, ww, along)
+    T dot = 0, gg = 0, ww = 0, along = 0, uu = 0;
+#pragma omp simd reduction(+ : dot, gg, ww, along, uu)
     for (std::int64_t i = block; i < end; ++i) {
       const T g = sign * grad[i];
       state.advance(i, g);
@@ -109,8 +113,9 @@ Sums first_pass(const T* __restrict w, const T* __restrict grad, const State sta
       gg += g * g;
       ww += w[i] * w[i];
       along += w[i] * u;
+      uu += u * u;
     }
-    total.add({double(dot), double(gg), double(ww), double(along)});
+    total.add({double(dot), double(gg), double(ww), double(along), double(uu)});
   }
   return total;
 }
@@ -162,36 +167,31 @@ View projected_step(T* w, const T* grad, const State& state, T* updates, std::in
   return view;
 }
 
-// What a row's weight is multiplied by beside 1, and whether it may be undone: weights can be told from where they went.
+// What a row's weight is multiplied by beside 1, and whether the row may go ahead.
 struct Course {
   double part, scale;
   bool sure;
   Course(View view, const Sums& row, const Sums& whole, double size, double shrink, const Rule& rule)
       : part(view == kChannel ? radial(row, rule.eps) : view == kLayer ? radial(whole, rule.eps) : 0.0),
         scale(size * part - (view == kNone ? shrink : shrink * rule.wd_ratio)),
-        sure(std::abs(1 + scale) >= 0.5 && std::abs(scale) <= std::numeric_limits<double>::max()) {}
+        sure(can_be_undone(row, size) && std::abs(1 + scale) >= 0.5 &&
+             std::abs(scale) <= std::numeric_limits<double>::max()) {}
 };
 
+// Sums over a row that descends as if nothing were projected, block by block, up to one that cannot be undone.
 template <typename T, typename State>
-Sums sum_and_descend(T* __restrict w, const T* __restrict grad, const State state, std::int64_t length, T sign,
-                     double size, double shrink) {
-  const T by = T(-shrink), minus = T(-size);
+Sums sum_and_descend(T* w, const T* grad, const State& state, T* updates, std::int64_t length, T sign, double size,
+                     double shrink, std::int64_t& gone) {
   Sums total;
-  for (std::int64_t block = 0; block < length; block += kBlock) {
-    const std::int64_t end = std::min(length, block + kBlock);
-    T dot = 0, gg = 0, ww = 0, along = 0;
-#pragma omp simd reduction(+ : dot, gg, ww, along)
-    for (std::int64_t i = block; i < end; ++i) {
-      const T g = sign * grad[i], x = w[i];
-      state.advance(i, g);
-      const T u = state.update(i, g);
-      dot += g * x;
-      gg += g * g;
-      ww += x * x;
-      along += x * u;
-      w[i] = x + (minus * u + by * x);
+  for (std::int64_t from = 0; from < length; from += kBlock) {
+    const std::int64_t count = std::min(kBlock, length - from);
+    const State own = state.at(from);
+    const Sums block = first_pass<true>(w + from, grad + from, own, updates, 0, count, sign);
+    total.add(block);
+    if (gone == from && can_be_undone(block, size)) {
+      second_pass<true>(w + from, grad + from, own, updates, 0, count, sign, size, shrink, 0.0);
+      gone += count;
     }
-    total.add({double(dot), double(gg), double(ww), double(along)});
   }
   return total;
 }
@@ -208,15 +208,16 @@ void correct(T* __restrict w, const T* __restrict grad, const State state, std::
 template <bool Vectors, typename T>
 Sums sums_of(const T* __restrict w, const T* __restrict grad, const T* __restrict updates, std::int64_t length,
              T sign) {
-  T dot = 0, gg = 0, ww = 0, along = 0;
-#pragma omp simd reduction(+ : dot, gg, ww, along) if (simd : Vectors)
+  T dot = 0, gg = 0, ww = 0, along = 0, uu = 0;
+#pragma omp simd reduction(+ : dot, gg, ww, along, uu) if (simd : Vectors)
   for (std::int64_t i = 0; i < length; ++i) {
     dot += grad[i] * w[i];
     gg += grad[i] * grad[i];
     ww += w[i] * w[i];
     along += w[i] * updates[i];
+    uu += updates[i] * updates[i];
   }
-  return {double(sign * dot), double(gg), double(ww), double(along)};
+  return {double(sign * dot), double(gg), double(ww), double(along), double(uu)};
 }
 
 // The first pass over several short rows, which lie one behind the other.
@@ -239,53 +240,51 @@ template <typename T, typename State>
 View guessed_step(T* w, const T* grad, const State& state, std::int64_t length, std::int64_t rows, T sign, double size,
                   double shrink, const Rule& rule, View guess, int threads) {
   std::vector<Sums> sums(rows);
+  std::vector<std::int64_t> gone(rows);  // elements of each row
   const Sums unknown;
   const double decay = guess == kNone ? shrink : shrink * rule.wd_ratio;
   const std::int64_t together = length < kShort ? kBlock / length : 1, bundles = (rows + together - 1) / together;
-  std::int64_t unsure = 0;
-#pragma omp parallel num_threads(threads) reduction(+ : unsure) if (threads > 1 && rows * length > kParallel)
+#pragma omp parallel num_threads(threads) if (threads > 1 && rows * length > kParallel)
   {
-    std::vector<T> updates(together * length);
+    std::vector<T> updates(guess == kNone ? kBlock : together * length);
 #pragma omp for schedule(static)
     for (std::int64_t b = 0; b < bundles; ++b) {
       const std::int64_t first = b * together, count = std::min(together, rows - first);
       T* const weight = w + first * length;
       const T* const gradient = grad + first * length;
       const State own = state.at(first * length);
-      if (guess == kNone && together == 1) {
-        sums[first] = sum_and_descend(weight, gradient, own, length, sign, size, shrink);
-        continue;
-      }
       if (together > 1)
         first_pass_of_short_rows(weight, gradient, own, updates.data(), count, length, sign, &sums[first]);
-      else
+      else if (guess == kChannel)
         sums[first] = first_pass<true>(weight, gradient, own, updates.data(), 0, length, sign);
-      if (guess == kNone) {
+      else
+        sums[first] = sum_and_descend(weight, gradient, own, updates.data(), length, sign, size, decay, gone[first]);
+      if (together == 1 && guess == kNone) continue;
+      const auto undoable = [size](const Sums& row) { return can_be_undone(row, size); };
+      if (guess == kNone && std::all_of(&sums[first], &sums[first] + count, undoable)) {
         second_pass<true>(weight, gradient, own, updates.data(), 0, count * length, sign, size, decay, 0.0);
+        std::fill_n(&gone[first], count, length);
         continue;
       }
       for (std::int64_t r = 0; r < count; ++r) {
         const Course course(guess, sums[first + r], unknown, size, shrink, rule);
-        if (course.sure)
-          second_pass<true>(weight, gradient, own, updates.data(), r * length, (r + 1) * length, sign, size, decay,
-                            course.part);
-        else
-          ++unsure;
+        if (!course.sure) continue;
+        second_pass<true>(weight, gradient, own, updates.data(), r * length, (r + 1) * length, sign, size, decay,
+                          course.part);
+        gone[first + r] = length;
       }
     }
   }
   Sums whole;
   const View view = decide(sums, length, rule, whole);
-  if (view == guess && unsure == 0) return view;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && rows * length > kParallel)
   for (std::int64_t r = 0; r < rows; ++r) {
+    if (view == guess && gone[r] == length) continue;
     const Course went(guess, sums[r], unknown, size, shrink, rule), right(view, sums[r], whole, size, shrink, rule);
     const State own = state.at(r * length);
-    if (!went.sure)
-      second_pass<false, T>(w + r * length, grad + r * length, own, nullptr, 0, length, sign, size,
-                            view == kNone ? shrink : shrink * rule.wd_ratio, right.part);
-    else if (view != guess)
-      correct(w + r * length, grad + r * length, own, length, sign, size, went, right);
+    if (view != guess) correct(w + r * length, grad + r * length, own, gone[r], sign, size, went, right);
+    second_pass<false>(w + r * length, grad + r * length, own, static_cast<T*>(nullptr), gone[r], length, sign, size,
+                       view == kNone ? shrink : shrink * rule.wd_ratio, right.part);
   }
   return view;
 }
@@ -341,64 +340,6 @@ void sgdp(std::int64_t n, T** w, T** grads, T** buffers, const std::int64_t* num
   }
 }
 
-template <typename T>
-using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-
-// Largest magnitude, NaN if there is one: the order of floats without sign is that of their bits, NaN on top.
-template <typename T>
-Bits<T> largest_bits(const T* values, std::int64_t count) {
-  using I = Bits<T>;
-  I top = 0;
-#pragma omp simd reduction(max : top)
-  for (std::int64_t i = 0; i < count; ++i) {
-    I bits;
-    std::memcpy(&bits, values + i, sizeof(I));
-    top = std::max(top, bits & std::numeric_limits<I>::max());
-  }
-  return top;
-}
-
-template <bool Relative, typename T>
-Bits<T> adarem_pass(T* __restrict w, const T* __restrict grad, T* __restrict mean, std::int64_t count, T rate, T shrink,
-                    T damping, T rest, T eps, T largest) {
-  using I = Bits<T>;
-  I top = 0;
-#pragma omp simd reduction(max : top)
-  for (std::int64_t i = 0; i < count; ++i) {
-    const T g = grad[i], m = mean[i];
-    const T with = Relative ? std::abs(g) * m / (largest + eps) : g * (g * m / (std::abs(g) * largest + eps));
-    w[i] -= rate * (g + damping * with) + shrink * w[i];
-    const T next = m + rest * (g - m);
-    mean[i] = next;
-    I bits;
-    std::memcpy(&bits, &next, sizeof(I));
-    top = std::max(top, bits & std::numeric_limits<I>::max());
-  }
-  return top;
-}
-
-template <typename T>
-void adarem(std::int64_t n, T** w, T** grads, T** means, const std::int64_t* numels, const double* rates,
-            double* largest, const double* o, int threads) {
-  using I = Bits<T>;
-  const T shrink = T(o[0]), damping = T(o[1]), rest = T(o[2]), eps = T(o[3]);
-  const auto pass = o[4] != 0 ? adarem_pass<true, T> : adarem_pass<false, T>;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t numel = numels[i], blocks = (numel + kBlock - 1) / kBlock;
-    I top = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : top) if (threads > 1 && numel > kParallel)
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const std::int64_t at = b * kBlock, count = std::min(kBlock, numel - at);
-      const I found = pass(w[i] + at, grads[i] + at, means[i] + at, count, T(rates[i]), shrink, damping, rest,
-                           eps, T(largest[i]));
-      top = std::max(top, found);
-    }
-    T value;
-    std::memcpy(&value, &top, sizeof(T));
-    largest[i] = double(value);
-  }
-}
-
 }  // namespace
 
 #define EXPORT(NAME, T)                                                                                              \
@@ -410,10 +351,6 @@ void adarem(std::int64_t n, T** w, T** grads, T** means, const std::int64_t* num
   extern "C" void sgdp_##NAME(std::int64_t n, T** w, T** g, T** b, const std::int64_t* numels,                       \
                               const std::int64_t* rows, double* views, const double* options, int threads) {         \
     sgdp<T>(n, w, g, b, numels, rows, views, options, threads);                                                      \
-  }                                                                                                                  \
-  extern "C" void adarem_##NAME(std::int64_t n, T** w, T** g, T** m, const std::int64_t* numels, const double* rates, \
-                                double* largest, const double* options, int threads) {                               \
-    adarem<T>(n, w, g, m, numels, rates, largest, options, threads);                                                 \
   }
 
 EXPORT(float32, float)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from optimizers.projection import PROJECTIONS, Rule
 
+_SOURCES = ("fused.cpp", "fused_adarem.cpp")
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 _log = logging.getLogger(__name__)
@@ -47,23 +48,25 @@ def _built() -> Path:
     compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         raise RuntimeError("found no C++ compiler (c++, g++, clang++, or $CXX)")
-    source = (importlib.resources.files("optimizers") / "fused.cpp").read_text(encoding="utf-8")
-    key = "\0".join([source, compiler, *_FLAGS, platform.machine(), _cpu()])
+    room = importlib.resources.files("optimizers")
+    sources = {name: (room / name).read_text(encoding="utf-8") for name in _SOURCES}
+    key = "\0".join([*sources.values(), compiler, *_FLAGS, platform.machine(), _cpu()])
     target = cache_folder() / f"fused-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            file, output = Path(folder) / "fused.cpp", Path(folder) / target.name
-            file.write_text(source, encoding="utf-8")
-            _compile(compiler, file, output)
+            for name, text in sources.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            output = Path(folder) / target.name
+            _compile(compiler, [Path(folder) / name for name in sources], output)
             output.replace(target)
     return target
 
 
-def _compile(compiler: str, file: Path, output: Path) -> None:
+def _compile(compiler: str, files: Sequence[Path], output: Path) -> None:
     """With threads where the compiler has OpenMP, without where not."""
     for threads in (["-fopenmp"], []):
-        command = [compiler, *_FLAGS, *threads, str(file), "-o", str(output)]
+        command = [compiler, *_FLAGS, *threads, *map(str, files), "-o", str(output)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode == 0:
             return
@@ -258,7 +261,8 @@ def _run(
 
 
 def _laid_out(grad: Tensor, param: Tensor) -> Tensor:
-    if (grad.is_contiguous() and param.is_contiguous()) or grad.stride() == param.stride():
+    alike = (grad.is_contiguous() and param.is_contiguous()) or grad.stride() == param.stride()
+    if alike and grad.dtype == param.dtype and not grad.is_neg():  # a negative is lazy: its memory has the other sign
         return grad
     return torch.empty_like(param).copy_(grad)
 

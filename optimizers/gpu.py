@@ -173,7 +173,7 @@ def takes(param: Tensor, grad: Tensor | None, dims: tuple[int, ...] | None, stat
     return (
         type(param) in (Tensor, torch.nn.Parameter)
         and param.dtype in DTYPES
-        and (grad is None or grad.dtype == param.dtype)
+        and (grad is None or (grad.dtype == param.dtype and not grad.is_neg()))
         and param.numel() > 0
         and _is_dense(param)
         and (dims is None or dims == tuple(range(1, param.ndim)))

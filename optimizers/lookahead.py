@@ -80,6 +80,15 @@ class SlowWeights(torch.optim.Optimizer):
                 param.copy_(self.state[param].pop("fast"))
             group["judged"] = False
 
+    @torch.no_grad()
+    def weights_loaded(self) -> None:
+        """To be called after other weights were put into the model: the slow ones go on from there as well."""
+        for group in self.param_groups:
+            group["since"], group["judged"] = 0, False
+            for param, slow in self._slow_weights(group):
+                slow.copy_(param)
+                self.state[param].pop("fast", None)
+
     def _weights(self) -> list[Tensor]:
         return [param for group in self.param_groups for param in group["params"]]
 

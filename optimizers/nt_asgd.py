@@ -83,6 +83,14 @@ class NTASGD(BaseOptimizer):
                     param.copy_(state.pop("trained"))
             group["judged"] = False
 
+    def weights_loaded(self) -> None:
+        """To be called after other weights were put into the model: an average that has begun begins anew from them."""
+        for group in self.param_groups:
+            group["judged"] = False
+            for param in group["params"]:
+                for key in ("average", "averaged", "trained"):
+                    self.state[param].pop(key, None)
+
     def _averaged(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         for original in group["params"]:
             if "average" in self.state[original]:

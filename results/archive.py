@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -83,7 +84,8 @@ class Archive(Layout):
     def compact(self) -> int:
         """Write index.jsonl, which may be deleted at any time, anew; returns how many records it holds."""
         there = self._listed()
-        lines = {i: line for i, line in self._index() if i in there and self._from_index(i, line)}
+        written_to = self._written_to(there)
+        lines = {i: line for i, line in self._index() if i in there - written_to and self._from_index(i, line)}
         for run_id, data in self._read([i for i in sorted(there - self.forgotten()) if i not in lines]):
             if self._usable(run_id, data):
                 lines[run_id] = _index_line(data)
@@ -108,6 +110,7 @@ class Archive(Layout):
         for run_id in known.keys() & (known.keys() - there | self.forgotten()):
             del known[run_id]
         if unknown := set(wanted) - known.keys():
+            unknown -= self._written_to(unknown)
             with _no_collection():
                 for run_id, line in self._index():
                     if run_id in unknown and (record := self._from_line(run_id, line, brief)):
@@ -135,16 +138,40 @@ class Archive(Layout):
                     if run_id not in forgotten:
                         yield run_id, line
 
+    def _written_to(self, ids: Iterable[str]) -> set[str]:
+        """Those of `ids` whose record is younger than the index, or damaged since: the record itself is to be read.
+
+        None where it takes long to ask, as on a network file system.
+        """
+        index, records = self.root / "index.jsonl", str(self.root / "records")
+        found = set()
+        start = time.perf_counter()
+        with contextlib.suppress(FileNotFoundError):
+            made = os.stat(index).st_mtime_ns
+            for asked, run_id in enumerate(ids, start=1):
+                try:
+                    if os.stat(f"{records}/{run_id[:2]}/{run_id}.json").st_mtime_ns > made:
+                        found.add(run_id)
+                except OSError:
+                    found.add(run_id)
+                if asked == SAMPLE and time.perf_counter() - start > SLOW_OPEN * SAMPLE:
+                    return set()
+        return found
+
     def _read(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
         """The bytes of records; with threads if opening files is slow here, as on a network file system."""
         paths = [str(self._record(i)) for i in ids]
         start = time.perf_counter()
-        first = [read(path) for path in paths[:SAMPLE]]
+        first = [_bytes(path) for path in paths[:SAMPLE]]
         slow = time.perf_counter() - start > SLOW_OPEN * len(first)
-        rest = _read_by_threads(paths[SAMPLE:]) if slow else map(read, paths[SAMPLE:])
-        for run_id, data in zip(ids, itertools.chain(first, rest), strict=True):
-            if data is not None:
+        rest = _read_by_threads(paths[SAMPLE:]) if slow else map(_bytes, paths[SAMPLE:])
+        for run_id, path, data in zip(ids, paths, itertools.chain(first, rest), strict=True):
+            if isinstance(data, OSError):
+                self._problem(f"{path}: cannot be read ({data.strerror})")
+            elif data is not None:
                 yield run_id, data
+            elif os.path.islink(path):
+                self._problem(f"{path}: is a link to nothing; remove it")
 
     def _usable(self, run_id: str, data: bytes) -> Record | None:
         try:
@@ -176,12 +203,20 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read_by_threads(paths: list[str]) -> Iterator[bytes | None]:
+def _bytes(path: str) -> bytes | OSError | None:
+    """What the file holds, or why it cannot be read; None if there is none."""
+    try:
+        return read(path)
+    except OSError as error:
+        return error
+
+
+def _read_by_threads(paths: list[str]) -> Iterator[bytes | OSError | None]:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(paths), AHEAD):
-            yield from pool.map(read, paths[start : start + AHEAD])
+            yield from pool.map(_bytes, paths[start : start + AHEAD])
 
 
 def _index_line(data: bytes) -> bytes:

@@ -193,13 +193,14 @@ def sampled(values: Sequence[float | None], seeds: Sequence[int], planned: int, 
 
 def _one_setting(column: Column, planned: Sequence[PlannedRun], records: Sequence[Record]) -> None:
     """StoreError unless all are of the column's problem and of one setting, each seed once."""
-    setting = planned[0].setting
+    setting, seed_of = planned[0].setting, {run.id: run.seed for run in planned}
     strangers = [r.id for r in planned if (r.problem, r.setting) != (column.problem, setting)]
     strangers += [r.id for r in records if (r.digests.problem, r.digests.setting) != (column.problem, setting)]
+    strangers += [r.id for r in records if r.seed != seed_of[r.id]]
     if strangers:
         raise StoreError(
-            f"{column.label}, row {planned[0].row}: runs {', '.join(dict.fromkeys(strangers))} are of another problem "
-            f"or setting than {planned[0].id}, so no mean can be taken"
+            f"{column.label}, row {planned[0].row}: runs {', '.join(dict.fromkeys(strangers))} are of another problem, "
+            f"setting or seed than was planned, so no mean can be taken"
         )
     seeds: dict[int, str] = {}
     for run in planned:

@@ -98,8 +98,11 @@ class Claims(Layout):
         self._put(self._numbered(attempt, "moved"), b"")
 
     def end(self, ended: Ended) -> bool:
-        """Write down how an attempt ended; False if that was done before."""
-        return self._put(self.work(ended.run) / f"ended-{ended.number:04d}.json", _line(ended))
+        """Write down how an attempt ended, and whether it had noted that it moved; False if that was done before."""
+        work = self.work(ended.run)
+        if not ended.moved and exists(work / f"moved-{ended.number:04d}"):
+            ended = msgspec.structs.replace(ended, moved=True)
+        return self._put(work / f"ended-{ended.number:04d}.json", _line(ended))
 
     def retry(self, run_id: str) -> None:
         """Let a run that has failed for good be claimed again, from its last checkpoint."""
@@ -179,7 +182,7 @@ class Claims(Layout):
         """What the attempts of a run said, in order; for each update only what the newest attempt said of it."""
         folder = self.work(run_id)
         logs = (read(folder / f"events-{number:04d}.jsonl") for number in self._history(run_id).events)
-        return events.merge(events.parse(data) for data in logs if data)
+        return events.merge(events.of_run(data) for data in logs if data)
 
     def _history(self, run_id: str) -> History:
         history = History()

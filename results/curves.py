@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from results.record import Column, Record
+from results.scores import usable
 
 POINTS = 28
 AREA_POINTS = 14
-LARGEST = 1e100
 _FAR = 4.0
 
 
@@ -55,10 +55,10 @@ def higher_is_better(name: str, column: Column, records: Iterable[Record]) -> bo
 
 
 def values(record: Record, name: str) -> dict[float, float]:
-    """The points of a curve by time, up to its first value that is not finite."""
+    """The points of a curve by time, up to its first value that is not `usable`."""
     found: dict[float, float] = {}
     for time, value in record.curve.points.get(name, ()):
-        if value is None or not (math.isfinite(time) and abs(value) < LARGEST):
+        if value is None or not (math.isfinite(time) and usable(value)):
             break
         found[time] = value
     return found

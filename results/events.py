@@ -13,6 +13,7 @@ import msgspec
 from results.files import make_folder, share
 
 STEP = "update"
+NUMBERS = (STEP, "resumed", "time", "seconds", "evaluating")
 TAIL_BYTES = 1 << 14
 
 
@@ -47,12 +48,17 @@ def parse(data: bytes) -> list[dict[str, Any]]:
     return events
 
 
+def of_run(data: bytes) -> list[dict[str, Any]]:
+    """The events in the bytes of an attempt's file, without those where something stands in place of a number."""
+    return [e for e in parse(data) if all(type(e.get(key, 0)) in (int, float) for key in NUMBERS)]
+
+
 def tail(path: Path) -> list[dict[str, Any]]:
-    """The events in the last 16 kB of a file, whatever its length; none if it is not there."""
+    """The events in the last 16 kB of an attempt's file, whatever its length; none if it is not there."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL_BYTES))
-        return parse(file.read())
+        return of_run(file.read())
     return []
 
 

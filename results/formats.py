@@ -16,10 +16,12 @@ from results.cell import Cell
 from results.latex import latex
 from results.record import Column
 from results.scores import direction
-from results.shown import Shown, metric
+from results.shown import Shown, metric, one_line, told
 from results.statistics.difference import mean_interval
 
 Format = Literal["csv", "wide", "md", "latex", "json", "table"]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_MARKUP = str.maketrans({c: f"\\{c}" for c in "\\`*|<"})
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -111,7 +113,13 @@ def _wide(board: Leaderboard) -> str:
         cells = [v for cell in row.cells for v in (cell.mean, cell.std, cell.n, cell.status)]
         lines.append([row.name, row.optimizer, *cells, row.mean_rank])
     part = board.on and len(board.on) < len(board.columns)
-    return _csv([*header, f"mean_rank over {';'.join(board.on)}" if part else "mean_rank"], lines)
+    header.append(f"mean_rank over {';'.join(board.on)}" if part else "mean_rank")
+    return _csv(_no_formulas(header), map(_no_formulas, lines))
+
+
+def _no_formulas(line: Iterable[Any]) -> list[Any]:
+    """`line` with an apostrophe before each text that a spreadsheet would carry out."""
+    return [f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v for v in line]
 
 
 def _csv(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
@@ -137,6 +145,7 @@ def _json(board: Leaderboard) -> str:
 
 
 def _markdown(board: Leaderboard) -> str:
+    board = told(board, _unmarked)
     shown = Shown(board)
     lines = [["optimizer", *(f"{c.label}<br>{metric(c)}" for c in board.columns), *shown.rank_title]]
     lines.append([":--", *("--:" for _ in lines[0][1:])])
@@ -144,13 +153,19 @@ def _markdown(board: Leaderboard) -> str:
         name = shown.row(row)
         cells = [f"**{text}**" if cell.best else text for cell, text in shown.cells(row)]
         lines.append([name, *cells, *shown.mean_rank(row)])
-    text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     notes = "".join(f"{mark} {note}<br>\n" for mark, note in shown.footnotes())
     said = "".join(f"\n{line}\n" for line in [shown.caption(), *shown.verdicts()])
     return f"{text}{said}" + (f"\n{notes}" if notes else "")
 
 
+def _unmarked(text: str) -> str:
+    """`text` as Markdown shows it to the letter."""
+    return one_line(text).translate(_MARKUP).replace("](", r"]\(")
+
+
 def _table(board: Leaderboard, color: bool) -> str:
+    board = told(board, one_line)
     shown = Shown(board)
     titles = [["optimizer", *(c.label for c in board.columns), *shown.rank_title]]
     titles.append(["", *(metric(c) for c in board.columns), *("" for _ in shown.rank_title)])

@@ -5,19 +5,33 @@ from __future__ import annotations
 from results.board import Leaderboard
 from results.cell import Cell
 from results.record import Column
-from results.shown import Shown, metric, number
+from results.shown import Shown, metric, number, one_line, told
 
+# pdfLaTeX knows none of these letters in text.
+_GREEK = (
+    "α alpha β beta γ gamma δ delta ε varepsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu ξ xi π pi "
+    "ρ rho σ sigma τ tau υ upsilon φ varphi χ chi ψ psi ω omega Γ Gamma Δ Delta Θ Theta Λ Lambda Ξ Xi Π Pi Σ Sigma "
+    "Φ Phi Ψ Psi Ω Omega"
+)
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "–": "--",
+    "−": "$-$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "±": r"$\pm$",
     "≈": r"$\approx$",
     "†": r"$^{\dagger}$",
+    **{letter: rf"$\{name}$" for letter, name in zip(_GREEK.split()[::2], _GREEK.split()[1::2], strict=True)},
 }
 
 
@@ -26,6 +40,7 @@ def latex(board: Leaderboard) -> str:
 
     Caption, verdicts and footnotes stand before it as comments, to be taken into the paper's own caption.
     """
+    board = told(board, one_line)
     shown = Shown(board)
     head = ["Optimizer", *(escaped(c.label) for c in board.columns), *shown.rank_title]
     under = ["", *(escaped(metric(c)) for c in board.columns), *("" for _ in shown.rank_title)]
@@ -57,7 +72,9 @@ def escaped(text: str) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    # After the line before, a bracket or a star would be an argument of its \\.
+    first = f"{{}}{cells[0]}" if cells[0].startswith(("[", "*")) else cells[0]
+    return " & ".join([first, *cells[1:]]) + r" \\"
 
 
 def _cell(shown: Shown, cell: Cell, column: Column) -> str:

@@ -12,7 +12,7 @@ from results.board import Leaderboard
 from results.cell import Cell
 from results.papers import Published
 from results.record import Plan, Record
-from results.scores import deviation, mean
+from results.scores import deviation, mean, usable
 from results.settings import flat
 from results.statistics.difference import Difference, from_error
 from results.statistics.ties import ALPHA
@@ -140,7 +140,7 @@ def _score(record: Record, number: Published) -> float | str | None:
         return f"our runs have no score test/{number.metric}"
     if score.unit != number.unit:
         return f"ours is in {score.unit!r}, the paper's in {number.unit!r}"
-    return float(score.value) if score.value is not None and math.isfinite(score.value) else None
+    return score.value if usable(score.value) else None
 
 
 def _compared(ours: float, spread: float | None, n: int, number: Published) -> Difference:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from results.errors import StoreError
-from results.files import names
+from results.files import exists, names
 from results.record import Record
 from results.store import Store
 
@@ -68,11 +68,17 @@ def merge(
 
     A run's record counts as the same if all but its provenance is equal; of different ones the first stays. fits:
     whether a record's id is that of what it says of itself. dry: only look. tell: is called as records are dealt with.
-    A merge that was interrupted can be repeated. StoreError if a source has nothing, or is `into`.
+    A merge that was interrupted can be repeated. StoreError if a source has nothing, or is `into` or above it.
     """
+    if exists(into.root) and not into.root.is_dir():
+        raise StoreError(f"{into.root}: is no folder")
     for source in sources:
         if source.root.resolve() == into.root.resolve():
             raise StoreError(f"{source.root}: is the store to merge into")
+        if into.root.resolve().is_relative_to(source.root.resolve()):
+            raise StoreError(
+                f"{into.root}: lies inside {source.root}, which is only read; merge into a folder beside it"
+            )
         if not names(source.root / "records") and not source.plan_names():
             raise StoreError(f"{source.root}: is no store: it has neither records nor plans")
     coming = _Coming(into)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from results.errors import StoreError
+from results.events import parse
 from results.files import names, read
 from results.layout import NAME, Layout
 from results.record import Plan, PlanHead, PlannedRun
@@ -81,10 +82,10 @@ class Plans(Layout):
         return path
 
     def submissions(self, name: str) -> list[dict[str, Any]]:
-        """What was submitted for the sweep `name`, oldest first."""
+        """What was submitted for the sweep `name`, oldest first; what cannot be read of it is passed over."""
         folder = self._sweep(name)
         found = (read(folder / f"submission-{n:04d}.json") for n in self._numbers(name, "submission"))
-        return [msgspec.json.decode(data) for data in found if data]
+        return [submission for data in found if data for submission in parse(data)]
 
     def _numbers(self, name: str, kind: str) -> list[int]:
         matches = filter(None, map(_NUMBERED.fullmatch, names(self._sweep(name))))

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Sequence
 from results.errors import StoreError
 from results.record import Record
 
+LARGEST = 1e100
+"""What counts as finite: of scores beyond it not even a deviation can be told, as their squares are no numbers."""
+
 
 def value(record: Record, name: str, higher_is_better: bool, unit: str | None = None) -> float | None:
-    """The score `name` of `record`; None if the run diverged or the value is not finite.
+    """The score `name` of `record`; None if the run diverged or the value is not `usable`.
 
     StoreError if a finished record has no such score, or measured it in another direction or unit.
     """
@@ -19,16 +22,24 @@ def value(record: Record, name: str, higher_is_better: bool, unit: str | None = 
         if record.status == "diverged":
             return None
         known = ", ".join(s.name for s in record.scores) or "none"
-        raise StoreError(f"record {record.id}: has no score {name!r} (it has {known})")
+        raise StoreError(f"record {record.id}: has no score {name!r} (it has {known}){_remedy(record)}")
     if score.higher_is_better != higher_is_better:
         raise StoreError(
             f"record {record.id}: in {name!r} {direction(score.higher_is_better)} values are better, but here "
-            f"{direction(higher_is_better)} ones are"
+            f"{direction(higher_is_better)} ones are{_remedy(record)}"
         )
     if unit is not None and score.unit != unit:
-        raise StoreError(f"record {record.id}: {name!r} is in {score.unit!r}, but here in {unit!r}")
-    usable = record.status == "finished" and score.value is not None and math.isfinite(score.value)
-    return score.value if usable else None
+        raise StoreError(f"record {record.id}: {name!r} is in {score.unit!r}, but here in {unit!r}{_remedy(record)}")
+    return score.value if record.status == "finished" and usable(score.value) else None
+
+
+def _remedy(record: Record) -> str:
+    return f"; `optathlon forget {record.id}` moves it away"
+
+
+def usable(value: float | None) -> bool:
+    """Whether `value` is a number of at most 1e100: a model whose scores are larger has diverged, whatever it says."""
+    return value is not None and abs(value) <= LARGEST
 
 
 def direction(higher_is_better: bool) -> str:

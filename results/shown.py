@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import msgspec
 
 from results.board import BoardRow, Leaderboard
 from results.cell import Cell
@@ -10,6 +12,28 @@ from results.record import Column
 
 PROVEN, TIED = "†", "≈"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def one_line(text: str) -> str:
+    """`text` with what is no visible character (line breaks, terminal escapes, changes of direction) replaced."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def told(board: Leaderboard, write: Callable[[str], str]) -> Leaderboard:
+    """`board` with its names, labels and notes, which may come from anywhere, as `write` makes them."""
+    change = msgspec.structs.replace
+    columns = [change(c, label=write(c.label), metric=write(c.metric), unit=write(c.unit)) for c in board.columns]
+    rows = [
+        change(
+            row,
+            name=write(row.name),
+            notes=[write(note) for note in row.notes],
+            cells=[change(cell, notes=[write(n) for n in cell.notes]) if cell.notes else cell for cell in row.cells],
+        )
+        for row in board.rows
+    ]
+    baseline = None if board.baseline is None else write(board.baseline)
+    return change(board, name=write(board.name), baseline=baseline, columns=columns, rows=rows)
 
 
 def metric(column: Column) -> str:

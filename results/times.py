@@ -96,6 +96,8 @@ def _on_task(
     at = board.columns.index(column)
     runs = {row.name: [records[run] for run in row.cells[at].runs if run in records] for row in board.whole()}
     there = [record for of_row in runs.values() for record in of_row]
+    if not there:
+        return "no row has all its runs"
     name = shown_curve(column, there)
     if name is None or name.startswith("train/"):
         return "no run measured a score while it trained"

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 from results import Store, View, view
+from results.files import replace
 from results.part import part
 from results.record import Plan
 from suite import sweep
 from suite.console import say
-from suite.errors import UsageError
+from suite.errors import MachineError, UsageError
 from tasks.errors import did_you_mean
 
 
-def add_part(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", nargs="?", help="a launched sweep's name or file (default: every sweep)")
+def add_part(parser: argparse.ArgumentParser, default: str = "every sweep") -> None:
+    parser.add_argument("sweep", nargs="?", help=f"a launched sweep's name or file (default: {default})")
     parser.add_argument("--tasks", nargs="+", metavar="PATTERN", help="only these tasks: 'cub-*' cars-triplet")
     parser.add_argument("--optimizers", nargs="+", metavar="PATTERN", help="only rows of such a name or optimizer")
 
@@ -47,6 +50,32 @@ def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> l
         found.append(view(store, plan, on=on, printed=printed))
     tell_problems(store)
     return found
+
+
+def check_output(option: str, path: Path) -> None:
+    """UsageError if there can be no file `path`, before there is anything to write."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UsageError(f"{option} {path}: is a folder; name the file in it")
+
+
+@contextlib.contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """MachineError, naming what was asked for, if `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"{option} {path}: cannot be written ({error.strerror or error})") from None
+
+
+def write(option: str, path: Path, text: str) -> None:
+    """Write `text` to `path`: a file anew, whole or not at all; what is none (/dev/stdout) as it is."""
+    with writing(option, path):
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace(path.resolve(), text.encode())
 
 
 def tell_problems(store: Store) -> None:

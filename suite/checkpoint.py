@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import torch
@@ -96,7 +96,7 @@ class Checkpoints:
     def _sidecar(self, slot: str) -> Sidecar | None:
         try:
             return msgspec.json.decode(self._data(slot).with_suffix(".json").read_bytes(), type=Sidecar)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def _wrong(self, sidecar: Sidecar, path: Path) -> str | None:
@@ -172,11 +172,20 @@ def write(path: Path, state: dict[str, Any]) -> tuple[str, int]:
     digest: list[tuple[str, int]] = []
 
     def fill(temporary: Path) -> None:
-        torch.save(state, temporary)
+        with temporary.open("wb") as file:
+            _save(state, file)
         digest.append((_sha256(temporary), temporary.stat().st_size))
 
     _replace(path, fill)
     return digest[0]
+
+
+def _save(state: dict[str, Any], file: BinaryIO) -> None:
+    """Raises OSError where torch, on a full disk, has a RuntimeError about positions."""
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def _replace(path: Path, fill: Callable[[Path], object]) -> None:

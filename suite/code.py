@@ -25,6 +25,14 @@ def code() -> dict[str, Any]:
     return {"version": version(), "tree": hashed.hexdigest()[:16], "commit": _commit()}
 
 
+def changed() -> str | None:
+    """What to say of code that is not what was submitted; None where it is, or nothing was submitted."""
+    submitted, running = os.environ.get(SUBMITTED_TREE), code()["tree"]
+    if submitted in (None, "", running):
+        return None
+    return f"the code has changed since it was submitted: tree {submitted} then, {running} now; records hold both"
+
+
 def version() -> str:
     try:
         return metadata.version("optathlon")

@@ -98,11 +98,13 @@ def execute(
     tell: Callable[[str], None] = print,
     watch: Callable[[dict[str, Any]], None] = lambda _: None,
     team: Team = ALONE,
+    watched: bool = False,
 ) -> Ended:
     """Train the claimed `run` and commit its record; the returned Ended is also written to the store. Never raises what
     the run itself does wrong: that is an Ended of kind "failed" with the traceback.
 
-    On several processes this is the first one's part; the others `follow`.
+    On several processes this is the first one's part; the others `follow`. watched: whoever started them all writes
+    down itself that this one lost another, because it knows how that one ended.
     """
     moved: list[bool] = []
     failure = ""
@@ -137,7 +139,7 @@ def execute(
             kind, reason, trace = "stopped", "asked to stop; will go on from its checkpoint", ""
         except Fenced:
             kind, reason, trace = "fenced", "a newer attempt owns the run", ""
-        except Exception as error:
+        except BaseException as error:  # sys.exit in a task too: signals set a flag and raise nothing
             fault = team.blame(_fault(error, run, stop()))
             kind, reason, trace, failure = "failed", fault.reason, fault.trace, fault.failure
             if fault.asked:  # what else goes down with the job is not this run's fault
@@ -152,7 +154,8 @@ def execute(
         moved=bool(moved),
         ended=utc(),
     )
-    store.end(ended)
+    if not (watched and kind == "failed" and failure == LOST):
+        store.end(ended)
     return ended
 
 
@@ -168,14 +171,15 @@ def follow(
         return "stopped"
     except Fenced:
         return "fenced"
-    except Exception as error:
+    except BaseException as error:
         team.blame(_fault(error, run, stop()))  # for the first one to write down
         return "failed"
 
 
-def _fault(error: Exception, run: Run, asked: bool) -> Fault:
+def _fault(error: BaseException, run: Run, asked: bool) -> Fault:
     failure = LOST if isinstance(error, Lost) else failures.of_error(error, run)
-    return Fault(f"{type(error).__name__}: {error}", traceback.format_exc(), failure, asked)
+    reason = failures.legible(f"{type(error).__name__}: {failures.said(error)}")
+    return Fault(reason, failures.legible(traceback.format_exc(), failures.TRACE), failure, asked)
 
 
 def exit_code(ended: Ended) -> int:

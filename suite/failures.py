@@ -70,6 +70,9 @@ CLASSES = {
 }
 UNKNOWN = Failure("failed", "`optathlon logs {run}` prints the traceback")
 
+REASON, TRACE = 4_000, 60_000  # characters of them that are kept
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_LEFT_OUT = "\n... the middle of this is left out ...\n"
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -112,6 +115,24 @@ def of_exit(code: int, out_of_memory: bool) -> str:
     return "bug"
 
 
+def said(error: BaseException) -> str:
+    """The message of `error`, also of one that cannot say it."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"(its message cannot be read: {type(another).__name__})"
+
+
+def legible(text: str, limit: int = REASON) -> str:
+    """`text` as it may be written down and shown on a terminal: what is no text but for line ends and tabs is escaped,
+    and the middle of what is longer than `limit` characters is left out."""
+    text = _NO_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    if len(text) <= limit:
+        return text
+    kept = (limit - len(_LEFT_OUT)) // 2
+    return text[:kept] + _LEFT_OUT + text[-kept:]
+
+
 def oom_kills() -> int:
     """How many processes the kernel has killed for their memory, in this process's control group if it has one, else
     on this machine; 0 where neither can be read."""
@@ -142,9 +163,12 @@ def _memory_groups() -> Iterator[Path]:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """`error` and what it was raised from, the first cause first: it knows best."""
-    if error.__cause__ is not None:
-        yield from _causes(error.__cause__)
-    yield error
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and not any(cause is each for each in chain):
+        chain.append(cause)
+        cause = cause.__cause__
+    yield from reversed(chain)
 
 
 def _by_type(error: BaseException) -> str | None:
@@ -188,7 +212,7 @@ def _torch(name: str) -> tuple[type[BaseException], ...]:
 def _by_words(error: BaseException) -> str | None:
     if not isinstance(error, RuntimeError):
         return None
-    return next((name for name, words in _UNTYPED if words.search(str(error))), None)
+    return next((name for name, words in _UNTYPED if words.search(said(error))), None)
 
 
 def _by_code(error: BaseException, run: Run) -> str:

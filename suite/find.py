@@ -20,10 +20,8 @@ def run(store: Store, given: str) -> str:
 
     Raises UsageError if that is no run of the store, or several.
     """
-    if re.fullmatch(r"[0-9a-f]{16}", given):
-        return given
     planned = _planned(store)
-    if re.fullmatch(r"[0-9a-f]{4,15}", given):
+    if re.fullmatch(r"[0-9a-f]{4,16}", given):
         found = {i: "" for i in sorted(known(store) | planned.keys()) if i.startswith(given)}
     elif given.count("/") >= 2:
         found = {i: _settings(plan, run) for i, (plan, run) in planned.items() if label(run) == given}

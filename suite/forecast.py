@@ -158,7 +158,7 @@ def _seconds(store: Store, record: Record) -> float | None:
     """Seconds that all attempts of a finished run took."""
     clock, attempt = record.provenance.get("clock"), record.provenance.get("attempt", 1)
     last = clock.get("seconds") if isinstance(clock, dict) else None
-    if not isinstance(last, int | float):
+    if not isinstance(last, int | float) or not isinstance(attempt, int):
         return None
     return float(last) + sum(_earlier(store, record.id, attempt))
 

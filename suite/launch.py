@@ -26,7 +26,6 @@ from suite.plan import expand
 from suite.submit import Order, Shape, Submission, orders
 from suite.sweep import Sweep
 from suite.workers import HANDLE, Workers
-from tasks.data.dataset import require
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,8 @@ class Launch:
         if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
             budgets.check(hours, self.seen, retry=wishes.retry)
         if self.missing:
-            for name in dict.fromkeys(n for task in sweep.tasks for n in task.datasets):
-                require(tasks.dataset(name), wishes.data)
+            for task in sweep.tasks:
+                tasks.require(task, sweep.protocol_of(task), wishes.data)
 
     @property
     def missing(self) -> int:

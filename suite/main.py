@@ -85,7 +85,7 @@ def _run(name: str, words: Sequence[str]) -> int:
     module.configure(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     try:
-        args = parser.parse_args(words)
+        args = parser.parse_intermixed_args(words)
     except SystemExit as stop:
         return int(stop.code or 0)
     try:

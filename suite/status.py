@@ -156,8 +156,8 @@ def _running(store: Store, plan: Plan, run: PlannedRun, state: State, forecast: 
     length = resolved(plan.head.problems[run.problem], plan.head.settings[run.setting])["length"]
     events = store.latest(run.id, state.attempt)
     at, pace, cost = _time(store, run, events), Pace.of(events), forecast.cost(run).seconds
-    progress = min(1.0, at / length) if length else 0.0
-    left = (length - at) / pace.time_rate if pace and pace.time_rate else None
+    progress = min(1.0, max(0.0, at / length)) if length else 0.0
+    left = max(0.0, (length - at) / pace.time_rate) if pace and pace.time_rate else None
     if left is None and cost is not None:
         left = cost * (1.0 - progress)
     return Running(run, progress, pace.updates if pace else None, left, state.owner.host if state.owner else "")
@@ -196,7 +196,7 @@ def _errors(states: Mapping[str, State]) -> list[Trouble]:
 def last_line(state: State) -> str:
     """The line by which a failure is known: what a data worker raised is told on the last line of the message, what
     others add to the first (CUDA) is advice."""
-    lines = [line.strip() for line in state.reason.splitlines() if line.strip()] or [""]
+    lines = [line.strip() for line in failures.legible(state.reason).splitlines() if line.strip()] or [""]
     return lines[-1] if "Original Traceback" in state.reason else lines[0]
 
 
@@ -207,7 +207,8 @@ def _held(store: Store, plan: Plan, states: Mapping[str, State], todo: list[Plan
     groups: dict[str, tuple[list[str], set[str]]] = {}
     for run in todo:
         if run.id in refused:
-            runs, hosts = groups.setdefault(f"refused: {refused[run.id].why}", ([], set()))
+            why = failures.legible(f"refused: {refused[run.id].why}")
+            runs, hosts = groups.setdefault(why, ([], set()))
             hosts.add(refused[run.id].host)
         elif canaries and (canary := canaries.awaited(run)):
             runs, _ = groups.setdefault(_waits_for(canary, states[canary.id]), ([], set()))

@@ -16,6 +16,7 @@ from results.record import Attempt, PlannedRun
 from results.refusals import Refusal, RefusalLog
 from slurm.cluster import this_job
 from suite import failures
+from suite.code import changed
 from suite.collective import Fault, Lost, awaiting_others, first_fault, meet, patience, within
 from suite.distributed import Place, environment
 from suite.errors import FAILED, PREEMPTED, MachineError
@@ -38,6 +39,8 @@ def work(given: Assignment) -> int:
     place = environment()
     if place is None:
         raise MachineError("a team's worker needs the environment of torchrun or srun, with several processes")
+    if place.rank == 0 and (told := changed()):
+        say(told)
     with stop_flag() as flag:
         try:
             channel = _Channel(place)
@@ -112,11 +115,13 @@ class _Member:
             self.asked = True
             self.channel.count("stop", 1)
 
-    def take_part(self, planned: PlannedRun) -> tuple[int, int]:
-        """Fork a child for this process's part in the run; returns its pid and exit code once all have ended theirs."""
+    def take_part(self, planned: PlannedRun) -> tuple[int, list[int], bool]:
+        """Fork a child for this process's part in the run. Returns, once all have ended theirs, its pid, the exit codes
+        of all parts, and whether the kernel killed a process for its memory on a machine of theirs."""
         run, key = run_of(self.plan, planned), f"run/{self.serial}"
         self.serial += 1
         preload(run)
+        oom_kills = failures.oom_kills()
         pid = fork(lambda stop: self._child(run, key, stop))
         try:
             (code,) = watch_over([pid], self.stopping, lambda: self._trouble(key))
@@ -125,11 +130,14 @@ class _Member:
             raise
         if code not in IN_ORDER:
             self.channel.count(f"{key}/failed", 1)
+        end = {"code": code, "out_of_memory": failures.oom_kills() > oom_kills}
+        self.channel.say(f"{key}/end/{self.place.rank}", end)
         self.channel.count(f"{key}/ended", 1)
         while self.channel.count(f"{key}/ended") < self.place.world:
             self.listen()
             time.sleep(POLL_SECONDS)
-        return pid, code
+        ends = [self.channel.ask(f"{key}/end/{rank}") or {} for rank in range(self.place.world)]
+        return pid, [end["code"] for end in ends], any(end["out_of_memory"] for end in ends)
 
     def fault(self) -> Fault | None:
         """What a part of the last run failed by, if one could say it."""
@@ -143,7 +151,7 @@ class _Member:
         failures.die_first()
         job = Job(
             run, self.store, self.given.data, self.given.data_workers,
-            owner=lambda: this_process(*this_job()), say=say, claimed=self._log,
+            owner=lambda: this_process(*this_job()), say=say, claimed=self._log, watched=True,
         )  # fmt: skip
         return take_part(job, self.place, within(meet(self.place, serving=False), key), stop)
 
@@ -194,12 +202,15 @@ class _First(_Member):
             self.refusals.append(Refusal(run=planned.id, why=why, host=platform.node(), time=utc()))
 
     def _carry_out(self, planned: PlannedRun) -> None:
-        pid, code = self.take_part(planned)
-        say(f"{_label(planned)} on {self.place.world} processes: {how(code)}")
-        if code == REFUSED:
+        pid, codes, out_of_memory = self.take_part(planned)
+        say(f"{_label(planned)} on {self.place.world} processes: {how(codes[0])}")
+        if codes[0] == REFUSED:
             self._refuse(planned, "a process of the team refused it; the job's log says which and why")
-        elif code not in IN_ORDER and not write_down(self.store, planned.id, pid, [code], self.fault()):
-            self._refuse(planned, f"its processes could not meet (the first {how(code)}); the job's log says why")
+        elif any(code not in IN_ORDER for code in codes):
+            asked = {"asked": self.channel.count("stop") > 0, "out_of_memory": out_of_memory}
+            if not write_down(self.store, planned.id, pid, codes, self.fault(), **asked):
+                why = f"its processes could not meet (the first {how(codes[0])}); the job's log says why"
+                self._refuse(planned, why)
 
     def _end(self, code: int) -> int:
         """Let the others go, and stay until they have heard it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
+import functools
 import importlib
 import os
 import platform
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from results import Store, this_process
@@ -33,6 +36,7 @@ from suite.run import Run, optimizer_of, task_of
 from suite.worker import BUSY, threads
 
 REFUSED = ENVIRONMENT
+SILENT = 124  # the exit code of a process that had to be killed because it did not notice the end of the others
 GRACE_SECONDS, POLL_SECONDS = 30.0, 0.1
 PR_SET_PDEATHSIG = 1
 IN_ORDER = (0, PREEMPTED, BUSY, REFUSED)
@@ -43,6 +47,7 @@ class Job:
     """A run to be carried out on several processes.
 
     say: told what people should read. claimed: told by the first process's attempt. watch: of the run's events.
+    watched: see suite.execute.
     """
 
     run: Run
@@ -54,6 +59,7 @@ class Job:
     say: Callable[[str], None] = print
     claimed: Callable[[Attempt], None] = lambda _: None
     watch: Callable[[dict[str, Any]], None] = lambda _: None
+    watched: bool = False
 
 
 def take_part(job: Job, place: Place, store: Meeting, stop: Callable[[], bool]) -> int:
@@ -81,16 +87,16 @@ def take_part(job: Job, place: Place, store: Meeting, stop: Callable[[], bool]) 
     options: dict[str, Any] = {"stop": stop, "device": device, "data_workers": job.data_workers}
     if team.rank == 0:
         job.claimed(attempt)
-        ended = execute(job.store, job.run, attempt, job.data, tell=job.say, watch=job.watch, team=team, **options)
-        kind = ended.kind
+        options |= {"tell": job.say, "watch": job.watch, "team": team, "watched": job.watched}
+        kind = execute(job.store, job.run, attempt, job.data, **options).kind
     else:
         kind = follow(job.run, job.data, team, **options)
     if kind != "failed":
         try:
             kind = team.first(lambda: kind)  # nobody leaves before the record is there
             team.leave()
-        except Lost:
-            kind = "failed"
+        except Lost:  # what the first one has written down stays true
+            kind = kind if team.rank == 0 else "failed"
     return code_of(kind)
 
 
@@ -111,11 +117,18 @@ def on_this_machine(job: Job, processes: int) -> list[int]:
     """
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     preload(job.run)
+    job, oom_kills = dataclasses.replace(job, watched=True), failures.oom_kills()
+
+    def part(place: Place, stop: StopFlag) -> int:
+        failures.die_first()
+        return take_part(job, place, meet(place), stop)
+
     with tempfile.TemporaryDirectory(prefix="optathlon-") as folder, stop_flag() as flag:
         places = [Place(rank, processes, rank, file=f"{folder}/meeting") for rank in range(processes)]
-        pids = [fork(lambda stop, place=place: take_part(job, place, meet(place), stop)) for place in places]
+        pids = [fork(functools.partial(part, place)) for place in places]
         codes = watch_over(pids, flag)
-        write_down(job.store, job.run.id, pids[0], codes, first_fault(meet(places[0])))
+        fault, out_of_memory = first_fault(meet(places[0])), failures.oom_kills() > oom_kills
+        write_down(job.store, job.run.id, pids[0], codes, fault, asked=flag(), out_of_memory=out_of_memory)
     return codes
 
 
@@ -160,9 +173,10 @@ def watch_over(
     """Wait for the processes of a run that were forked here; returns their exit codes.
 
     Once `stopping()`, they are asked to stop. When one of them fails, or `trouble()` says that one elsewhere has, the
-    others have GRACE_SECONDS to notice and write it down before they are killed.
+    others have GRACE_SECONDS to notice and write it down before they are killed (SILENT).
     """
     codes: dict[int, int] = {}
+    killed: set[int] = set()
     asked, failed = False, float("inf")
     while len(codes) < len(pids):
         for pid in pids:
@@ -175,9 +189,10 @@ def watch_over(
         if left and failed == float("inf") and (trouble() or any(code not in IN_ORDER for code in codes.values())):
             failed = time.monotonic()
         if time.monotonic() - failed > GRACE_SECONDS:
+            killed.update(left)
             _signal(left, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
-    return [codes[pid] for pid in pids]
+    return [SILENT if pid in killed else codes[pid] for pid in pids]
 
 
 def _signal(pids: Sequence[int], number: signal.Signals) -> None:
@@ -185,19 +200,39 @@ def _signal(pids: Sequence[int], number: signal.Signals) -> None:
         os.kill(pid, number)  # none of them is reaped, so none can be another's by now
 
 
-def write_down(store: Store, run: str, pid: int, codes: Sequence[int], fault: Fault | None) -> bool:
+def write_down(
+    store: Store,
+    run: str,
+    pid: int,
+    codes: Sequence[int],
+    fault: Fault | None,
+    *,
+    asked: bool = False,
+    out_of_memory: bool = False,
+) -> bool:
     """Say how the attempt of process `pid`, the first of a run's, ended if it could not say so itself: by the `fault`
-    of any, or the exit codes that are known here. False if it made no attempt."""
+    of any, or the exit `codes` of all. False if it made no attempt.
+
+    asked: they were asked to stop. out_of_memory: the kernel killed a process for its memory meanwhile.
+    """
     mine = [a for a in store.attempts(run) if (a.owner.host, a.owner.pid) == (platform.node(), pid)]
     if mine:
-        worst = next((code for code in codes if code not in IN_ORDER), codes[0])
-        told = "; ".join(f"process {rank} {how(code)}" for rank, code in enumerate(codes))
-        if fault is None or fault.failure == LOST:  # the exit codes know more
-            fault = Fault(told, "", failures.of_exit(worst, False))
-        reason, trace, failure = fault.reason, fault.trace, fault.failure
-        number, kind = mine[-1].number, "stopped" if fault.asked else "failed"
-        store.end(Ended(run=run, number=number, kind=kind, reason=reason, trace=trace, failure=failure, ended=utc()))
+        found = _by_codes(codes, fault, asked, out_of_memory)
+        kind = "stopped" if found.asked else "failed"
+        told = {"reason": found.reason, "trace": found.trace, "failure": found.failure, "ended": utc()}
+        store.end(Ended(run=run, number=mine[-1].number, kind=kind, **told))
     return bool(mine)
+
+
+def _by_codes(codes: Sequence[int], fault: Fault | None, asked: bool, out_of_memory: bool) -> Fault:
+    """`fault`, unless it knows only that a process was lost and the exit codes tell how."""
+    signals = [code for code in codes if code < 0]
+    if fault is not None and (fault.failure != LOST or not signals):
+        return msgspec.structs.replace(fault, asked=fault.asked or (asked and fault.failure == LOST))
+    worst = next((code for code in (*signals, *codes) if code not in IN_ORDER), codes[0])
+    failure = failures.of_exit(worst, out_of_memory)
+    reason = "; ".join(f"process {rank} {how(code)}" for rank, code in enumerate(codes))
+    return Fault(f"{reason}; out of memory" if failure == "memory" else reason, "", failure, asked)
 
 
 def how(code: int) -> str:
@@ -205,4 +240,5 @@ def how(code: int) -> str:
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     words = {0: "finished", PREEMPTED: "stopped", BUSY: "found the run taken", REFUSED: "refused it"}
+    words[SILENT] = "did not answer and was killed"
     return words.get(code, f"failed with exit code {code}")

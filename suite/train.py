@@ -102,7 +102,8 @@ def chunks(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
     """One optimizer step of player `name` on `parts`; returns the mean loss, left on the device.
 
-    Where the optimizer calls its closure several times, that is the first call's loss.
+    Where the optimizer calls its closure several times, that is the first call's loss, and the others leave no trace in
+    buffers: batch-norm statistics move once an update.
     """
     run, p, workload = state.run, state.protocol, state.workload
     net, optimizer, scaler = workload.players[name], state.optimizers[name], state.scalers[name]
@@ -115,6 +116,7 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
         for player in workload.players.values():
             player.zero_grad(set_to_none=True)
         total = torch.zeros((), device=workload.device)
+        kept = [(b, b.clone()) for net in workload.players.values() for b in net.buffers()] if losses else []
         for batch in state.team.through(parts, workload.players.values()):
             seed(workload.device, run.seed, "loss", state.epoch, batch.index, name)
             with torch.enable_grad():
@@ -122,6 +124,8 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
                     loss = workload.loss(batch, name) / p.parts
                 scaler.scale(loss).backward()
             total = total + loss.detach().float()
+        for buffer, value in kept:
+            buffer.copy_(value)
         total = state.team.sum_gradients(net, total)
         scaler.unscale_(optimizer)
         clip(net, p.clip_norm, p.clip_value)

@@ -1,7 +1,7 @@
 """What is trained: data, model, loss, metric and the paper's protocol. Knows nothing of optimizers, runs or stores."""
 
 from tasks.errors import DataError, TaskError
-from tasks.registry import dataset, dataset_paths, names, task
+from tasks.registry import dataset, dataset_paths, names, require, task
 from tasks.task import SCALES, Metric, Protocol, Select, Task
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "dataset",
     "dataset_paths",
     "names",
+    "require",
     "task",
 ]

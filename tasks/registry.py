@@ -15,9 +15,10 @@ from typing import Any
 
 import msgspec
 
+from tasks.data import dataset as data
 from tasks.data.dataset import Dataset
 from tasks.errors import TaskError, did_you_mean
-from tasks.task import Task
+from tasks.task import Protocol, Task
 
 FAMILIES = ("tasks.rebias", "tasks.language", "tasks.audio", "tasks.retrieval")
 ENTRY_POINTS = "optathlon.tasks"
@@ -59,6 +60,14 @@ def task(name: str) -> Task:
     if ":" in name:
         return _outside(name, name)
     raise TaskError(f"unknown task {name!r}{did_you_mean(name, names())}")
+
+
+def require(task: Task, protocol: Protocol, root: Path) -> None:
+    """DataError unless all that `task` by `protocol` needs is below the data folder `root`: data sets, and `ready`."""
+    for name in task.datasets:
+        data.require(dataset(name), root)
+    if task.ready:
+        resolve(task.ready)(protocol, root)
 
 
 def _outside(path: str, name: str) -> Task:

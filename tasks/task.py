@@ -140,6 +140,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     workload: dotted path "package.module:Class" of the Workload, imported only when it is built.
     check: dotted path "package.module:function", torch-free, that raises TaskError for a protocol whose settings
     cannot run.
+    ready: dotted path of a torch-free function (protocol, data) that raises DataError if what the protocol needs beside
+    its data sets, pretrained weights for one, is not below the data root.
     datasets: names of the data sets it reads, each in its own folder below the data root.
     version: bumped when the same protocol trains otherwise; None (for tasks from outside) means the digest of its file.
     """
@@ -152,6 +154,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     protocols: dict[str, Protocol]
     workload: str
     check: str | None = None
+    ready: str | None = None
     datasets: tuple[str, ...] = ()
     source: str = ""
     version: int | str | None = None

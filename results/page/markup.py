@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _VOID = frozenset({"br", "input", "meta"})
 _DRAWN = frozenset({"path", "circle"})
 
@@ -19,7 +19,8 @@ class Html(str):
 
 
 def text(value: Any) -> Html:
-    """`value` escaped for content and quoted attributes; control characters, which HTML forbids, are replaced."""
+    """`value` escaped for content and quoted attributes; control characters, which HTML forbids, and those
+    that turn the direction of what follows are replaced."""
     if isinstance(value, Html):
         return value
     return Html(html.escape(_CONTROLS.sub("\ufffd", str(value))))

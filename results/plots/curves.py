@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from results.board import Leaderboard
-from results.curves import Band, band, difference, higher_is_better, shown_curve, values, window
+from results.curves import Band, band, difference, higher_is_better, shown_curve, start, values, window
 from results.errors import TooLittle
 from results.plots.style import label_once, legend, looks, named, panels, score_label, title, whole_numbers
 from results.record import Column, Record
@@ -83,7 +83,7 @@ def _unit(column: Column, name: str) -> str:
 
 
 def draw(board: Leaderboard, found: list[TaskCurves], to_baseline: bool = False) -> Figure:
-    """A panel a task. What is shown of the scores is what the second half of training spans."""
+    """A panel a task. What is shown of the scores is what the last third of training spans, from where they reach it."""
     styles = looks(board)
     order, gray = named(styles, (row for each in found for row in each.bands))
     figure, axes = panels(len(found), order)
@@ -95,9 +95,11 @@ def draw(board: Leaderboard, found: list[TaskCurves], to_baseline: bool = False)
             handles.setdefault(row, line)
             if drawn.seeds > 1 and style.colored:
                 axis.fill_between(drawn.times, drawn.low, drawn.high, color=style.color, alpha=0.15, linewidth=0)
-        shown = window([drawn for row, drawn in each.bands.items() if styles[row].colored])
-        if shown:
+        colored = [drawn for row, drawn in each.bands.items() if styles[row].colored]
+        if shown := window(colored):
             axis.set_ylim(*shown)
+            if first := start(colored, shown):
+                axis.set_xlim(left=first)
         if to_baseline:
             axis.axhline(0, color="#000000", linewidth=0.8)
         title(axis, each.task)

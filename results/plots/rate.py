@@ -28,7 +28,7 @@ def draw(board: Leaderboard, found: list[Rates]) -> Figure:
     figure, axes = panels(len(tasks), labels, height=1.6 + 0.05 * len(names))
     handles = {}
     for (task, lines), axis in zip(tasks.items(), axes, strict=True):
-        axis.set_xscale("log")
+        _rate_axis(axis, [rate for line in lines for rate in line.scores])
         for line in lines:
             style = styles[line.row]
             points = [(rate, score) for rate, score in line.scores.items() if score is not None]
@@ -42,6 +42,16 @@ def draw(board: Leaderboard, found: list[Rates]) -> Figure:
     label_once(axes)
     legend(figure, [handles[name] for name in order], labels, _note(found) + gray)
     return figure
+
+
+def _rate_axis(axis: Axes, rates: list[float]) -> None:
+    """A logarithmic x axis with few ticks, written as a sweep writes rates."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if max(rates) < 300 * min(rates) else (1.0,), numticks=8))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _marks(axis: Axes, lines: list[Rates], styles: dict[str, Look]) -> None:

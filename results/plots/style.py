@@ -41,6 +41,7 @@ RC: Mapping[str, Any] = {
     "lines.markersize": 3.5,
     "pdf.fonttype": 42,
     "svg.hashsalt": "optathlon",
+    "text.parse_math": False,  # names are no formulas
     "xtick.labelsize": 7,
     "xtick.major.width": 0.6,
     "ytick.labelsize": 7,

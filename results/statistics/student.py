@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 _TINY = 1e-300
@@ -18,6 +19,7 @@ def two_sided_p(t: float, df: float) -> float:
     return _incomplete_beta(df / 2, 0.5, df / (df + t * t), t * t / (df + t * t))
 
 
+@functools.cache
 def quantile(level: float, df: float) -> float:
     """The t >= 0 with P(|T| <= t) = `level`, 0 <= level < 1: what half an interval of that level spans in errors."""
     # The tail is convex in t >= 0, so that Newton's steps from 0 approach the root from the left.

@@ -27,6 +27,8 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     shown = [view(store, store.plan(name)).board for name in boards.names(store, args.sweep)]
     boards.tell_problems(store)
+    if not shown:
+        raise UsageError(f"{store.root} has no sweep yet; launch one")
     for name in (args.a, args.b):
         rows = {row.name for board in shown for row in board.rows}
         if name not in rows:

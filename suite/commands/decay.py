@@ -56,6 +56,8 @@ def _readings(args: argparse.Namespace) -> int:
     if args.source or args.target:
         raise UsageError(f"{args.optimizer} has its own convention: give either its name or --from and --to")
     spec = optimizers.optimizer(args.optimizer)
+    if args.lr is None and spec.hyperparameters["lr"].required:
+        raise UsageError(f"{spec.name}: its lr has no default, give one: --lr 0.1")
     given: dict[str, Any] = {"lr": args.lr, "momentum": args.momentum, "wd_ratio": args.wd_ratio}
     resolved = spec.resolve({key: value for key, value in given.items() if value is not None})
     found = readings(spec.name, args.value, resolved)

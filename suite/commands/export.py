@@ -9,7 +9,7 @@ from results import Store
 from results.export import write_parquet
 from suite import boards, sweep
 from suite.console import add_store, say
-from suite.errors import OK, UsageError
+from suite.errors import OK
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +19,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    if not args.parquet.parent.is_dir():
-        raise UsageError(f"--parquet {args.parquet}: there is no folder {args.parquet.parent}")
+    boards.check_output("--parquet", args.parquet)
     store = Store(args.store)
     ids = {run.id for run in store.plan(sweep.name_of(args.sweep)).runs} if args.sweep else None
     records = store.records(ids)
     boards.tell_problems(store)
-    write_parquet(records, args.parquet)
+    with boards.writing("--parquet", args.parquet):
+        write_parquet(records, args.parquet)
     say(f"written: {args.parquet}, {len(records)} runs")
     return OK

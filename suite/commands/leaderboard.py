@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from results import Store, formats, leaderboard_of_records
+from results.errors import StoreError
 from suite import boards
 from suite.console import add_store, say
 from suite.errors import INCOMPLETE, UsageError
@@ -27,14 +28,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.output:
+        boards.check_output("--output", args.output)
     store = Store(args.store)
     plain = args.plain or args.on != ["complete"]
     found = [view.board for view in boards.views(store, args, printed=not plain)]
     if not found:
         if args.tasks or args.optimizers or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
-        found = [leaderboard_of_records(store.records(brief=True))]
+        records = store.records(brief=True)
         boards.tell_problems(store)
+        if not records:
+            raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
+        found = [leaderboard_of_records(records)]
     if len(found) > 1 and args.format not in ("table", "md", "latex"):
         names = ", ".join(board.name for board in found)
         raise UsageError(f"--format {args.format} is one board; name a sweep: {names}")
@@ -45,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
     color = args.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     text = "\n".join(formats.render(board, args.format, color=color) for board in found)
     if args.output:
-        args.output.write_text(text, encoding="utf-8")
+        boards.write("--output", args.output, text)
         say(f"written: {args.output}")
     else:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import time
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,13 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     run = find.run(store, args.run)
     if args.job:
-        return _job(store, run)
+        return _job(store, run, args.json)
     attempts, endings = store.attempts(run), store.endings(run)
     if args.attempt is not None:
         attempts = [a for a in attempts if a.number == args.attempt]
     state = store.states([run])[run]
     if not attempts:
-        which = f"attempt {args.attempt}" if args.attempt else "attempt"
+        which = f"attempt {args.attempt}" if args.attempt else "attempt" if state.attempt == 0 else "readable attempt"
         raise UsageError(f"run {run} is {state.kind}: it has no {which} in {args.store}{_refused(store, state, run)}")
     if args.json:
         told = [_document(store, a, endings.get(a.number)) for a in attempts]
@@ -68,7 +69,7 @@ def _print_log(path: Path, lines: int | None) -> None:
 def _text(attempt: Attempt, ended: Ended | None, running: bool) -> str:
     lines = [f"attempt {attempt.number}, {attempt.created} on {attempt.owner.host}: {_how(ended, running)}"]
     if ended and ended.trace:
-        lines += ["", ended.trace.rstrip(), ""]
+        lines += ["", failures.legible(ended.trace.rstrip(), failures.TRACE), ""]
     if failure := _failure(ended, running):
         what, advice = failures.known(failure).what, failures.advice(failure, attempt.run, [attempt.owner.host])
         lines.append(f"  {what}: {advice}")
@@ -79,7 +80,7 @@ def _how(ended: Ended | None, running: bool) -> str:
     if ended is None:
         return "is running" if running else "it never said how it ended"
     moved = "" if ended.kind != "failed" else ", after a new checkpoint" if ended.moved else ", with no new checkpoint"
-    return f"{ended.kind}{moved} at {ended.ended}{': ' + ended.reason if ended.reason else ''}"
+    return failures.legible(f"{ended.kind}{moved} at {ended.ended}{': ' + ended.reason if ended.reason else ''}")
 
 
 def _failure(ended: Ended | None, running: bool) -> str:
@@ -103,6 +104,7 @@ def _document(store: Store, attempt: Attempt, ended: Ended | None) -> dict[str, 
 def _follow(store: Store, attempt: Attempt) -> None:
     """Print what the attempt's log holds and will hold, until it has ended or is dead."""
     path, offset, over = store.log(attempt), 0, False
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a character may be cut by the end of what is there
     while not over:
         state = store.states([attempt.run])[attempt.run]
         over = state.kind != "running" or state.attempt != attempt.number
@@ -111,7 +113,7 @@ def _follow(store: Store, attempt: Attempt) -> None:
                 file.seek(offset)
                 data = file.read()
             offset += len(data)
-            print(data.decode(errors="replace"), end="", flush=True)
+            print(decoder.decode(data), end="", flush=True)
         if not over:
             time.sleep(POLL_SECONDS)
 
@@ -123,7 +125,7 @@ def _refused(store: Store, state: State, run: str) -> str:
     return f"; a worker on {refusal.host} refused it: {refusal.why}" if refusal else ""
 
 
-def _job(store: Store, run: str) -> int:
+def _job(store: Store, run: str, as_json: bool) -> int:
     """Print the logs of the jobs of the run's sweep that name it, else those of the newest job."""
     planned = find.sweep_of(store, run)
     if planned is None:
@@ -134,6 +136,9 @@ def _job(store: Store, run: str) -> int:
     naming = [path for path, text in texts.items() if run in text]
     if not (shown := naming or (jobs[-1] if jobs else [])):
         raise UsageError(f"run {run}: no job of sweep {name} has left a log here")
+    if as_json:
+        print_json({"run": run, "logs": [{"path": str(path), "text": texts[path]} for path in shown]})
+        return 0
     for path in shown:
         print(f"{path}:\n{texts[path]}")
     return 0

@@ -11,7 +11,7 @@ from results import Store, View
 from results.errors import TooLittle
 from results.views import shown_curves
 from suite import boards
-from suite.commands.summary import add_estimator, add_target, add_tolerance, targets
+from suite.commands.summary import add_estimator, add_target, add_tolerance, check_tolerance, targets
 from suite.console import add_store, say
 from suite.errors import FAILED, OK, UsageError
 
@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "kinds:\n" + "\n".join(f"  {kind:<12} {text}" for kind, text in KINDS.items())
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
-    boards.add_part(parser)
+    boards.add_part(parser, "the store's only one")
     boards.add_on(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .svg, .pdf or .png (default: SWEEP-KIND.svg)")
     parser.add_argument("--metric", help="a recorded curve, such as train/loss (default: the headline, else its twin)")
@@ -58,7 +58,9 @@ def main(args: argparse.Namespace) -> int:
     from results.plots.files import write
 
     try:
-        write(_drawing(args, store, view), path)
+        draw = _drawing(args, store, view)
+        with boards.writing("--output", path):
+            write(draw, path)
     except TooLittle as error:
         say(f"optathlon: {error}")
         return FAILED
@@ -71,14 +73,12 @@ def _check(args: argparse.Namespace) -> None:
         given = getattr(args, option)
         if given and given not in ("times", "welch", "tang") and args.kind != kind:
             raise UsageError(f"--{option}: belongs to {kind}, not to {args.kind}")
-    if args.tolerance is not None and not args.tolerance >= 0:
-        raise UsageError(f"--tolerance {args.tolerance}: must be at least 0")
+    check_tolerance(args.tolerance)
     if args.output is None:
         return
     if args.output.suffix not in SUFFIXES:
         raise UsageError(f"--output {args.output}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    if not args.output.parent.is_dir():
-        raise UsageError(f"--output {args.output}: there is no folder {args.output.parent}")
+    boards.check_output("--output", args.output)
 
 
 def _drawing(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:

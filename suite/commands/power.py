@@ -11,7 +11,7 @@ from results.needs import Need, needs
 from results.statistics.planner import POWER
 from suite import boards
 from suite.console import add_json, add_store, print_json, table
-from suite.errors import FAILED, OK
+from suite.errors import FAILED, OK, UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
+    if not boards.names(store, args.sweep):
+        raise UsageError(f"{store.root} has no sweep yet; launch one")
     found = {view.plan.head.name: needs(view.board) for view in boards.views(store, args)}
     if args.json:
         document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in found.items()}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from results import Store, View, leaderboard_of_records
 from results.errors import StoreError
-from results.files import replace
 from results.ledger import Entry, Sweep, ledger
 from results.page.document import html
 from results.page.report import Report, view_of_records
@@ -18,28 +17,25 @@ from suite import boards
 from suite.code import code
 from suite.commands.ledger import deviations
 from suite.console import add_store, say
-from suite.errors import OK, UsageError
+from suite.errors import OK
 
 DEFAULT = Path("report.html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    boards.add_part(parser)
+    boards.add_part(parser, "the store's only one; all records, if there is none")
     parser.add_argument("--output", type=Path, default=DEFAULT, metavar="FILE", help=f"default: {DEFAULT}")
     add_store(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    if not args.output.parent.is_dir():
-        raise UsageError(f"--output {args.output}: there is no folder {args.output.parent}")
-    if args.output.is_dir():
-        raise UsageError(f"--output {args.output}: is a folder; name the file in it, such as {args.output / DEFAULT}")
+    boards.check_output("--output", args.output)
     store = Store(args.store)
     if boards.names(store, args.sweep) or args.tasks or args.optimizers:
         report = _of_sweep(store, args)
     else:
         report = _of_records(store)
-    replace(args.output, html(report).encode())
+    boards.write("--output", args.output, html(report))
     say(f"written: {args.output}")
     return OK
 

@@ -20,7 +20,6 @@ from suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageErro
 from suite.plan import problem_of, setting_of
 from suite.run import Run, optimizer_of, task_of
 from suite.sweep import look_beside
-from tasks.data.dataset import require
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     look_beside(Path.cwd())
     run, store = _run(args), Store(args.store)
-    for name in run.problem.data:
-        require(tasks.dataset(name), args.data)
+    tasks.require(task_of(args.task), run.protocol, args.data)
     place = environment()
     _check_processes(args, run, place)
     if place is not None:
@@ -128,10 +126,10 @@ def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
         raise MachineError("--device cuda: torch sees no GPU on this machine; see `optathlon doctor`")
     device = torch.device("cuda" if args.device != "cpu" and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(threads())
-    attempt = store.claim(run.id, this_process())
-    if attempt is None:
-        raise _not_free(run, store)
-    with stop_flag() as flag:
+    with stop_flag() as flag:  # before the claim: who is asked to stop has not failed
+        attempt = store.claim(run.id, this_process())
+        if attempt is None:
+            raise _not_free(run, store)
         ended = execute(
             store,
             run,
@@ -155,8 +153,9 @@ def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Pla
     """As _train, on several processes: forked here, or as the one at `place` of those that are there already."""
     from suite.collective import Lost, meet
     from suite.execute import stop_flag
-    from suite.together import BUSY, REFUSED, Job, how, on_this_machine, take_part
+    from suite.together import BUSY, IN_ORDER, REFUSED, Job, how, on_this_machine, take_part
 
+    before = max(store.endings(run.id), default=0)
     job = Job(run, store, args.data, args.data_workers, args.device, say=say, watch=Progress(run))
     if place is None:
         codes = on_this_machine(job, args.processes)
@@ -168,7 +167,8 @@ def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Pla
             raise MachineError(str(error)) from error
     if codes[0] == BUSY and store.record(run.id) is None:
         raise _not_free(run, store)
-    if codes[0] in (0, BUSY):
+    lost = any(code not in IN_ORDER for code in codes) and store.record(run.id) is None
+    if codes[0] in (0, BUSY) and not lost:
         return 0
     if place is not None and place.rank:
         return codes[0]
@@ -180,9 +180,9 @@ def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Pla
     for rank, code in enumerate(codes):
         if code < 0:
             say(f"process {rank} {how(code)}")
-    if ended := store.endings(run.id):
-        newest = ended[max(ended)]
-        say(_failure(args, store, newest))
+    ended = store.endings(run.id)
+    if (newest := max(ended, default=0)) > before:
+        say(_failure(args, store, ended[newest]))
     return FAILED
 
 
@@ -208,13 +208,17 @@ class Progress:
         from suite.progress import Teller
 
         self.run, self.length, self.teller = run, run.protocol.length, Teller()
+        self.began: tuple[float, float] | None = (0.0, 0.0)
 
     def __call__(self, event: dict[str, Any]) -> None:
         if "resumed" in event:
             say(f"goes on at update {event['resumed']}")
+            self.began = None
         elif "time" in event:
-            part = event["time"] / self.length
-            left = event["seconds"] * (1 - part) / part if part else 0.0
+            part, seconds = event["time"] / self.length, event["seconds"]
+            self.began = self.began or (part, seconds)
+            done = part - self.began[0]
+            left = (seconds - self.began[1]) * (1 - part) / done if done > 0 else 0.0
             self.teller.tell(f"{self.run.label}: {part:.0%}, update {event['update']}", left, last=part >= 1)
 
 

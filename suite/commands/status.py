@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 
-from results import Store
+from results import Store, StoreError
 from results.record import Plan
 from suite import progress, status, sweep, workers
 from suite.console import add_json, add_store, print_json, say, table
-from suite.errors import INCOMPLETE
+from suite.errors import ENVIRONMENT, INCOMPLETE
 
 RUNNING = 20
 Seen = tuple[status.Overview, workers.Workers]
@@ -29,13 +30,24 @@ def main(args: argparse.Namespace) -> int:
     names = [sweep.name_of(args.sweep)] if args.sweep else store.plan_names()
     if not names:
         say(f"no sweep was launched in {args.store}")
-    plans = [store.plan(name) for name in names]
-    seen = _watch(store, plans) if args.watch else _look(store, plans)
+    plans = [store.plan(names[0])] if args.sweep else list(_readable(store, names))
+    seen = _watch(store, plans) if args.watch and plans else _look(store, plans)
     if args.json:
         print_json({"sweeps": [_document(s, w) for s, w in seen]})
-    elif not args.watch or not sys.stdout.isatty():
+    elif seen and not (args.watch and sys.stdout.isatty()):
         print(_page(seen, bool(args.sweep)))
+    if len(plans) < len(names):
+        return ENVIRONMENT
     return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s, _ in seen) else 0
+
+
+def _readable(store: Store, names: list[str]) -> Iterator[Plan]:
+    """The plans of `names`; a damaged one hides no other."""
+    for name in names:
+        try:
+            yield store.plan(name)
+        except StoreError as error:
+            say(str(error))
 
 
 def _look(store: Store, plans: list[Plan]) -> list[Seen]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +55,11 @@ def add_estimator(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_tolerance(tolerance: float | None) -> None:
+    if tolerance is not None and not 0 <= tolerance < math.inf:
+        raise UsageError(f"--tolerance {tolerance}: must be a number of at least 0")
+
+
 def targets(view: View, words: Sequence[str]) -> dict[str, float]:
     """The targets in `words`, by the name of the task; UsageError of one that cannot be."""
     known = [column.name for column in view.plan.head.columns]
@@ -61,16 +68,15 @@ def targets(view: View, words: Sequence[str]) -> dict[str, float]:
         name, _, score = word.partition("=")
         if name not in known:
             raise UsageError(f"--target {word}: {view.plan.head.name} has no task {name!r}{did_you_mean(name, known)}")
-        try:
+        with contextlib.suppress(ValueError):
             found[name] = float(score)
-        except ValueError:
-            raise UsageError(f"--target {word}: must be TASK=SCORE with a number, such as {name}=70.5") from None
+        if not math.isfinite(found.get(name, math.nan)):
+            raise UsageError(f"--target {word}: must be TASK=SCORE with a number, such as {name}=70.5")
     return found
 
 
 def main(args: argparse.Namespace) -> int:
-    if args.tolerance is not None and not args.tolerance >= 0:
-        raise UsageError(f"--tolerance {args.tolerance}: must be at least 0")
+    check_tolerance(args.tolerance)
     store = Store(args.store)
     views = boards.views(store, args)
     if not views:

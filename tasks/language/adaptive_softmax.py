@@ -24,7 +24,7 @@ class _Split(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         whole = torch.empty_like(ctx.like)
         for part, gradient in zip(whole.split(ctx.sizes), gradients, strict=True):
             part.zero_() if gradient is None else part.copy_(gradient)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -111,7 +111,7 @@ def blocks(ids: np.ndarray, context: int, which: np.ndarray) -> tuple[Tensor, Te
     return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 
-def model_of(settings: LlamaSettings, vocabulary: int) -> LlamaForCausalLM:
+def model_of(settings: LlamaSettings, vocabulary: int) -> nn.Module:
     """The transformers model, with its own initialization: every matrix Normal(0, 0.02)."""
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -123,6 +123,5 @@ def model_of(settings: LlamaSettings, vocabulary: int) -> LlamaForCausalLM:
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=None,
-        attn_implementation="sdpa",
     )
     return LlamaForCausalLM(config)

@@ -98,7 +98,7 @@ def _key(corpus: Corpus, vocabulary: int) -> str:
     for word in corpus.words:
         hashed.update(f"{word}\n".encode())
     for split in SPLITS:
-        hashed.update(np.ascontiguousarray(getattr(corpus, split)))
+        hashed.update(np.ascontiguousarray(getattr(corpus, split)).data)
     return hashed.hexdigest()[:16]
 
 

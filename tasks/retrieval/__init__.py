@@ -90,6 +90,7 @@ def _task(data: str, loss: str) -> Task:
         protocols=_protocols(loss),
         workload=f"tasks.retrieval.workload:{WORKLOADS[data]}",
         check="tasks.retrieval.settings:settings_of",
+        ready="tasks.retrieval.weights:require",
         datasets=(data,),
         source="Heo et al. 2021 (AdamP), tables 6 and H.4, appendix E.6; Kim et al. 2020 (Proxy-Anchor)",
         version=1,

@@ -12,6 +12,7 @@ import torch
 from optimizers import fused
 from optimizers.adamp import AdamP
 from optimizers.adarem import AdaRem, AdaRemS
+from optimizers.projection import VIEWS
 from optimizers.sgdp import SGDP
 
 BUILDS = [
@@ -119,6 +120,43 @@ def test_rows_that_went_ahead_under_the_view_of_the_step_before_are_corrected(co
         assert set(seen) == {"none", "channel", "layer"}
 
 
+@pytest.mark.parametrize(("build", "options"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
+@pytest.mark.parametrize("shape", [(6, 40), (6, 700), (3, 3000)])
+@pytest.mark.parametrize("now", ["channel", "layer"])
+@pytest.mark.parametrize("before", ["none", "channel", "layer"])
+@pytest.mark.parametrize("size", [1.0, 1e-4, 1e-7, 0.0])
+def test_a_weight_much_shorter_than_its_step_is_not_lost_in_it(compiled, build, options, shape, now, before, size):
+    """A large step along the weights, after one under another view: what is left of it is all there is of the weight."""
+    start = size * torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    if size:
+        start[0] *= 1e3
+    along = start / start.norm().clamp_min(1e-30)
+    grad = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    if now == "channel":
+        grad -= (grad * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True).clamp_min(1e-60) * along
+    else:
+        grad[0] += 5 * along[0]
+        grad -= (grad * along).sum() * along
+
+    def step(dtype, fused):
+        weight = start.to(dtype, copy=True).requires_grad_()
+        optimizer = build([weight], lr=0.1, fused=fused, **options)
+        optimizer.state[weight]["view"] = torch.tensor(float(VIEWS[before]), dtype=dtype)
+        if build is AdamP:
+            state = {"step": torch.tensor(5.0), "exp_avg": 3 * along, "exp_avg_sq": torch.ones_like(along)}
+        else:
+            state = {"momentum_buffer": 3 * along}
+        optimizer.state[weight] |= {k: v if k == "step" else v.to(dtype) for k, v in state.items()}
+        weight.grad = grad.to(dtype)
+        optimizer.step()
+        return weight.detach(), optimizer.projections()
+
+    exact, views = step(torch.float64, fused=False)
+    ours, seen = step(torch.float32, fused=True)
+    assert seen == views
+    torch.testing.assert_close(ours.double(), exact, rtol=0, atol=1e-6 * exact.abs().max().item())
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize(("build", "options"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
 @pytest.mark.parametrize("length", [5, 600])
@@ -175,6 +213,23 @@ def test_gradients_of_another_layout_are_read_right(compiled):
     AdamP([weight], lr=0.1, fused=True).step()
     AdamP([twin], lr=0.1).step()
     torch.testing.assert_close(weight, twin)
+
+
+@pytest.mark.parametrize("build", [AdamP, SGDP, AdaRem])
+@pytest.mark.parametrize("kind", ["another dtype", "a lazy negative"])
+def test_gradients_of_another_kind_are_read_right(compiled, build, kind):
+    ends = []
+    for implementation in (True, False):
+        weight = torch.randn(4, 300, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        grad = torch.randn(4, 300, generator=torch.Generator().manual_seed(1))
+        if kind == "another dtype":
+            weight.grad_dtype, grad = torch.bfloat16, grad.bfloat16()
+        else:
+            grad = torch._neg_view(grad)
+        weight.grad = grad
+        build([weight], lr=0.1, fused=implementation).step()
+        ends.append(weight.detach())
+    torch.testing.assert_close(*ends)
 
 
 def test_autograd_notices_that_the_weights_were_written_to(compiled):

@@ -119,3 +119,23 @@ def test_arguments_out_of_range_are_refused(options, words):
         Lookahead([torch.ones(1)], lr=0.1, **options)
     with pytest.raises(ValueError, match=words):
         Lookahead([{"params": [torch.ones(1)], **options}], lr=0.1)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_after_other_weights_are_loaded_the_slow_ones_start_there(judged):
+    param, optimizer = train(Lookahead, 4, lr=0.1, k=3)
+    if judged:
+        optimizer.eval()
+    with torch.no_grad():
+        param.copy_(tensor(50))
+    optimizer.weights_loaded()
+    anew = tensor(50).requires_grad_()
+    fresh = Lookahead([anew], lr=0.1, k=3)
+    for seed in range(60, 67):
+        param.grad, anew.grad = tensor(seed), tensor(seed)
+        optimizer.step()
+        fresh.step()
+    assert torch.equal(param, anew)
+    for each in (optimizer, fresh):
+        each.eval()
+    assert torch.equal(param, anew)

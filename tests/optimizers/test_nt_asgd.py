@@ -106,3 +106,23 @@ def test_the_trigger_the_scores_and_the_average_survive_a_checkpoint(tmp_path):
         optimizer.eval()
     assert torch.equal(param, twin)
     assert copy.deepcopy(restored).param_groups[0]["scores"] == (-4.0, -5.0)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_after_other_weights_are_loaded_the_average_begins_anew(judged):
+    param, optimizer = averaging()
+    steps(optimizer, param, range(1, 6))
+    if judged:
+        optimizer.eval()
+    with torch.no_grad():
+        param.copy_(tensor(50))
+    optimizer.weights_loaded()
+    twin, fresh = averaging()
+    with torch.no_grad():
+        twin.copy_(tensor(50))
+    for each, weight in ((optimizer, param), (fresh, twin)):
+        steps(each, weight, range(60, 66))
+    assert torch.equal(param, twin)
+    optimizer.eval()
+    fresh.eval()
+    assert torch.equal(param, twin)

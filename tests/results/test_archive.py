@@ -171,6 +171,14 @@ def test_fields_of_a_newer_minor_version_survive_the_index_and_the_trash(store, 
     assert json.loads((store.forget(three[0].id) / path.name).read_text()) == values
 
 
+def compact_long_ago(store):
+    store.compact()
+    index = store.root / "index.jsonl"
+    os.utime(index, (index.stat().st_mtime - 60,) * 2)
+    for path in (store.root / "records").glob("*/*.json"):
+        os.utime(path, (index.stat().st_mtime - 60,) * 2)
+
+
 def damage(path, how):
     values = json.loads(path.read_bytes())
     wrong = {
@@ -205,7 +213,10 @@ def damage(path, how):
         ("copied", "under another name"),
     ],
 )
-def test_what_cannot_be_used_is_named_with_the_remedy_and_hides_nothing_else(store, three, how, said):
+@pytest.mark.parametrize("indexed", [False, True])
+def test_what_cannot_be_used_is_named_with_the_remedy_and_hides_nothing_else(store, three, how, said, indexed):
+    if indexed:
+        compact_long_ago(store)
     damage(path_of(store, three[1]), how)
     for curves in (False, True):
         reader = fresh(store)
@@ -219,6 +230,27 @@ def test_what_cannot_be_used_is_named_with_the_remedy_and_hides_nothing_else(sto
     with pytest.raises(StoreError, match=said):
         store.record(three[1].id)
     assert store.compact() == 2
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize("how", ["folder", "link to nothing"])
+def test_what_is_in_the_place_of_a_record_is_named_too(store, three, how, indexed):
+    if indexed:
+        compact_long_ago(store)
+    (path := path_of(store, three[1])).unlink()
+    path.mkdir() if how == "folder" else path.symlink_to("nowhere")
+    reader = fresh(store)
+    assert [r.id for r in reader.records()] == [three[0].id, three[2].id]
+    (problem,) = reader.problems
+    assert str(path) in problem
+
+
+def test_where_asking_takes_long_the_index_is_believed(store, three, monkeypatch):
+    compact_long_ago(store)
+    damage(path_of(store, three[1]), "truncated")
+    monkeypatch.setattr(archive_module, "SAMPLE", 2)
+    monkeypatch.setattr(archive_module, "SLOW_OPEN", 0.0)
+    assert len(fresh(store).records()) == 3
 
 
 def test_files_that_are_no_records_are_named(store, three):

@@ -56,6 +56,8 @@ def test_one_seed_has_no_deviation():
         ([DIVERGED] * 3, "diverged", 0, 3, None, True),
         ([0.5, 0.7, math.nan], "complete", 2, 1, 0.6, True),
         ([math.inf, math.nan, DIVERGED], "diverged", 0, 3, None, True),
+        ([1e308, 1e308, -1e308], "diverged", 0, 3, None, True),
+        ([1e99, 1e99, 1e101], "complete", 2, 1, 1e99, True),
     ],
 )
 def test_what_is_missing_or_diverged_is_said(values, status, n, n_diverged, mean, ranked):
@@ -234,7 +236,7 @@ def test_one_seed_twice_in_a_cell_is_refused():
 def test_a_run_planned_for_another_problem_than_its_column_is_refused():
     sweep = Sweep({"sgd": [SGD]})
     stray = msgspec.structs.replace(sweep.plan.runs[0], problem="another")
-    with pytest.raises(StoreError, match="another problem or setting"):
+    with pytest.raises(StoreError, match="another problem, setting or seed"):
         leaderboard(msgspec.structs.replace(sweep.plan, runs=[stray, *sweep.plan.runs[1:]]), [])
 
 
@@ -246,8 +248,16 @@ def test_a_cell_whose_settings_all_failed_is_missing_and_says_why():
     assert cell.notes == ["1 of 1 settings left out: a tuning run failed"]
 
 
+def test_a_record_of_another_seed_than_was_planned_is_refused():
+    sweep = Sweep(ROWS)
+    records = sweep.records(lambda r: 0.5, row="sgd")
+    records[1] = msgspec.structs.replace(records[1], seed=records[0].seed)
+    with pytest.raises(StoreError, match=f"{records[1].id} are of another problem, setting or seed"):
+        leaderboard(sweep.plan, records)
+
+
 def test_two_settings_in_a_cell_without_tuning_are_refused():
-    with pytest.raises(StoreError, match="another problem or setting"):
+    with pytest.raises(StoreError, match="another problem, setting or seed"):
         leaderboard(Sweep({"sgd": [SGD, setting("sgd", lr=0.2)]}).plan, [])
 
 

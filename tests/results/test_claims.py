@@ -197,6 +197,12 @@ def test_an_end_that_says_moved_is_enough(store):
     assert store.claim(RUN, this_process())
 
 
+def test_an_end_written_by_another_knows_what_the_attempt_had_noted(store):
+    assert start(store, "moves and dies")
+    store.end(Ended(run=RUN, number=1, kind="failed"))
+    assert store.endings(RUN)[1].moved
+
+
 def test_stopped_and_fenced_starts_neither_count_nor_forgive(store):
     assert all(start(store, what) for what in ["stopped"] * 4 + ["fails", "fenced", "dies", "stopped"])
     assert store.states([RUN])[RUN].kind == "stopped"

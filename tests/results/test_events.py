@@ -48,6 +48,13 @@ def test_garbage_between_lines_does_not_hide_what_follows(store):
     assert store.events(RUN) == [{"update": 1}, {"update": 2}]
 
 
+def test_what_has_no_number_where_one_belongs_is_left_out(store):
+    wrong = b'{"update": "3"}\n{"update": null}\n{"time": [1]}\n{"seconds": true}\n{"resumed": {}}\n'
+    path = attempt(store, {"update": 1}, torn=wrong + b'{"update": 2, "of": "x"}\n')
+    assert store.events(RUN) == store.latest(RUN, 1) == [{"update": 1}, {"update": 2, "of": "x"}]
+    assert path.exists()
+
+
 def test_the_newest_attempt_wins_for_each_update(store):
     attempt(store, *({"update": n, "by": 1} for n in (10, 20, 30, 40)))
     attempt(store, *({"update": n, "by": 2} for n in (30, 40)))

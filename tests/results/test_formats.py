@@ -249,6 +249,32 @@ def test_names_are_escaped_where_a_format_needs_it():
     assert parsed(render(board, "csv"))[0]["row"] == 'a|b,"c"'
 
 
+@pytest.mark.parametrize("format", ["table", "md", "latex"])
+def test_a_name_neither_breaks_a_line_nor_speaks_to_the_terminal(format):
+    board = leaderboard_of_records([record(0.5, of_setting=setting("a\nb\x1b[31m\u202ec"))])
+    lines = render(board, format).splitlines()
+    assert len(lines) == len(render(leaderboard_of_records([record(0.5)]), format).splitlines())
+    assert any("a\ufffdb\ufffd[31m\ufffdc" in line for line in lines)
+
+
+def test_markdown_shows_names_to_the_letter():
+    text = render(leaderboard_of_records([record(0.5, of_setting=setting("*a* `b` <i> [c](d) \\e"))]), "md")
+    assert r"\*a\* \`b\` \<i> [c]\(d) \\e" in text
+
+
+def test_latex_has_greek_letters_and_no_row_that_would_be_an_argument():
+    text = render(leaderboard_of_records([record(0.5, of_setting=setting("[ρ] <λ|"))]), "latex")
+    assert r"{}[$\rho$] \textless{}$\lambda$\textbar{} &" in text
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("x")', "@sum", "+1", "-1"])
+def test_a_spreadsheet_carries_no_name_out_and_the_long_csv_changes_none(name):
+    board = leaderboard_of_records([record(-0.5, of_setting=setting(name))])
+    (line,) = parsed(render(board, "wide"))
+    assert (line["row"], line["optimizer"], line["mnist [smoke] test/accuracy"]) == (f"'{name}", f"'{name}", "-0.5")
+    assert parsed(render(board, "csv"))[0]["row"] == name
+
+
 def test_hyperparameters_of_all_rows_have_their_columns():
     sgd = setting("sgd", lr=0.1, n=3, nesterov=True)
     adam = setting("adam", betas=[0.9, 0.999], **{"gain.projection": "off"})

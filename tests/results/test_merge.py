@@ -212,3 +212,13 @@ def test_what_is_no_store_and_the_store_itself_are_refused(labs, tmp_path):
         with pytest.raises(StoreError, match=said):
             merge([source], first, fits)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_source_is_not_written_to_even_below_its_root(labs, tmp_path):
+    first, _, _ = labs
+    with pytest.raises(StoreError, match="lies inside"):
+        merge([first], Store(first.root / "merged"), fits)
+    assert not (first.root / "merged").exists()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match="is no folder"):
+        merge([first], Store(tmp_path / "file"), fits)

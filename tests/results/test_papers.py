@@ -61,8 +61,8 @@ def test_no_number_is_given_twice_without_a_word(numbers):
         ("magnatagatune", "adamp", "adamw", "roc_auc", "AdamP Table 4", 0.23),
         ("dcase2017", "adamp", "adamw", "f1", "AdamP Table 4", 0.80),
         ("speech-commands", "adamp", "adamw", "accuracy", "AdamP Table 4", 0.42),
-        ("wikitext103-transformer-xl", "adamp", "adamw", "perplexity", "AdamP Table 5", -0.12),
-        ("wikitext103-transformer-xl-wn", "adamp", "adamw", "perplexity", "AdamP Table 5", -1.19),
+        ("wikitext103-txl", "adamp", "adamw", "perplexity", "AdamP Table 5", -0.12),
+        ("wikitext103-txl-wn", "adamp", "adamw", "perplexity", "AdamP Table 5", -1.19),
         ("sop-proxyanchor", "adamp", "adamw", "recall@1", "AdamP Table 6", 1.5),
         ("inshop-proxyanchor", "adamp", "adamw", "recall@1", "AdamP Table 6", 2.2),
         ("biased-mnist-0.997", "adamp", "adam", "unbiased", "AdamP Table D.1", 7.9),
@@ -90,7 +90,7 @@ def test_numbers_told_apart_by_their_setting(numbers):
 
 
 def test_what_the_paper_says_twice_differently_is_noted(numbers):
-    text = value(numbers, "wikitext103-transformer-xl-wn", "adamp", "perplexity", "AdamP Table 5")
+    text = value(numbers, "wikitext103-txl-wn", "adamp", "perplexity", "AdamP Table 5")
     assert (text.mean, text.std) == (22.77, 0.06)
     assert "22.73" in text.note
 

@@ -89,3 +89,10 @@ def test_submissions_are_kept_in_order(store):
         path = store.put_submission("sweep", {"plan": number})
         assert path.name == f"submission-{number:04d}.json"
     assert store.submissions("sweep") == [{"plan": 1}, {"plan": 2}]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"[]", b'{"plan": ', b"\xff{}"])
+def test_a_submission_that_cannot_be_read_is_passed_over(store, garbage):
+    store.put_submission("sweep", {"plan": 1}).write_bytes(garbage)
+    store.put_submission("sweep", {"plan": 2})
+    assert store.submissions("sweep") == [{"plan": 2}]

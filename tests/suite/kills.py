@@ -37,6 +37,25 @@ SMALL = {
         "length": 3,
         "settings": {"channels": 2, "words": 3, "training_clips": 10, "evaluation_clips": 2, "dropout": 0.5},
     },
+    "wikitext103-txl-wn": {
+        "length": 12,
+        "evaluate_every": 4,
+        "batch": 4,
+        "micro_batch": 2,
+        "settings": {"n_layer": 2, "d_model": 8, "n_head": 2, "d_head": 4, "d_inner": 8, "dropout": 0.1, "tgt_len": 8}
+        | {"mem_len": 8, "train_tokens": 3000, "evaluation_tokens": 600},
+    },
+    "wikitext103-llama": {
+        "length": 12,
+        "evaluate_every": 4,
+        "settings": {"hidden": 8, "heads": 2, "intermediate": 8, "layers": 1, "vocabulary": 300, "context": 16}
+        | {"train_tokens": 3000, "evaluation_tokens": 600},
+    },
+    "cub-proxyanchor": {
+        "length": 3,
+        "batch": 80,
+        "settings": {"channels": [4, 8], "embedding": 8, "resize": 20, "crop": 16},
+    },
 }
 OPTIMIZERS = {"sgd": {"lr": 0.05, "momentum": 0.9}, "adamw": {"lr": 2e-3}, "adamp": {"lr": 2e-3}}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR2)

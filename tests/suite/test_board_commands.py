@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
 
 import msgspec
@@ -308,3 +309,37 @@ def test_merge_leaves_out_a_record_whose_id_is_not_its_own(tmp_path, capsys):
     code, _, error = ran(capsys, "merge", str(tmp_path / "a"), "--into", str(tmp_path / "all"))
     assert code == 3
     assert f"run {forged.id}: its id is not that of its problem, setting and seed" in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["leaderboard", "--output"], ["report", "--output"], ["plot", "ranks", "--output"], ["export", "--parquet"]],
+)
+def test_an_output_that_is_a_folder_or_in_none_is_a_users_mistake(store, capsys, words):
+    code, _, error = ran(capsys, *words, "nowhere/x.svg")
+    assert (code, "there is no folder nowhere" in error) == (2, True)
+    (store.root.parent / "x.svg").mkdir()
+    code, _, error = ran(capsys, *words, "x.svg")
+    assert (code, "x.svg: is a folder" in error) == (2, True)
+
+
+def test_an_output_that_is_no_file_is_written_to_and_not_replaced(store, capsys, tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert ran(capsys, "leaderboard", "--output", str(pipe))[0] == 0
+    assert pipe.is_fifo()
+    assert b"sgd" in os.read(reader, 1 << 16)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "power", "summary", "compare a b"])
+def test_an_empty_store_is_named(tmp_path, capsys, command):
+    code, out, error = ran(capsys, *command.split(), "--store", str(tmp_path / "none"))
+    assert (code != 0, out) == (True, "")
+    assert str(tmp_path / "none") in error
+
+
+@pytest.mark.parametrize("words", [["--target", "mnist=nan"], ["--target", "mnist=inf"], ["--tolerance", "inf"]])
+def test_what_is_to_be_reached_is_a_number(store, capsys, words):
+    code, _, error = ran(capsys, "summary", *words)
+    assert (code, words[0] in error) == (2, True)

@@ -100,6 +100,14 @@ def test_missing_data_stops_a_launch_before_anything_is_written(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_missing_weights_stop_a_run_before_anything_is_written(tmp_path):
+    assert optathlon(tmp_path, "data", "miniature", "cub").returncode == 0
+    done = optathlon(tmp_path, "run", "cub-triplet", "adamp", "--scale", "paper", "lr=1e-4")
+    assert done.returncode == 4
+    assert "imagenet-weights: no resnet50-0676ba61.pth" in done.stderr
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_rooms_name_taken_by_a_users_file_is_named(tmp_path):
     (tmp_path / "tasks.py").write_text("")
     code = "import sys; sys.path.insert(0, '.'); from suite.main import main; sys.exit(main(['list', 'sweeps']))"

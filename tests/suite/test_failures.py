@@ -145,6 +145,70 @@ def test_the_cause_knows_better_than_what_was_raised_from_it(run):
     assert failures.of_error(refused, run) == "optimizer"
 
 
+class Mute(ValueError):
+    def __str__(self):
+        raise KeyError("nothing to say")
+
+
+def test_causes_that_go_in_circles_and_errors_that_cannot_be_told_are_classed_all_the_same(run):
+    one, other = ValueError("one"), OptimizerError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert failures.of_error(one, run) == "optimizer"
+    assert failures.of_error(throw(Mute()), run) == "bug"
+    assert failures.said(Mute()) == "(its message cannot be read: KeyError)"
+
+
+def test_what_is_written_down_can_be_stored_and_shown():
+    evil = "\x1b[2J\x07 \udc80 \u202e\r\n\tkept: \u00e9 \u4e2d"
+    assert failures.legible(evil) == "\\x1b[2J\\x07 \\udc80 \\u202e\\r\n\tkept: \u00e9 \u4e2d"
+    long = failures.legible(f"begin{'x' * 5_000_000}end")
+    assert len(long) <= failures.REASON
+    assert (long.startswith("begin"), long.endswith("end")) == (True, True)
+    assert failures.legible(long) == long
+
+
+HOSTILE = """
+import os, sys
+import torch
+
+
+class Fails(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=lr)
+
+
+class Leaves(Fails):
+    def step(self, closure=None):
+        sys.exit(0)
+
+
+class Interrupts(Fails):
+    def step(self, closure=None):
+        raise KeyboardInterrupt
+
+
+class Screams(Fails):
+    def step(self, closure=None):
+        raise ValueError("\\x1b[2J\\udc80" + "x" * 5_000_000)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("optimizer", "reason"),
+    [("Leaves", "SystemExit: 0"), ("Interrupts", "KeyboardInterrupt"), ("Screams", r"ValueError: \x1b[2J\udc80xxx")],
+)
+def test_a_run_ends_as_failed_whatever_its_code_raises(optimizer, reason, tmp_path):
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    write(tmp_path)
+    done = optathlon(tmp_path, "run", "toy:TASK", f"hostile:{optimizer}", "--scale", "smoke")
+    assert (done.returncode, f"failed: {reason}" in done.stderr) == (1, True), done.stderr
+    store = Store(tmp_path / "store")
+    (ended,) = store.endings(next(iter(find.known(store)))).values()
+    assert (ended.kind, ended.failure) == ("failed", "optimizer")
+    assert "in step" in ended.trace
+
+
 def test_memory_that_torch_cannot_have_on_a_cpu_has_no_type_of_its_own(run):
     assert failures.of_error(raised(lambda: torch.empty(1 << 50)), run) == "memory"
 

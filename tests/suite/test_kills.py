@@ -1,4 +1,4 @@
-"""Three benchmarks, killed at first, last, border and random updates by three signals, end as if never killed."""
+"""A benchmark of every kind, killed at first, last, border and random updates by three signals, ends as if it never was."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_show_tells_what_a_paper_s_weight_decay_means_at_the_defaults_or_at_the_
         (["1e-4", "adamw", "--to", "l2"], "either its name or --from and --to"),
         (["1e-4", "adampp"], "did you mean adamp?"),
         (["1e-4", "adam"], "takes no fixed fraction"),
-        (["1e-4", "sgdp"], "lr has no default"),
+        (["1e-4", "sgdp"], "lr has no default, give one: --lr 0.1"),
         (["nan", "adamw"], "must be finite"),
         (["1e-4", "adamw", "--lr", "-1"], "lr = -1.0: must be at least 0"),
         (["1e-4", "--from", "l2", "--to", "sgdp", "--lr", "-1"], "must be finite and at least 0"),

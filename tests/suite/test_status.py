@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from results import Store, StoreError
+from results import Store
 from results.record import Ended
 from results.refusals import Refusal, RefusalLog
 from suite import find, progress, status
@@ -173,6 +173,33 @@ def test_status_tells_of_all_sweeps_a_line_each_and_of_one_the_whole(store, tmp_
     assert "the optimizer's own error: correct the optimizer" in whole
 
 
+def test_a_damaged_plan_hides_no_other_and_is_named(store, tmp_path):
+    planned(tmp_path, BUILT_IN, store)
+    (bad := store.root / "sweeps" / "bad").mkdir()
+    (bad / "plan-0001.jsonl").write_text('{"name": "ba')
+    done = optathlon(tmp_path, "status")
+    assert (done.returncode, done.stdout.count("\n")) == (4, 1)
+    assert done.stdout.startswith("toys: 0/4 done")
+    assert "bad/plan-0001.jsonl, line 1: truncated" in done.stderr
+
+
+def test_what_others_wrote_into_a_store_cannot_move_the_cursor(store, tmp_path):
+    plan = planned(tmp_path, BUILT_IN, store)
+    end(store, plan.runs[0], reason="\x1b[2Jevil", trace="\x1b]0;title\x07", failure="task")
+    RefusalLog(store, "toys").append(Refusal(run=plan.runs[1].id, why="\x1b[2J", host="a", time="2025-01-31T12:00:00Z"))
+    told = optathlon(tmp_path, "status", "toys").stdout + optathlon(tmp_path, "logs", plan.runs[0].id).stdout
+    assert told.count(r"\x1b[2Jevil") == 2
+    assert told.count(r"refused: \x1b[2J") == 1
+    assert "\x1b" not in told
+
+
+def test_of_an_empty_store_nothing_is_shown(tmp_path):
+    for words in (("status",), ("status", "--watch")):
+        done = optathlon(tmp_path, *words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "no sweep was launched in store\n")
+    assert json.loads(optathlon(tmp_path, "status", "--json").stdout)["sweeps"] == []
+
+
 def test_watching_a_sweep_that_nobody_works_on_ends(store, tmp_path):
     planned(tmp_path, BUILT_IN, store)
     done = optathlon(tmp_path, "status", "toys", "--watch")
@@ -192,8 +219,8 @@ def test_a_run_is_found_by_the_beginning_of_its_id_or_its_label(store, tmp_path)
         find.run(store, "toy:TASK/sgd/s9")
     with pytest.raises(UsageError, match="four or more first digits"):
         find.run(store, "sgd")
-    with pytest.raises(StoreError, match="nothing of it"):
-        store.forget(find.run(store, "0123456789abcdef"))
+    with pytest.raises(UsageError, match="there is no such run"):
+        find.run(store, "0123456789abcdef")
 
 
 def test_retry_lets_failed_runs_be_claimed_again_and_only_those(store, tmp_path):
@@ -254,6 +281,9 @@ def test_the_log_of_the_job_that_names_the_run_is_shown(store, tmp_path):
     killed = optathlon(tmp_path, "logs", plan.runs[1].id, "--job").stdout
     assert "killed" in killed
     assert "ended" not in killed
+    (log,) = json.loads(optathlon(tmp_path, "logs", plan.runs[1].id, "--job", "--json").stdout)["logs"]
+    assert log["path"].endswith("7_0_log.out")
+    assert "killed" in log["text"]
 
 
 @pytest.mark.slow

@@ -113,12 +113,12 @@ def test_the_paper_protocol() -> None:
     assert RECALLS["inshop"] == (1, 10, 20, 30, 40, 50)
 
 
-@pytest.mark.parametrize("name", ["cub-triplet", "cub-proxyanchor"])
-def test_the_contract_of_a_workload_holds(data, name) -> None:
-    protocol = small(name, settings={"warmup": 0}).with_validation()
-    prove(lambda **how: make(data, protocol, name, **how))
+def test_the_contract_of_a_workload_holds(data) -> None:
+    protocol = small("cub-triplet", settings={"warmup": 0}).with_validation()
+    prove(lambda **how: make(data, protocol, "cub-triplet", **how))
 
 
+@pytest.mark.slow
 def test_the_contract_holds_for_updates_of_several_parts_and_a_frozen_backbone(data) -> None:
     protocol = small("cub-proxyanchor", micro_batch=20, settings={"warmup": 2})
     prove(lambda **how: make(data, protocol, **how), splits=("test",))
@@ -138,13 +138,14 @@ def test_every_task_learns_on_its_miniature(all_data, name, kind) -> None:
     """Unseen classes: chance is about 1 %, and the untrained network finds some by color."""
     live = make(all_data, tasks.task(name).protocol("smoke"), name)
     before = live.evaluate("test")
-    train(live, optimizer_of(live, kind, lr=3e-3), range(8))
+    train(live, optimizer_of(live, kind, lr=3e-3), range(6))
     after = live.evaluate("test")
     assert list(after) == [m.name for m in tasks.task(name).metrics]
     assert after["recall@1"] > 40
     assert after["recall@1"] > before["recall@1"] + 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["adamw", "adamp"])
 @pytest.mark.parametrize("name", ["cub-triplet", "cub-proxyanchor"])
 def test_a_run_stopped_anywhere_goes_on_exactly(data, name, kind) -> None:
