@@ -180,18 +180,32 @@ struct Course {
 
 // Sums over a row that descends as if nothing were projected, block by block, up to one that cannot be undone.
 template <typename T, typename State>
-Sums sum_and_descend(T* w, const T* grad, const State& state, T* updates, std::int64_t length, T sign, double size,
-                     double shrink, std::int64_t& gone) {
+Sums sum_and_descend(T* __restrict w, const T* __restrict grad, const State state, T* __restrict before,
+                     std::int64_t length, T sign, double size, double shrink, std::int64_t& gone) {
+  const T by = T(-shrink), minus = T(-size);
   Sums total;
   for (std::int64_t from = 0; from < length; from += kBlock) {
-    const std::int64_t count = std::min(kBlock, length - from);
-    const State own = state.at(from);
-    const Sums block = first_pass<true>(w + from, grad + from, own, updates, 0, count, sign);
-    total.add(block);
-    if (gone == from && can_be_undone(block, size)) {
-      second_pass<true>(w + from, grad + from, own, updates, 0, count, sign, size, shrink, 0.0);
-      gone += count;
+    const std::int64_t end = std::min(length, from + kBlock);
+    T dot = 0, gg = 0, ww = 0, along = 0, uu = 0;
+#pragma omp simd reduction(+ : dot, gg, ww, along, uu)
+    for (std::int64_t i = from; i < end; ++i) {
+      const T g = sign * grad[i], x = w[i];
+      state.advance(i, g);
+      const T u = state.update(i, g);
+      dot += g * x;
+      gg += g * g;
+      ww += x * x;
+      along += x * u;
+      uu += u * u;
+      before[i - from] = x;
+      w[i] = x + (minus * u + by * x);
     }
+    const Sums block{double(dot), double(gg), double(ww), double(along), double(uu)};
+    total.add(block);
+    if (gone == from && can_be_undone(block, size))
+      gone = end;
+    else
+      std::copy(before, before + (end - from), w + from);
   }
   return total;
 }

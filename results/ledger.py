@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from results.board import Leaderboard
+from results.board import BoardRow, Leaderboard
 from results.cell import Cell
 from results.papers import Published
-from results.record import Plan, Record
+from results.record import Column, Plan, Record
 from results.scores import deviation, mean, usable
 from results.settings import flat
 from results.statistics.difference import Difference, from_error
@@ -19,6 +19,7 @@ from results.statistics.ties import ALPHA
 from results.statistics.welch import from_summaries
 
 Verdict = Literal["reproduced", "within noise", "not reproduced", "protocol differs", "not run"]
+_Place = tuple[Column, Cell]
 _UNTESTED = "neither side has a deviation: nothing can be said"
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "within noise", "not reproduced", "protocol differs", "not run")
 
@@ -55,25 +56,53 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ledger(published: Iterable[Published], sweeps: Sequence[Sweep]) -> list[Entry]:
-    """An entry for each published number and each row that has its task, optimizer and setting; one where none has."""
+    """An entry for each published number and each row that has its task, optimizer and setting; one where none has.
+
+    Beside an average over tasks stands ours, taken seed by seed, if the sweep has all of them.
+    """
+    numbers = list(published)
     entries = []
-    for number in published:
-        found = [entry for sweep in sweeps for entry in _entries(number, sweep)]
+    for number in numbers:
+        averaged = _averaged(number, numbers)
+        found = [entry for sweep in sweeps for entry in _entries(number, averaged, sweep)]
         run = [entry for entry in found if entry.verdict != "not run"]
         entries += run or found[:1] or [Entry(published=number, verdict="not run")]
     return entries
 
 
-def _entries(number: Published, sweep: Sweep) -> Iterator[Entry]:
+def _averaged(number: Published, numbers: Iterable[Published]) -> list[str]:
+    """The tasks that `number` is an average over, by its note: "task-a" and "task-b" of its table for "task"."""
+    if not number.note.startswith("average of"):
+        return []
+    same = (p for p in numbers if (p.table, p.optimizer, p.metric) == (number.table, number.optimizer, number.metric))
+    return sorted({p.task for p in same if p.task.startswith(f"{number.task}-")})
+
+
+def _entries(number: Published, averaged: Collection[str], sweep: Sweep) -> Iterator[Entry]:
+    problems, settings = sweep.plan.head.problems, sweep.plan.head.settings
     for row in sweep.board.rows:
-        for column, cell in zip(sweep.board.columns, row.cells, strict=True):
-            problem = sweep.plan.head.problems[column.problem]
-            setting = sweep.plan.head.settings.get(cell.setting or "", {})
-            same = (problem.get("task", column.name), row.optimizer) == (number.task, number.optimizer)
-            if same and (cell.setting is None or _agrees(number, setting)):
-                deviations = sweep.deviations.get(column.problem, ())
-                differs = [*_other_data(problem), *deviations, *_own_protocol(number, setting)]
-                yield _entry(number, sweep, row.name, cell, differs)
+        for places in _places(number, averaged, row, sweep) if row.optimizer == number.optimizer else ():
+            differs: dict[str, None] = {}
+            for column, cell in places:
+                setting = settings.get(cell.setting or "", {})
+                if cell.setting is not None and not _agrees(number, setting):
+                    break
+                differs |= dict.fromkeys(_other_data(problems[column.problem]))
+                differs |= dict.fromkeys(sweep.deviations.get(column.problem, ()))
+                differs |= dict.fromkeys(_own_protocol(number, setting))
+            else:
+                yield _entry(number, sweep, row.name, [cell for _, cell in places], list(differs))
+
+
+def _places(number: Published, averaged: Collection[str], row: BoardRow, sweep: Sweep) -> list[list[_Place]]:
+    """What of `row` stands beside `number`: each cell of its task, or together those of the tasks it averages."""
+    of_task: dict[str, list[_Place]] = {}
+    for place in zip(sweep.board.columns, row.cells, strict=True):
+        task = sweep.plan.head.problems[place[0].problem].get("task", place[0].name)
+        of_task.setdefault(task, []).append(place)
+    parts = [of_task.get(task, []) for task in averaged]
+    together = [[place for (place,) in parts]] if parts and all(len(part) == 1 for part in parts) else []
+    return [[place] for place in of_task.get(number.task, [])] + together
 
 
 def _agrees(number: Published, setting: Mapping[str, Any]) -> bool:
@@ -100,14 +129,16 @@ def _own_protocol(number: Published, setting: Mapping[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in changed.items() if key not in number.setting]
 
 
-def _entry(number: Published, sweep: Sweep, row: str, cell: Cell, differs: list[str]) -> Entry:
+def _entry(number: Published, sweep: Sweep, row: str, cells: Sequence[Cell], differs: list[str]) -> Entry:
     start = Entry(published=number, verdict="not run", sweep=sweep.plan.head.name, row=row)
-    if cell.status in ("missing", "incomplete"):
-        return msgspec.structs.replace(start, notes=cell.notes)
-    values = [_score(sweep.records[run], number) for run in cell.runs]
-    if words := sorted({v for v in values if isinstance(v, str)}):
+    if missing := next((cell for cell in cells if cell.status in ("missing", "incomplete")), None):
+        return msgspec.structs.replace(start, notes=missing.notes)
+    scores = [_scores(number, sweep, cell) for cell in cells]
+    if words := sorted({v for of_seed in scores for v in of_seed.values() if isinstance(v, str)}):
         return msgspec.structs.replace(start, notes=words)
-    finite = [v for v in values if isinstance(v, float)]
+    common = sorted(set(scores[0]).intersection(*scores[1:]))
+    values = [_mean([of_seed[seed] for of_seed in scores]) for seed in common]
+    finite = [v for v in values if v is not None]
     lost = [f"{len(values) - len(finite)} of {len(values)} seeds diverged"] if len(finite) < len(values) else []
     ours, spread = mean(finite), deviation(finite)
     found = None if ours is None else _compared(ours, spread, len(finite), number)
@@ -131,6 +162,17 @@ def _entry(number: Published, sweep: Sweep, row: str, cell: Cell, differs: list[
     )
 
 
+def _scores(number: Published, sweep: Sweep, cell: Cell) -> dict[int, float | str | None]:
+    """Our scores of the paper's metric by seed."""
+    return {seed: _score(sweep.records[run], number) for seed, run in zip(cell.seeds, cell.runs, strict=True)}
+
+
+def _mean(values: Sequence[float | str | None]) -> float | None:
+    """Over the tasks that are averaged; None if one of the runs diverged."""
+    finite = [v for v in values if isinstance(v, float)]
+    return mean(finite) if len(finite) == len(values) else None
+
+
 def _score(record: Record, number: Published) -> float | str | None:
     """Our score of the paper's metric; None if the run diverged, words if it was not measured so."""
     score = next((s for s in record.scores if s.name == f"test/{number.metric}"), None)
@@ -140,7 +182,7 @@ def _score(record: Record, number: Published) -> float | str | None:
         return f"our runs have no score test/{number.metric}"
     if score.unit != number.unit:
         return f"ours is in {score.unit!r}, the paper's in {number.unit!r}"
-    return score.value if usable(score.value) else None
+    return float(score.value) if score.value is not None and usable(score.value) else None
 
 
 def _compared(ours: float, spread: float | None, n: int, number: Published) -> Difference:

@@ -42,10 +42,25 @@ def short(value: Any) -> str:
 
 
 def edges(chosen: Mapping[str, Any], candidates: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Hyperparameters that took several numbers in `candidates` and of which `chosen` has the smallest or largest."""
-    tried: dict[str, set[float]] = {}
+    """Hyperparameters that took several numbers in `candidates` and of which `chosen` has the smallest or largest.
+
+    Where several were drawn at random, the outermost values are no edge of what was searched, and are not told.
+    """
+    candidates = list(candidates)
+    tried: dict[str, list[float]] = {}
     for candidate in candidates:
         for key, value in candidate.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                tried.setdefault(key, set()).add(value)
-    return [k for k, v in tried.items() if len(v) > 1 and chosen.get(k) in (min(v), max(v))]
+                tried.setdefault(key, []).append(value)
+    drawn = _drawn(tried, len(candidates))
+    return [k for k, v in tried.items() if len(set(v)) > 1 and chosen.get(k) in (min(v), max(v)) and k not in drawn]
+
+
+def _drawn(tried: Mapping[str, list[float]], count: int) -> list[str]:
+    """The keys of which each of `count` settings has a value of its own, if there are several in no common order.
+
+    On a grid values come again, and those that move together (`zip`) usually rise or fall together.
+    """
+    own = [key for key, values in tried.items() if len(values) == len(set(values)) == count]
+    orders = [sorted(range(count), key=tried[key].__getitem__) for key in own]
+    return own if len({min(tuple(order), tuple(order[::-1])) for order in orders}) > 1 else []

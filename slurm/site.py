@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slurm.cluster import ClusterError
@@ -16,6 +17,8 @@ STARTED = frozenset(
     {"CONFIGURING", "RUNNING", "SIGNALING", "SUSPENDED", "STOPPED", "RESIZING", "STAGE_OUT", "COMPLETING"}
 )
 LIVING = WAITING | STARTED  # jobs in all other states are over
+# What a user may have set for his own looks at the queue would hide jobs from ours, or make a command ask him.
+LOOKS = ("SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,28 @@ class Queued:
 
 def ask(*words: str) -> str:
     """What a Slurm command prints; ClusterError with what it says instead."""
+    done = carried_out(words, environment={k: v for k, v in os.environ.items() if not k.startswith(LOOKS)})
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+        raise ClusterError(said if said.startswith(words[0]) else f"{words[0]}: {said}")
+    return done.stdout
+
+
+def carried_out(
+    words: Sequence[str], typed: str = "", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A Slurm command that was given `typed`, whatever its exit code; ClusterError if it cannot start or ever end."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        return subprocess.run(
+            words, input=typed, env=environment, capture_output=True, text=True, errors="replace", timeout=PATIENCE,
+            check=False,
+        )  # fmt: skip
     except FileNotFoundError:
         raise ClusterError(f"there is no {words[0]} here: this machine is not part of a Slurm cluster") from None
+    except OSError as error:
+        raise ClusterError(f"{words[0]} cannot be started: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise ClusterError(f"{words[0]}: no answer from the Slurm controller within {PATIENCE:.0f} s") from None
-    except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout).strip().rpartition("\n")[2] or f"exit code {error.returncode}"
-        raise ClusterError(said if said.startswith(words[0]) else f"{words[0]}: {said}") from None
-    return done.stdout
 
 
 def site() -> Site:
@@ -60,7 +75,7 @@ def site() -> Site:
     return Site(
         name=found.get("ClusterName", ""),
         version=found.get("SLURM_VERSION", ""),
-        max_array_size=int(found.get("MaxArraySize", 1001)),
+        max_array_size=max(1, int(found.get("MaxArraySize", 1001))),  # 0: no arrays at all
         requeues=found.get("JobRequeue", "1") == "1",
         accounting=not found.get("AccountingStorageType", "").endswith("none"),
     )
@@ -79,8 +94,38 @@ def partitions() -> dict[str, str]:
 
 def queue(users: Iterable[str]) -> list[Queued]:
     """All jobs of `users`, every copy on its own, in one query. Raises ClusterError."""
-    lines = ask("squeue", "-r", "-h", "-t", "all", "-u", ",".join(sorted(users)), "-o", "%i|%T|%r|%u|%j").splitlines()
+    of, form = ",".join(sorted(users)), "%i|%T|%r|%u|%j"
+    lines = ask("squeue", "-a", "-r", "-h", "-t", "all", "-u", of, "-o", form).splitlines()
     return [Queued(*line.split("|", 4)) for line in lines if line.count("|") >= 4]
+
+
+def ends(jobs: Iterable[str], name: str) -> dict[str, str]:
+    """The states in which Slurm's accounting says that the copies `jobs` of the job called `name` are, or ended.
+
+    The name tells an id that is used again from the job. Raises ClusterError where there is no accounting.
+    """
+    lines = ask("sacct", "-X", "-n", "-P", "-j", ",".join(sorted(jobs)), "-o", "JobID,State,JobName").splitlines()
+    rows = [line.split("|", 2) for line in lines if line.count("|") >= 2]
+    return {job: state.partition(" ")[0] for job, state, called in rows if called == name}
+
+
+def longest(partition: str | None) -> int | None:
+    """The minutes that a job may take in `partition` (one of several with commas, or the default); None: no limit."""
+    asked = set(partition.split(",")) if partition else {""}
+    found = []
+    for line in ask("sinfo", "-a", "-h", "-o", "%P|%l").splitlines():
+        name, _, limit = line.rpartition("|")
+        if name.rstrip("*") in asked or (name.endswith("*") and "" in asked):
+            found.append(_minutes(limit))
+    return None if None in found else max((limit for limit in found if limit is not None), default=None)
+
+
+def _minutes(limit: str) -> int | None:
+    """What sinfo writes as D-HH:MM:SS, or less of it; None for no limit, or none that is known."""
+    if (match := re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)) is None:
+        return None
+    days, hours, minutes, _ = (int(part or 0) for part in match.groups())
+    return (days * 24 + hours) * 60 + minutes
 
 
 def submit_limit(user: str, account: str | None, qos: str | None) -> int | None:

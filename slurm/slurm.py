@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import re
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -74,12 +73,19 @@ class SlurmCluster(Cluster):
     def check(self, job: Job) -> None:
         """Ask the controller whether it would take `job`; nothing is submitted. Raises ClusterError with its answer."""
         executor, _ = next(self._executors(job))
+        asked = job.resources
         with _undisturbed(executor.parameters):
-            tried = subprocess.run(
-                ["sbatch", "--test-only"], input=self.scripts(job)[0], capture_output=True, text=True, check=False
-            )
+            tried = site.carried_out(["sbatch", "--test-only"], typed=self.scripts(job)[0])
+            partition = asked.partition or os.environ.get("SBATCH_PARTITION")
         if tried.returncode:
             raise ClusterError(_reason(tried.stderr))
+        # Many sites let a job wait forever that asks for more time than its partition gives; a QOS may allow it.
+        most = site.longest(partition) if asked.minutes and not asked.qos else None
+        if asked.minutes and most is not None and asked.minutes > most:
+            where = f"partition {partition}" if partition else "the default partition"
+            raise ClusterError(
+                f"{where} gives a job {most} min at most, {asked.minutes} are asked for: it would not start"
+            )
 
     def alive(self, handles: Iterable[str]) -> dict[str, Alive]:
         found = {handle: Alive(known=False) for handle in handles}
@@ -88,12 +94,34 @@ class SlurmCluster(Cluster):
         return found
 
     def cancel(self, handles: Iterable[str]) -> list[str]:
-        asked = [handle for handle, alive in self._look(handles).items() if alive]
-        for handle in asked:
+        asked, refused = [], ""
+        for handle in [handle for handle, alive in self._look(handles).items() if alive]:
             _, _, user, name = handle.split(":")
-            site.ask("scancel", "--name", name, "--user", user)
+            try:
+                site.ask("scancel", "--name", name, "--user", user)
+                asked.append(handle)
+            except ClusterError as error:
+                refused = f"{error}; asked to stop: {', '.join(asked) or 'none'}"
         self._answers.clear()
+        if refused:
+            raise ClusterError(refused)
         return asked
+
+    def ended(self, names: Iterable[str]) -> dict[str, str]:
+        """Of copies that have left the queue (as `this_job` names them inside), in which of Slurm's states; those that
+        accounting does not know, or where there is none, are left out."""
+        found: dict[str, str] = {}
+        jobs: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            handle, _, job = name.rpartition(":")
+            jobs[handle].append(job)
+        if not jobs or not self.site.accounting:
+            return {}
+        with contextlib.suppress(ClusterError):
+            for handle, copies in jobs.items():
+                states = site.ends(copies, handle.rpartition(":")[2])
+                found |= {f"{handle}:{job}": state for job, state in states.items() if state not in site.LIVING}
+        return found
 
     def _look(self, handles: Iterable[str]) -> dict[str, Alive]:
         """What is alive of the jobs of this cluster; one query for all of them."""
@@ -119,6 +147,8 @@ class SlurmCluster(Cluster):
         """An executor for each array of `job`, and the array's size."""
         import submitit
 
+        if not str(job.folder).isprintable() or "%" in str(job.folder) or "\\" in str(job.folder):
+            raise ClusterError(f"{job.folder}: Slurm gives % and \\ in a job's folder another meaning; move the store")
         left = job.copies
         while left > 0:
             copies = min(left, self.site.max_array_size)

@@ -40,7 +40,9 @@ class Settings:
 
 def user_file() -> Path:
     """Where a user's own settings for all sweeps are, if anywhere."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "optathlon" / "cluster.toml"
+    given = Path(os.environ.get("XDG_CONFIG_HOME", ""))  # "must be absolute": XDG Base Directory Specification
+    folder = given if given.is_absolute() else Path(os.path.expanduser("~")) / ".config"
+    return folder / "optathlon" / "cluster.toml"
 
 
 def user_table() -> Table:
@@ -48,7 +50,7 @@ def user_table() -> Table:
     path = user_file()
     try:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path), "")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: unreadable: {error}") from None
@@ -65,7 +67,10 @@ def given_table(words: Iterable[str], kind: str | None, slots: int | None) -> Ta
         *outer, last = key.removeprefix("cluster.").split(".", 1)
         for name in outer:
             inner = inner.setdefault(name, {})
-        inner[last] = _value(text)
+            if not isinstance(inner, dict):
+                raise UsageError(f"--cluster {word!r}: {name} has a value already")
+        value = _value(text)
+        inner[last] = text if PARSERS.get(last) is _text and not isinstance(value, str) else value
     table |= {} if kind is None else {"kind": kind}
     table |= {} if slots is None else {"slots": slots}
     return parse(table, "--cluster", "")
@@ -121,9 +126,10 @@ def _fit(made: Settings) -> None:
 def _value(text: str) -> Any:
     """`text` as TOML reads it; what is no TOML value is text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return read["value"] if len(read) == 1 else text
 
 
 def _number(gpus: str | None) -> int:
@@ -179,8 +185,12 @@ def _minutes(value: Any) -> int:
 
 
 def _lines(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(line, str) and "\n" not in line for line in value):
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
         raise ValueError('must be a list of texts, ["..."]')
+    if not all(line.replace("\t", " ").isprintable() for line in value):
+        raise ValueError("must be a list of texts on one line each")
+    if any(re.match(r"\s*#(SBATCH|PBS|BSUB)\b", line) for line in value):
+        raise ValueError("must leave options of sbatch to cluster.sbatch")
     return tuple(value)
 
 
@@ -190,6 +200,10 @@ def _options(value: Any) -> dict[str, str | int | bool]:
     options = {}
     for name, given in value.items():
         option = name.removeprefix("--").replace("_", "-")
+        if not re.fullmatch(r"[a-z][a-z-]+", option):
+            raise ValueError(f"{name!r} must be the long name of an option of sbatch")
+        if option in REFUSED:
+            raise ValueError(f"--{option} is no option for a launch")
         if option in TAKEN:
             raise ValueError(f"--{option} is set by {TAKEN[option]}")
         if given is False or not isinstance(given, str | int) or (isinstance(given, str) and not given.isprintable()):
@@ -214,11 +228,9 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
 }
 OWN = ("kind", "workers", "slots", "chain")
 PER_TASK = tuple(key for key in PARSERS if key not in ("kind", "workers", "chain"))
+SUITE = "array job-name output error open-mode chdir dependency signal wrap parsable requeue no-requeue"
 TAKEN = {
-    **dict.fromkeys(
-        ("array", "job-name", "output", "error", "open-mode", "chdir", "dependency", "signal", "wrap", "parsable"),
-        "the suite",
-    ),
+    **dict.fromkeys(SUITE.split(), "the suite"),
     **{key: f"cluster.{key}" for key in ("partition", "account", "qos", "constraint", "reservation", "exclude")},
     "nodes": "cluster.nodes",
     "time": "cluster.time",
@@ -228,3 +240,5 @@ TAKEN = {
     "ntasks-per-node": "cluster.processes",
     "ntasks": "cluster.processes",
 }
+# A launch submits as its caller, to the cluster it runs on, reads what sbatch says, and returns.
+REFUSED = frozenset(["clusters", "cluster", "quiet", "test-only", "wait", "help", "usage", "version", "uid", "gid"])

@@ -122,7 +122,7 @@ class Joined(Team):
         return told
 
     def through(self, parts: Iterable[Batch], nets: Iterable[nn.Module]) -> Iterator[Batch]:
-        self.statistics = self.statistics or Statistics(nets, self.world)
+        self.statistics = self.statistics or Statistics(nets, self.rank, self.world)
         self.statistics.begin()
         for part in parts:
             yield part

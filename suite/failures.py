@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimizers import OptimizerError
+from suite.errors import FAILED
 from suite.run import Run, optimizer_of, task_of
 from tasks import DataError, TaskError
 
@@ -112,7 +113,7 @@ def of_exit(code: int, out_of_memory: bool) -> str:
         return "memory"
     if code < 0:
         return "crash" if -code in _CRASHES else "killed"
-    return "bug"
+    return "bug" if code == FAILED else "crash"  # a process of ours ends with another code only if a library ends it
 
 
 def said(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import tasks
 from results import Store
-from results.files import put_new, utc
+from results.files import make_folder, put_new, utc
 from results.record import Ended, Plan
 from results.states import LOST
 from slurm.cluster import PYTHON, ClusterError, Job
@@ -26,6 +26,8 @@ from suite.plan import expand
 from suite.submit import Order, Shape, Submission, orders
 from suite.sweep import Sweep
 from suite.workers import HANDLE, Workers
+
+ENDED_BY_SLURM = frozenset({"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "DEADLINE", "REVOKED"})
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Launch:
         where = folder.relative_to(self.store.root.resolve()).as_posix()
         intent = {"plan": number, "cluster": "local", "folder": where, "runs": self.missing, "canary": self._canary}
         self.store.put_submission(self.plan.head.name, intent)
+        make_folder(self._folder().parent)
         handle = workers.cluster("local").submit(job)
         put_new(folder / HANDLE, handle.encode())
         return self._launched(number, started=[handle], log=folder / "log.txt")
@@ -154,15 +157,19 @@ class Launch:
         return self._launched(number, started=started, orders=found, alive=there.names)
 
     def _bury(self, there: Workers, mine: str) -> None:
-        """Say of this user's runs whose job has left the queue that they are over: else a worker waits 15 minutes."""
-        for run in there.lost(self.seen.states):
-            state = self.seen.states[run]
-            job = state.owner.job if state.owner else None
-            if job and job.startswith(mine):
-                reason = f"died with its job {job.rpartition(':')[2]}, which said nothing"
-                self.store.end(
-                    Ended(run=run, number=state.attempt, kind="failed", reason=reason, failure=LOST, ended=utc())
-                )
+        """Say of this user's runs whose job has left the queue that they are over: else a worker waits 15 minutes.
+
+        What Slurm itself ended is no failure of the run.
+        """
+        jobs = {run: owner.job for run in there.lost(self.seen.states) if (owner := self.seen.states[run].owner)}
+        own = {run: job for run, job in jobs.items() if job and job.startswith(mine)}
+        ended = self._cluster().ended(own.values())
+        for run, job in own.items():
+            state = ended.get(job, "")
+            told = f"died with its job {job.rpartition(':')[2]}{f' ({state})' if state else ''}, which said nothing"
+            kind, failure = ("stopped", "") if state in ENDED_BY_SLURM else ("failed", LOST)
+            number = self.seen.states[run].attempt
+            self.store.end(Ended(run=run, number=number, kind=kind, reason=told, failure=failure, ended=utc()))
 
     def _check(self) -> None:
         """Ask the cluster whether it would give each shape of allocation."""

@@ -63,12 +63,15 @@ class Statistics:
     A running statistic moves by r <- keep * r + added with each part. Each process finds out both for its own parts;
     then all apply those of every part, in the parts' order, to where the update began: as one process would. Of other
     persistent buffers all take the first process's.
+
+    A norm without momentum keeps the mean over all parts so far: its `keep` depends on how many went before, of which
+    every part is taken to have added as many.
     """
 
-    def __init__(self, nets: Iterable[nn.Module], world: int) -> None:
-        self.world = world
+    def __init__(self, nets: Iterable[nn.Module], rank: int, world: int) -> None:
+        self.rank, self.world = rank, world
         modules = list(dict.fromkeys(module for net in nets for module in net.modules()))
-        self.norms = [m for m in modules if isinstance(m, _BatchNorm) and m.track_running_stats and m.momentum]
+        self.norms = [m for m in modules if isinstance(m, _BatchNorm) and m.track_running_stats and m.momentum != 0]
         sizes = [m.num_features for m in self.norms]
         self.owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes, dtype=torch.int64))
         self.others = [
@@ -83,6 +86,7 @@ class Statistics:
             device = self._tensors("running_mean")[0].device
             self.owner = self.owner.repeat(2).to(device)
             self.rest = torch.tensor([1.0 - float(m.momentum or 0) for m in self.norms], dtype=torch.float64).to(device)
+            self.cumulative = torch.tensor([m.momentum is None for m in self.norms]).to(device)
 
     def _tensors(self, name: str) -> list[Tensor]:
         return [getattr(norm, name) for norm in self.norms]
@@ -102,8 +106,13 @@ class Statistics:
         """One part of this process went through."""
         if self.norms:
             (before, moved_before), (after, moved) = self.last, self._read()
-            keep = self.rest ** (moved - moved_before)
-            self.steps.append((keep, after - keep[self.owner] * before))
+            more = moved - moved_before
+            gone = self.start[1] + (len(self.steps) * self.world + self.rank) * more  # on one process, before this part
+            mean = self.cumulative & (more > 0)
+            keep = torch.where(mean, gone / (gone + more), self.rest**more)
+            here = torch.where(mean, moved_before / moved, keep)
+            scale = torch.where(mean, moved / (gone + more), 1.0)
+            self.steps.append((keep, scale[self.owner] * (after - here[self.owner] * before)))
             self.last = after, moved
 
     def fold(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from results import Store
-from results.files import put_new, utc
+from results.files import make_folder, put_new, utc
 from results.record import Plan
 from slurm.cluster import ClusterError, Job
 from slurm.slurm import SlurmCluster
@@ -146,6 +146,7 @@ class Submission:
         }
         self.store.put_submission(self.name, intent)
         handles: list[str] = []
+        make_folder(self.folder.parent)  # jobs/ is the group's, as the store is; each user's below it is not
         try:
             # Of launches at the same time the one with the lowest number goes on.
             if intent["jobs"] not in [s.get("jobs") for s in self.store.submissions(self.name)[: before + 1]]:

@@ -86,7 +86,7 @@ class _Reader:
 
     def _metric(self, task: tasks.Task, name: Any, where: str) -> tasks.Metric:
         known = {metric.name: metric for metric in task.metrics}
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise self._error(f"{where}: {name!r} is none of {task.name}'s metrics{hint(str(name), known)}")
         return known[name]
 

@@ -218,9 +218,9 @@ def write_down(
     mine = [a for a in store.attempts(run) if (a.owner.host, a.owner.pid) == (platform.node(), pid)]
     if mine:
         found = _by_codes(codes, fault, asked, out_of_memory)
-        kind = "stopped" if found.asked else "failed"
-        told = {"reason": found.reason, "trace": found.trace, "failure": found.failure, "ended": utc()}
-        store.end(Ended(run=run, number=mine[-1].number, kind=kind, **told))
+        number, kind = mine[-1].number, "stopped" if found.asked else "failed"
+        reason, trace, failure = found.reason, found.trace, found.failure
+        store.end(Ended(run=run, number=number, kind=kind, reason=reason, trace=trace, failure=failure, ended=utc()))
     return bool(mine)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from results.board import Leaderboard
 from results.curves import Band, band, difference, higher_is_better, shown_curve, start, values, window
 from results.errors import TooLittle
-from results.plots.style import label_once, legend, looks, named, panels, score_label, title, whole_numbers
+from results.plots.style import label_once, legend, looks, named, panels, score_label, short, title, whole_numbers
 from results.record import Column, Record
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _unit(column: Column, name: str) -> str:
 
 
 def draw(board: Leaderboard, found: list[TaskCurves], to_baseline: bool = False) -> Figure:
-    """A panel a task. What is shown of the scores is what the last third of training spans, from where they reach it."""
+    """A panel a task. Of the scores it shows what the last third of training spans, from where they come to it."""
     styles = looks(board)
     order, gray = named(styles, (row for each in found for row in each.bands))
     figure, axes = panels(len(found), order)
@@ -106,7 +106,7 @@ def draw(board: Leaderboard, found: list[TaskCurves], to_baseline: bool = False)
         axis.set_xlabel(each.time)
         whole_numbers(axis)
         label = score_label(each.metric, each.unit, each.higher_is_better)
-        axis.set_ylabel(f"{label}\nless {board.baseline}" if to_baseline else label)
+        axis.set_ylabel(f"{label}\nless {short(board.baseline or '', 24)}" if to_baseline else label)
     label_once(axes)
     legend(figure, [handles[row] for row in order], order, _note(found, to_baseline) + gray)
     return figure

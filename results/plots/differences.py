@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from results.against import Against
 from results.board import Leaderboard
 from results.errors import TooLittle
-from results.plots.style import across, label_once, legend, looks, panels, seeds_words, title
+from results.plots.style import across, label_once, legend, looks, panels, seeds_words, short, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,9 @@ def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "welch
         raise TooLittle(f"{board.name}: differences need {what}")
     tasks = list(dict.fromkeys(each.task for each in found))
     rows = [row.name for row in board.rows if any(each.row == row.name for each in found)]
-    figure, axes = panels(len(tasks), height=0.62 + 0.17 * len(rows))
+    names = [short(row) for row in rows]
+    beside = max(0.0, 0.055 * (max(map(len, names)) - 12))
+    figure, axes = panels(len(tasks), height=0.62 + 0.17 * len(rows), beside=beside)
     styles = looks(board)
     for at, (task, axis) in enumerate(zip(tasks, axes, strict=True)):
         here = [each for each in found if each.task == task]
@@ -45,12 +47,12 @@ def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "welch
         axis.axvline(0, color="#000000", linewidth=0.8)
         axis.set_xlim(*_span(here, intervals))
         axis.set_ylim(-0.6, len(rows) - 0.4)
-        axis.set_yticks(range(len(rows)), rows[::-1] if at % across(len(tasks)) == 0 else [""] * len(rows))
+        axis.set_yticks(range(len(rows)), names[::-1] if at % across(len(tasks)) == 0 else [""] * len(rows))
         axis.tick_params(axis="y", length=0)
         title(axis, task)
         better = "better →" if here[0].higher_is_better else "← better"
         unit = f" ({here[0].unit})" if here[0].unit else ""
-        axis.set_xlabel(f"less {board.baseline}{unit}, {better}")
+        axis.set_xlabel(f"less {short(board.baseline or '', 16)}{unit}, {better}")
     label_once(axes)
     legend(figure, [], [], _note(board, intervals))
     return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from results.board import Leaderboard
 from results.errors import TooLittle
 from results.overall import Overall
-from results.plots.style import COLUMN, PAGE, looks
+from results.plots.style import COLUMN, PAGE, looks, short, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,16 +26,16 @@ def draw(board: Leaderboard, found: Overall) -> Figure:
 
     count, bars = len(found.rows), len(found.cliques)
     below = _BAR * bars + _LINE * math.ceil(count / 2) + 0.12
-    longest = max(len(row.name) for row in found.rows)
-    width = PAGE if longest > 16 or count > 8 else 1.35 * COLUMN
-    note = _note(found)
+    longest = max(len(short(row.name)) for row in found.rows)
+    margin = 0.085 * longest + 0.55
+    width = max(PAGE, 2 * margin + PAGE / 3) if longest > 16 or count > 8 else 1.35 * COLUMN
+    note = "\n".join(wrapped(line, int(20 * width)) for line in _note(found))
     height = 0.55 + below + 0.15 * (note.count("\n") + 1)
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axis.set_axis_off()
     axis.set_xlim(0, width)
     axis.set_ylim(0, height)
-    margin = 0.085 * longest + 0.55
     _Diagram(axis, found, board, (margin, width - margin), height).draw()
     axis.text(width / 2, 0.04, note, ha="center", va="bottom", fontsize=6.5, color="#444444", linespacing=1.4)
     return figure
@@ -82,7 +82,8 @@ class _Diagram:
                 x, y, style = self.at(row.mean_rank), start - _LINE * number, self.styles[row.name]
                 self._stroke((x, x, edge), (self.top, y, y), style.color, 0.9)
                 self.axis.plot([x], [self.top], marker="o", markersize=3, color=style.color, zorder=4)
-                text = f"{row.name}  {row.mean_rank:.2f}" if side == 0 else f"{row.mean_rank:.2f}  {row.name}"
+                name, rank = short(row.name), f"{row.mean_rank:.2f}"
+                text = f"{name}  {rank}" if side == 0 else f"{rank}  {name}"
                 self.axis.text(edge + away, y, text, ha="right" if side == 0 else "left", va="center", fontsize=7.5)
 
     def _line(self, start: float, end: float, y: float, color: str, width: float) -> None:
@@ -92,11 +93,11 @@ class _Diagram:
         self.axis.plot(xs, ys, color=color, linewidth=width, solid_capstyle="butt", zorder=3)
 
 
-def _note(found: Overall) -> str:
+def _note(found: Overall) -> tuple[str, str]:
     told = "too few rows for Friedman's test" if found.friedman is None else f"Friedman p = {found.friedman:.3g}"
     left = f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
     return (
-        f"mean ranks over {len(found.tasks)} tasks, 1 is best; {told}\n"
+        f"mean ranks over {len(found.tasks)} tasks, 1 is best; {told}",
         f"bars join ranks within the critical difference {found.critical_difference or 0:.2f} (Nemenyi, α = "
-        f"{found.alpha:g}){left}"
+        f"{found.alpha:g}){left}",
     )

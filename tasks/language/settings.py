@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         words, and on the hidden-to-hidden weights.
     alpha, beta: weights of activation regularization and of temporal activation regularization.
     bptt: the usual window in tokens; bptt_full is the share of windows drawn around it (the others around half of it),
-        bptt_std the deviation, bptt_min the least.
+        bptt_std the deviation, bptt_min the least, of which two tokens are needed to compare.
     validation_batch, test_batch: streams in evaluation.
     vocabulary: only that many words, the most frequent in training, the others as <unk>; 0 for all.
     train_tokens, evaluation_tokens: only that many from the start of each split; 0 for all.
@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bptt: Count = 70
     bptt_full: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.95
     bptt_std: Weight = 5.0
-    bptt_min: Count = 5
+    bptt_min: Annotated[int, msgspec.Meta(ge=2)] = 5
     validation_batch: Count = 10
     test_batch: Count = 1
     vocabulary: Most = 0
@@ -125,6 +125,8 @@ def llama_settings_of(protocol: Protocol) -> LlamaSettings:
 
 
 def _typed(protocol: Protocol, kind: type[Kind]) -> Kind:
+    if protocol.holdout == "carved":
+        raise TaskError("protocol.holdout: the validation split is published, expected published or none")
     try:
         return msgspec.convert(protocol.settings, kind)
     except msgspec.ValidationError as error:

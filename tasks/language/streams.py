@@ -24,14 +24,15 @@ class Window(NamedTuple):
     drawn: int
 
 
-def parallel(ids: np.ndarray, streams: int) -> Tensor:
+def parallel(ids: np.ndarray, streams: int, name: str = "protocol.batch") -> Tensor:
     """Cut the tokens into `streams` equal, consecutive parts and lay them side by side: int64, rows × streams.
 
-    The remainder is left out. Raises TaskError if there are fewer than three rows.
+    The remainder is left out. Raises TaskError, with the `name` of the setting that `streams` is, if there are fewer
+    than three rows.
     """
     rows = len(ids) // streams
     if rows < 3:
-        raise TaskError(f"batch: {streams} streams are too many for {len(ids)} tokens; at most {len(ids) // 3}")
+        raise TaskError(f"{name}: {streams} streams are too many for {len(ids)} tokens; at most {len(ids) // 3}")
     return torch.from_numpy(ids[: rows * streams].reshape(streams, rows).T.astype(np.int64, order="C"))
 
 
@@ -59,13 +60,14 @@ def segments(rows: int, length: int) -> list[Window]:
 class Streams:
     """The tokens cut into `count` equal, consecutive parts, of which a window is read only when it is asked for.
 
-    The remainder is left out. Raises TaskError if a stream has fewer than two tokens.
+    The remainder is left out. Raises TaskError, with the `name` of the setting that `count` is, if a stream has fewer
+    than two tokens.
     """
 
-    def __init__(self, ids: np.ndarray, count: int) -> None:
+    def __init__(self, ids: np.ndarray, count: int, name: str = "protocol.batch") -> None:
         self.count, rows = count, len(ids) // count
         if rows < 2:
-            raise TaskError(f"batch: {count} streams are too many for {len(ids)} tokens; at most {len(ids) // 2}")
+            raise TaskError(f"{name}: {count} streams are too many for {len(ids)} tokens; at most {len(ids) // 2}")
         self._side_by_side = ids[: rows * count].reshape(count, rows)
 
     def __len__(self) -> int:

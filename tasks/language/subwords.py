@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +18,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
+from tasks.data.workspace import workspace
 from tasks.errors import DataError
 from tasks.language.ptb import EOS, UNK, Corpus
 
@@ -104,9 +103,7 @@ def _key(corpus: Corpus, vocabulary: int) -> str:
 
 def _make(corpus: Corpus, vocabulary: int, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        work.chmod(folder.parent.stat().st_mode)
+    with workspace(folder.parent, f".{folder.name}-") as work:
         tokenizer = train(lines(corpus.train, corpus.words), vocabulary)
         tokenizer.save(str(work / TOKENIZER))
         sizes = {split: _encode(tokenizer, corpus, split, work) for split in SPLITS}
@@ -116,8 +113,6 @@ def _make(corpus: Corpus, vocabulary: int, folder: Path) -> None:
         except OSError:  # another process was faster
             if not (folder / ABOUT).is_file():
                 raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _encode(tokenizer: Tokenizer, corpus: Corpus, split: str, work: Path) -> Size:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from tasks.data.workspace import workspace
 from tasks.errors import DataError
 from tasks.language.ptb import EOS, Corpus
 
@@ -32,19 +32,17 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ensure(folder: Path, source: str, lines: Lines) -> About:
-    """Make folder/tokens from the `lines` of each split, unless it is there and made from the same `source`.
+    """Make folder/tokens from the `lines` of each split, unless it is there, whole, and made from the same `source`.
 
     It appears whole or not at all, also if several processes make it at once. Raises DataError for a word of valid or
     test that is not in train.
     """
     final = folder / FOLDER
-    if (found := about(folder)) and found.source == source:
+    if (found := about(folder)) and found.source == source and _is_whole(folder):
         return found
-    work = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=folder))
-    try:
-        work.chmod(folder.stat().st_mode)
+    with workspace(folder, f".{FOLDER}-") as work:
         made = _write(work, source, lines)
-        if about(folder) != made:
+        if about(folder) != made or not _is_whole(folder):
             shutil.rmtree(final, ignore_errors=True)
             try:
                 work.rename(final)
@@ -52,8 +50,14 @@ def ensure(folder: Path, source: str, lines: Lines) -> About:
                 if about(folder) != made:
                     raise
         return made
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        read(folder)
+    except DataError:
+        return False
+    return True
 
 
 def about(folder: Path) -> About | None:
@@ -70,8 +74,13 @@ def read(folder: Path) -> Corpus:
     found = about(folder)
     if found is None:
         raise DataError(f"{folder.name}: {folder / FOLDER} is missing; `optathlon data prepare {folder.name}`")
-    words = tuple((folder / FOLDER / VOCABULARY).read_text(encoding="utf-8").split("\n")[:-1])
-    arrays = {split: np.load(folder / FOLDER / f"{split}.npy", mmap_mode="r") for split in SPLITS}
+    try:
+        words = tuple((folder / FOLDER / VOCABULARY).read_text(encoding="utf-8").split("\n")[:-1])
+        arrays = {split: np.load(folder / FOLDER / f"{split}.npy", mmap_mode="r") for split in SPLITS}
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{folder.name}: {folder / FOLDER} cannot be read ({error}); remove it, then prepare or build it again"
+        ) from None
     if {split: len(ids) for split, ids in arrays.items()} != found.tokens or len(words) != found.words:
         raise DataError(f"{folder.name}: {folder / FOLDER} is not whole; remove it, then prepare or build it again")
     return Corpus(words, arrays["train"], arrays["valid"], arrays["test"])

@@ -110,12 +110,17 @@ class TransformerXL(nn.Module):
         back = torch.arange(keys - 1, -1, -1, device=tokens.device, dtype=self.content_bias.dtype)
         back = back if reading.clamp is None else back.clamp(max=reading.clamp)
         distances = self.dropout(sinusoids(back, self.d_model))
-        x = self.dropout(self.embedding(tokens) * math.sqrt(self.d_model))
+        x = self.dropout(self._embedded(tokens) * math.sqrt(self.d_model))
         after = []
         for layer, remembered in zip(self.layers, memory, strict=True):
             after.append(_latest(remembered, x.detach(), reading.memory))
             x = layer(x, remembered, distances, mask, self.content_bias, self.position_bias)
         return self.dropout(x), after
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        """The words' vectors. On a CPU their gradient is sparse and goes straight into the softmax's of the same matrix,
+        instead of filling one more of its size; on a GPU such a sum would have no fixed order."""
+        return F.embedding(tokens, self.embedding.weight, sparse=tokens.device.type == "cpu")
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """The sum of the negative log-probabilities of targets, streams × steps, in nats."""

@@ -59,9 +59,10 @@ class TransformerXLWorkload(Workload):
         self.reading = Reading(s.tgt_len, s.mem_len)
         corpus = corpus_of(s, self.data)
         self.train = Streams(corpus.train, protocol.batch)
+        held_out = {"validation": corpus.validation, "test": corpus.test}
         self.held_out = {
-            "validation": Streams(corpus.validation, s.evaluation_batch),
-            "test": Streams(corpus.test, s.evaluation_batch),
+            split: Streams(ids, s.evaluation_batch, "protocol.settings.evaluation_batch")
+            for split, ids in held_out.items()
         }
         self.model = TransformerXL(
             len(corpus.words),

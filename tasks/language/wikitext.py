@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tasks.data.dataset import Dataset, Source, file_digest
+from tasks.data.workspace import workspace
 from tasks.errors import DataError
 from tasks.language import hub, token_files
 from tasks.language.ptb import UNK, Corpus
@@ -113,7 +113,7 @@ def _digest(paths: list[Path]) -> str:
 def _lines(path: Path) -> Iterator[str]:
     empty = True
     try:
-        with path.open(encoding="utf-8") as text:
+        with path.open(encoding="utf-8-sig") as text:
             for line in text:
                 empty = empty and line.isspace()
                 yield line
@@ -144,19 +144,15 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises DataError if the archive is damaged, or one of the three is missing or too large.
     """
     final = folder / Path(LAYOUTS[0]).parent
-    work = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
     try:
-        work.chmod(folder.stat().st_mode)
-        with zipfile.ZipFile(archive) as found:
+        with workspace(folder, ".unpacking-") as work, zipfile.ZipFile(archive) as found:
             for name in (LAYOUTS[0].format(split) for split in SPLITS):
                 if found.getinfo(name).file_size > LARGEST_MEMBER:
                     raise DataError(f"{NAME}: {archive}: {name} has more than {LARGEST_MEMBER} bytes")
                 with found.open(name) as member, (work / Path(name).name).open("wb") as out:
                     shutil.copyfileobj(member, out)
-        work.rename(final)
+            work.rename(final)
     except KeyError as error:
         raise DataError(f"{NAME}: {archive}: {error.args[0]}; expected {ARCHIVE} with MD5 {ARCHIVE_MD5}") from None
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:  # the last: encrypted, or unknown to zlib
         raise DataError(f"{NAME}: {archive} is damaged ({error}); expected MD5 {ARCHIVE_MD5}; fetch it again") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

@@ -50,8 +50,8 @@ class AwdLstm(Workload):
         corpus = corpus_of(s, self.data)
         self.train = parallel(corpus.train, protocol.batch)
         self.held_out = {
-            "validation": parallel(corpus.validation, s.validation_batch).to(self.device),
-            "test": parallel(corpus.test, s.test_batch).to(self.device),
+            "validation": parallel(corpus.validation, s.validation_batch, "protocol.settings.validation_batch").to(self.device),
+            "test": parallel(corpus.test, s.test_batch, "protocol.settings.test_batch").to(self.device),
         }
         self.model = AwdLstmModel(
             len(corpus.words),

@@ -53,16 +53,20 @@ class Cub(Dataset):
 def read(folder: Path) -> Splits:
     """Photos of the first 100 classes for training and of the other 100 for the test; DataError if a file is broken."""
     tree = listing.find_tree(folder, TREE, "images.txt")
-    labels = {}
+    labels: dict[str, int] = {}
     for place, (image, label) in listing.rows(tree / "image_class_labels.txt", ("image_id", "class_id")):
+        if image in labels:
+            raise DataError(f"{place}: image {image} has a class already")
         labels[image] = listing.number(place, "class", label)
         if labels[image] > CLASSES:
             raise DataError(f"{place}: class {label} is above {CLASSES}")
     listed = []
     for place, (image, path) in listing.rows(tree / "images.txt", ("image_id", "image_name")):
         if image not in labels:
-            raise DataError(f"{place}: image {image} has no class in {tree / 'image_class_labels.txt'}")
-        listed.append((place, Photo(listing.below(tree / "images", place, path), labels[image])))
+            raise DataError(f"{place}: image {image} has no class in {tree / 'image_class_labels.txt'}, or is a second")
+        listed.append((place, Photo(listing.below(tree / "images", place, path), labels.pop(image))))
+    if labels:
+        raise DataError(f"{tree / 'images.txt'}: image {next(iter(labels))} is missing, which has a class; is it whole?")
     photos = listing.unique(listed)
     train = [p for p in photos if p.label <= TRAINING]
     return listing.check_splits(NAME, Splits(train, [p for p in photos if p.label > TRAINING]))

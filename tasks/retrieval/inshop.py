@@ -69,7 +69,7 @@ def read(folder: Path) -> Splits:
             raise DataError(f"{place}: evaluation status {status!r} is none of {', '.join(STATUSES)}")
         label = listing.number(place, "item", item.rpartition("_")[2])
         listed[status].append((place, Photo(listing.below(tree / "Img", place, image), label)))
-    announced = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    announced = path.read_text(encoding="utf-8-sig").partition("\n")[0].strip()
     if announced != str(len(lines) - 1):
         raise DataError(f"{path}: line 1 says {announced!r}, but {len(lines) - 1} photos are listed; is it whole?")
     listing.unique(both for photos in listed.values() for both in photos)

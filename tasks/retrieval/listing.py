@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from tasks.data.dataset import file_digest
+from tasks.data.workspace import workspace
 from tasks.errors import DataError
 from tasks.retrieval.photos import Photo, Splits
+
+DIGITS = 18
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What tarfile and zipfile raise for a broken archive; RuntimeError for an encrypted one or an unknown compression."""
 
 
 def find_tree(folder: Path, tree: str, sign: str) -> Path:
@@ -25,7 +30,7 @@ def find_tree(folder: Path, tree: str, sign: str) -> Path:
 def rows(path: Path, names: Sequence[str], skip: int = 0) -> Iterator[tuple[str, list[str]]]:
     """Each line after the first `skip` as its place, for messages, and as many words as there are `names`."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is unreadable ({error}); expected lines of {' '.join(names)}") from None
     for number, line in enumerate(lines[skip:], start=skip + 1):
@@ -36,9 +41,9 @@ def rows(path: Path, names: Sequence[str], skip: int = 0) -> Iterator[tuple[str,
 
 
 def number(place: str, name: str, word: str) -> int:
-    """`word` as a positive number; DataError names the `place` if it is none."""
-    if not (word.isascii() and word.isdigit() and int(word)):
-        raise DataError(f"{place}: {name} {word!r} is not a positive number")
+    """`word` as a positive number of 64 bits; DataError names the `place` if it is none."""
+    if not (word.isascii() and word.isdigit() and len(word) <= DIGITS and int(word)):
+        raise DataError(f"{place}: {name} {word[:40]!r} is not a positive number of at most {DIGITS} digits")
     return int(word)
 
 
@@ -91,14 +96,12 @@ def unpack(archive: Path, tree: Path, md5: str | None) -> None:
     """
     if md5 is not None and (seen := file_digest(archive, "md5")) != md5:
         raise DataError(f"{archive} has MD5 {seen}, expected {md5}: fetch it again")
-    work = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=archive.parent))
     try:
-        shutil.unpack_archive(archive, work, "zip" if archive.suffix == ".zip" else "gztar")
-        inside = work / tree.name
-        if not inside.is_dir():
-            raise DataError(f"{archive} holds no folder {tree.name}/; expected the official archive")
-        inside.rename(tree)
-    except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, EOFError, OSError) as error:
+        with workspace(archive.parent, ".unpacking-") as work:
+            shutil.unpack_archive(archive, work, "zip" if archive.suffix == ".zip" else "gztar")
+            inside = work / tree.name
+            if not inside.is_dir():
+                raise DataError(f"{archive} holds no folder {tree.name}/; expected the official archive")
+            inside.rename(tree)
+    except (*DAMAGED, shutil.ReadError, OSError) as error:
         raise DataError(f"{archive} cannot be unpacked into {tree} ({error}); fetch it again") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

@@ -123,10 +123,10 @@ def test_rows_that_went_ahead_under_the_view_of_the_step_before_are_corrected(co
 @pytest.mark.parametrize(("build", "options"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])
 @pytest.mark.parametrize("shape", [(6, 40), (6, 700), (3, 3000)])
 @pytest.mark.parametrize("now", ["channel", "layer"])
-@pytest.mark.parametrize("before", ["none", "channel", "layer"])
-@pytest.mark.parametrize("size", [1.0, 1e-4, 1e-7, 0.0])
+@pytest.mark.parametrize("before", ["none", "channel"])
+@pytest.mark.parametrize("size", [1e-4, 1e-7, 0.0])
 def test_a_weight_much_shorter_than_its_step_is_not_lost_in_it(compiled, build, options, shape, now, before, size):
-    """A large step along the weights, after one under another view: what is left of it is all there is of the weight."""
+    """A large step along the weights, after one under another view; the projection leaves nothing of its length."""
     start = size * torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     if size:
         start[0] *= 1e3
@@ -225,7 +225,7 @@ def test_gradients_of_another_kind_are_read_right(compiled, build, kind):
         if kind == "another dtype":
             weight.grad_dtype, grad = torch.bfloat16, grad.bfloat16()
         else:
-            grad = torch._neg_view(grad)
+            grad = torch.ops.aten._neg_view(grad)
         weight.grad = grad
         build([weight], lr=0.1, fused=implementation).step()
         ends.append(weight.detach())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import msgspec
 import pytest
 import scipy.stats
@@ -139,3 +141,36 @@ def test_a_metric_that_is_not_the_headline_is_found_in_the_records():
     (entry,) = ledger([msgspec.structs.replace(THEIRS, metric="f1")], [state])
     assert entry.mean == pytest.approx(51.0)
     assert digest(setting("adamp")) == state.board.rows[0].cells[0].setting
+
+
+def averages(tasks, values=(1.0, 2.0, 4.0), **options):
+    """The ledger of a paper's "mnist", an average of mnist-a and mnist-b, beside a sweep of `tasks`."""
+    numbers = [msgspec.structs.replace(THEIRS, task=f"mnist-{part}", mean=1.0) for part in "ab"]
+    numbers.append(msgspec.structs.replace(THEIRS, mean=12.0, std=None, n=None, note="average of the two"))
+    sweep = Sweep({"adamp": [setting("adamp")]}, scale="paper", tasks=tasks, **options)
+    far = {"mnist-a": 0.0, "mnist-b": 20.0, "other": 100.0}
+    source = dict(zip((10, 11, 12), values, strict=True))
+    records = sweep.records(lambda r: v if (v := source[r.seed]) in (None, DIVERGED) else v + far[r.column])
+    board = leaderboard(sweep.plan, records)
+    return ledger(numbers, [Looked(plan=sweep.plan, board=board, records={r.id: r for r in records})])
+
+
+def test_beside_an_average_over_tasks_stands_ours_taken_seed_by_seed():
+    *_, mean = averages(("mnist-a", "mnist-b", "other"))
+    assert (mean.row, mean.n, mean.mean) == ("adamp", 3, pytest.approx(10 + 7 / 3))
+    assert mean.std == pytest.approx(statistics.stdev([11, 12, 14]))
+    assert (mean.difference, mean.verdict) == (pytest.approx(1 / 3), "reproduced")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "values"),
+    [(("mnist-a", "other"), (1.0, 2.0, 4.0)), (("mnist-a", "mnist-b"), (1.0, 2.0, None))],
+)
+def test_an_average_over_fewer_tasks_or_seeds_is_another_number(tasks, values):
+    *_, mean = averages(tasks, values)
+    assert (mean.verdict, mean.mean) == ("not run", None)
+
+
+def test_an_average_with_a_diverged_seed_is_not_reproduced():
+    *_, mean = averages(("mnist-a", "mnist-b"), (1.0, 2.0, DIVERGED))
+    assert (mean.verdict, mean.n, mean.notes) == ("not reproduced", 2, ["1 of 3 seeds diverged"])

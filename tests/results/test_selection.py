@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from results import StoreError, free_reports, winners
 from results.record import Score
+from results.settings import edges
 from tests.results.make import DIVERGED, Sweep, digest, setting
 
 LOW, MID, HIGH = (setting("sgd", lr=rate, momentum=0.9) for rate in (0.01, 0.1, 1.0))
@@ -106,9 +107,18 @@ def test_ties_go_to_fewer_updates_then_to_the_plans_order(sweep):
 
 
 def test_a_winner_on_the_edge_of_its_grid_is_told(sweep):
-    for best, edges in (("low", ["lr"]), ("mid", []), ("high", ["lr"])):
+    for best, told in (("low", ["lr"]), ("mid", []), ("high", ["lr"])):
         scores = {"low": [0.1] * 2, "mid": [0.1] * 2, "high": [0.1] * 2, best: [0.9] * 2}
-        assert choose(sweep, tuned(sweep, **scores)).edges == edges
+        assert choose(sweep, tuned(sweep, **scores)).edges == told
+
+
+def test_settings_drawn_at_random_have_no_edge_but_those_that_move_together_do():
+    drawn = [{"lr": lr, "wd": wd, "beta": 0.9} for lr, wd in ((0.013, 0.2), (0.4, 0.07), (0.09, 0.9), (0.7, 0.31))]
+    assert [edges(each, drawn) for each in drawn] == [[], [], [], []]
+    together = [{"lr": 0.1 * 3**i, "wd": 0.1 / 3**i} for i in range(4)]
+    assert [edges(each, together) for each in together] == [["lr", "wd"], [], [], ["lr", "wd"]]
+    one = [{"lr": each["lr"]} for each in drawn]
+    assert [edges(each, one) for each in one] == [["lr"], [], [], ["lr"]]
 
 
 def test_words_and_switches_have_no_edge():

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+import torch._dynamo  # every optimizer wants it: imported once, not in every child
 
 from results import Store, this_process
 from results.record import Record
@@ -22,6 +23,7 @@ from suite.execute import execute, exit_code, stop_flag
 from suite.plan import problem_of
 from suite.run import Run, Setting, optimizer_of, task_of
 from suite.train import CHECKPOINT_SECONDS
+from tasks.registry import resolve
 
 SMALL = {
     "biased-mnist-0.990": {
@@ -53,8 +55,9 @@ SMALL = {
     },
     "cub-proxyanchor": {
         "length": 3,
-        "batch": 80,
-        "settings": {"channels": [4, 8], "embedding": 8, "resize": 20, "crop": 16},
+        "batch": 20,
+        "settings": {"channels": [4, 8], "embedding": 8, "resize": 20, "crop": 16}
+        | {"training_classes": 12, "evaluation_classes": 4},
     },
 }
 OPTIMIZERS = {"sgd": {"lr": 0.05, "momentum": 0.9}, "adamw": {"lr": 2e-3}, "adamp": {"lr": 2e-3}}
@@ -107,6 +110,7 @@ def outcome(record: Record | None) -> str:
 
 def main(task: str, data: Path) -> None:
     chance = random.Random(task)
+    resolve(task_of(task).workload)
     for optimizer in OPTIMIZERS:
         run = run_of(task, optimizer, data)
         with tempfile.TemporaryDirectory() as folder:

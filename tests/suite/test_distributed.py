@@ -172,6 +172,27 @@ def test_running_statistics_are_those_of_all_parts_in_order_and_other_buffers_th
     assert (first["own"], other["own"]) == ([0], [1])
 
 
+def means_of(team):
+    """After two updates of four parts, of norms that keep the mean over all: one trains, one is frozen."""
+    nets = [torch.nn.BatchNorm1d(1, momentum=None), torch.nn.BatchNorm1d(1, momentum=None).eval()]
+    for begin in (0, 4):
+        mine = [
+            Batch(torch.tensor([[p - 1.0], [p + 1.0]]), p, 8, 2)
+            for p in range(begin + team.rank, begin + 4, team.world)
+        ]
+        for batch in team.through(mine, nets):
+            for net in nets:
+                net(batch.data)
+    return [buffer.tolist() for net in nets for buffer in net.buffers()]
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_norm_without_momentum_keeps_the_mean_over_all_parts(world, tmp_path):
+    """Of 0 to 7 the mean is 3.5; each part's variance is 2."""
+    expected = [pytest.approx([3.5]), pytest.approx([2.0]), 8, [0.0], [1.0], 0]
+    assert together(world, tmp_path, means_of) == [expected] * world
+
+
 # --- as one process ----------------------------------------------------------------------------------------------
 
 

@@ -145,7 +145,7 @@ def test_the_cause_knows_better_than_what_was_raised_from_it(run):
     assert failures.of_error(refused, run) == "optimizer"
 
 
-class Mute(ValueError):
+class MuteError(ValueError):
     def __str__(self):
         raise KeyError("nothing to say")
 
@@ -154,8 +154,8 @@ def test_causes_that_go_in_circles_and_errors_that_cannot_be_told_are_classed_al
     one, other = ValueError("one"), OptimizerError("other")
     one.__cause__, other.__cause__ = other, one
     assert failures.of_error(one, run) == "optimizer"
-    assert failures.of_error(throw(Mute()), run) == "bug"
-    assert failures.said(Mute()) == "(its message cannot be read: KeyError)"
+    assert failures.of_error(throw(MuteError()), run) == "bug"
+    assert failures.said(MuteError()) == "(its message cannot be read: KeyError)"
 
 
 def test_what_is_written_down_can_be_stored_and_shown():
@@ -242,6 +242,7 @@ def test_a_process_that_could_not_say_why_is_judged_by_its_end():
     assert failures.of_exit(-signal.SIGSEGV, out_of_memory=True) == "crash"
     assert failures.of_exit(-signal.SIGHUP, out_of_memory=False) == "killed"
     assert failures.of_exit(1, out_of_memory=False) == "bug"
+    assert failures.of_exit(0, out_of_memory=False) == failures.of_exit(3, out_of_memory=False) == "crash"
 
 
 def test_every_class_has_words_and_advice_that_name_host_and_run():

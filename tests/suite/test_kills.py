@@ -1,4 +1,4 @@
-"""A benchmark of every kind, killed at first, last, border and random updates by three signals, ends as if it never was."""
+"""One benchmark of every kind, killed at odd updates by three signals, ends as if it had never been killed."""
 
 from __future__ import annotations
 

@@ -13,13 +13,15 @@ import pytest
 
 from results import Store, this_process
 from results.refusals import refusals
+from results.states import LOST
 from suite import team, together
-from suite.collective import TEAM_SECONDS
+from suite.collective import TEAM_SECONDS, Fault
 from suite.errors import FAILED, PREEMPTED
+from suite.execute import follow
 from suite.plan import expand
 from suite.plan import run_of as run_of_plan
 from suite.sweep import load, look_beside
-from suite.together import REFUSED, Job, fork, on_this_machine
+from suite.together import REFUSED, SILENT, Job, fork, on_this_machine
 from suite.worker import BUSY, Assignment
 from tests.suite.ranks import attempt
 from tests.suite.sweeps import HERE, command, environment, optathlon
@@ -118,10 +120,56 @@ def test_a_process_that_does_not_answer_is_not_waited_for_for_ever(tmp_path, mon
     run, store = run_of(protocol={"length": 8}), Store(tmp_path)
     pid, ranks = begin(store, run)
     os.kill(ranks[1], signal.SIGSTOP)
-    assert end_of(pid) == KILLED
+    assert end_of(pid) == SILENT
     (ended,) = store.endings(run.id).values()
     assert (ended.kind, ended.failure) == ("failed", "lost")
     assert "did not answer" in ended.reason
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_named_whichever_it_is(tmp_path):
+    run, store = run_of(protocol={"length": 8}), Store(tmp_path)
+    for rank in (0, 1):
+        pid, ranks = begin(store, run)
+        os.kill(ranks[rank], signal.SIGKILL)
+        end_of(pid)
+        ended = store.endings(run.id)[rank + 1]
+        assert (ended.kind, ended.failure) == ("failed", "killed")
+        assert f"process {rank} was killed by SIGKILL" in ended.reason
+
+
+LOST_ONE = Fault("Lost: another process of the run was lost", "Traceback", LOST)
+OWN = Fault("ValueError: wrong", "Traceback", "task")
+
+
+@pytest.mark.parametrize(
+    ("codes", "fault", "asked", "out_of_memory", "expected"),
+    [
+        ([1, -9], LOST_ONE, False, False, ("killed", "process 1 was killed by SIGKILL", False)),
+        ([1, -9], LOST_ONE, False, True, ("memory", "out of memory", False)),
+        ([1, -9], LOST_ONE, True, False, ("killed", "process 1 was killed by SIGKILL", True)),
+        ([1, SILENT], LOST_ONE, False, False, (LOST, "Lost: another process", False)),
+        ([1, SILENT], LOST_ONE, True, False, (LOST, "Lost: another process", True)),
+        ([1, -9], OWN, True, False, ("task", "ValueError: wrong", False)),
+        ([-11, 1], None, False, False, ("crash", "process 0 was killed by SIGSEGV", False)),
+        ([0, 1], None, False, False, ("bug", "process 1 failed with exit code 1", False)),
+    ],
+)
+def test_how_an_attempt_ended_is_told_by_who_knows_best(codes, fault, asked, out_of_memory, expected):
+    found = together._by_codes(codes, fault, asked, out_of_memory)
+    assert (found.failure, found.asked) == (expected[0], expected[2])
+    assert expected[1] in found.reason
+
+
+def test_what_is_committed_stays_done_if_another_process_dies_at_the_very_end(tmp_path, monkeypatch):
+    """The first one writes and says good-bye; the other has trained to the end and dies before it can."""
+    monkeypatch.setenv("TOY_SLEEP", "0")
+    monkeypatch.setattr(together, "follow", lambda *how, **more: follow(*how, **more) and os._exit(5))
+    run, store = run_of(), Store(tmp_path)
+    pid = fork(lambda _: 0 if on_this_machine(Job(run, store, tmp_path), 2) == [0, 5] else 1)
+    assert end_of(pid) == 0
+    assert store.record(run.id) is not None
+    assert [ended.kind for ended in store.endings(run.id).values()] == ["finished"]
 
 
 def test_what_cannot_be_shared_is_refused_before_it_is_claimed(tmp_path):

@@ -210,6 +210,29 @@ def test_eight_rows_are_in_color_the_baseline_first_and_the_rest_gray(tmp_path):
     assert len({(found[name].color, found[name].dashes) for name in colored}) == MOST_COLORED
 
 
+def test_long_names_and_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
+    rows = ("sgd", "$\\frac$ " + "x" * 100, "a" + "y" * 300)
+    looked = view(store := stored(tmp_path / "store", rows), store.plan("sweep"))
+    drawings = [
+        lambda: ranks.draw(looked.board, overall(looked.board)),
+        lambda: differences.draw(looked.board, against(looked.board)),
+        lambda: curves.draw(looked.board, curves.task_curves(looked.board, shown_curves(store, looked.board))),
+    ]
+    for draw in drawings:
+        assert rendered(draw, ".svg")
+        assert max(draw().get_size_inches()) < 20
+    start, end = drawings[0]().axes[0].lines[0].get_xdata()
+    assert start < end, "names leave no room for the ranks"
+
+
+def test_rates_are_written_as_a_sweep_writes_them(drawings):
+    figure = drawings["rate"]()
+    figure.draw_without_rendering()
+    words = [label.get_text() for axis in figure.axes for label in axis.get_xticklabels()]
+    assert {"0.01", "0.03", "0.1"} <= set(words)
+    assert not any("$" in word for word in words)
+
+
 def test_what_is_missing_is_said(tmp_path):
     sweep = Sweep({"sgd": [setting("sgd")]}, baseline=None)
     store = Store(tmp_path / "store")
