@@ -193,9 +193,13 @@ class State:
         return None if self.best is None else tuple(self.best["file"])
 
     def restore_best(self, checkpoints: Checkpoints | SharedCheckpoints) -> None:
-        """Go back to the best weights, buffers included; without any, go on with the present ones."""
+        """Go back to the best weights, buffers included; without any, go on with the present ones. Optimizers that keep
+        weights of their own are told."""
         if self.best is not None:
             self.load_players(checkpoints.load_best(self.best["file"]))
+            for optimizer in self.optimizers.values():
+                if hasattr(optimizer, "weights_loaded"):
+                    optimizer.weights_loaded()  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, as plain values and tensors (loadable with weights_only=True). No random state: see

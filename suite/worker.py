@@ -24,7 +24,7 @@ from slurm import slots
 from slurm.cluster import place, this_job
 from slurm.step import IN_VAIN
 from suite import failures
-from suite.code import SUBMITTED_TREE, code
+from suite.code import changed
 from suite.errors import FAILED, PREEMPTED
 from suite.free import free
 from suite.plan import run_of
@@ -82,7 +82,8 @@ class Worker:
         for number in SIGNALS:
             signal.signal(number, self._stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # slurm.step blocks them until somebody listens
-        self._compare_code()
+        if told := changed():
+            say(told)
         self._preload()
         if slot_has_gpu() and not _gpus_work():
             say(f"the GPUs of {platform.node()} cannot be used, as said above: no run is tried here")
@@ -105,11 +106,6 @@ class Worker:
         for pid in self.children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-
-    def _compare_code(self) -> None:
-        submitted, running = os.environ.get(SUBMITTED_TREE), code()["tree"]
-        if submitted and submitted != running:
-            say(f"the code has changed since it was submitted: tree {submitted} then, {running} now; records hold both")
 
     def _preload(self) -> None:
         for module in ("torch", "torch._dynamo", "torch.utils.data", "suite.execute"):
@@ -193,7 +189,8 @@ class Worker:
         """Say how an attempt ended whose process could not say it itself."""
         out_of_memory = failures.oom_kills() > child.oom_kills
         kind = "stopped" if self.stopping and code < 0 else "failed"
-        reason = _how(code) + (", out of memory" if out_of_memory and code < 0 else "")
+        how = f"left with exit code {code} and said nothing" if code in (0, PREEMPTED, BUSY) else _how(code)
+        reason = how + (", out of memory" if out_of_memory and code < 0 else "")
         try:
             here = [a for a in self.store.attempts(child.run.id) if a.owner.host == platform.node()]
             if mine := [a.number for a in here if a.owner.pid == pid]:

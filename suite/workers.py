@@ -140,5 +140,5 @@ def submitted(store: Store, name: str) -> Iterator[Submitted]:
 
 def _of_slurm(plan: int, jobs: Any) -> Iterator[Submitted]:
     for job in jobs if isinstance(jobs, list) else ():
-        with contextlib.suppress(msgspec.ValidationError, ValueError):
+        with contextlib.suppress(msgspec.ValidationError, ValueError, TypeError):
             yield msgspec.convert({**job, "cluster": "slurm", "plan": plan}, Submitted)

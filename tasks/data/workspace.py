@@ -22,16 +22,31 @@ def workspace(parent: Path, prefix: str) -> Iterator[Path]:
     for other in parent.glob(f"{prefix}*"):
         with suppress(OSError), _locked(other):
             shutil.rmtree(other, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    handle = os.open(work, os.O_RDONLY)
+    work, handle = _own(parent, prefix)
     try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         work.chmod(parent.stat().st_mode)
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
         os.close(handle)
+
+
+def _own(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder and the handle that has it locked; before it is, somebody may take it for a leftover."""
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        with suppress(FileNotFoundError):
+            handle = os.open(work, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                continue
+            except OSError:  # no locks on this file system, so nobody removes it either
+                return work, handle
+            if work.exists():
+                return work, handle
+            os.close(handle)
 
 
 @contextmanager

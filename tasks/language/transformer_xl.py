@@ -118,8 +118,8 @@ class TransformerXL(nn.Module):
         return self.dropout(x), after
 
     def _embedded(self, tokens: Tensor) -> Tensor:
-        """The words' vectors. On a CPU their gradient is sparse and goes straight into the softmax's of the same matrix,
-        instead of filling one more of its size; on a GPU such a sum would have no fixed order."""
+        """The words' vectors. On a CPU their gradient is sparse and is added in place to the softmax's, of the same
+        matrix, instead of filling one more of its size; on a GPU such a sum would have no fixed order."""
         return F.embedding(tokens, self.embedding.weight, sparse=tokens.device.type == "cpu")
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -49,10 +49,9 @@ class AwdLstm(Workload):
         self.settings = s = settings_of(protocol)
         corpus = corpus_of(s, self.data)
         self.train = parallel(corpus.train, protocol.batch)
-        self.held_out = {
-            "validation": parallel(corpus.validation, s.validation_batch, "protocol.settings.validation_batch").to(self.device),
-            "test": parallel(corpus.test, s.test_batch, "protocol.settings.test_batch").to(self.device),
-        }
+        validation = parallel(corpus.validation, s.validation_batch, "protocol.settings.validation_batch")
+        test = parallel(corpus.test, s.test_batch, "protocol.settings.test_batch")
+        self.held_out = {"validation": validation.to(self.device), "test": test.to(self.device)}
         self.model = AwdLstmModel(
             len(corpus.words),
             emsize=s.emsize,

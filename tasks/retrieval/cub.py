@@ -66,7 +66,9 @@ def read(folder: Path) -> Splits:
             raise DataError(f"{place}: image {image} has no class in {tree / 'image_class_labels.txt'}, or is a second")
         listed.append((place, Photo(listing.below(tree / "images", place, path), labels.pop(image))))
     if labels:
-        raise DataError(f"{tree / 'images.txt'}: image {next(iter(labels))} is missing, which has a class; is it whole?")
+        raise DataError(
+            f"{tree / 'images.txt'}: image {next(iter(labels))}, which has a class, is missing; is it whole?"
+        )
     photos = listing.unique(listed)
     train = [p for p in photos if p.label <= TRAINING]
     return listing.check_splits(NAME, Splits(train, [p for p in photos if p.label > TRAINING]))

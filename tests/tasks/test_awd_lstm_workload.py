@@ -78,6 +78,7 @@ def test_every_scale_has_valid_settings(scale: str) -> None:
     ("settings", "message"),
     [
         ({"dropouti": 1.0}, r"protocol\.settings\.dropouti: Expected `float` < 1\.0"),
+        ({"bptt_min": 1}, r"protocol\.settings\.bptt_min: Expected `int` >= 2"),
         ({"nlayers": 0}, r"protocol\.settings\.nlayers: Expected `int` >= 1"),
         ({"emsize": 40.5}, r"protocol\.settings\.emsize: 40\.5 must be of type int"),
         ({"wdrob": 0.1}, r"protocol\.settings\.wdrob: unknown \(did you mean wdrop\?\)"),
@@ -245,8 +246,15 @@ def test_perplexity_overflows_quietly(root: Path, bias: float, perplexity: float
 
 
 def test_too_many_streams_for_the_text_are_refused(root: Path) -> None:
-    with pytest.raises(TaskError, match="batch: 1000 streams are too many for 2000 tokens; at most 666"):
+    with pytest.raises(TaskError, match=r"protocol\.batch: 1000 streams are too many for 2000 tokens; at most 666"):
         build(root, {"batch": 1000, "settings": {"train_tokens": 2000}})
+    with pytest.raises(TaskError, match=r"settings\.validation_batch: 10 streams are too many for 9 tokens; at most 3"):
+        build(root, {"settings": {"evaluation_tokens": 9}})
+
+
+def test_a_validation_split_is_not_carved_where_one_is_published() -> None:
+    with pytest.raises(TaskError, match=r"protocol\.holdout: the validation split is published"):
+        settings_of(SMOKE.override({"holdout": "carved"}))
 
 
 def test_without_data_the_error_says_how_to_get_it(tmp_path: Path) -> None:

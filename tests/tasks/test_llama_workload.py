@@ -157,6 +157,11 @@ def test_a_batch_larger_than_the_text_is_refused(root: Path) -> None:
         LlamaWorkload(SMOKE.override({"batch": 100_000}), root)
 
 
+def test_an_evaluation_text_of_one_subword_is_refused(root: Path) -> None:
+    with pytest.raises(TaskError, match=r"evaluation_tokens: 1 leaves 1 subwords of validation"):
+        LlamaWorkload(SMOKE.override({"settings": {"evaluation_tokens": 1}}), root)
+
+
 def test_heads_that_leave_odd_positions_are_refused() -> None:
     with pytest.raises(TaskError, match=r"hidden 64 must be an even number times heads 5"):
         llama_settings_of(SMOKE.override({"settings": {"heads": 5}}))

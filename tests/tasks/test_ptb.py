@@ -165,6 +165,22 @@ def test_a_file_that_is_not_utf8_is_refused_with_the_place(tmp_path: Path) -> No
         read(tmp_path)
 
 
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_words(tmp_path: Path) -> None:
+    expected = read(lay(tmp_path / "plain"))
+    folder = lay(tmp_path / "windows")
+    for split in SPLITS:
+        path = folder / LAYOUTS[0].format(split)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read(folder).words == expected.words
+    assert np.array_equal(read(folder).test, expected.test)
+
+
+def test_an_archive_beside_other_files_is_left_packed(tmp_path: Path) -> None:
+    folder = lay(tmp_path / "ptb", LAYOUTS[1])
+    (folder / ARCHIVE).write_bytes(b"never opened")
+    assert PennTreebank().verify(folder) is None
+
+
 def test_a_limited_vocabulary_keeps_the_most_frequent_words_and_unk(tmp_path: Path) -> None:
     corpus = read(lay(tmp_path)).limited(4)
     assert corpus.words == ("<unk>", "the", "<eos>", "cat")
@@ -228,13 +244,13 @@ def test_the_standin_is_a_twin_of_twice_the_size(tmp_path: Path) -> None:
 # --- the hub's copies --------------------------------------------------------------------------------------------
 
 
-def hub_copy(folder: Path, form: str, column: str = "sentence") -> Path:
-    """TEXT as `datasets` leaves it: a row a sentence, without the spaces at its ends."""
+def hub_copy(folder: Path, form: str, column: str = "sentence", rows: list[str | None] | None = None) -> Path:
+    """TEXT as `datasets` leaves it: a row a sentence, without the spaces at its ends; or `rows` in each split."""
     from datasets import Dataset, DatasetDict
 
     names = {"train": "train", "valid": "validation", "test": "test"}
-    rows = {names[split]: [line.strip() for line in text.splitlines()] for split, text in TEXT.items()}
-    copy = DatasetDict({name: Dataset.from_dict({column: sentences}) for name, sentences in rows.items()})
+    found = {names[split]: rows or [line.strip() for line in text.splitlines()] for split, text in TEXT.items()}
+    copy = DatasetDict({name: Dataset.from_dict({column: sentences}) for name, sentences in found.items()})
     if form == "saved":
         copy.save_to_disk(folder)
     else:
@@ -259,5 +275,9 @@ def test_the_hubs_copy_gives_the_same_tokens_and_is_known_by_the_same_md5(
 def test_a_copy_of_another_data_set_or_beside_the_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a text data set of the hub with a column `sentence`"):
         read(hub_copy(tmp_path / "other", "parquet", column="words"))
+    with pytest.raises(DataError, match=r"a row of sentence is None, not text"):
+        read(hub_copy(tmp_path / "holes", "parquet", rows=["a", None]))
+    with pytest.raises(DataError, match=r"no row of sentence has a word"):
+        read(hub_copy(tmp_path / "blank", "saved", rows=["", " "]))
     with pytest.raises(DataError, match=r"holds the text twice"):
         read(hub_copy(lay(tmp_path / "both"), "parquet"))

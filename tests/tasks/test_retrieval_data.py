@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tarfile
 import zipfile
 from pathlib import Path
@@ -188,6 +190,10 @@ def test_a_damaged_photo_is_named(copy, name, how) -> None:
         ("cub", "image_class_labels.txt", "\n7 7\n", "\n7 x\n", r"image_class_labels.txt, line 7: class 'x' is not a"),
         ("cub", "image_class_labels.txt", "\n7 7\n", "\n7 201\n", r"line 7: class 201 is above 200"),
         ("cub", "image_class_labels.txt", "\n7 7\n", "\n", r"images.txt, line 7: image 7 has no class"),
+        ("cub", "image_class_labels.txt", "\n7 7\n", "\n7 7\n6 7\n", r"line 8: image 6 has a class already"),
+        ("cub", "image_class_labels.txt", "\n7 7\n", f"\n7 {'9' * 5000}\n", r"line 7: class '9+' is not a positive"),
+        ("cub", "image_class_labels.txt", "\n7 7\n", "\n7 7\n999 7\n", r"images.txt: image 999, which has a class, is"),
+        ("cub", "images.txt", "\n7 ", "\n6 ", r"line 7: image 6 has no class .*, or is a second"),
         ("cub", "images.txt", "\n7 ", "\n7 a ", r"images.txt, line 7: .* has 3 words; expected image_id image_name"),
         ("cub", "images.txt", "\n7 ", "\n7 ../../", r"line 7: .* is not a path below"),
         ("inshop", inshop.LIST, "24\n", "25\n", r"line 1 says '25', but 24 photos are listed"),
@@ -222,6 +228,26 @@ def test_annotations_that_are_no_matlab_file_are_named(copy, content) -> None:
     (root / "cars" / cars.TREE / cars.ANNOTATIONS).write_bytes(content)
     with pytest.raises(DataError, match=r"cars_annos\.mat(:| is not a readable MATLAB file)"):
         prepare(tasks.dataset("cars"), root)
+
+
+def test_annotations_that_crash_the_reader_are_named(copy, monkeypatch) -> None:
+    root = copy("cars")
+    monkeypatch.setattr(cars, "_try", _crash)
+    with pytest.raises(DataError, match=r"cars_annos\.mat is not a readable MATLAB file .*; fetch it again"):
+        prepare(tasks.dataset("cars"), root)
+
+
+def _crash(_: Path) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.parametrize("name", ["cub", "inshop", "sop"])
+def test_lists_may_begin_with_a_byte_order_mark_and_end_their_lines_as_on_windows(copy, name) -> None:
+    root = copy(name)
+    before = MODULES[name].read(root / name)
+    for path in (root / name).rglob("*.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert MODULES[name].read(root / name) == before
 
 
 def test_annotations_without_classes_or_with_classes_that_there_are_not_are_named(copy) -> None:
@@ -296,7 +322,21 @@ def test_an_archive_of_something_else_leaves_nothing(copy) -> None:
     archive.write_bytes(b"PK\3\4 damaged")
     with pytest.raises(DataError, match=r"img\.zip cannot be unpacked"):
         prepare(tasks.dataset("inshop"), root)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("img/a.jpg", "")
+    archive.write_bytes(archive.read_bytes().replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"))
+    with pytest.raises(DataError, match=r"img\.zip cannot be unpacked .*encrypted"):
+        prepare(tasks.dataset("inshop"), root)
     assert sorted(p.name for p in archive.parent.iterdir()) == ["img.zip"]
+
+
+def test_names_in_an_archive_that_lead_out_of_it_are_not_followed(copy) -> None:
+    root = copy("inshop")
+    archive = packed("inshop", root)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("../../../outside.txt", "")
+    prepare(tasks.dataset("inshop"), root)
+    assert not [*root.rglob("outside.txt")]
 
 
 @pytest.mark.parametrize("name", DATASETS)

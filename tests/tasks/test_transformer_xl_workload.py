@@ -118,6 +118,22 @@ def test_streams_are_consecutive_parts_and_the_remainder_is_left_out() -> None:
 def test_too_many_streams_for_the_text_are_refused(root: Path) -> None:
     with pytest.raises(TaskError, match="batch: 3000 streams are too many for 4000 tokens; at most 2000"):
         build(root, FEW | {"batch": 3000})
+    with pytest.raises(TaskError, match=r"settings\.evaluation_batch: 10 streams are too many for 9 tokens; at most 4"):
+        build(root, {"settings": TINY | {"evaluation_tokens": 9}})
+
+
+def test_the_gradient_of_the_tied_matrix_is_dense_and_that_of_both_its_uses(root: Path) -> None:
+    workload = build(root)
+    batch = next(workload.batches(0))
+    workload.loss(batch, "model").backward()
+    found = workload.model.embedding.weight.grad
+    assert found is not None
+    assert found.layout == torch.strided
+    matrix = workload.model.embedding.weight.detach().requires_grad_()
+    tied = {"embedding.weight": matrix}
+    hidden, _ = torch.func.functional_call(workload.model, tied, (batch.data[0], workload.model.no_memory(10), LONG))
+    own = workload.model.softmax.log_probabilities(hidden, matrix).gather(-1, batch.data[1][..., None])
+    torch.testing.assert_close(found, torch.autograd.grad(-own.mean(), matrix)[0].to_dense(), rtol=1e-4, atol=1e-6)
 
 
 # --- the contract ------------------------------------------------------------------------------------------------

@@ -106,6 +106,30 @@ def test_several_processes_at_once_make_the_same_files(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tokens", "wikitext-103"]
 
 
+@pytest.mark.parametrize("file", ["train.npy", "vocabulary.txt"])
+def test_token_files_that_are_gone_or_damaged_are_named_and_made_again(tmp_path: Path, file: str) -> None:
+    prepare(lay(tmp_path))
+    (tmp_path / "tokens" / file).unlink()
+    with pytest.raises(DataError, match=rf"tokens cannot be read .*{file}.*; remove it"):
+        read(tmp_path)
+    prepare(tmp_path)
+    assert read(tmp_path).words == WORDS
+    (tmp_path / "tokens" / "train.npy").write_bytes(b"no array")
+    with pytest.raises(DataError, match="tokens cannot be read"):
+        read(tmp_path)
+    prepare(tmp_path)
+    assert read(tmp_path).words == WORDS
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_words(tmp_path: Path) -> None:
+    lay(tmp_path)
+    for split in SPLITS:
+        path = tmp_path / LAYOUTS[0].format(split)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    prepare(tmp_path)
+    assert read(tmp_path).words == WORDS
+
+
 def test_token_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="tokens is missing; `optathlon data prepare"):
         read(lay(tmp_path))
@@ -162,7 +186,8 @@ def test_a_damaged_archive_names_the_md5_that_is_right_and_leaves_nothing(tmp_pa
     whole = (folder / ARCHIVE).read_bytes()
     flipped = bytearray(whole)
     flipped[60] ^= 0xFF
-    for content in (b"not an archive", whole[:150], bytes(flipped)):
+    encrypted = whole.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1")
+    for content in (b"not an archive", whole[:150], bytes(flipped), encrypted):
         (folder / ARCHIVE).write_bytes(content)
         with pytest.raises(DataError, match=r"is damaged .*expected MD5 9ddaacaf"):
             WikiText103().verify(folder)
