@@ -54,9 +54,14 @@ class SlurmCluster(Cluster):
     def submit(self, job: Job) -> str:
         handle = self.handle(job.name)
         job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        done = 0
         for executor, copies in self._executors(job):
-            with _undisturbed(executor.parameters), _in_our_words():
-                jobs = executor.map_array(run, [job.argv] * copies, [dict(job.environment)] * copies)
+            try:
+                with _undisturbed(executor.parameters), _in_our_words():
+                    jobs = executor.map_array(run, [job.argv] * copies, [dict(job.environment)] * copies)
+            except ClusterError as error:
+                raise ClusterError(f"{error}; {done} of {job.copies} workers are queued") if done else error from None
+            done += copies
             self._ids.setdefault(handle, []).append(jobs[0].job_id.partition("_")[0])
         self._answers.clear()
         return handle

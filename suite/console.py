@@ -47,7 +47,9 @@ def say(message: str = "") -> None:
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[str]) -> str:
     """Aligned plain text; numbers to the right."""
-    body = [[str(cell) for cell in row] for row in rows]
+    from results.shown import one_line
+
+    body = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in (list(head), *body)) for i in range(len(head))]
     numeric = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(head))]
     return "\n".join(_line(row, widths, numeric) for row in (list(head), ["-" * w for w in widths], *body))

@@ -114,8 +114,12 @@ def test_cancelled_is_saved_and_does_not_run_again_and_nobody_elses_is_touched(s
     cluster = SlurmCluster()
     mine, other = (cluster.submit(job(tmp_path, name, seconds=600, copies=2)) for name in ("mine", "other"))
     until(lambda: len(said(tmp_path / "mine")) == len(said(tmp_path / "other")) == 2)
+    names = SlurmCluster().alive([mine])[mine].running
+    assert cluster.ended(names) == {}, "they are at work"
     assert cluster.cancel([mine]) == [mine]
     until(lambda: gone(mine))
+    assert until(lambda: cluster.ended(names)) == dict.fromkeys(names, "CANCELLED")
+    assert cluster.ended([name.replace("mine", "other") for name in names]) == {}, "an id is not a job"
     assert len(list((tmp_path / "mine").glob("saved-*-0"))) == 2
     assert {each["restart"] for each in said(tmp_path / "mine")} == {0}
     assert len(SlurmCluster().alive([other])[other].running) == 2
@@ -156,6 +160,30 @@ def test_what_the_cluster_refuses_is_said_in_its_words_before_anything_is_submit
             act(bad)
     SlurmCluster().check(job(tmp_path, "good", resources=Resources(gpus="2", memory="1G", minutes=90)))
     assert not (tmp_path / "good").exists()
+
+
+@pytest.mark.slow
+def test_more_time_than_the_partition_gives_is_refused_and_not_waited_for(slurm, tmp_path):
+    """Slurm takes such a job, and lets it wait forever."""
+    slurm.ask("scontrol", "update", "partitionname=high", "maxtime=90")
+    try:
+        for minutes in (90, None):
+            SlurmCluster().check(job(tmp_path, "fits", resources=Resources(partition="high", minutes=minutes)))
+        SlurmCluster().check(job(tmp_path, "either", resources=Resources(partition="high,main", minutes=91)))
+        with pytest.raises(ClusterError, match="partition high gives a job 90 min at most, 91 are asked for"):
+            SlurmCluster().check(job(tmp_path, "longer", resources=Resources(partition="high", minutes=91)))
+    finally:
+        slurm.ask("scontrol", "update", "partitionname=high", "maxtime=unlimited")
+
+
+@pytest.mark.slow
+def test_how_the_user_likes_to_look_at_the_queue_hides_no_job(slurm, tmp_path, monkeypatch):
+    handle = SlurmCluster().submit(job(tmp_path, "held", resources=Resources(sbatch={"hold": True})))
+    for key, value in (("SQUEUE_PARTITION", "high"), ("SQUEUE_ACCOUNT", "other"), ("SCANCEL_PARTITION", "high")):
+        monkeypatch.setenv(key, value)
+    assert SlurmCluster().alive([handle])[handle].pending
+    assert SlurmCluster().cancel([handle]) == [handle]
+    until(lambda: gone(handle))
 
 
 @pytest.mark.slow
@@ -210,6 +238,44 @@ def test_the_script_is_as_recorded(described):
     first, second = described.scripts(job)
     assert first == (HERE / "golden_script.sh").read_text()
     assert second == first.replace("0-1000%1001", "0-498%499")
+
+
+@pytest.mark.parametrize("name", ["100%", "%j", "back\\slash", "two\nlines"])
+def test_a_folder_that_slurm_would_read_as_a_pattern_is_refused(described, name):
+    with pytest.raises(ClusterError, match="move the store"):
+        described.scripts(Job((PYTHON, "-V"), "job", Path("/jobs") / name))
+    described.scripts(Job((PYTHON, "-V"), "job", Path("/jobs/größe 3 $HOME 'x'")))
+
+
+def test_a_cluster_without_arrays_is_given_single_jobs(described, monkeypatch):
+    said = (
+        "ClusterName = c\nMaxArraySize            = 0\nJobRequeue = 0\nAccountingStorageType = accounting_storage/none"
+    )
+    monkeypatch.setattr(site, "ask", lambda *_: said)
+    described.site = site.site()
+    assert not (described.site.requeues or described.site.accounting)
+    scripts = described.scripts(Job((PYTHON, "-V"), "job", Path("/jobs/job"), copies=3))
+    assert [script.count("--array") for script in scripts] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (None, "there is no squeue here"),
+        ("#!/bin/sh\nexec sleep 60", "squeue: no answer from the Slurm controller within 0 s"),
+        ("#!/bin/sh\necho 'slurm_load_jobs error: Socket timed out' >&2; exit 1", "squeue: .*Socket timed out"),
+        ("#!/nowhere/interpreter", "there is no squeue here"),
+    ],
+)
+def test_a_program_of_slurms_that_is_not_there_hangs_or_fails_is_one_line(program, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "PATIENCE", 0.3)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if program else str(tmp_path))
+    if program:
+        (tmp_path / "squeue").write_text(program)
+        (tmp_path / "squeue").chmod(0o755)
+    with pytest.raises(ClusterError, match=expected) as error:
+        site.queue(["ana"])
+    assert "\n" not in str(error.value)
 
 
 def test_only_what_is_asked_for_is_in_the_script(described):

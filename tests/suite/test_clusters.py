@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +39,12 @@ BAD = {
     "sbatch of ours": ("sbatch.array = 3", "cluster.sbatch: --array is set by the suite"),
     "sbatch with a key": ('sbatch.mem = "1G"', "cluster.sbatch: --mem is set by cluster.memory"),
     "sbatch list": ("sbatch.nice = [1]", "cluster.sbatch: nice must be text, a number or true"),
+    "an option's name": ("sbatch.'nice\n#SBATCH --array' = 1", "cluster.sbatch"),
+    "a short option": ("sbatch.p = 'gpu'", "cluster.sbatch: 'p' must be the long name of an option of sbatch"),
+    "sbatch that submits nothing": ("sbatch.test_only = true", "cluster.sbatch: --test-only is no option for a launch"),
+    "sbatch that stays": ("sbatch.wait = true", "cluster.sbatch: --wait is no option for a launch"),
+    "setup of several lines": ('setup = ["a\\nb"]', "cluster.setup: must be a list of texts on one line each"),
+    "setup with options": ('setup = ["#SBATCH --array=0-9"]', "cluster.setup: must leave options of sbatch to"),
     "not a table": ("", "cluster: must be a table"),
 }
 
@@ -89,6 +97,23 @@ def test_the_command_line_counts_over_the_sweep_and_the_sweep_over_the_users_fil
         partition="new", account="lab", minutes=60, gpus="2", cpus=2, sbatch={"nice": 7, "comment": "x"}
     )
     assert cluster.settings([cluster.user_table(), cluster.given_table([], "local", 3)]).kind == "local"
+
+
+def test_the_command_line_takes_numbers_for_names_and_refuses_two_shapes_of_a_value():
+    found = cluster.given_table(["account=1234", 'partition="7"', "constraint=true"], None, None)
+    assert found == {"account": "1234", "partition": "7", "constraint": "true"}
+    for words in (["sbatch=3", "sbatch.nice=5"], ["partition=x", "partition.y=5"]):
+        with pytest.raises(UsageError, match="has a value already"):
+            cluster.given_table(words, None, None)
+
+
+def test_the_users_file_is_where_the_standard_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", "relative", "./config"):
+        monkeypatch.setenv("XDG_CONFIG_HOME", value)
+        assert cluster.user_file() == tmp_path / ".config/optathlon/cluster.toml"
+    (tmp_path / ".config").touch()
+    assert cluster.user_table() == {}, "no folder, no settings"
 
 
 def test_the_users_file_is_checked_too(tmp_path, monkeypatch):
@@ -244,6 +269,39 @@ def test_a_run_whose_job_has_left_the_queue_is_lost_and_no_other_is():
         "stopped": State(kind="stopped", owner=owner("slurm:c:ana:a:1_2")),
     }
     assert there.lost(states) == ["lost"]
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"), [("TIMEOUT", "stopped"), ("PREEMPTED", "stopped"), ("FAILED", "failed"), (None, "failed")]
+)
+def test_what_slurm_ended_without_a_word_is_no_failure_of_the_run(state, kind, tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    begun = Launch(sweep.load(write(tmp_path, SWEEP)), store, Wishes(data=tmp_path))
+    run, job = begun.plan.runs[0].id, "slurm:c:ana:a:1_0"
+    assert store.claim(run, owner(job))
+    begun.seen = overview(store, begun.plan)
+    slurm = SimpleNamespace(ended=lambda names: {name: state for name in names if state})
+    monkeypatch.setattr(Launch, "_cluster", lambda _: slurm)
+    begun._bury(Workers({Submitted("slurm:c:ana:a", "slurm", 1): Alive()}), "slurm:c:ana:")
+    (ended,) = store.endings(run).values()
+    assert (ended.kind, ended.failure) == (kind, "lost" if kind == "failed" else "")
+    assert "1_0" in ended.reason
+    assert store.states([run])[run].barren == (kind == "failed")
+
+
+def test_the_folder_of_jobs_is_the_groups_and_a_job_is_its_users(tmp_path, monkeypatch):
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o770)
+    before = os.umask(0o022)
+    try:
+        started = Launch(sweep.load(write(tmp_path, SWEEP)), Store(root), Wishes(data=tmp_path)).carry_out()
+    finally:
+        os.umask(before)
+    workers.cluster("local").cancel(started.started)
+    (job,) = (root / "jobs").glob("*/*")
+    assert (root / "jobs").stat().st_mode & 0o777 == 0o775
+    assert (job.parent.stat().st_mode & 0o777, job.stat().st_mode & 0o777) == (0o755, 0o700)
 
 
 def test_a_launch_that_is_submitting_is_seen_until_it_has_or_has_not(tmp_path):
