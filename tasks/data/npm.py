@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import io
 import os
 import re
@@ -90,7 +91,7 @@ def _fetch(package: Package, path: Path) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
             content = answer.read()
-    except (OSError, ValueError) as error:  # urllib's errors are OSErrors
+    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
         raise DataError(f"npm: {url} cannot be fetched ({error}); {remedy}") from None
     if not _whole(package, content):
         raise DataError(

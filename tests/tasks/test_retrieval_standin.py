@@ -9,7 +9,9 @@ import os
 import sys
 import tarfile
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -57,6 +59,24 @@ def test_a_package_is_fetched_from_the_registry_npm_is_told_to_use_and_kept(tmp_
     kept.write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"art-1\.2\.3\.tgz cannot be fetched .*run `npm pack @scope/art@1\.2\.3`"):
         npm.files(pinned(content), ["icons.json"])
+
+
+def test_a_connection_that_ends_early_is_told_as_a_failed_fetch(empty_cache, monkeypatch) -> None:
+    class Short(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"half")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Short) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(DataError, match=r"cannot be fetched \(IncompleteRead.*run `npm pack"):
+            npm.files(pinned(tarball(icons_json=b"{}")), ["icons.json"])
 
 
 def test_a_package_of_another_digest_is_refused(tmp_path, empty_cache, monkeypatch) -> None:
