@@ -160,7 +160,7 @@ fixed.lr = 0.1
 
 [cluster]
 time = 1
-notice = 25       # Slurm looks every 30 s, and so says it 5 to 35 s after the start
+notice = 15       # Slurm looks every 30 s, and so says it 15 to 45 s after the start
 setup = ["export OMP_NUM_THREADS=1"]
 """
 
@@ -170,7 +170,7 @@ def test_a_run_longer_than_the_time_limit_is_saved_requeued_and_ends_the_same(sl
         (tmp_path / name).mkdir()
         write(tmp_path / name, ONE)
     assert optathlon(tmp_path / "here", "launch", "sweep.toml").returncode == 0
-    monkeypatch.setenv("TOY_SLEEP", "1.25")  # 30 times
+    monkeypatch.setenv("TOY_SLEEP", "1.6")  # 30 times
     assert optathlon(tmp_path / "there", *ON_SLURM).returncode == 0
     until(lambda: not queued(slurm))
     assert outcomes(tmp_path / "there") == outcomes(tmp_path / "here")

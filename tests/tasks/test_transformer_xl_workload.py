@@ -122,6 +122,17 @@ def test_too_many_streams_for_the_text_are_refused(root: Path) -> None:
         build(root, {"settings": TINY | {"evaluation_tokens": 9}})
 
 
+def test_a_second_backward_pass_adds_the_same_gradient(root: Path) -> None:
+    workload = build(root)
+    loss = workload.loss(next(workload.batches(0)), "model")
+    loss.backward(retain_graph=True)
+    matrix = workload.model.embedding.weight
+    assert matrix.grad is not None
+    once = matrix.grad.clone()
+    loss.backward()
+    torch.testing.assert_close(matrix.grad, 2 * once)
+
+
 def test_the_gradient_of_the_tied_matrix_is_dense_and_that_of_both_its_uses(root: Path) -> None:
     workload = build(root)
     batch = next(workload.batches(0))
