@@ -215,7 +215,7 @@ def test_several_parts_a_process_and_several_processes(world):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    for name in ("mnist", "ptb", "speech-commands"):
+    for name in dict.fromkeys(name for task in SMALL for name in tasks.task(task).datasets):
         dataset.build(tasks.dataset(name), root, "miniature")
     return root
 
