@@ -120,9 +120,9 @@ class SlurmCluster(Cluster):
         for name in names:
             handle, _, job = name.rpartition(":")
             jobs[handle].append(job)
-        if not jobs or not self.site.accounting:
-            return {}
         with contextlib.suppress(ClusterError):
+            if not jobs or not self.site.accounting:
+                return {}
             for handle, copies in jobs.items():
                 states = site.ends(copies, handle.rpartition(":")[2])
                 found |= {f"{handle}:{job}": state for job, state in states.items() if state not in site.LIVING}
@@ -202,6 +202,8 @@ class SlurmCluster(Cluster):
         for handle in after:
             if handle not in self._ids:
                 there = self.alive([handle])[handle]
+                if not there.known:
+                    raise ClusterError(f"the Slurm controller does not answer: whether {handle} is over is unknown")
                 copies = (copy.rpartition(":")[2].partition("_")[0] for copy in (*there.running, *there.pending))
                 self._ids[handle] = list(dict.fromkeys(copies))
             ids += self._ids[handle]

@@ -13,9 +13,8 @@ from typing import Any
 
 import tasks
 from results import Store
-from results.files import make_folder, put_new, utc
-from results.record import Ended, Plan
-from results.states import LOST
+from results.files import make_folder, put_new
+from results.record import Plan
 from slurm.cluster import PYTHON, ClusterError, Job
 from slurm.slurm import SlurmCluster
 from suite import budget as budgets
@@ -26,8 +25,6 @@ from suite.plan import expand
 from suite.submit import Order, Shape, Submission, orders
 from suite.sweep import Sweep
 from suite.workers import HANDLE, Workers
-
-ENDED_BY_SLURM = frozenset({"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "DEADLINE", "REVOKED"})
 
 
 @dataclass(frozen=True)
@@ -157,19 +154,10 @@ class Launch:
         return self._launched(number, started=started, orders=found, alive=there.names)
 
     def _bury(self, there: Workers, mine: str) -> None:
-        """Say of this user's runs whose job has left the queue that they are over: else a worker waits 15 minutes.
-
-        What Slurm itself ended is no failure of the run.
-        """
+        """`workers.bury` this user's runs whose job has left the queue."""
         jobs = {run: owner.job for run in there.lost(self.seen.states) if (owner := self.seen.states[run].owner)}
         own = {run: job for run, job in jobs.items() if job and job.startswith(mine)}
-        ended = self._cluster().ended(own.values())
-        for run, job in own.items():
-            state = ended.get(job, "")
-            told = f"died with its job {job.rpartition(':')[2]}{f' ({state})' if state else ''}, which said nothing"
-            kind, failure = ("stopped", "") if state in ENDED_BY_SLURM else ("failed", LOST)
-            number = self.seen.states[run].attempt
-            self.store.end(Ended(run=run, number=number, kind=kind, reason=told, failure=failure, ended=utc()))
+        workers.bury(self.store, own, self.seen.states, self._cluster())
 
     def _check(self) -> None:
         """Ask the cluster whether it would give each shape of allocation."""

@@ -109,7 +109,8 @@ class Submission:
                 after.append(cluster.handle(before[turn][1].name))
             before.append(job(order, after))
         jobs = by_stage["tune"] + by_stage["all"]
-        last = by_stage["all"] or by_stage["tune"]
+        reported = {order.tasks for order, _ in by_stage["all"]}
+        last = by_stage["all"] + [each for each in by_stage["tune"] if each[0].tasks not in reported]
         for _ in range(found[0].settings.chain if found else 0):
             last = [job(replace(order, stage="all"), [cluster.handle(each.name)]) for order, each in last]
             jobs += last
@@ -117,6 +118,7 @@ class Submission:
 
     def _job(self, name: str, order: Order, after: tuple[str, ...]) -> Job:
         words = [*self.words, "--stage", order.stage, "--slots", str(order.settings.at_once), "--leave"]
+        words += [word for handle in after for word in ("--after", handle)]
         words += [word for task in sorted(order.tasks) for word in ("--task", task)]
         return Job(
             argv=tuple(words),

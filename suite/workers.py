@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,9 @@ import msgspec
 
 from results import State, Store
 from results.errors import StoreError
-from results.files import exists, read
+from results.files import exists, read, utc
+from results.record import Ended, Plan
+from results.states import LOST
 from slurm.cluster import Alive, Cluster
 from slurm.local import LocalCluster
 from slurm.slurm import SlurmCluster
@@ -21,6 +23,7 @@ from suite.wanted import Stage
 
 HANDLE, WITHDRAWN = "handle", "withdrawn"
 SUBMITTING_SECONDS = 120.0
+ENDED_BY_SLURM = frozenset({"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "DEADLINE", "REVOKED"})
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,25 @@ def look(store: Store, name: str, number: int | None = None) -> Workers:
     for kind in {job.cluster for job in jobs}:
         alive |= cluster(kind).alive([job.handle for job in jobs if job.cluster == kind])
     return Workers({job: alive[job.handle] for job in jobs})
+
+
+def bury(store: Store, jobs: Mapping[str, str], states: Mapping[str, State], slurm: SlurmCluster) -> None:
+    """Say of the runs of `jobs`, each with the copy of a job that it was in and that has left the queue, that they are
+    over: else a worker waits 15 minutes. What Slurm itself ended is no failure of the run."""
+    ended = slurm.ended(jobs.values())
+    for run, job in jobs.items():
+        state = ended.get(job, "")
+        told = f"died with its job {job.rpartition(':')[2]}{f' ({state})' if state else ''}, which said nothing"
+        kind, failure = ("stopped", "") if state in ENDED_BY_SLURM else ("failed", LOST)
+        store.end(Ended(run=run, number=states[run].attempt, kind=kind, reason=told, failure=failure, ended=utc()))
+
+
+def bury_followed(store: Store, plan: Plan, handles: Collection[str], slurm: SlurmCluster) -> None:
+    """`bury` the runs of `plan` that a job which waited for the jobs `handles` finds still running in them: it has
+    started, so they are over, also where nobody launches again and the node has no Slurm commands to ask."""
+    states = store.states(dict.fromkeys(run.id for run in plan.runs))
+    jobs = {run: state.owner.job or "" for run, state in states.items() if state.kind == "running" and state.owner}
+    bury(store, {run: job for run, job in jobs.items() if job.rpartition(":")[0] in handles}, states, slurm)
 
 
 def submitting(store: Store, name: str, number: int) -> bool:

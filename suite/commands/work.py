@@ -19,21 +19,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--canary", action="store_true")
     parser.add_argument("--task", action="append", default=[], help="only runs of it (again: or of this; none: of all)")
     parser.add_argument("--leave", action="store_true", help="do not stay for what runs elsewhere")
+    parser.add_argument("--after", action="append", default=[], help="a job that was over before this one could start")
     parser.add_argument("--beside", type=Path, help="where modules of the sweep's own tasks and optimizers are")
     add_store(parser)
     add_data(parser)
 
 
 def main(args: argparse.Namespace) -> int:
+    from slurm.slurm import SlurmCluster
     from suite.distributed import environment
     from suite.worker import Assignment, Worker
+    from suite.workers import bury_followed
 
     if args.beside:
         look_beside(args.beside)
     store = Store(args.store)
+    plan = store.plan(args.sweep, args.plan)
+    if args.after:
+        bury_followed(store, plan, args.after, SlurmCluster())
     given = Assignment(
         store=store,
-        plan=store.plan(args.sweep, args.plan),
+        plan=plan,
         data=args.data,
         stage=args.stage,
         slots=args.slots,

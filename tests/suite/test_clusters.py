@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,13 +13,14 @@ from results import State, Store
 from results.files import utc
 from results.record import Owner
 from slurm.cluster import Alive, ClusterError, Resources
+from slurm.slurm import SlurmCluster
 from suite import cluster, sweep, workers
 from suite.cluster import Settings
 from suite.errors import UsageError
 from suite.launch import Launch, Wishes
 from suite.plan import expand
 from suite.status import overview
-from suite.submit import Submission, orders
+from suite.submit import Order, Submission, orders
 from suite.workers import Submitted, Workers
 from tests.suite.sweeps import SWEEP, optathlon, write
 
@@ -218,7 +220,18 @@ def test_reports_wait_for_all_tuning_and_follow_ups_for_what_they_follow(tuned):
     assert follow_up.after == (f"slurm:c:ana:{report.name}",)
     assert last.after == (f"slurm:c:ana:{follow_up.name}",)
     assert len({job.name for job in (tune, report, follow_up, last)}) == 4
-    assert follow_up.argv == last.argv == report.argv
+    following = (report, follow_up, last)
+    assert all([b for a, b in pairwise(job.argv) if a == "--after"] == list(job.after) for job in following)
+    assert len({tuple(w for w in job.argv if w not in {"--after", *job.after}) for job in following}) == 1
+
+
+def test_tuning_that_no_report_follows_has_follow_ups_of_its_own(tuned):
+    """Its reports are done, or have their workers, while those of another shape have not."""
+    (one, first), (other, second) = shapes(split=True, chain=1)
+    found = [Order("tune", one, first, 2), Order("tune", other, second, 2), Order("all", one, first, 2)]
+    given = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, NOBODY)
+    named = {order.tasks: f"slurm:c:ana:{job.name}" for order, job in given[:3]}
+    assert {(order.tasks, job.after) for order, job in given[3:]} == {(t, (named[t],)) for t in (first, second)}
 
 
 def test_more_shapes_than_workers_take_turns(tuned):
@@ -287,6 +300,23 @@ def test_what_slurm_ended_without_a_word_is_no_failure_of_the_run(state, kind, t
     assert (ended.kind, ended.failure) == (kind, "lost" if kind == "failed" else "")
     assert "1_0" in ended.reason
     assert store.states([run])[run].barren == (kind == "failed")
+
+
+def test_a_follow_up_takes_the_runs_that_died_with_what_it_follows_and_no_others(tmp_path, monkeypatch):
+    """On another node, without a launch and where Slurm's commands are missing."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    store = Store(tmp_path / "store")
+    plan = expand(sweep.load(write(tmp_path, SWEEP)), tmp_path)
+    followed, other, here = [run.id for run in plan.runs][:3]
+    for run, job in ((followed, "slurm:c:ana:a:1_0"), (other, "slurm:c:ana:b:2_0"), (here, None)):
+        assert store.claim(run, owner(job))
+    slurm = SlurmCluster()
+    for _ in range(2):  # each copy of the follow-up does it
+        workers.bury_followed(store, plan, ["slurm:c:ana:a"], slurm)
+    assert [bool(store.endings(run)) for run in (followed, other, here)] == [True, False, False]
+    assert store.claim(followed, owner("slurm:c:ana:next:3_0"))
+    workers.bury_followed(store, plan, ["slurm:c:ana:a"], slurm)
+    assert store.states([followed])[followed].kind == "running"
 
 
 def test_the_folder_of_jobs_is_the_groups_and_a_job_is_its_users(tmp_path, monkeypatch):
