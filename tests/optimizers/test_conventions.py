@@ -183,7 +183,8 @@ def test_parameters_may_be_named_and_none_may_be_there_twice(build, how):
         optimizer.add_param_group({"params": [("again", net.weight)]})
 
 
-@pytest.mark.parametrize(("build", "how"), [way for way in ways() if way.values[0] is not Lookahead])  # torch's SGD takes them
+# But by Lookahead: torch's SGD takes them.
+@pytest.mark.parametrize(("build", "how"), [way for way in ways() if way.values[0] is not Lookahead])
 def test_sparse_gradients_are_refused_by_name(build, how):
     net = nn.Embedding(4, 2, sparse=True)
     net(torch.tensor([1])).sum().backward()
