@@ -52,13 +52,13 @@ DROPOUT = 0.1
 
 
 def ours(model: TransformerXL, x: Tensor, y: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
-    hidden, memory = model(x, memory, reading)
-    return model.loss(hidden, y) / y.numel(), memory
+    loss, memory = model(x, y, memory, reading)
+    return loss / y.numel(), memory
 
 
 def full_softmax(model: TransformerXL, x: Tensor, y: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
     """As ours, with one softmax over all words: another model, whose loss is not compared."""
-    hidden, memory = model(x, memory, reading)
+    hidden, memory = model.hidden(x, memory, reading)
     logits = F.linear(hidden, model.embedding.weight, model.softmax.bias)
     return F.cross_entropy(logits.flatten(0, 1), y.flatten()), memory
 

@@ -24,52 +24,82 @@ class _Gradient:
         return self.whole.split(self.sizes)
 
 
-class _Split(torch.autograd.Function):
-    """torch.split of the rows, whose gradient is written once: where no word of a cluster occurs, torch makes zeros,
-    and then copies them. A part's gradient that is in its place already is not copied."""
+class _Tie(torch.autograd.Function):
+    """A matrix's rows at `words`, and the matrix in parts. Its gradient is written once, where autograd would fill one
+    of its size with zeros for each use and add them up; a part's gradient that is in its place is not copied."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, gradient: _Gradient) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, matrix: Tensor, words: Tensor, gradient: _Gradient) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(words)
         ctx.gradient = gradient
         ctx.set_materialize_grads(False)
-        return matrix.split(gradient.sizes)
+        return F.embedding(words, matrix), *matrix.split(gradient.sizes)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, rows: Tensor | None, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         for part, gradient in zip(ctx.gradient.parts(), gradients, strict=True):
             if gradient is None:
                 part.zero_()
             elif gradient.data_ptr() != part.data_ptr():
                 part.copy_(gradient)
         whole, ctx.gradient.whole = ctx.gradient.whole, None
-        return whole, None
+        if rows is not None:
+            _add_rows(whole, ctx.saved_tensors[0].flatten(), rows.flatten(0, -2))
+        return whole, None, None
 
 
-class _Product(torch.autograd.Function):
-    """x @ weight.T, where weight is part `number` of a split matrix and its gradient is written where it belongs."""
+def _add_rows(matrix: Tensor, at: Tensor, rows: Tensor) -> None:
+    """matrix[at] += rows in an order that is always the same, also where a row is named more than once."""
+    if matrix.device.type == "cpu":
+        matrix.index_add_(0, at, rows)
+    else:
+        matrix.index_put_((at,), rows, accumulate=True)
+
+
+class _Linear(torch.autograd.Function):
+    """F.linear, where weight is part `number` of a tied matrix and its gradient is written where it belongs."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, gradient: _Gradient, number: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, gradient: _Gradient, number: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.gradient, ctx.number = gradient, number
-        return x @ weight.T
+        return F.linear(x, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight = ctx.saved_tensors
         own = torch.mm(outer.T, x, out=ctx.gradient.parts()[ctx.number])
-        return outer @ weight, own, None, None
+        return outer @ weight, own, outer.sum(0), None, None
+
+
+class TiedVectors:
+    """Word vectors for one pass: of the words that are read, and of all words in clusters, to predict from.
+
+    matrix: vocabulary × width. words: int64, any shape. sizes: how many words each cluster has. `read` has words' shape
+    × width; `clusters` are views.
+    """
+
+    def __init__(self, matrix: Tensor, words: Tensor, sizes: list[int]) -> None:
+        self.gradient = _Gradient(matrix, sizes)
+        self.read, *self.clusters = _Tie.apply(matrix, words, self.gradient)
+
+    def linear(self, x: Tensor, cluster: int, bias: Tensor) -> Tensor:
+        """F.linear(x, clusters[cluster], bias)."""
+        weight = self.clusters[cluster]
+        if weight.requires_grad and not torch.is_autocast_enabled(x.device.type):
+            return _Linear.apply(x, weight, bias, self.gradient, cluster)
+        return F.linear(x, weight, bias)
 
 
 class AdaptiveSoftmax(nn.Module):
     """Words in clusters of falling frequency; the first cluster's words compete with one entry for each other cluster.
 
-    Word ids must be ranks by frequency. Every word's output vector is its row of `vectors`, which belongs to the word
-    embedding and is given in each call; only biases and the vectors of the cluster entries are held here. `cutoffs` are
-    the first ids of the clusters after the first; those beyond the vocabulary are left out, with none left this is a
-    plain softmax. torch's AdaptiveLogSoftmaxWithLoss is not tied, projects down, and has no biases in the tails.
+    Word ids must be ranks by frequency. Every word's output vector is its word embedding, which is given in each call;
+    only biases and the vectors of the cluster entries are held here. `cutoffs` are the first ids of the clusters after
+    the first; those beyond the vocabulary are left out, with none left this is a plain softmax. torch's
+    AdaptiveLogSoftmaxWithLoss is not tied, projects down, and has no biases in the tails.
     """
 
     def __init__(self, vocabulary: int, width: int, cutoffs: Sequence[int]) -> None:
@@ -81,45 +111,42 @@ class AdaptiveSoftmax(nn.Module):
         self.cluster_vectors = nn.Parameter(torch.empty(tails, width)) if tails else None
         self.cluster_bias = nn.Parameter(torch.zeros(tails)) if tails else None
 
-    def forward(self, hidden: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, targets: Tensor, vectors: TiedVectors) -> Tensor:
         """The sum of the targets' negative log-probabilities, in nats.
 
-        hidden: ... × width. targets: int64, of the same shape without width. vectors: vocabulary × width.
+        hidden: ... × width. targets: int64, of the same shape without width. vectors: in clusters of `sizes`.
         """
         hidden, targets = hidden.flatten(0, -2), targets.flatten()
-        gradient = _Gradient(vectors, self.sizes)
-        (head, *tails), (head_bias, *tail_biases) = self._clusters(vectors, gradient)
-        in_place = vectors.requires_grad and not torch.is_autocast_enabled(hidden.device.type)
+        biases = self.bias.split(self.sizes)
         in_head = targets
         total = hidden.new_zeros(())
-        start = self.sizes[0]
-        for number, (weight, bias) in enumerate(zip(tails, tail_biases, strict=True)):
-            end = start + len(bias)
-            rows = ((targets >= start) & (targets < end)).nonzero().squeeze(1)
+        start = first = self.sizes[0]
+        for number, size in enumerate(self.sizes[1:], 1):
+            rows = ((targets >= start) & (targets < start + size)).nonzero().squeeze(1)
             if len(rows):
-                if in_place:
-                    logits = _Product.apply(hidden[rows], weight, gradient, number + 1) + bias
-                else:
-                    logits = F.linear(hidden[rows], weight, bias)
+                logits = vectors.linear(hidden[rows], number, biases[number])
                 total = total + F.cross_entropy(logits, targets[rows] - start, reduction="sum")
-                in_head = in_head.index_fill(0, rows, self.sizes[0] + number)
-            start = end
-        return total + F.cross_entropy(F.linear(hidden, head, head_bias), in_head, reduction="sum")
+                in_head = in_head.index_fill(0, rows, first + number - 1)
+            start += size
+        return total + F.cross_entropy(self._head(hidden, vectors.clusters[0]), in_head, reduction="sum")
 
     def log_probabilities(self, hidden: Tensor, vectors: Tensor) -> Tensor:
-        """The logarithm of every word's probability, ... × vocabulary; they sum to one over the words."""
-        (head, *tails), (head_bias, *tail_biases) = self._clusters(vectors, _Gradient(vectors, self.sizes))
-        first, entries = F.log_softmax(F.linear(hidden, head, head_bias), -1).split([self.sizes[0], len(tails)], -1)
+        """The logarithm of every word's probability, ... × vocabulary; they sum to one over the words.
+
+        vectors: vocabulary × width.
+        """
+        weights, biases = vectors.split(self.sizes), self.bias.split(self.sizes)
+        head = F.log_softmax(self._head(hidden, weights[0]), -1)
+        first, entries = head.split([self.sizes[0], len(self.sizes) - 1], -1)
         rest = [
             entry.unsqueeze(-1) + F.log_softmax(F.linear(hidden, weight, bias), -1)
-            for entry, weight, bias in zip(entries.unbind(-1), tails, tail_biases, strict=True)
+            for entry, weight, bias in zip(entries.unbind(-1), weights[1:], biases[1:], strict=True)
         ]
         return torch.cat([first, *rest], dim=-1)
 
-    def _clusters(self, vectors: Tensor, gradient: _Gradient) -> tuple[list[Tensor], list[Tensor]]:
-        """Weights and biases of each cluster's softmax, those of the entries with the first."""
-        weights, biases = list(_Split.apply(vectors, gradient)), list(self.bias.split(self.sizes))
+    def _head(self, hidden: Tensor, weight: Tensor) -> Tensor:
+        """Logits of the first cluster's words, whose vectors are `weight`, and of the other clusters' entries."""
+        bias = self.bias[: self.sizes[0]]
         if self.cluster_vectors is not None and self.cluster_bias is not None:
-            weights[0] = torch.cat([weights[0], self.cluster_vectors])
-            biases[0] = torch.cat([biases[0], self.cluster_bias])
-        return weights, biases
+            weight, bias = torch.cat([weight, self.cluster_vectors]), torch.cat([bias, self.cluster_bias])
+        return F.linear(hidden, weight, bias)

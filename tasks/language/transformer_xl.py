@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from tasks.language.adaptive_softmax import AdaptiveSoftmax
+from tasks.language.adaptive_softmax import AdaptiveSoftmax, TiedVectors
 from tasks.language.relative_attention import RelativeAttention, attention_mask, sinusoids
 
 Memory = list[Tensor]  # the inputs of each layer at the last steps, each streams × steps × d_model
@@ -102,29 +102,31 @@ class TransformerXL(nn.Module):
         """Every linear layer within the layers, five each."""
         return [linear for layer in self.layers if isinstance(layer, Layer) for linear in layer.linears()]
 
-    def forward(self, tokens: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
-        """tokens: int64, streams × steps. Returns streams × steps × d_model and the memory after these tokens, which
-        carries no gradient."""
-        steps, keys = tokens.shape[1], tokens.shape[1] + memory[0].shape[1]
-        mask = attention_mask(steps, keys, reading.memory if reading.same_length else None, tokens.device)
-        back = torch.arange(keys - 1, -1, -1, device=tokens.device, dtype=self.content_bias.dtype)
+    def forward(self, tokens: Tensor, targets: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
+        """The sum of the targets' negative log-probabilities in nats, and the memory after these tokens.
+
+        tokens, targets: int64, streams × steps. The memory carries no gradient.
+        """
+        vectors = TiedVectors(self.embedding.weight, tokens, self.softmax.sizes)
+        hidden, after = self._hidden(vectors.read, memory, reading)
+        return self.softmax(hidden, targets, vectors), after
+
+    def hidden(self, tokens: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
+        """What the softmax is given, streams × steps × d_model, and the memory after these tokens."""
+        return self._hidden(self.embedding(tokens), memory, reading)
+
+    def _hidden(self, x: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
+        steps, keys = x.shape[1], x.shape[1] + memory[0].shape[1]
+        mask = attention_mask(steps, keys, reading.memory if reading.same_length else None, x.device)
+        back = torch.arange(keys - 1, -1, -1, device=x.device, dtype=self.content_bias.dtype)
         back = back if reading.clamp is None else back.clamp(max=reading.clamp)
         distances = self.dropout(sinusoids(back, self.d_model))
-        x = self.dropout(self._embedded(tokens) * math.sqrt(self.d_model))
+        x = self.dropout(x * math.sqrt(self.d_model))
         after = []
         for layer, remembered in zip(self.layers, memory, strict=True):
             after.append(_latest(remembered, x.detach(), reading.memory))
             x = layer(x, remembered, distances, mask, self.content_bias, self.position_bias)
         return self.dropout(x), after
-
-    def _embedded(self, tokens: Tensor) -> Tensor:
-        """The words' vectors. On a CPU their gradient is sparse and is added in place to the softmax's, of the same
-        matrix, instead of filling one more of its size; on a GPU such a sum would have no fixed order."""
-        return F.embedding(tokens, self.embedding.weight, sparse=tokens.device.type == "cpu")
-
-    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """The sum of the negative log-probabilities of targets, streams × steps, in nats."""
-        return self.softmax(hidden, targets, self.embedding.weight)
 
     def no_memory(self, streams: int) -> Memory:
         """What is remembered where a text begins: nothing, zero steps long."""

@@ -122,8 +122,8 @@ class TransformerXLWorkload(Workload):
         if batch.index != self._index[part]:
             self._index[part], self._before[part] = batch.index, self._after[part]
         tokens, targets = batch.data
-        hidden, self._after[part] = self.model(tokens, self._before[part], self.reading)
-        return self.model.loss(hidden, targets) / targets.numel()
+        loss, self._after[part] = self.model(tokens, targets, self._before[part], self.reading)
+        return loss / targets.numel()
 
     @torch.no_grad()
     def evaluate(self, split: str) -> dict[str, float]:
@@ -145,8 +145,8 @@ class TransformerXLWorkload(Workload):
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for segment in segments(len(streams), reading.tokens):
             tokens, targets = (part.to(self.device) for part in streams.read(segment))
-            hidden, memory = self.model(tokens, memory, reading)
-            total += self.model.loss(hidden, targets)
+            loss, memory = self.model(tokens, targets, memory, reading)
+            total += loss
         return total / (streams.count * (len(streams) - 1))
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tasks.language import TASKS
-from tasks.language.adaptive_softmax import AdaptiveSoftmax
+from tasks.language.adaptive_softmax import AdaptiveSoftmax, TiedVectors
 from tasks.language.relative_attention import attention_mask, by_distance, sinusoids
 from tasks.language.settings import transformer_xl_settings_of
 from tasks.language.transformer_xl import Layer, Memory, Reading, TransformerXL
@@ -117,16 +117,16 @@ def test_hidden_states_are_those_of_the_equations(reading: Reading) -> None:
     for segment in words().split(4, dim=1):
         expected = literal(model, segment, memory, reading)
         with torch.no_grad():  # another kernel
-            torch.testing.assert_close(model(segment, memory, reading)[0], expected, rtol=1e-10, atol=1e-12)
-        hidden, memory = model(segment, memory, reading)
+            torch.testing.assert_close(model.hidden(segment, memory, reading)[0], expected, rtol=1e-10, atol=1e-12)
+        hidden, memory = model.hidden(segment, memory, reading)
         torch.testing.assert_close(hidden, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_loss_and_every_gradient_are_those_of_the_equations() -> None:
     model, reading = small(weight_normalized=True), Reading(4, 5)
     first, second, targets = words()[:, :4], words()[:, 4:8], words(seed=2, steps=4)
-    memory = model(first, model.no_memory(2), reading)[1]
-    loss = model.loss(model(second, memory, reading)[0], targets)
+    memory = model.hidden(first, model.no_memory(2), reading)[1]
+    loss, _ = model(second, targets, memory, reading)
     hidden = literal(model, second, memory, reading)
     expected = -sum(
         literal_log_probability(model, hidden[b, t], int(targets[b, t])) for b in range(2) for t in range(4)
@@ -170,7 +170,7 @@ def test_the_future_and_other_streams_change_nothing() -> None:
     tokens = words(3, 8)
     changed = tokens.clone()
     changed[0, 5:] = (changed[0, 5:] + 1) % WORDS
-    before, after = (model(t, model.no_memory(3), reading)[0] for t in (tokens, changed))
+    before, after = (model.hidden(t, model.no_memory(3), reading)[0] for t in (tokens, changed))
     assert after[0, :5].equal(before[0, :5])
     assert after[1:].equal(before[1:])
     assert not after[0, 5:].isclose(before[0, 5:]).any(-1).all()
@@ -182,10 +182,10 @@ def test_the_future_and_other_streams_change_nothing() -> None:
 @pytest.mark.parametrize("lengths", [(12,), (6, 6), (1, 5, 6), (4, 4, 4), (11, 1), (1,) * 12])
 def test_segments_with_a_memory_of_all_are_one_long_pass(lengths: tuple[int, ...]) -> None:
     model, tokens = small(), words()
-    whole = model(tokens, model.no_memory(2), Reading(12, 12))
+    whole = model.hidden(tokens, model.no_memory(2), Reading(12, 12))
     memory, found = model.no_memory(2), []
     for segment in tokens.split(lengths, dim=1):
-        hidden, memory = model(segment, memory, Reading(12, 12))
+        hidden, memory = model.hidden(segment, memory, Reading(12, 12))
         found.append(hidden)
     torch.testing.assert_close(torch.cat(found, 1), whole[0], rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(memory, whole[1], rtol=1e-12, atol=1e-13)
@@ -195,10 +195,10 @@ def test_segments_with_a_memory_of_all_are_one_long_pass(lengths: tuple[int, ...
 @pytest.mark.parametrize("lengths", [(6, 6), (1, 5, 6), (4, 4, 4), (1,) * 12])
 def test_looking_back_equally_far_does_not_depend_on_segments(lengths: tuple[int, ...], clamp: int | None) -> None:
     model, tokens, reading = small(), words(), Reading(12, 5, clamp, same_length=True)
-    whole = model(tokens, model.no_memory(2), reading)[0]
+    whole = model.hidden(tokens, model.no_memory(2), reading)[0]
     memory, found = model.no_memory(2), []
     for segment in tokens.split(lengths, dim=1):
-        hidden, memory = model(segment, memory, reading)
+        hidden, memory = model.hidden(segment, memory, reading)
         found.append(hidden)
     torch.testing.assert_close(torch.cat(found, 1), whole, rtol=1e-12, atol=1e-13)
 
@@ -207,15 +207,15 @@ def test_memory_grows_from_nothing_to_its_length_and_holds_the_inputs_of_the_lay
     model, tokens = small(), words()
     memory, lengths = model.no_memory(2), []
     for segment in tokens.split((3, 3, 3, 3), dim=1):
-        _, memory = model(segment, memory, Reading(3, 7))
+        _, memory = model.hidden(segment, memory, Reading(3, 7))
         lengths.append([layer.shape[1] for layer in memory])
     assert lengths == [[3, 3], [6, 6], [7, 7], [7, 7]]
     embedded = model.embedding(tokens[:, -7:]) * math.sqrt(6)
     torch.testing.assert_close(memory[0], embedded)
     assert not any(layer.requires_grad for layer in memory)
-    shorter = model(tokens, model.no_memory(2), Reading(12, 4))[1]
+    shorter = model.hidden(tokens, model.no_memory(2), Reading(12, 4))[1]
     assert [layer.shape[1] for layer in shorter] == [4, 4]
-    assert [layer.shape[1] for layer in model(tokens, shorter, Reading(12, 0))[1]] == [0, 0]
+    assert [layer.shape[1] for layer in model.hidden(tokens, shorter, Reading(12, 0))[1]] == [0, 0]
 
 
 # --- softmax -----------------------------------------------------------------------------------------------------
@@ -243,20 +243,24 @@ def test_clusters_are_20_000_20_000_160_000_and_67_735_words() -> None:
     }
 
 
+def softmax_loss(model: TransformerXL, hidden: Tensor, targets: Tensor) -> Tensor:
+    return model.softmax(hidden, targets, TiedVectors(model.embedding.weight, targets, model.softmax.sizes))
+
+
 def test_cutoffs_beyond_the_vocabulary_are_left_out() -> None:
     assert AdaptiveSoftmax(20, 2, (8, 20, 30)).sizes == [8, 12]
     model = small(cutoffs=(20, 40))
     hidden, targets = torch.randn(2, 3, 6).double(), words(steps=3)
     logits = F.linear(hidden, model.embedding.weight, model.softmax.bias)
     expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
-    torch.testing.assert_close(model.loss(hidden, targets), expected)
+    torch.testing.assert_close(softmax_loss(model, hidden, targets), expected)
     assert all(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("target", [0, 7, 8, 13, 14, 19])
 def test_the_loss_is_the_negative_log_probability(target: int) -> None:
     model, hidden = small(), torch.randn(1, 1, 6).double()
-    loss = model.loss(hidden, torch.tensor([[target]]))
+    loss = softmax_loss(model, hidden, torch.tensor([[target]]))
     torch.testing.assert_close(loss, -literal_log_probability(model, hidden[0, 0], target))
     found = model.softmax.log_probabilities(hidden, model.embedding.weight)
     torch.testing.assert_close(loss, -found[0, 0, target])
@@ -295,7 +299,7 @@ def test_weight_normalization_leaves_the_function_at_the_start_and_adds_a_gain_a
     )
     tokens, reading = words(), Reading(12, 12)
     torch.testing.assert_close(
-        weighted(tokens, weighted.no_memory(2), reading)[0], plain(tokens, plain.no_memory(2), reading)[0]
+        weighted.hidden(tokens, weighted.no_memory(2), reading)[0], plain.hidden(tokens, plain.no_memory(2), reading)[0]
     )
     gains = {n: p for n, p in weighted.named_parameters() if n.endswith("parametrizations.weight.original0")}
     assert len(gains) == 5 * 2
@@ -308,12 +312,12 @@ def test_weight_normalization_leaves_the_function_at_the_start_and_adds_a_gain_a
 
 def test_the_length_of_a_direction_changes_nothing() -> None:
     model, tokens, reading = small(weight_normalized=True), words(), Reading(12, 12)
-    before = model(tokens, model.no_memory(2), reading)[0]
+    before = model.hidden(tokens, model.no_memory(2), reading)[0]
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("original1"):
                 parameter.mul_(1 + torch.rand(len(parameter), 1))
-    torch.testing.assert_close(model(tokens, model.no_memory(2), reading)[0], before)
+    torch.testing.assert_close(model.hidden(tokens, model.no_memory(2), reading)[0], before)
 
 
 # --- dropout and precision ---------------------------------------------------------------------------------------
@@ -332,7 +336,7 @@ def test_dropout_lies_where_the_reference_has_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(F, "dropout", record)
     model = small(dropout=0.25)
     memory = [torch.randn(2, 5, 6).double() for _ in model.layers]
-    model(words(steps=4), memory, Reading(4, 5))
+    model.hidden(words(steps=4), memory, Reading(4, 5))
     layer = [(2, 4, 6), (2, 4, 10), (2, 4, 6)]
     assert shapes == [(9, 6), (2, 4, 6), *layer, *layer, (2, 4, 6)]
 
@@ -342,19 +346,18 @@ def test_attention_dropout_is_on_its_weights_and_only_in_training(monkeypatch: p
     actual = F.scaled_dot_product_attention
     monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: (asked.append(a[4]), actual(*a, **k))[1])
     model = small(dropatt=0.5)
-    model(words(), model.no_memory(2), Reading(12, 12))
-    model.eval()(words(), model.no_memory(2), Reading(12, 12))
+    model.hidden(words(), model.no_memory(2), Reading(12, 12))
+    model.eval().hidden(words(), model.no_memory(2), Reading(12, 12))
     assert asked == [0.5, 0.5, 0.0, 0.0]
 
 
 def test_in_bfloat16_the_loss_is_nearly_the_same_and_memory_stays_float32() -> None:
     torch.default_generator.manual_seed(0)
     model = TransformerXL(WORDS, **SMALL, cutoffs=CUTOFFS)  # type: ignore[arg-type]
-    memory = model(words(), model.no_memory(2), Reading(12, 12))[1]
-    exact = model.loss(model(words(), memory, Reading(12, 12))[0], words(seed=2))
+    memory = model.hidden(words(), model.no_memory(2), Reading(12, 12))[1]
+    exact, _ = model(words(), words(seed=2), memory, Reading(12, 12))
     with torch.autocast("cpu", torch.bfloat16):
-        hidden, memory = model(words(), memory, Reading(12, 12))
-        rounded = model.loss(hidden, words(seed=2))
+        rounded, memory = model(words(), words(seed=2), memory, Reading(12, 12))
     rounded.backward()
     assert rounded.item() == pytest.approx(exact.item(), rel=0.02)
     assert {layer.dtype for layer in memory} == {torch.float32}

@@ -140,11 +140,10 @@ def test_the_gradient_of_the_tied_matrix_is_dense_and_that_of_both_its_uses(root
     found = workload.model.embedding.weight.grad
     assert found is not None
     assert found.layout == torch.strided
-    matrix = workload.model.embedding.weight.detach().requires_grad_()
-    tied = {"embedding.weight": matrix}
-    hidden, _ = torch.func.functional_call(workload.model, tied, (batch.data[0], workload.model.no_memory(10), LONG))
-    own = workload.model.softmax.log_probabilities(hidden, matrix).gather(-1, batch.data[1][..., None])
-    torch.testing.assert_close(found, torch.autograd.grad(-own.mean(), matrix)[0].to_dense(), rtol=1e-4, atol=1e-6)
+    model, matrix = workload.model, workload.model.embedding.weight
+    hidden, _ = model.hidden(batch.data[0], model.no_memory(10), workload.reading)
+    own = model.softmax.log_probabilities(hidden, matrix).gather(-1, batch.data[1][..., None])
+    torch.testing.assert_close(found, torch.autograd.grad(-own.mean(), matrix)[0], rtol=1e-4, atol=1e-6)
 
 
 # --- the contract ------------------------------------------------------------------------------------------------
@@ -215,9 +214,8 @@ def test_memory_goes_on_from_segment_to_segment_and_ends_with_the_epoch(root: Pa
     workload.start_epoch(0, resuming=False)
     fresh, carried = workload.loss(first, "model"), workload.loss(second, "model")
     with torch.no_grad():
-        _, memory = workload.model(first.data[0], workload.model.no_memory(10), workload.reading)
-        hidden, _ = workload.model(second.data[0], memory, workload.reading)
-        expected = workload.model.loss(hidden, second.data[1]) / second.data[1].numel()
+        _, memory = workload.model.hidden(first.data[0], workload.model.no_memory(10), workload.reading)
+        expected = workload.model(*second.data, memory, workload.reading)[0] / second.data[1].numel()
     torch.testing.assert_close(carried.detach(), expected)
     workload.start_epoch(0, resuming=True)
     assert workload.loss(second, "model").equal(carried)
@@ -252,7 +250,7 @@ def test_evaluation_scores_every_token_but_the_first_of_each_stream_once(root: P
     with torch.no_grad():
         for segment in segments(len(streams), 32):
             tokens, targets = streams.read(segment)
-            hidden, memory = workload.model(tokens, memory, Reading(32, 32))
+            hidden, memory = workload.model.hidden(tokens, memory, Reading(32, 32))
             found = workload.model.softmax.log_probabilities(hidden, workload.model.embedding.weight)
             total -= found.gather(-1, targets.unsqueeze(-1)).double().sum().item()
             count += targets.numel()
@@ -272,8 +270,8 @@ def test_the_long_evaluation_looks_back_at_640_tokens_with_distances_up_to_400(r
         tokens, targets = workload.held_out["test"].read(segments(len(workload.held_out["test"]), 10_000)[0])
         losses = {}
         for name, reading in {"640": LONG, "no clamp": LONG._replace(clamp=None), "all": Reading(9, 9, 400)}.items():
-            hidden = workload.model(tokens, workload.model.no_memory(2), reading)[0]
-            losses[name] = math.exp(workload.model.loss(hidden, targets).item() / targets.numel())
+            loss = workload.model(tokens, targets, workload.model.no_memory(2), reading)[0]
+            losses[name] = math.exp(loss.item() / targets.numel())
     assert tokens.shape[1] > 1200
     found = workload.evaluate("test")["perplexity_640"]
     assert found == pytest.approx(losses["640"], rel=1e-6)
