@@ -1,8 +1,9 @@
-"""A leaderboard: of a plan and its records, and of nothing else."""
+"""A leaderboard: of a plan, its records and the references of its problems, and of nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from results.cell import Cell
 from results.errors import StoreError
 from results.record import Column, Plan, PlannedRun, Record
+from results.references import ReferenceRow, References, reference_rows
 from results.scores import by_id, deviation, mean, value
 from results.selection import Winner, winners
 from results.settings import hyperparameters
@@ -39,6 +41,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     family: how many comparisons with the baseline were tested, which p_holm accounts for. alpha: of all verdicts. on:
     names of the columns that aggregates are taken over; none in a printed table, whose columns repeat tasks.
+    references: models that no optimizer trains, in no rank, test or aggregate.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     baseline: str | None
     columns: list[Column]
     rows: list[BoardRow]
+    references: list[ReferenceRow] = []
     on: list[str] = []
     family: int = 0
     alpha: float = ALPHA
@@ -78,8 +82,9 @@ def leaderboard(
     *,
     on: Sequence[str] | Literal["common"] | None = None,
     printed: bool = False,
+    references: Mapping[str, References] = MappingProxyType({}),
 ) -> Leaderboard:
-    """The board of `plan`. states: those of its runs, which tell what has failed for good.
+    """The board of `plan`. states: those of its runs, which tell what has failed for good. references: by problem.
 
     Cells with tuning runs show the winner's report seeds, the others their one setting. on: names of the columns that
     aggregates are taken over (default: all), or those in which every row has all its records. printed: laid out as the
@@ -88,10 +93,12 @@ def leaderboard(
     """
     cells = Cells(plan, records, states)
     columns = plan.head.columns
+    problems: list[list[str]] = [[column.problem] for column in columns]
     if printed and plan.head.table:
         from results.printed import lay_out
 
         columns, named, grid = lay_out(plan.head.table, plan.head.rows, cells)
+        problems = [[cells.columns[name].problem for name in column.of] for column in plan.head.table.columns]
     else:
         named = [(row.name, row) for row in plan.head.rows]
         grid = [[cells.cell(row.name, column) for column in columns] for row in plan.head.rows]
@@ -109,6 +116,7 @@ def leaderboard(
         baseline=named[baseline][0] if baseline is not None else None,
         columns=columns,
         rows=rows,
+        references=reference_rows(references, [(of, c.metric) for of, c in zip(problems, columns, strict=True)]),
         on=[column.name for column, used in zip(columns, over, strict=False) if used],
         family=sum(cell.p is not None for row in rows for cell in row.cells),
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from results.files import hand_out
 from results.record import Record
+from results.references import References
 from results.settings import hyperparameters
 
 SCHEMA = 1
@@ -44,15 +47,22 @@ def columns(records: Sequence[Record]) -> dict[str, list[Any]]:
     return found
 
 
-def write_parquet(records: Sequence[Record], path: Path) -> None:
-    """Write `columns` of `records` to `path`, compressed with zstd; the file's metadata say the schema."""
+def write_parquet(
+    records: Sequence[Record], path: Path, references: Mapping[str, References] = MappingProxyType({})
+) -> None:
+    """Write `columns` of `records` to `path`, compressed with zstd; the file's metadata say the schema and, as JSON,
+    what each reference model of each problem scores."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {"seed": pa.int64(), "updates": pa.int64(), "diverged_at": pa.int64()}
     arrays = {name: _array(pa, name, values, types) for name, values in columns(records).items()}
-    table = pa.table(arrays).replace_schema_metadata({"optathlon.schema": str(SCHEMA)})
-    pq.write_table(table, path, compression="zstd")
+    models = {problem: found.models for problem, found in references.items()}
+    metadata = {"optathlon.schema": str(SCHEMA), "optathlon.references": _json(models)}
+    table = pa.table(arrays).replace_schema_metadata(metadata)
+    written = pa.BufferOutputStream()
+    pq.write_table(table, written, compression="zstd")
+    hand_out(path, written.getvalue().to_pybytes())
 
 
 def _array(pa: Any, name: str, values: list[Any], types: dict[str, Any]) -> Any:

@@ -45,7 +45,11 @@ def render(board: Leaderboard, format: Format = "table", *, color: bool = False)
 
 
 def long_table(board: Leaderboard) -> tuple[list[str], list[list[Any]]]:
-    """Header and lines, one a cell, rows by columns in the board's order; hyperparameters last, None where missing."""
+    """Header and lines, one a cell, rows by columns in the board's order; hyperparameters last, None where missing.
+
+    After them a line for each score of a reference model, whose kind is "reference", with its name as row and its score
+    as mean.
+    """
     names = dict.fromkeys(name for row in board.rows for cell in row.cells for name in cell.hyperparameters)
     header = [*_FACTS, *(f"hyperparameter.{name}" if name in _FACTS else name for name in names)]
     lines = [
@@ -53,7 +57,26 @@ def long_table(board: Leaderboard) -> tuple[list[str], list[list[Any]]]:
         for row in board.rows
         for column, cell in zip(board.columns, row.cells, strict=True)
     ]
+    for row in board.references:
+        for column, value in zip(board.columns, row.values, strict=True):
+            if value is not None:
+                facts = _reference(column, row.name, value)
+                lines.append([*map(facts.get, _FACTS), *(None for _ in names)])
     return header, lines
+
+
+def _reference(column: Column, name: str, value: float) -> dict[str, Any]:
+    """The facts that there are of a reference model's score."""
+    return {
+        "task": column.name,
+        "label": column.label,
+        "metric": column.metric,
+        "unit": column.unit,
+        "direction": direction(column.higher_is_better),
+        "row": name,
+        "mean": value,
+        "kind": "reference",
+    }
 
 
 _FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
@@ -90,6 +113,7 @@ _FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
     "edge": lambda board, column, row, cell: ";".join(cell.edges),
     "runs": lambda board, column, row, cell: ";".join(cell.runs),
     "notes": lambda board, column, row, cell: "; ".join([*row.notes, *cell.notes]),
+    "kind": lambda board, column, row, cell: "optimizer",
 }
 
 
@@ -111,9 +135,13 @@ def _wide(board: Leaderboard) -> str:
     lines = []
     for row in board.rows:
         cells = [v for cell in row.cells for v in (cell.mean, cell.std, cell.n, cell.status)]
-        lines.append([row.name, row.optimizer, *cells, row.mean_rank])
+        lines.append([row.name, row.optimizer, *cells, row.mean_rank, "optimizer"])
+    for row in board.references:
+        cells = [v for value in row.values for v in (value, None, None, None)]
+        lines.append([row.name, None, *cells, None, "reference"])
     part = board.on and len(board.on) < len(board.columns)
     header.append(f"mean_rank over {';'.join(board.on)}" if part else "mean_rank")
+    header.append("kind")
     return _csv(_no_formulas(header), map(_no_formulas, lines))
 
 
@@ -153,6 +181,7 @@ def _markdown(board: Leaderboard) -> str:
         name = shown.row(row)
         cells = [f"**{text}**" if cell.best else text for cell, text in shown.cells(row)]
         lines.append([name, *cells, *shown.mean_rank(row)])
+    lines += shown.references()
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     notes = "".join(f"{mark} {note}<br>\n" for mark, note in shown.footnotes())
     said = "".join(f"\n{line}\n" for line in [shown.caption(), *shown.verdicts()])
@@ -170,6 +199,7 @@ def _table(board: Leaderboard, color: bool) -> str:
     titles = [["optimizer", *(c.label for c in board.columns), *shown.rank_title]]
     titles.append(["", *(metric(c) for c in board.columns), *("" for _ in shown.rank_title)])
     groups = [[_line(shown, row, color) for row in group] for group in shown.groups()]
+    groups += [[(line, [False] * len(line)) for line in shown.references()]] if board.references else []
     every = [texts for group in groups for texts, _ in group]
     widths = [max(map(len, column)) for column in zip(*titles, *every, strict=True)]
     rule = "  ".join("-" * width for width in widths)

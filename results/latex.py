@@ -51,6 +51,8 @@ def latex(board: Leaderboard) -> str:
             name = escaped(row.name) + _marks(shown, row.notes)
             cells = [_cell(shown, cell, column) for column, cell in zip(board.columns, row.cells, strict=True)]
             body.append(_line([name, *cells, *map(escaped, shown.mean_rank(row))]))
+    if board.references:
+        body += [r"\midrule", *(_line(list(map(escaped, line))) for line in shown.references())]
     notes = [f"{number}: {note}" for note, number in shown.notes.items()]
     comments = [shown.caption(), *shown.verdicts(), *notes]
     lines = [

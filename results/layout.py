@@ -9,6 +9,7 @@ from results.errors import StoreError
 from results.files import names, put_new
 
 RUN_ID = re.compile(r"[0-9a-f]{16}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
@@ -31,6 +32,12 @@ class Layout:
 
     def _record(self, run_id: str) -> Path:
         return self.root / "records" / run_id[:2] / f"{checked_id(run_id)}.json"
+
+    def references_file(self, problem: str) -> Path:
+        """The file of what models that no optimizer trains score on a problem."""
+        if not DIGEST.fullmatch(problem):
+            raise StoreError(f"{problem!r} is not the digest of a problem: 64 lowercase hexadecimal digits")
+        return self.root / "references" / f"{problem}.json"
 
     def _sweep(self, name: str) -> Path:
         if not NAME.fullmatch(name):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from results.errors import StoreError
-from results.files import exists, names
+from results.files import names
 from results.record import Record
 from results.store import Store
 
@@ -41,6 +41,7 @@ class Merged(msgspec.Struct, kw_only=True):
     """What came of one source. copied, same: runs whose record was new, or there already with the same outcome.
 
     problems: what was left out, each by name. unfinished: runs with work but no record, which stays where it is.
+    references: problems whose references were new.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Merged(msgspec.Struct, kw_only=True):
     plans: list[MergedPlan] = []
     problems: list[str] = []
     unfinished: int = 0
+    references: int = 0
 
     @property
     def whole(self) -> bool:
@@ -64,14 +66,12 @@ def merge(
     dry: bool = False,
     tell: Callable[[Merged], None] = lambda found: None,
 ) -> list[Merged]:
-    """Copy records and plans of `sources`, in their order, to `into`, and bring its index up to date.
+    """Copy records, references and plans of `sources`, in their order, to `into`, and bring its index up to date.
 
     A run's record counts as the same if all but its provenance is equal; of different ones the first stays. fits:
     whether a record's id is that of what it says of itself. dry: only look. tell: is called as records are dealt with.
     A merge that was interrupted can be repeated. StoreError if a source has nothing, or is `into` or above it.
     """
-    if exists(into.root) and not into.root.is_dir():
-        raise StoreError(f"{into.root}: is no folder")
     for source in sources:
         if source.root.resolve() == into.root.resolve():
             raise StoreError(f"{source.root}: is the store to merge into")
@@ -97,6 +97,7 @@ class _Coming:
         self.forgotten = into.forgotten() - self.there
         self.records: dict[str, Store] = {}
         self.plans: dict[str, dict[str, int]] = {}
+        self.references: set[str] = set()
 
     def record(self, run_id: str) -> Record | None:
         store = self.into if run_id in self.there else self.records.get(run_id)
@@ -119,6 +120,9 @@ def _merged(
         _take(record, data, source, coming, fits, dry, found)
         tell(found)
     found.plans = list(_plans(source, coming, dry, found.problems))
+    found.references = sum(
+        _adopted(problem.problem, data, coming, dry) for problem, data in source.written_references()
+    )
     found.problems += source.problems
     finished = source.finished()
     found.unfinished = len({run for run in _worked(source) if run not in finished})
@@ -190,6 +194,15 @@ def _plans(source: Store, coming: _Coming, dry: bool, problems: list[str]) -> It
                 continue
             known[head.digest] = becomes
             yield MergedPlan(sweep=sweep, number=number, becomes=becomes, new=new, shown=new and before > 0)
+
+
+def _adopted(problem: str, data: bytes, coming: _Coming, dry: bool) -> bool:
+    """Whether the references of a problem are new, and now there. They are a function of it: the first stay."""
+    if not dry:
+        return coming.into.adopt_references(problem, data)
+    new = problem not in coming.references and not coming.into.has_references(problem)
+    coming.references.add(problem)
+    return new
 
 
 def _worked(source: Store) -> Iterator[str]:

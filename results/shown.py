@@ -11,6 +11,7 @@ from results.cell import Cell
 from results.record import Column
 
 PROVEN, TIED = "†", "≈"
+UNTRAINED = "(no optimizer)"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -32,8 +33,9 @@ def told(board: Leaderboard, write: Callable[[str], str]) -> Leaderboard:
         )
         for row in board.rows
     ]
+    references = [change(row, name=write(row.name)) for row in board.references]
     baseline = None if board.baseline is None else write(board.baseline)
-    return change(board, name=write(board.name), baseline=baseline, columns=columns, rows=rows)
+    return change(board, name=write(board.name), baseline=baseline, columns=columns, rows=rows, references=references)
 
 
 def metric(column: Column) -> str:
@@ -66,6 +68,18 @@ class Shown:
 
     def row(self, row: BoardRow) -> str:
         return row.name + self._marks(row.notes)
+
+    def references(self) -> list[list[str]]:
+        """The lines of the reference models, marked as such, as long as those of rows."""
+        columns, board = self.board.columns, self.board
+        return [
+            [
+                f"{row.name} {UNTRAINED}",
+                *("" if v is None else number(v, c.digits) for c, v in zip(columns, row.values, strict=True)),
+                *("" for _ in self.rank_title),
+            ]
+            for row in board.references
+        ]
 
     def mean_rank(self, row: BoardRow) -> list[str]:
         """The mean rank, or of how many of the tasks that it is taken over the row has all records."""
@@ -129,6 +143,8 @@ class Shown:
             said.append("no difference is tested: one seed, no spread, or seeds to come")
         if any(cell.tied and not cell.best for cell in cells):
             said.append(f"{TIED} not separable from the best of its column (Welch's test, Holm over the column)")
+        if board.references:
+            said.append(f"{UNTRAINED} a reference model on the same data: in no rank, test or aggregate")
         return [*said, *self._aggregates()]
 
     def _aggregates(self) -> list[str]:

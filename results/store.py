@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from results.archive import Archive
 from results.claims import LEASE, Claims
 from results.errors import StoreError
 from results.files import exists, make_folder, names, put_new, utc
 from results.layout import checked_id
 from results.plans import Plans
+from results.reference_files import ReferenceFiles
 from results.states import State
 
 __all__ = ["LEASE", "State", "Store", "put_new", "utc"]
@@ -19,14 +19,17 @@ __all__ = ["LEASE", "State", "Store", "put_new", "utc"]
 _DISPOSABLE = ("checkpoint-", "best-", "log-")
 
 
-class Store(Archive, Claims, Plans):
+class Store(ReferenceFiles, Claims, Plans):
     """The store at `root`, which need not exist: reading finds nothing then, and the first write creates it.
 
-    lease: seconds without a heartbeat after which an attempt counts as lost.
+    lease: seconds without a heartbeat after which an attempt counts as lost. StoreError if `root` is no folder.
     """
 
     def __init__(self, root: Path | str, lease: float = LEASE) -> None:
         super().__init__(root)
+        if os.path.lexists(self.root) and not self.root.is_dir():
+            what = "a link to nothing" if self.root.is_symlink() else "a file"
+            raise StoreError(f"{self.root}: is {what}; a store is a folder, made where there is none")
         self.lease = lease
 
     def states(self, ids: Iterable[str]) -> dict[str, State]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from results.board import Leaderboard, leaderboard
 from results.errors import StoreError
 from results.record import Column, Plan, PlanHead, PlannedRun, Record, Row
+from results.references import References
 from results.scores import by_id
 from results.settings import differing, flat, hyperparameters, in_words
 
 
-def leaderboard_of_records(records: Iterable[Record], name: str = "records") -> Leaderboard:
-    """A board without a plan: each problem a column, each setting a row; nothing selected, headline scores shown."""
+def leaderboard_of_records(
+    records: Iterable[Record], name: str = "records", references: Mapping[str, References] = MappingProxyType({})
+) -> Leaderboard:
+    """A board without a plan: each problem a column, each setting a row; nothing selected, headline scores shown.
+
+    references: by problem.
+    """
     found = sorted(by_id(records).values(), key=lambda r: (r.digests.problem, r.digests.setting, r.seed))
     columns = _columns(found)
     rows = _rows(found)
@@ -41,7 +48,7 @@ def leaderboard_of_records(records: Iterable[Record], name: str = "records") -> 
         problems={r.digests.problem: r.problem for r in found},
         settings={r.digests.setting: r.setting for r in found},
     )
-    return leaderboard(Plan(head=head, runs=runs), found)
+    return leaderboard(Plan(head=head, runs=runs), found, references=references)
 
 
 def _columns(records: Sequence[Record]) -> dict[str, Column]:

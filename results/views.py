@@ -32,14 +32,16 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 def view(
     store: Store, plan: Plan, *, on: Sequence[str] | Literal["common"] | None = None, printed: bool = False
 ) -> View:
-    """`plan` with the records of `store` and their board; what could not be read is in the store's `problems`.
+    """`plan` with the records of `store`, their board and its references; what could not be read is in the store's
+    `problems`.
 
     on, printed: as `leaderboard` takes them.
     """
     ids = dict.fromkeys(run.id for run in plan.runs)
     records = {record.id: record for record in store.records(ids, brief=True)}
     states = store.states(i for i in ids if i not in records)
-    board = leaderboard(plan, records.values(), states, on=on, printed=printed)
+    references = store.references(column.problem for column in plan.head.columns)
+    board = leaderboard(plan, records.values(), states, on=on, printed=printed, references=references)
     return View(plan=plan, records=records, states=states, board=board)
 
 

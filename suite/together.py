@@ -27,7 +27,7 @@ from results.errors import StoreError
 from results.files import utc
 from results.record import Attempt, Ended, Owner
 from results.states import LOST
-from suite import failures
+from suite import failures, references
 from suite.collective import Fault, Joined, Lost, Meeting, first_fault, meet
 from suite.distributed import Place, gpu
 from suite.errors import ENVIRONMENT, FAILED, PREEMPTED
@@ -97,6 +97,8 @@ def take_part(job: Job, place: Place, store: Meeting, stop: Callable[[], bool]) 
             team.leave()
         except Lost:  # what the first one has written down stays true
             kind = kind if team.rank == 0 else "failed"
+    if team.rank == 0:
+        references.after(kind, job.store, job.run, job.data, job.say)
     return code_of(kind)
 
 

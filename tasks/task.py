@@ -142,6 +142,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     cannot run.
     ready: dotted path of a torch-free function (protocol, data) that raises DataError if what the protocol needs beside
     its data sets, pretrained weights for one, is not below the data root.
+    references: dotted path of a torch-free function (protocol, data) that returns what models that no optimizer trains
+    score on the same data, {"bigram": {"validation/perplexity": 240.1, "test/perplexity": 245.3}}: what any trained one
+    must beat. It is called once a problem, and boards show it below their rows.
     datasets: names of the data sets it reads, each in its own folder below the data root.
     version: bumped when the same protocol trains otherwise; None (for tasks from outside) means the digest of its file.
     """
@@ -155,6 +158,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     workload: str
     check: str | None = None
     ready: str | None = None
+    references: str | None = None
     datasets: tuple[str, ...] = ()
     source: str = ""
     version: int | str | None = None

@@ -5,6 +5,7 @@
   const body = board.tBodies[0];
   const heads = [...board.tHead.rows[0].cells];
   const original = [...body.rows];
+  const below = [...(board.tFoot?.rows ?? [])];
   const live = document.getElementById("said");
 
   const value = (row, column) => row.cells[column].dataset.v;
@@ -52,7 +53,7 @@
       if (head.dataset.task === undefined) return;
       const hidden = !matches(head.dataset.task, tasks);
       head.hidden = hidden;
-      for (const row of original) row.cells[column].hidden = hidden;
+      for (const row of [...original, ...below]) row.cells[column].hidden = hidden;
     });
     for (const section of document.querySelectorAll("section.task")) {
       section.hidden = !matches(section.dataset.task, tasks);

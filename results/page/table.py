@@ -10,7 +10,8 @@ from results.page.report import Report
 from results.page.svg import color_class
 from results.page.words import Said, count, figure, plus_minus, probability, verdict
 from results.record import Column
-from results.shown import metric
+from results.references import ReferenceRow
+from results.shown import UNTRAINED, metric
 
 MARKS = {"better": "▲ ", "worse": "▼ "}
 TOGGLES = (
@@ -29,8 +30,9 @@ def leaderboard(report: Report) -> Html:
           for c in board.columns),
     ]  # fmt: skip
     body = [_row(report, row, ranked) for row in report.rows]
+    foot = tag("tfoot", *(_reference(report, row, ranked) for row in board.references)) if board.references else None
     caption = tag("caption", f"Leaderboard of {board.name}", class_="hidden")
-    table = tag("table", caption, tag("thead", tag("tr", *head)), tag("tbody", *body), id="board", class_="board")
+    table = tag("table", caption, tag("thead", tag("tr", *head)), tag("tbody", *body), foot, id="board", class_="board")
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="leaderboard")
     return join([_controls(report), region, tag("p", class_="hidden", id="said", role="status"), _legend(report)])
 
@@ -93,6 +95,15 @@ def _row(report: Report, row: BoardRow, ranked: bool) -> Html:
     return tag("tr", *cells, data_row=report.number[row.name], class_=None if whole or not ranked else "partial")
 
 
+def _reference(report: Report, row: ReferenceRow, ranked: bool) -> Html:
+    cells = [
+        tag("td", None if value is None else tag("span", figure(value, column.digits), class_="mean"))
+        for column, value in zip(report.board.columns, row.values, strict=True)
+    ]
+    head = tag("th", row.name, tag("small", UNTRAINED), scope="row")
+    return tag("tr", head, tag("td") if ranked else None, *cells)
+
+
 def _cell(report: Report, column: Column, row: str, cell: Cell) -> Html:
     judged = verdict(report.board, column, row, cell)
     spread = plus_minus(cell.std, column.digits)
@@ -153,4 +164,6 @@ def _legend(report: Report) -> Html:
     words.append(" Every mean leads to its interval, setting and runs.")
     if any(row.mean_rank is None for row in report.board.rows) and len(report.board.columns) > 1:
         words.append(" Rows that lack a task have no mean rank and stand below the others.")
+    if report.board.references:
+        words.append(f" {UNTRAINED}: a reference model on the same data, in no rank, test or aggregate.")
     return join([tag("p", _shows(report), class_="note"), tag("p", *words, class_="note")])

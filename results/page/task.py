@@ -17,7 +17,7 @@ from results.page.words import CHANCE, count, figure, plus_minus, to_decide, ver
 from results.record import Column
 from results.selection import Winner
 from results.settings import differing, flat, hyperparameters, in_words
-from results.shown import metric
+from results.shown import UNTRAINED, metric
 
 _MOST_FAILURES, _LONGEST = 20, 400
 _FACTS = {
@@ -82,7 +82,7 @@ def _results(report: Report, column: Column) -> Html:
     caption = f"Results on {column.label}"
     table = tag(
         "table", tag("caption", caption, class_="hidden"), tag("thead", tag("tr", *titles)), tag("tbody", *body),
-        class_="results",
+        _references(report, column, len(titles)), class_="results",
     )  # fmt: skip
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label=caption)
     if not any(report.needs.get((row.name, column.label)) for row, _ in cells):
@@ -92,6 +92,20 @@ def _results(report: Report, column: Column) -> Html:
         f"Each interval holds for its row alone, p for the {family} of this page together. Seeds to decide: {CHANCE}."
     )
     return join([region, tag("p", note, class_="note")])
+
+
+def _references(report: Report, column: Column, width: int) -> Html | None:
+    """What models that no optimizer trains score here; None if there are none."""
+    at = report.board.columns.index(column)
+    found = [(row.name, value) for row in report.board.references if (value := row.values[at]) is not None]
+    rows = [
+        tag(
+            "tr", tag("th", name, tag("small", UNTRAINED), scope="row"), tag("td", figure(value, column.digits)),
+            *(tag("td") for _ in range(width - 2)),
+        )
+        for name, value in found
+    ]  # fmt: skip
+    return tag("tfoot", *rows) if rows else None
 
 
 def _strip_title(axis: Axis | None, column: Column) -> Html | None:

@@ -23,8 +23,9 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     ids = {run.id for run in store.plan(sweep.name_of(args.sweep)).runs} if args.sweep else None
     records = store.records(ids)
+    references = store.references({record.digests.problem for record in records})
     boards.tell_problems(store)
     with boards.writing("--parquet", args.parquet):
-        write_parquet(records, args.parquet)
+        write_parquet(records, args.parquet, references)
     say(f"written: {args.parquet}, {len(records)} runs")
     return OK

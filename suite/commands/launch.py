@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from results import Store
-from suite import launch, progress, sweep, workers
+from suite import launch, progress, references, sweep, workers
 from suite.console import add_data, add_json, add_store, print_json, say
 from suite.errors import FAILED, INTERRUPTED
 
@@ -68,6 +68,8 @@ def main(args: argparse.Namespace) -> int:
     name = done.plan.head.name
     for line in _told(done):
         say(f"{name}: {line}")
+    if not done.missing:
+        references.of_plan(store, done.plan, args.data, say)
     code = FAILED if done.failed else 0
     if done.missing and done.settings.kind == "local" and not args.detach:
         code = _follow(store, done, name)

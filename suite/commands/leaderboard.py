@@ -37,10 +37,11 @@ def main(args: argparse.Namespace) -> int:
         if args.tasks or args.optimizers or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
         records = store.records(brief=True)
+        references = store.references({record.digests.problem for record in records})
         boards.tell_problems(store)
         if not records:
             raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
-        found = [leaderboard_of_records(records)]
+        found = [leaderboard_of_records(records, references=references)]
     if len(found) > 1 and args.format not in ("table", "md", "latex"):
         names = ", ".join(board.name for board in found)
         raise UsageError(f"--format {args.format} is one board; name a sweep: {names}")

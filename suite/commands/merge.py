@@ -64,6 +64,9 @@ def _lines(found: Merged, dry: bool) -> list[str]:
     counts += [f"{len(found.conflicts)} in conflict"] if found.conflicts else []
     counts += [f"{len(found.problems)} left out"] if found.problems else []
     lines = [f"{found.source}: {', '.join(counts)}"]
+    if found.references:
+        plural = "s" if found.references > 1 else ""
+        lines.append(f"  references of {found.references} problem{plural} {copied}")
     for plan in found.plans:
         where = "is there already as" if not plan.new else "would become" if dry else "is now"
         shown = f", the newest, which `optathlon leaderboard {plan.sweep}` shows" if plan.shown else ""

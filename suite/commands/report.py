@@ -59,8 +59,9 @@ def _entries(view: View) -> list[Entry]:
 
 def _of_records(store: Store) -> Report:
     records = store.records(curves=True)
+    references = store.references({record.digests.problem for record in records})
     boards.tell_problems(store)
     if not records:
         raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
-    view = view_of_records(leaderboard_of_records(records), records)
+    view = view_of_records(leaderboard_of_records(records, references=references), records)
     return Report(view, view.records, problems=store.problems, command="optathlon report", code=code())

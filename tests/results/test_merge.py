@@ -220,5 +220,5 @@ def test_a_source_is_not_written_to_even_below_its_root(labs, tmp_path):
         merge([first], Store(first.root / "merged"), fits)
     assert not (first.root / "merged").exists()
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match="is no folder"):
+    with pytest.raises(StoreError, match="is a file; a store is a folder"):
         merge([first], Store(tmp_path / "file"), fits)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 
+import msgspec
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from results.page.document import html
+from results.page.report import Report
+from results.references import ReferenceRow
 from tests.results.page.browser import chromium
 from tests.results.page.synthetic import FAR, TASKS, outcomes, report_of, sweep
 from tests.results.page.test_document import ENTRY, HOSTILE, hostile_report
@@ -27,13 +30,17 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """On the first task adamp, adamw, sgd, lion, far apart; on the second all alike, and lion has diverged."""
+    """On the first task adamp, adamw, sgd, lion, far apart; on the second all alike, and lion has diverged; there a
+    reference model stands below."""
     file = tmp_path_factory.mktemp("page") / "report.html"
     of = sweep(ROWS, TASKS, tune=())
     better = {("adamp", TASKS[0]): 2 * FAR, ("adamw", TASKS[0]): FAR, ("lion", TASKS[0]): -FAR}
     lost = [("lion", TASKS[1], seed) for seed in (10, 11, 12)]
     records = outcomes(of, better=better, diverged=lost)
-    file.write_text(html(report_of(of, records, entries=[ENTRY], command="optathlon report")))
+    view = report_of(of, records).view
+    board = msgspec.structs.replace(view.board, references=[ReferenceRow(name="chance", values=[None, 50.0, None])])
+    view = msgspec.structs.replace(view, board=board)
+    file.write_text(html(Report(view, view.records, entries=[ENTRY], command="optathlon report")))
     return file
 
 
@@ -155,6 +162,17 @@ def test_tasks_are_filtered_in_the_table_and_below(browser, path):
     shown = [s.get_dom_attribute("data-task") for s in browser.all("section.task") if s.is_displayed()]
     assert shown == [TASKS[1]]
     assert len([cell for cell in browser.all("#board tbody tr:first-child td") if cell.is_displayed()]) == 2
+    assert [cell.text for cell in browser.all("#board tfoot td") if cell.is_displayed()] == ["", "50.00"]
+
+
+def test_reference_models_stay_below_however_rows_are_sorted_and_filtered(browser, path):
+    browser.open(path)
+    press(browser, column_of(browser, TASKS[1]))
+    assert "chance" not in browser.column(OPTIMIZER)
+    browser.one("#find-row").send_keys("lion")
+    foot = browser.one("#board tfoot")
+    assert foot.text.split() == ["chance", "(no", "optimizer)", "50.00"]
+    assert foot.location["y"] > browser.one("#board tbody tr:not([hidden])").location["y"]
 
 
 @pytest.mark.parametrize(
