@@ -195,8 +195,9 @@ TASKS = (
             "Language modeling with today's decoder: a Llama of 55 million weights (12 layers of width 512, rotary"
             " positions, gated layers, RMS normalization) over 32,000 subwords on WikiText-103, 20,000 updates of 64"
             " blocks of 512; scores are a word's. A protocol of this suite, not of a paper. mini: 6 layers of width 256"
-            " over 8,000 subwords, blocks of 256, 5,000 updates. smoke: 2 layers of width 64 over at most 8,000"
-            " subwords, blocks of 64, batch 16, 600 updates, the first 200,000 training and 20,000 evaluation words."
+            " over 8,000 subwords, blocks of 256, 5,000 updates. smoke: 2 layers of width 64 over at most 16,000"
+            " subwords, weights from Normal(0, 0.05), blocks of 64, batch 4, 800 updates, the first 400,000 training"
+            " and 20,000 evaluation words."
         ),
         metrics=(
             _PERPLEXITY,
@@ -219,18 +220,19 @@ TASKS = (
                 context=256,
             ),
             "smoke": _llama(
-                600,
-                16,
+                800,
+                4,
                 20,
-                200,
+                400,
                 "fp32",
                 layers=2,
                 hidden=64,
                 heads=4,
                 intermediate=176,
-                vocabulary=8000,
+                vocabulary=16_000,
                 context=64,
-                train_tokens=200_000,
+                initializer_range=0.05,
+                train_tokens=400_000,
                 evaluation_tokens=20_000,
             ),
         },

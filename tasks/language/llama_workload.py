@@ -22,7 +22,7 @@ from tasks.randomness import generator
 from tasks.task import Protocol
 from tasks.workload import Batch, Workload
 
-EVALUATED_AT_ONCE = 1 << 14
+EVALUATED_AT_ONCE = 1 << 12
 
 
 class LlamaWorkload(Workload):
@@ -118,7 +118,7 @@ def blocks(ids: np.ndarray, context: int, which: np.ndarray) -> tuple[Tensor, Te
 
 
 def model_of(settings: LlamaSettings, vocabulary: int) -> nn.Module:
-    """The transformers model, with its own initialization: every matrix Normal(0, 0.02)."""
+    """The transformers model, with its own initialization: every matrix Normal(0, initializer_range)."""
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=settings.hidden,
@@ -126,6 +126,7 @@ def model_of(settings: LlamaSettings, vocabulary: int) -> nn.Module:
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         max_position_embeddings=settings.context,
+        initializer_range=settings.initializer_range,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=None,

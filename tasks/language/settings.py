@@ -91,6 +91,7 @@ class LlamaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """`Protocol.settings` of the Llama task.
 
     layers, hidden, heads, intermediate: depth, width, attention heads, width of the gated layer.
+    initializer_range: deviation of every matrix at the start, as transformers calls it.
     vocabulary: at most so many subwords. context: subwords in a block.
     train_tokens, evaluation_tokens: only that many words from the start of each split; 0 for all.
     """
@@ -99,6 +100,7 @@ class LlamaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     hidden: Count = 512
     heads: Count = 8
     intermediate: Count = 1408
+    initializer_range: Annotated[float, msgspec.Meta(gt=0.0)] = 0.02
     vocabulary: Annotated[int, msgspec.Meta(ge=257)] = 32_000
     context: Count = 512
     train_tokens: Most = 0
