@@ -64,18 +64,28 @@ class Job:
 
 @dataclass(frozen=True)
 class Alive:
-    """What is left of a job: the names of its copies, as `this_job` tells them inside, and why some wait.
+    """What is left of a job: the names of its copies, as `this_job` tells them inside.
 
+    pending: all that wait; of these `behind` come after other jobs, `held` start only when somebody releases them, and
+    `never` cannot start as they were submitted. why: the reasons of those that wait, in the scheduler's words.
     known: False where this process cannot tell (another machine, a controller that does not answer).
     """
 
     running: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
-    reasons: frozenset[str] = frozenset()
+    behind: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+    why: Mapping[str, str] = field(default_factory=dict)
     known: bool = True
 
     def __bool__(self) -> bool:
         return bool(self.running or self.pending)
+
+    @property
+    def reasons(self) -> set[str]:
+        """Why copies wait, each reason once."""
+        return set(self.why.values())
 
 
 class Cluster(ABC):

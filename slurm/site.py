@@ -17,6 +17,13 @@ STARTED = frozenset(
     {"CONFIGURING", "RUNNING", "SIGNALING", "SUSPENDED", "STOPPED", "RESIZING", "STAGE_OUT", "COMPLETING"}
 )
 LIVING = WAITING | STARTED  # jobs in all other states are over
+ON_HOLD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+# Slurm's reasons (job_reason_string). Limits a job or a node stay passed; those a user or an account ease with time.
+HELD = re.compile(r"JobHeld(User|Admin)|JobHoldMaxRequeue|.*\bheld\b.*")
+NEVER = re.compile(
+    r"DependencyNeverSatisfied|BadConstraints|PartitionTimeLimit|InvalidAccount|InvalidQOS|AccountNotAllowed"
+    r"|QOSNotAllowed|MaxMemPerLimit|(QOS|Assoc)(Max\w*Per(Job|Node)(Limit)?|Min\w+)"
+)
 # What a user may have set for his own looks at the queue would hide jobs from ours, or make a command ask him.
 LOOKS = ("SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 
@@ -41,6 +48,16 @@ class Queued:
     reason: str
     user: str
     name: str
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits until somebody releases it."""
+        return self.state in WAITING and (self.state in ON_HOLD or HELD.fullmatch(self.reason) is not None)
+
+    @property
+    def never(self) -> bool:
+        """Whether it cannot start as it was submitted, however long it waits."""
+        return self.state in WAITING and NEVER.fullmatch(self.reason) is not None
 
 
 def ask(*words: str) -> str:

@@ -6,9 +6,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import stat
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from slurm.cluster import ClusterError
+
+FOLDER = "optathlon-slots"
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+LOCK = re.compile(r"(gpu|core)-[\w.+:-]+\.lock")
 
 
 @dataclass
@@ -57,14 +66,84 @@ def _gpus() -> list[str]:
     return [str(i) for i in range(len(list(folder.iterdir())))] if folder.is_dir() else []
 
 
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """Where the slots are locked while the block runs: in a folder that all users of this machine share, or in one of
+    this Slurm job, which is removed afterwards. What jobs of this user that were killed left here is removed before.
+
+    Raises ClusterError if the job's folder is another user's.
+    """
+    path = _path()
+    for left in path.parent.glob(f"{FOLDER}-*"):
+        _remove(left)
+    if path.name == FOLDER:
+        yield path
+        return
+    held = _hold(path)
+    try:
+        yield path
+    finally:
+        os.close(held)
+        _remove(path)
+
+
+def _path() -> Path:
+    # Two Slurm jobs on a node may each be shown a GPU 0, and mean two. With the user, as job ids come again.
+    job = f"-{os.environ['SLURM_JOB_ID']}-{os.geteuid()}" if "SLURM_JOB_ID" in os.environ else ""
+    return Path(tempfile.gettempdir()) / f"{FOLDER}{job}"
+
+
+def _hold(folder: Path) -> int:
+    """Make `folder` if it is not there; while the descriptor, or one that a child inherits, is open, nobody removes
+    it."""
+    while True:
+        try:
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            descriptor = os.open(folder, OPEN_FOLDER)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and folder.parent.is_dir():
+                continue  # removed just now, as one that a killed start of this job had left
+            raise ClusterError(f"{folder}: {error.strerror}: it must be a folder of this job's own") from None
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            os.close(descriptor)
+            raise ClusterError(f"{folder}: belongs to another user: it must be a folder of this job's own")
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(folder), os.fstat(descriptor)):
+                return descriptor
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the slots' folder of a job unless somebody holds it or a lock in it, it is another user's, a link, or has
+    anything else in it."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+        descriptor = os.open(folder, OPEN_FOLDER)
+        opened.callback(os.close, descriptor)
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locks = os.listdir(descriptor)
+        if not all(LOCK.fullmatch(name) for name in locks):
+            return
+        for name in locks:
+            lock = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
+            opened.callback(os.close, lock)
+            if not stat.S_ISREG(os.fstat(lock).st_mode):
+                return
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for name in locks:
+            os.unlink(name, dir_fd=descriptor)
+        folder.rmdir()
+
+
 def acquire(taken: set[str], folder: Path | None = None, at_least: int = 1) -> Slot | None:
     """A free slot that is not among `taken` (those this process holds already), or None. Never waits.
 
-    at_least: see `names`.
+    folder: where they are locked, as `folder` says. at_least: see `names`.
     """
-    # Two Slurm jobs on a node may each be shown a GPU 0, and mean two.
-    job = f"-{os.environ['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in os.environ else ""
-    folder = folder or Path(tempfile.gettempdir()) / f"optathlon-slots{job}"
+    folder = folder or _path()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(parents=True)
         folder.chmod(0o1777)
@@ -85,9 +164,9 @@ def acquire(taken: set[str], folder: Path | None = None, at_least: int = 1) -> S
 def _open(path: Path) -> int:
     """Open for reading, which is enough for a lock and allowed on other users' files in a sticky folder."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, 0o666)
         return descriptor

@@ -9,11 +9,12 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from slurm import site
-from slurm.cluster import Alive, Cluster, ClusterError, Job
+from slurm import nodes, site
+from slurm.cluster import Alive, Cluster, ClusterError, Job, Resources
 from slurm.step import run
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 15.0
 FOREVER = 1_000_000
 # What a user or a site may have set for every job; all else in the environment would override the script.
+QUEUE_FULL = re.compile(r"(Max|Grp)SubmitJobs?(Per\w+)?Limit")  # which room() tells, and says nothing of the job itself
+NOT_NOW = re.compile(r"node configuration is not available|nodes are busy|DOWN, DRAINED")
 DEFAULTS = ("ACCOUNT", "PARTITION", "QOS", "CONSTRAINT", "RESERVATION")
 
 
@@ -45,11 +48,23 @@ class SlurmCluster(Cluster):
         return f"slurm:{self.site.name}:{_user()}:{name}"
 
     def room(self, account: str | None = None, qos: str | None = None) -> int | None:
-        """How many more copies the caller may submit now; None: no limit is known."""
+        """How many more copies the caller may submit now, by what accounting says of his limits; None: no limit is
+        known."""
         user = _user()
         if not self.site.accounting or (limit := site.submit_limit(user, account, qos)) is None:
             return None
         return max(0, limit - sum(job.state in site.LIVING for job in self._queue([user])))
+
+    def admitted(self, job: Job) -> int:
+        """How many copies of `job`, at most an array's, the controller would queue now: also by limits of groups and
+        partitions, which `room` does not know. Nothing is submitted. Raises ClusterError."""
+        least, most = 0, min(job.copies, self.site.max_array_size)
+        tried = most
+        while least < most:
+            full = QUEUE_FULL.search(self._refusal(replace(job, copies=tried)))
+            least, most = (least, tried - 1) if full else (tried, most)
+            tried = (least + most + 1) // 2
+        return least
 
     def submit(self, job: Job) -> str:
         handle = self.handle(job.name)
@@ -75,15 +90,14 @@ class SlurmCluster(Cluster):
             texts.append(executor._make_submission_file_text(executor._submitit_command_str, ""))
         return texts
 
-    def check(self, job: Job) -> None:
-        """Ask the controller whether it would take `job`; nothing is submitted. Raises ClusterError with its answer."""
-        executor, _ = next(self._executors(job))
-        asked = job.resources
-        with _undisturbed(executor.parameters):
-            tried = site.carried_out(["sbatch", "--test-only"], typed=self.scripts(job)[0])
-            partition = asked.partition or os.environ.get("SBATCH_PARTITION")
-        if tried.returncode:
-            raise ClusterError(_reason(tried.stderr))
+    def check(self, job: Job) -> str:
+        """Ask the controller whether it would take `job`; nothing is submitted. Returns what keeps it from starting for
+        now, nodes that are out of service, or "". Raises ClusterError with the controller's answer."""
+        asked, later = job.resources, ""
+        partition = asked.partition or os.environ.get("SBATCH_PARTITION")
+        refusal = self._refusal(job)
+        if refusal and not QUEUE_FULL.search(refusal) and not (later := _later(refusal, asked, partition)):
+            raise ClusterError(refusal)
         # Many sites let a job wait forever that asks for more time than its partition gives; a QOS may allow it.
         most = site.longest(partition) if asked.minutes and not asked.qos else None
         if asked.minutes and most is not None and asked.minutes > most:
@@ -91,6 +105,14 @@ class SlurmCluster(Cluster):
             raise ClusterError(
                 f"{where} gives a job {most} min at most, {asked.minutes} are asked for: it would not start"
             )
+        return later
+
+    def _refusal(self, job: Job) -> str:
+        """What `sbatch --test-only` says against `job`; "" if nothing."""
+        executor, _ = next(self._executors(job))
+        with _undisturbed(executor.parameters):
+            tried = site.carried_out(["sbatch", "--test-only"], typed=self.scripts(job)[0])
+        return _reason(tried.stderr) if tried.returncode else ""
 
     def alive(self, handles: Iterable[str]) -> dict[str, Alive]:
         found = {handle: Alive(known=False) for handle in handles}
@@ -112,20 +134,32 @@ class SlurmCluster(Cluster):
             raise ClusterError(refused)
         return asked
 
+    def withdraw(self, names: Iterable[str]) -> None:
+        """Take copies (as `this_job` names them inside) that wait out of the queue; those that have started stay.
+        Raises ClusterError."""
+        if copies := [name.rpartition(":")[2] for name in names]:
+            site.ask("scancel", "--state=PENDING", *copies)
+            self._answers.clear()
+
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """Of copies that have left the queue (as `this_job` names them inside), in which of Slurm's states; those that
-        accounting does not know, or where there is none, are left out."""
+        """Of copies that are over (as `this_job` names them inside), in which of Slurm's states; those that neither the
+        queue, which shows them for a while, nor accounting knows are left out."""
         found: dict[str, str] = {}
         jobs: dict[str, list[str]] = defaultdict(list)
         for name in names:
             handle, _, job = name.rpartition(":")
             jobs[handle].append(job)
+        users = {handle.split(":")[2] for handle in jobs if handle.count(":") == 3}
         with contextlib.suppress(ClusterError):
-            if not jobs or not self.site.accounting:
-                return {}
-            for handle, copies in jobs.items():
-                states = site.ends(copies, handle.rpartition(":")[2])
-                found |= {f"{handle}:{job}": state for job, state in states.items() if state not in site.LIVING}
+            for job in self._queue(users) if users else ():
+                handle = f"slurm:{self.site.name}:{job.user}:{job.name}"
+                if job.state not in site.LIVING and job.job in jobs.get(handle, ()):
+                    found[f"{handle}:{job.job}"] = job.state
+        with contextlib.suppress(ClusterError):
+            for handle, copies in jobs.items() if self.site.accounting else ():
+                if left := [job for job in copies if f"{handle}:{job}" not in found]:
+                    states = site.ends(left, handle.rpartition(":")[2])
+                    found |= {f"{handle}:{job}": state for job, state in states.items() if state not in site.LIVING}
         return found
 
     def _look(self, handles: Iterable[str]) -> dict[str, Alive]:
@@ -219,11 +253,14 @@ def _user() -> str:
 
 
 def _alive(handle: str, queued: list[site.Queued]) -> Alive:
-    pending = [job for job in queued if job.state in site.WAITING]
+    pending = {f"{handle}:{job.job}": job for job in queued if job.state in site.WAITING}
     return Alive(
         running=tuple(f"{handle}:{job.job}" for job in queued if job.state not in site.WAITING),
-        pending=tuple(f"{handle}:{job.job}" for job in pending),
-        reasons=frozenset(job.reason for job in pending),
+        pending=tuple(pending),
+        behind=frozenset(name for name, job in pending.items() if job.reason == "Dependency"),
+        held=frozenset(name for name, job in pending.items() if job.held),
+        never=frozenset(name for name, job in pending.items() if job.never),
+        why={name: job.reason for name, job in pending.items()},
     )
 
 
@@ -252,6 +289,15 @@ def _in_our_words() -> Iterator[None]:
         raise ClusterError(_reason(str(error))) from None
     except RuntimeError as error:
         raise ClusterError(str(error)) from None
+
+
+def _later(refusal: str, asked: Resources, partition: str | None) -> str:
+    """What a job waits for that sbatch would take but --test-only refuses, as no node for it is in service; else ""."""
+    if NOT_NOW.search(refusal):
+        with contextlib.suppress(ClusterError):
+            if found := nodes.awaited(asked, partition):
+                return f"too few of the nodes that would do are in service: {nodes.told(found)}"
+    return ""
 
 
 def _reason(text: str) -> str:

@@ -21,8 +21,9 @@ from suite import budget as budgets
 from suite import cluster, status, workers
 from suite.cluster import Settings
 from suite.code import SUBMITTED_TREE, code
+from suite.console import say
 from suite.plan import expand
-from suite.submit import Order, Shape, Submission, orders
+from suite.submit import Order, Shape, Submission, at_work, orders
 from suite.sweep import Sweep
 from suite.workers import HANDLE, Workers
 
@@ -90,8 +91,8 @@ class Launch:
         numbers = self.store.plan_numbers(self.plan.head.name)
         same = (n for n in numbers if self._stored(n) == self.plan.head.digest)
         number = next(same, max(numbers, default=0) + 1)
-        there = workers.look(self.store, self.plan.head.name, number)
-        found = orders(self.plan, self.seen, self.shapes, there, self._room(slurm))
+        there = workers.look(self.store, self.plan.head.name)
+        found, there, _ = self._ordered(slurm, number, there)
         jobs = self._submission(number).jobs(slurm, found, there)
         return [(order, script) for order, job in jobs for script in slurm.scripts(job)]
 
@@ -136,22 +137,45 @@ class Launch:
         # In this order: what another launch submits between them is seen by the third, or makes this one withdraw.
         before = len(self.store.submissions(name))
         submitting = workers.submitting(self.store, name, number)
-        there = workers.look(self.store, name, number)
+        there = workers.look(self.store, name)
         if silent := [handle for handle in there.unknown if handle.startswith(slurm.handle(""))]:
             raise ClusterError(
                 f"the Slurm controller does not answer: whether {len(silent)} jobs of {name} are at "
                 "work is unknown, and nothing was submitted; try again later"
             )
+        alive = there.of(number)
         if submitting:
-            return self._launched(number, alive=there.names, submitting=True)
-        self._bury(there, slurm.handle(""))
-        found = orders(self.plan, self.seen, self.shapes, there, self._room(slurm))
+            return self._launched(number, alive=alive.names, submitting=True)
+        self._bury(alive, slurm.handle(""))
+        if alive.held:
+            say(f"{name}: {workers.told_of_held(alive)}")
+        found, there, replaced = self._ordered(slurm, number, there)
         if not found:
-            return self._launched(number, alive=there.names)
-        started = self._submission(number).submit(slurm, found, there, before, self.missing)
+            return self._launched(number, alive=alive.names)
+        started = self._submission(number).submit(slurm, found, there, before, self.missing, replaced)
         if started is None:
-            return self._launched(number, alive=there.names, submitting=True)
-        return self._launched(number, started=started, orders=found, alive=there.names)
+            return self._launched(number, alive=alive.names, submitting=True)
+        new = [order for order in found if not order.follows]
+        return self._launched(number, started=started, orders=new, alive=there.of(number).names)
+
+    def _ordered(self, slurm: SlurmCluster, number: int, there: Workers) -> tuple[list[Order], Workers, list[str]]:
+        """What to submit beside the workers `there` (of all plans), those of them that stay, and the copies that are
+        replaced: what can never start, and what waits behind jobs, as it shall wait for the new ones too.
+
+        Raises ClusterError if the cluster's limits leave no room and no worker is there."""
+        others = sum(len(at_work(alive)) for job, alive in there.alive.items() if job.plan != number)
+        found = orders(self.plan, self.seen, self.shapes, there.of(number), None, others)
+        if not found:
+            return [], there, []
+        stay, replaced = there.without_waiting(number, slurm.handle(""))
+        room = self._room(slurm, sum(order.copies for order in found), len(replaced))
+        if room == 0:
+            full = "the cluster's limit on queued jobs (MaxSubmitJobs) is reached: nothing was submitted"
+            if not there.of(number).names:
+                raise ClusterError(full)
+            say(f"{self.plan.head.name}: {full}")
+            return [], there, []
+        return orders(self.plan, self.seen, self.shapes, stay.of(number), room, others), stay, replaced
 
     def _bury(self, there: Workers, mine: str) -> None:
         """`workers.bury` this user's runs whose job has left the queue."""
@@ -160,9 +184,11 @@ class Launch:
         workers.bury(self.store, own, self.seen.states, self._cluster())
 
     def _check(self) -> None:
-        """Ask the cluster whether it would give each shape of allocation."""
-        for settings, _ in self.shapes:
-            self._cluster().check(Job((), "check", self.store.root.resolve(), resources=settings.resources))
+        """Ask the cluster whether it would give each shape of allocation, and say what is not to be had for now."""
+        where = self.store.root.resolve()
+        asked = [Job((), "check", where, resources=settings.resources) for settings, _ in self.shapes]
+        for later in dict.fromkeys(filter(None, map(self._cluster().check, asked))):
+            say(f"{self.plan.head.name}: {later}; workers wait until they are back")
 
     def _submission(self, number: int) -> Submission:
         return Submission(self.store, self.plan.head.name, number, self._words(number), self._folder())
@@ -186,13 +212,15 @@ class Launch:
         assert isinstance(found, SlurmCluster)
         return found
 
-    def _room(self, slurm: SlurmCluster) -> int | None:
-        """How many copies the cluster's limits leave room for. Raises ClusterError if none."""
+    def _room(self, slurm: SlurmCluster, copies: int, replaced: int) -> int | None:
+        """For how many more of so many copies the cluster's limits leave room once others are replaced; None: no limit
+        is known."""
         asked = self.settings.resources
         room = slurm.room(asked.account, asked.qos)
-        if room == 0:
-            raise ClusterError("the cluster's limit on queued jobs (MaxSubmitJobs) is reached: nothing was submitted")
-        return room
+        copies = min(copies, slurm.site.max_array_size)
+        admitted = slurm.admitted(Job((), "check", self.store.root.resolve(), copies=copies, resources=asked))
+        rooms = [*([] if room is None else [room]), *([admitted] if admitted < copies else [])]
+        return min(rooms) + replaced if rooms else None
 
     def _stored(self, number: int) -> str:
         return self.store.plan(self.plan.head.name, number).head.digest

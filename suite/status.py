@@ -15,6 +15,7 @@ from suite import failures
 from suite.forecast import Forecast, Pace, resolved
 from suite.wanted import Canaries
 
+QUIET_SECONDS = 3600.0
 KINDS = ("waiting", "running", "stopped", "failed", "finished", "diverged")
 Cell = tuple[str, str]
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?")
@@ -23,13 +24,19 @@ _NUMBER = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?")
 @dataclass(frozen=True)
 class Running:
     """A run in progress. progress: from 0 to 1. speed: updates a second, and left: seconds, both None before they can
-    be told."""
+    be told. quiet: for so many seconds it has told of no update, while its process says that it is alive."""
 
     run: PlannedRun
     progress: float
     speed: float | None
     left: float | None
     host: str
+    quiet: float = 0.0
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it is quiet for longer than an evaluation or the first look at the data should take."""
+        return self.quiet >= QUIET_SECONDS
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,20 @@ def _running(store: Store, plan: Plan, run: PlannedRun, state: State, forecast: 
     left = max(0.0, (length - at) / pace.time_rate) if pace and pace.time_rate else None
     if left is None and cost is not None:
         left = cost * (1.0 - progress)
-    return Running(run, progress, pace.updates if pace else None, left, state.owner.host if state.owner else "")
+    host = state.owner.host if state.owner else ""
+    return Running(run, progress, pace.updates if pace else None, left, host, _quiet(store, run.id, state.attempt))
+
+
+def _quiet(store: Store, run_id: str, attempt: int) -> float:
+    """How long after its last word attempt number `attempt` beat its heart, both by the file server's clock."""
+    work = store.work(run_id)
+    try:
+        beat, said = (
+            (work / name).stat().st_mtime for name in (f"attempt-{attempt:04d}.json", f"events-{attempt:04d}.jsonl")
+        )
+    except OSError:
+        return 0.0
+    return max(0.0, beat - said)
 
 
 def _time(store: Store, run: PlannedRun, events: list[dict[str, Any]]) -> float:

@@ -13,13 +13,13 @@ from typing import Any
 from results import Store
 from results.files import make_folder, put_new, utc
 from results.record import Plan
-from slurm.cluster import ClusterError, Job
+from slurm.cluster import Alive, ClusterError, Job
 from slurm.slurm import SlurmCluster
 from suite.cluster import Settings
 from suite.code import SUBMITTED_TREE, code
 from suite.status import Overview
 from suite.wanted import Stage
-from suite.workers import HANDLE, WITHDRAWN, Workers
+from suite.workers import HANDLE, WITHDRAWN, Submitted, Workers
 
 LEFT = ("waiting", "running", "stopped")
 Shape = tuple[Settings, frozenset[str]]
@@ -27,30 +27,68 @@ Shape = tuple[Settings, frozenset[str]]
 
 @dataclass(frozen=True)
 class Order:
-    """So many workers to submit, for one stage of the runs of some tasks, with one shape of allocation."""
+    """So many workers to submit, for one stage of the runs of some tasks, with one shape of allocation. turn: those of
+    a later one wait until all of an earlier one are over, as more shapes than workers at once must. follows: they only
+    go on with what others leave behind, such as are alive already."""
 
     stage: Stage
     settings: Settings
     tasks: frozenset[str]
     copies: int
+    turn: int = 0
+    follows: bool = False
 
 
-def orders(plan: Plan, seen: Overview, shapes: Sequence[Shape], workers: Workers, room: int | None) -> list[Order]:
+def orders(
+    plan: Plan, seen: Overview, shapes: Sequence[Shape], workers: Workers, room: int | None, others: int = 0
+) -> list[Order]:
     """What to submit so that for every run that is left there is a worker, up to the cap and `room` for so many copies,
-    counting those that are alive."""
+    counting those that are alive. others: workers of other plans of the sweep, which count for the cap."""
     found: list[Order] = []
+    followers: list[Order] = []
+    cap = shapes[0][0].workers
     for stage, left in _left(plan, seen).items():
         wanted = [-(-sum(left[t] for t in tasks) // settings.at_once) for settings, tasks in shapes]
-        cap = shapes[0][0].workers
+        lacking: list[tuple[bool, Order]] = []
         for (settings, tasks), copies in zip(shapes, _shares(wanted, cap), strict=True):
-            alive = sum(
-                len(there.running) + len(there.pending)
-                for job, there in workers.alive.items()
-                if job.stage == stage and (not job.tasks or job.tasks & tasks)
-            )
+            like = [(job, there) for job, there in workers.alive.items() if _alike(job, stage, tasks)]
+            alive = sum(_counted(job, there) for job, there in like)
             if copies > alive:
-                found.append(Order(stage, settings, tasks, copies - alive))
+                lacking.append((alive > 0, Order(stage, settings, tasks, copies - alive)))
+            elif stage == "all" and settings.chain and (busy := sum(len(at_work(there)) for _, there in like)):
+                followers.append(Order(stage, settings, tasks, busy, follows=True))
+        # When those that report start, those that tune are over.
+        beside = (there for job, there in workers.alive.items() if stage == "tune" or job.stage != "tune")
+        found += in_turns(lacking, max(0, cap - others - sum(len(at_work(there)) for there in beside)), cap)
+    if found:  # which replaces the follow-ups of those that are alive
+        found = followers + found
     return list(_fitted(found, room if room is None else room // (1 + shapes[0][0].chain)))
+
+
+def _alike(job: Submitted, stage: str, tasks: frozenset[str]) -> bool:
+    return job.stage == stage and (not job.tasks or bool(job.tasks & tasks))
+
+
+def _counted(job: Submitted, there: Alive) -> int:
+    """The copies of `job` that will take runs: a follow-up only once what it follows is over."""
+    out = there.never | there.behind if job.follows else there.never
+    return len(there.running) + len(there.pending) - len(out)
+
+
+def at_work(there: Alive) -> list[str]:
+    """The copies of a job that run or may start at any moment."""
+    return [*there.running, *(name for name in there.pending if name not in there.behind | there.never)]
+
+
+def in_turns(lacking: Sequence[tuple[bool, Order]], free: int, cap: int) -> Iterator[Order]:
+    """Orders, each with whether workers like it are alive, as they fit: `free` copies now; after that, `cap` a turn of
+    those that nobody is at work on."""
+    first = sorted(lacking, key=lambda each: each[0])
+    late = [order for alive, order in first[free:] if not alive]
+    turns = [[order for _, order in first[:free]], *(late[at : at + cap] for at in range(0, len(late), cap))]
+    for turn, group in enumerate(turns):
+        for order, copies in zip(group, _shares([each.copies for each in group], cap if turn else free), strict=True):
+            yield replace(order, copies=copies, turn=turn)
 
 
 def _left(plan: Plan, seen: Overview) -> dict[Stage, Counter[str]]:
@@ -92,29 +130,38 @@ class Submission:
     folder: Path
 
     def jobs(self, cluster: SlurmCluster, found: Sequence[Order], workers: Workers) -> list[tuple[Order, Job]]:
-        """The jobs of `found`: those of the last stage wait for the tuning's, also for what of it is alive already, and
-        follow-ups for what they follow."""
+        """The jobs of `found`: those of the last stage wait for the tuning's, also for what of it is alive already,
+        those of a later turn for all before it, and follow-ups for what they follow, new or alive. `workers`: of all
+        plans."""
         token, numbers = secrets.token_hex(4), itertools.count()
-        by_stage: dict[str, list[tuple[Order, Job]]] = {"tune": [], "all": []}
-        tuning = [job.handle for job, alive in workers.alive.items() if job.stage == "tune" and alive]
+        made: list[tuple[Order, Job]] = []
+        here = {job: there for job, there in workers.alive.items() if there and job.cluster == "slurm"}
+        mine = {job: there for job, there in here.items() if job.plan == self.number}
+        busy = [job.handle for job, there in here.items() if at_work(there)]
+        reported = {order.tasks for order in found if order.stage == "all"}
 
-        def job(order: Order, after: Sequence[str]) -> tuple[Order, Job]:
+        def job(order: Order, after: Sequence[str]) -> str:
             name = f"{self.name}-{self.number:04d}-{order.stage}-{token}-{next(numbers)}"
-            return order, self._job(name, order, tuple(after))
+            made.append((order, self._job(name, order, tuple(dict.fromkeys(after)))))
+            return cluster.handle(name)
 
-        for order in found:
-            before = by_stage[order.stage]
-            after = [] if order.stage == "tune" else tuning + [cluster.handle(j.name) for _, j in by_stage["tune"]]
-            if (turn := len(before) - order.settings.workers) >= 0:  # more shapes than workers at once take turns
-                after.append(cluster.handle(before[turn][1].name))
-            before.append(job(order, after))
-        jobs = by_stage["tune"] + by_stage["all"]
-        reported = {order.tasks for order, _ in by_stage["all"]}
-        last = by_stage["all"] + [each for each in by_stage["tune"] if each[0].tasks not in reported]
-        for _ in range(found[0].settings.chain if found else 0):
-            last = [job(replace(order, stage="all"), [cluster.handle(each.name)]) for order, each in last]
-            jobs += last
-        return jobs
+        before = [each.handle for each in mine if each.stage == "tune"]
+        for stage in ("tune", "all"):
+            for turn, group in itertools.groupby((o for o in found if o.stage == stage), key=lambda o: o.turn):
+                after = [*(busy if turn else ()), *(before if turn or stage == "all" else ())]
+                for order in group:
+                    like = {j.handle: len(at_work(a)) for j, a in mine.items() if _alike(j, stage, order.tasks)}
+                    ends = [handle for handle, copies in like.items() if copies]
+                    if order.follows:
+                        following = order
+                    else:
+                        ends.insert(0, job(order, after))
+                        following = replace(order, stage="all", copies=order.copies + sum(like.values()), follows=True)
+                    before += ends
+                    if stage == "all" or order.tasks not in reported:
+                        for _ in range(order.settings.chain):
+                            before += (ends := [job(following, ends)])
+        return made
 
     def _job(self, name: str, order: Order, after: tuple[str, ...]) -> Job:
         words = [*self.words, "--stage", order.stage, "--slots", str(order.settings.at_once), "--leave"]
@@ -131,10 +178,17 @@ class Submission:
         )
 
     def submit(
-        self, cluster: SlurmCluster, found: Sequence[Order], workers: Workers, before: int, runs: int
+        self,
+        cluster: SlurmCluster,
+        found: Sequence[Order],
+        workers: Workers,
+        before: int,
+        runs: int,
+        replaced: Sequence[str] = (),
     ) -> list[str] | None:
-        """Write down what is about to be submitted, then submit it; returns the handles, or None if another launch has
-        begun since there were `before` submissions. Raises ClusterError with what the cluster says."""
+        """Write down what is about to be submitted, then submit it in the place of the copies `replaced`; returns the
+        handles, or None if another launch has begun since there were `before` submissions. Raises ClusterError with
+        what the cluster says."""
         ordered = self.jobs(cluster, found, workers)
         jobs = [job for _, job in ordered]
         intent = {
@@ -153,6 +207,7 @@ class Submission:
             # Of launches at the same time the one with the lowest number goes on.
             if intent["jobs"] not in [s.get("jobs") for s in self.store.submissions(self.name)[: before + 1]]:
                 return None
+            cluster.withdraw(replaced)
             for job in jobs:
                 handles.append(cluster.submit(job))
                 put_new(job.folder / HANDLE, handles[-1].encode())
@@ -170,5 +225,6 @@ def _told(store: Store, cluster: SlurmCluster, order: Order, job: Job) -> Mappin
         "stage": order.stage,
         "tasks": sorted(order.tasks),
         "copies": order.copies,
+        "follows": order.follows,
         "folder": job.folder.relative_to(store.root.resolve()).as_posix(),
     }

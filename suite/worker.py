@@ -23,7 +23,7 @@ from results.refusals import Refusal, RefusalLog
 from slurm import slots
 from slurm.cluster import place, this_job
 from slurm.step import IN_VAIN
-from suite import failures
+from suite import failures, references
 from suite.code import changed
 from suite.errors import FAILED, PREEMPTED
 from suite.free import free
@@ -75,10 +75,15 @@ class Worker:
         self.owner, self.place = this_process(*this_job()), place()
         self.elsewhere = False
         self.stopping, self.got_on = False, False
+        self.folder: Path | None = None
 
     def work(self) -> int:
         """Until nothing of the plan is free, running here, or running elsewhere (which may free more). Returns 0; after
         a signal 75, or 76 if no run has got on; 1 where the GPUs cannot be used, so that runs are left to others."""
+        with slots.folder() as self.folder:
+            return self._work()
+
+    def _work(self) -> int:
         for number in SIGNALS:
             signal.signal(number, self._stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # slurm.step blocks them until somebody listens
@@ -125,7 +130,8 @@ class Worker:
             self._refresh()
         if not self.queue:
             return False
-        slot = slots.acquire({c.slot.name for c in self.children.values()}, at_least=self.given.slots or 1)
+        taken = {child.slot.name for child in self.children.values()}
+        slot = slots.acquire(taken, self.folder, at_least=self.given.slots or 1)
         if slot is None:
             return False
         planned = self.queue.pop(0)
@@ -234,9 +240,9 @@ class Worker:
             torch.set_num_threads(threads())
             device = torch.device("cuda" if slot_has_gpu() else "cpu")
             workers = self.given.data_workers
-            return exit_code(
-                execute(self.store, run, attempt, self.given.data, stop=flag, device=device, data_workers=workers)
-            )
+            ended = execute(self.store, run, attempt, self.given.data, stop=flag, device=device, data_workers=workers)
+            references.after(ended.kind, self.store, run, self.given.data, print)
+            return exit_code(ended)
 
 
 @contextlib.contextmanager

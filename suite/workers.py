@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,8 @@ ENDED_BY_SLURM = frozenset({"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "C
 @dataclass(frozen=True)
 class Submitted:
     """A job of workers: of which plan, for which stage, and for which tasks (none: all). cluster: where it is. folder:
-    its own, below the store."""
+    its own, below the store. follows: it goes on with what another job leaves behind. launch: its launch's place
+    among all of the sweep."""
 
     handle: str
     cluster: str
@@ -37,6 +38,8 @@ class Submitted:
     stage: Stage = "all"
     tasks: frozenset[str] = frozenset()
     folder: str = ""
+    follows: bool = False
+    launch: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,48 @@ class Workers:
 
     @property
     def names(self) -> list[str]:
-        """The names of all workers that run or wait to."""
-        return [name for alive in self.alive.values() for name in (*alive.running, *alive.pending)]
+        """The names of all workers that run or wait to; not of those that cannot start."""
+        return [
+            name
+            for alive in self.alive.values()
+            for name in (*alive.running, *alive.pending)
+            if name not in alive.never
+        ]
 
     @property
     def pending(self) -> list[str]:
-        """The names of those that wait in a queue."""
-        return [name for alive in self.alive.values() for name in alive.pending]
+        """The names of those that wait in a queue, and need nobody to start."""
+        return [name for alive in self.alive.values() for name in alive.pending if name not in alive.held | alive.never]
 
     @property
-    def reasons(self) -> list[str]:
-        """Why they wait, in the scheduler's words."""
-        return sorted({reason for alive in self.alive.values() for reason in alive.reasons} - {"None", ""})
+    def held(self) -> list[str]:
+        """The names of those that start only when somebody releases them."""
+        return [name for alive in self.alive.values() for name in alive.pending if name in alive.held]
+
+    @property
+    def never(self) -> list[str]:
+        """The names of those that cannot start as they were submitted."""
+        return [name for alive in self.alive.values() for name in alive.pending if name in alive.never]
+
+    def reasons(self, names: Collection[str]) -> list[str]:
+        """Why `names` wait, in the scheduler's words."""
+        asked = set(names)
+        found = {why for alive in self.alive.values() for name, why in alive.why.items() if name in asked}
+        return sorted(found - {"None", ""})
+
+    def of(self, plan: int) -> Workers:
+        """Those of one plan."""
+        return Workers({job: alive for job, alive in self.alive.items() if job.plan == plan})
+
+    def without_waiting(self, plan: int, mine: str) -> tuple[Workers, list[str]]:
+        """These but for the copies of `plan`'s jobs, of those whose handles begin with `mine`, that can never start or
+        wait behind other jobs; and the names of those."""
+        stay, gone = {}, []
+        for job, alive in self.alive.items():
+            out = alive.behind | alive.never if job.plan == plan and job.handle.startswith(mine) else frozenset()
+            stay[job] = replace(alive, pending=tuple(name for name in alive.pending if name not in out))
+            gone += [name for name in alive.pending if name in out]
+        return Workers(stay), gone
 
     @property
     def unknown(self) -> list[str]:
@@ -75,6 +108,15 @@ class Workers:
             if alive is not None and name not in (*alive.running, *alive.pending):
                 found.append(run)
         return found
+
+
+def told_of_held(there: Workers) -> str:
+    """For people: which workers are held, why, and what lets them start."""
+    jobs = sorted({name.rpartition(":")[2].partition("_")[0] for name in there.held})
+    reasons = there.reasons(there.held)
+    release = f"`scontrol release {' '.join(jobs)}`"
+    who = "only an administrator of the cluster" if reasons == ["JobHeldAdmin"] else release
+    return f"{len(there.held)} workers are held ({', '.join(reasons)}): {who} lets them start; or cancel, and launch"
 
 
 @functools.cache
@@ -145,22 +187,23 @@ def cancel(store: Store, name: str) -> list[str]:
 
 def submitted(store: Store, name: str) -> Iterator[Submitted]:
     """Every job that was ever submitted for sweep `name`; what cannot be read of it is passed over."""
-    for submission in store.submissions(name):
+    for launch, submission in enumerate(store.submissions(name)):
         plan = submission.get("plan")
         if not isinstance(plan, int):
             continue
         if submission.get("cluster") == "local":
+            folder = str(submission.get("folder"))
             try:
-                handle = read(store.root / str(submission.get("folder")) / HANDLE)
+                handle = read(store.root / folder / HANDLE)
             except (OSError, StoreError):
                 continue
             if handle is not None:
-                yield Submitted(handle.decode(errors="replace"), "local", plan)
+                yield Submitted(handle.decode(errors="replace"), "local", plan, folder=folder, launch=launch)
         else:
-            yield from _of_slurm(plan, submission.get("jobs"))
+            yield from _of_slurm(plan, submission.get("jobs"), launch)
 
 
-def _of_slurm(plan: int, jobs: Any) -> Iterator[Submitted]:
+def _of_slurm(plan: int, jobs: Any, launch: int = 0) -> Iterator[Submitted]:
     for job in jobs if isinstance(jobs, list) else ():
         with contextlib.suppress(msgspec.ValidationError, ValueError, TypeError):
-            yield msgspec.convert({**job, "cluster": "slurm", "plan": plan}, Submitted)
+            yield msgspec.convert({**job, "cluster": "slurm", "plan": plan, "launch": launch}, Submitted)

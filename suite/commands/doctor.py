@@ -123,9 +123,11 @@ def _slurm() -> list[Finding]:
             found.append(("ok", f"partition {name.rstrip('*')}", what + ("; default" if name.endswith("*") else "")))
         settings = cluster.settings([cluster.user_table()])
         job = Job((), "optathlon-doctor", Path.cwd(), resources=settings.resources)
-        SlurmCluster().check(job)
+        later = SlurmCluster().check(job)
     except (ClusterError, UsageError) as error:
         return [*found, ("check", "sbatch --test-only" if found else "slurm", str(error))]
+    if later:
+        return [*found, ("check", "sbatch --test-only", later)]
     file = cluster.user_file()
     return [
         *found,

@@ -110,7 +110,7 @@ def _told(done: launch.Launched) -> list[str]:
     elif done.started:
         lines[0] += "; a worker has started in the background"
     else:
-        lines[0] += f"; workers are already at work on them ({len(done.alive)})"
+        lines[0] += f"; their workers are there already ({len(done.alive)})"
     if done.settings.kind == "slurm":
         lines.append(f"goes on by itself; `optathlon status {name}` tells how, `optathlon cancel {name}` stops it")
     return lines

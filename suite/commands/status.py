@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 
-from results import Store, StoreError
+from results import State, Store, StoreError
 from results.record import Plan
 from suite import progress, status, sweep, workers
 from suite.console import add_json, add_store, print_json, say, table
 from suite.errors import ENVIRONMENT, INCOMPLETE
+from suite.last import Last, last
 
 RUNNING = 20
-Seen = tuple[status.Overview, workers.Workers]
+Seen = tuple[status.Overview, workers.Workers, Last | None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +34,12 @@ def main(args: argparse.Namespace) -> int:
     plans = [store.plan(names[0])] if args.sweep else list(_readable(store, names))
     seen = _watch(store, plans) if args.watch and plans else _look(store, plans)
     if args.json:
-        print_json({"sweeps": [_document(s, w) for s, w in seen]})
+        print_json({"sweeps": [_document(*each) for each in seen]})
     elif seen and not (args.watch and sys.stdout.isatty()):
         print(_page(seen, bool(args.sweep)))
     if len(plans) < len(names):
         return ENVIRONMENT
-    return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s, _ in seen) else 0
+    return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s, _, _ in seen) else 0
 
 
 def _readable(store: Store, names: list[str]) -> Iterator[Plan]:
@@ -53,7 +54,8 @@ def _readable(store: Store, names: list[str]) -> Iterator[Plan]:
 def _look(store: Store, plans: list[Plan]) -> list[Seen]:
     """Files first: what the scheduler says of the same moment is older."""
     seen = [status.overview(store, plan) for plan in plans]
-    return [(each, workers.look(store, each.plan.head.name)) for each in seen]
+    found = [(each, workers.look(store, each.plan.head.name)) for each in seen]
+    return [(each, alive, last(store, alive) if each.left else None) for each, alive in found]
 
 
 def _watch(store: Store, plans: list[Plan]) -> list[Seen]:
@@ -62,29 +64,39 @@ def _watch(store: Store, plans: list[Plan]) -> list[Seen]:
     while True:
         begun = time.monotonic()
         seen = _look(store, plans)
-        last = not any(w.names or w.unknown for _, w in seen)
+        over = not any(w.names or w.unknown for _, w, _ in seen)
         if sys.stdout.isatty():
             print(f"\x1b[H\x1b[2J{_page(seen, len(plans) == 1)}", flush=True)
         else:
-            teller.tell("; ".join(progress.line(s, len(w.names)) for s, w in seen), last=last)
-        if last:
+            teller.tell("; ".join(progress.line(s, len(w.names)) for s, w, _ in seen), last=over)
+        if over:
             return seen
         time.sleep(progress.pause(time.monotonic() - begun))
 
 
 def _page(seen: list[Seen], whole: bool) -> str:
-    return "\n".join(_text(s, w) if whole else progress.line(s, len(w.names)) for s, w in seen)
+    return "\n".join(_text(*each) if whole else progress.line(each[0], len(each[1].names)) for each in seen)
 
 
-def _document(seen: status.Overview, alive: workers.Workers) -> dict:
+def _document(seen: status.Overview, alive: workers.Workers, over: Last | None) -> dict:
     cells = [{"row": row, "task": column, **counts} for (row, column), counts in seen.cells.items()]
     return {
         "sweep": seen.plan.head.name,
         "runs": seen.total,
         "counts": {kind: seen.counts[kind] for kind in status.KINDS},
         "workers": len(alive.names),
-        "pending": {"workers": len(alive.pending), "reasons": alive.reasons},
+        "pending": _waiting(alive, alive.pending),
+        "held_workers": _waiting(alive, alive.held),
+        "never_start": _waiting(alive, alive.never),
         "abandoned": alive.lost(seen.states),
+        "last_worker": over
+        and {
+            "ended": over.ended or None,
+            "log": str(over.log) if over.log else None,
+            "said": over.said,
+            "folder": str(over.folder),
+            "slurm": over.states,
+        },
         "cells": cells,
         "running": [
             {
@@ -95,6 +107,7 @@ def _document(seen: status.Overview, alive: workers.Workers) -> dict:
                 "progress": r.progress,
                 "updates_per_second": r.speed,
                 "seconds_left": r.left,
+                "quiet_seconds": r.quiet,
                 "host": r.host,
             }
             for r in seen.running
@@ -118,8 +131,12 @@ def _document(seen: status.Overview, alive: workers.Workers) -> dict:
     }
 
 
-def _text(seen: status.Overview, alive: workers.Workers) -> str:
-    lines = [progress.line(seen, len(alive.names)), *_queue(seen, alive)]
+def _waiting(alive: workers.Workers, names: list[str]) -> dict:
+    return {"workers": len(names), "reasons": alive.reasons(names)}
+
+
+def _text(seen: status.Overview, alive: workers.Workers, over: Last | None) -> str:
+    lines = [progress.line(seen, len(alive.names)), *_queue(seen, alive), *(over.told() if over else ())]
     kinds = [kind for kind in status.KINDS if seen.counts[kind]]
     rows = [
         (column, row, *(counts[k] for k in kinds))
@@ -130,6 +147,7 @@ def _text(seen: status.Overview, alive: workers.Workers) -> str:
         rows = [_running(r) for r in seen.running[:RUNNING]]
         lines += ["", table(rows, ("running", "id", "done", "updates/s", "left", "on"))]
         lines += [f"... and {len(seen.running) - RUNNING} more"] if len(seen.running) > RUNNING else []
+        lines += [_hangs(r, seen.states[r.run.id]) for r in seen.running if r.hangs]
     if troubles := progress.troubles(seen):
         lines += ["", *troubles]
     return "\n".join([*lines, ""])
@@ -138,14 +156,31 @@ def _text(seen: status.Overview, alive: workers.Workers) -> str:
 def _queue(seen: status.Overview, alive: workers.Workers) -> list[str]:
     """What only a scheduler knows."""
     lines = []
-    if alive.pending:
-        why = f" ({', '.join(alive.reasons)})" if alive.reasons else ""
-        lines.append(f"{len(alive.pending)} of {len(alive.names)} workers wait in the queue{why}")
+    if waiting := alive.pending:
+        why = f" ({', '.join(reasons)})" if (reasons := alive.reasons(waiting)) else ""
+        lines.append(f"{len(waiting)} of {len(alive.names)} workers wait in the queue{why}")
+    if alive.held:
+        lines.append(workers.told_of_held(alive))
+    if never := alive.never:
+        why = ", ".join(alive.reasons(never))
+        lines.append(f"{len(never)} workers cannot start ({why}): correct what they ask for, and launch again")
     if lost := alive.lost(seen.states):
         lines.append(f"{len(lost)} runs that seem to be running have lost their job: the next worker takes them")
     if seen.left and not alive.names and alive.unknown:
         lines.append(f"{len(alive.unknown)} jobs cannot be asked about from here (another machine, or no answer)")
     return lines
+
+
+def _hangs(running: status.Running, state: State) -> str:
+    owner = state.owner
+    job = (owner.job or "").rpartition(":")[2] if owner else ""
+    how = (
+        f"`scancel {job}`, and launch again" if job else f"kill process {owner.pid if owner else '?'} on {running.host}"
+    )
+    return (
+        f"{status.label(running.run)} ({running.run.id}): no update for {progress.duration(running.quiet)}; "
+        f"if that is no long evaluation, it hangs: {how}, and it goes on from its last checkpoint"
+    )
 
 
 def _running(running: status.Running) -> tuple[str, ...]:

@@ -65,6 +65,9 @@ class RealSlurm:
         self._daemon("slurmdbd", MYSQL_UNIX_PORT=str(self.folder / "run/mysql.sock"))
         self._until("slurmdbd answers", lambda: self._works("sacctmgr", "-n", "show", "cluster"))
         self.start_controller()
+        if self.user != "root":  # whom slurmdbd knows by itself
+            self.ask("sacctmgr", "-i", "add", "account", "ci")
+            self.ask("sacctmgr", "-i", "add", "user", self.user, "account=ci")
         for node in self.nodes:
             self.start_node(node)
         self._until("every node is idle", self.idle)
@@ -187,6 +190,7 @@ class RealSlurm:
             "SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1\n"
             "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\n"
             "AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\n"
+            "AccountingStorageEnforce=associations,limits,qos\n"
             f"AccountingStoragePort={self.port + 9}\nAccountingStoragePass={at}/run/munge.sock\n"
             "JobAcctGatherType=jobacct_gather/linux\nJobAcctGatherFrequency=0\nJobCompType=jobcomp/none\n"
             f"{nodes}"

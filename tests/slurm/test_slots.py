@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from slurm import slots
+from slurm.cluster import ClusterError
 
 HOLD = (
     "import sys; from pathlib import Path; from slurm import slots;"
@@ -97,3 +98,111 @@ def test_in_a_slurm_job_the_slots_are_the_jobs_own(monkeypatch, tmp_path):
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
         assert slots.names() == ["core-0"]
         assert slots.acquire(set()).name == "core-0", "another job on this node holds it"
+
+
+def in_job(monkeypatch, tmp_path, job="7"):
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
+
+
+def left_behind(folder, name="core-0.lock"):
+    """The folder of a job that was killed."""
+    folder.mkdir()
+    (folder / name).touch()
+    return folder
+
+
+def test_a_jobs_folder_is_its_own_and_is_gone_when_it_ends(tmp_path, monkeypatch, one_core):
+    in_job(monkeypatch, tmp_path)
+    with slots.folder() as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        slot = slots.acquire(set(), folder)
+        assert os.listdir(tmp_path) == [folder.name]
+        slot.release()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_killed_jobs_left_is_removed_by_the_next_worker_here_also_outside_of_a_job(tmp_path, monkeypatch):
+    in_job(monkeypatch, tmp_path)
+    monkeypatch.delenv("SLURM_JOB_ID")
+    for name in ("optathlon-slots-3", "optathlon-slots-4-0"):
+        left_behind(tmp_path / name, "gpu-GPU-3d0ab+1.lock")
+    shared = left_behind(tmp_path / "optathlon-slots")
+    with slots.folder() as folder:
+        assert folder == shared
+        assert os.listdir(tmp_path) == ["optathlon-slots"]
+    assert os.listdir(shared) == ["core-0.lock"], "others lock there"
+
+
+def test_the_folder_of_a_job_that_is_alive_stays_even_between_its_runs(tmp_path, monkeypatch, one_core):
+    in_job(monkeypatch, tmp_path, "7")
+    with slots.folder() as mine:
+        in_job(monkeypatch, tmp_path, "8")
+        with slots.folder():
+            pass
+        assert mine.is_dir()
+        with slots.folder() as other:
+            slot = slots.acquire(set(), other)
+        assert other.is_dir(), "a run still holds a slot in it"
+        slot.release()
+        with slots.folder():
+            pass
+        assert os.listdir(tmp_path) == [mine.name]
+
+
+def test_the_run_of_a_killed_worker_keeps_its_jobs_folder(tmp_path, monkeypatch, one_core):
+    in_job(monkeypatch, tmp_path)
+    read, write = os.pipe()
+    with slots.folder() as mine:
+        if (pid := os.fork()) == 0:
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+    assert mine.is_dir()
+    os.close(write)
+    os.close(read)
+    os.waitpid(pid, 0)
+    in_job(monkeypatch, tmp_path, "8")
+    with slots.folder():
+        assert not mine.exists()
+
+
+def test_nothing_is_removed_that_is_not_a_jobs_slots(tmp_path, monkeypatch):
+    in_job(monkeypatch, tmp_path)
+    outside = left_behind(tmp_path / "outside")
+    (tmp_path / "optathlon-slots-1").symlink_to(outside)
+    (left_behind(tmp_path / "optathlon-slots-2") / "thesis.tex").touch()
+    inner = left_behind(tmp_path / "optathlon-slots-3")
+    (inner / "core-1.lock").symlink_to(outside / "core-0.lock")
+    (left_behind(tmp_path / "optathlon-slots-4") / "core-1.lock").mkdir()
+    (tmp_path / "optathlon-slots-5").touch()
+    os.mkfifo(left_behind(tmp_path / "optathlon-slots-6") / "core-1.lock")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.delenv("SLURM_JOB_ID")
+    with slots.folder():
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_another_users_folder_is_neither_removed_nor_used(tmp_path, monkeypatch):
+    in_job(monkeypatch, tmp_path)
+    theirs = left_behind(tmp_path / f"optathlon-slots-7-{os.geteuid() + 1}")
+    another = os.geteuid() + 1
+    monkeypatch.setattr(slots.os, "geteuid", lambda: another)
+    with pytest.raises(ClusterError, match="belongs to another user"), slots.folder():
+        pass
+    assert (theirs / "core-0.lock").exists()
+
+
+def test_a_link_where_the_jobs_folder_should_be_is_refused(tmp_path, monkeypatch):
+    in_job(monkeypatch, tmp_path)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / f"optathlon-slots-7-{os.geteuid()}").symlink_to(tmp_path / "outside")
+    with pytest.raises(ClusterError, match="must be a folder of this job's own"), slots.folder():
+        pass
+    assert os.listdir(tmp_path / "outside") == []
+
+
+def test_where_no_folder_can_be_made_that_is_said(tmp_path, monkeypatch):
+    in_job(monkeypatch, tmp_path / "gone")
+    with pytest.raises(ClusterError, match=r"gone/optathlon-slots-7-.*: No such file or directory"), slots.folder():
+        pass

@@ -110,6 +110,25 @@ def test_what_is_told_to_stop_saves_and_runs_again(slurm, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_site_that_does_not_requeue_by_itself_requeues_ours(slurm, tmp_path):
+    before = slurm.configuration.read_text()
+    slurm.configuration.write_text(before.replace("JobRequeue=1", "JobRequeue=0"))
+    slurm.ask("scontrol", "reconfigure")
+    try:
+        cluster = SlurmCluster()
+        until(lambda: not site.site().requeues)
+        handle = cluster.submit(job(tmp_path, "job", seconds=600))
+        until(lambda: said(tmp_path / "job"))
+        (name,) = SlurmCluster().alive([handle])[handle].running
+        slurm.ask("scontrol", "requeue", name.rpartition(":")[2])
+        until(lambda: {each["restart"] for each in said(tmp_path / "job")} == {0, 1})
+        until(lambda: gone(handle))
+    finally:
+        slurm.configuration.write_text(before)
+        slurm.ask("scontrol", "reconfigure")
+
+
+@pytest.mark.slow
 def test_cancelled_is_saved_and_does_not_run_again_and_nobody_elses_is_touched(slurm, tmp_path):
     cluster = SlurmCluster()
     mine, other = (cluster.submit(job(tmp_path, name, seconds=600, copies=2)) for name in ("mine", "other"))

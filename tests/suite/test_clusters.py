@@ -1,10 +1,8 @@
-"""Where a sweep's workers run, and how many: settings are layered and checked, orders are counted and capped."""
+"""Where a sweep's workers run: settings are layered and checked, and a run whose job has left the queue is free."""
 
 from __future__ import annotations
 
 import os
-from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,12 +13,10 @@ from results.record import Owner
 from slurm.cluster import Alive, ClusterError, Resources
 from slurm.slurm import SlurmCluster
 from suite import cluster, sweep, workers
-from suite.cluster import Settings
 from suite.errors import UsageError
 from suite.launch import Launch, Wishes
 from suite.plan import expand
 from suite.status import overview
-from suite.submit import Order, Submission, orders
 from suite.workers import Submitted, Workers
 from tests.suite.sweeps import SWEEP, optathlon, write
 
@@ -147,101 +143,6 @@ TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0, 1], report = [5, 6,
 )
 
 
-@pytest.fixture
-def tuned(tmp_path):
-    """A plan of 8 runs to tune and 12 to report, over 2 tasks, and where it stands."""
-    store = Store(tmp_path / "store")
-    plan = expand(sweep.load(write(tmp_path, TUNED)), tmp_path)
-    return store, plan, overview(store, plan)
-
-
-def shapes(workers=256, split=False, **more):
-    one = Settings("slurm", workers, **more)
-    if not split:
-        return [(one, frozenset({"toy:TASK", "toy:LINEAR"}))]
-    big = Settings("slurm", workers, resources=Resources(memory="64G"), **more)
-    return [(one, frozenset({"toy:TASK"})), (big, frozenset({"toy:LINEAR"}))]
-
-
-def counted(found):
-    return [(order.stage, order.copies) for order in found]
-
-
-NOBODY = Workers({})
-
-
-@pytest.mark.parametrize(
-    ("given", "room", "expected"),
-    [
-        ({}, None, [("tune", 8), ("all", 12)]),
-        ({"workers": 5}, None, [("tune", 5), ("all", 5)]),
-        ({"slots": 3}, None, [("tune", 3), ("all", 4)]),
-        ({"split": True}, None, [("tune", 4), ("tune", 4), ("all", 6), ("all", 6)]),
-        ({"split": True, "workers": 3}, None, [("tune", 1), ("tune", 1), ("all", 1), ("all", 1)]),
-        ({}, 6, [("tune", 3), ("all", 3)]),
-        ({"chain": 2}, 6, [("tune", 1), ("all", 1)]),
-        ({}, 1, [("all", 1)]),
-    ],
-)
-def test_a_worker_for_each_run_up_to_the_cap_and_the_clusters_limits(tuned, given, room, expected):
-    _, plan, seen = tuned
-    assert counted(orders(plan, seen, shapes(**given), NOBODY, room)) == expected
-
-
-def test_workers_that_are_alive_count(tuned):
-    _, plan, seen = tuned
-    there = Workers(
-        {
-            Submitted("slurm:c:ana:a", "slurm", 1, "tune"): Alive(running=("1", "2"), pending=("3",)),
-            Submitted("slurm:c:ana:b", "slurm", 1, "all"): Alive(pending=tuple(map(str, range(12)))),
-        }
-    )
-    assert counted(orders(plan, seen, shapes(), there, None)) == [("tune", 5)]
-
-
-class Described:
-    """A cluster that only names its jobs."""
-
-    def handle(self, name):
-        return f"slurm:c:ana:{name}"
-
-
-def jobs(tuned, given, there=NOBODY):
-    store, plan, seen = tuned
-    found = orders(plan, seen, given, there, None)
-    return [job for _, job in Submission(store, "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, there)]
-
-
-def test_reports_wait_for_all_tuning_and_follow_ups_for_what_they_follow(tuned):
-    there = Workers({Submitted("slurm:c:ana:old", "slurm", 1, "tune"): Alive(running=("1",))})
-    tune, report, follow_up, last = jobs(tuned, shapes(chain=2), there)
-    assert tune.after == ()
-    assert report.after == ("slurm:c:ana:old", f"slurm:c:ana:{tune.name}")
-    assert follow_up.after == (f"slurm:c:ana:{report.name}",)
-    assert last.after == (f"slurm:c:ana:{follow_up.name}",)
-    assert len({job.name for job in (tune, report, follow_up, last)}) == 4
-    following = (report, follow_up, last)
-    assert all([b for a, b in pairwise(job.argv) if a == "--after"] == list(job.after) for job in following)
-    assert len({tuple(w for w in job.argv if w not in {"--after", *job.after}) for job in following}) == 1
-
-
-def test_tuning_that_no_report_follows_has_follow_ups_of_its_own(tuned):
-    """Its reports are done, or have their workers, while those of another shape have not."""
-    (one, first), (other, second) = shapes(split=True, chain=1)
-    found = [Order("tune", one, first, 2), Order("tune", other, second, 2), Order("all", one, first, 2)]
-    given = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, NOBODY)
-    named = {order.tasks: f"slurm:c:ana:{job.name}" for order, job in given[:3]}
-    assert {(order.tasks, job.after) for order, job in given[3:]} == {(t, (named[t],)) for t in (first, second)}
-
-
-def test_more_shapes_than_workers_take_turns(tuned):
-    first, second, *_ = jobs(tuned, shapes(workers=1, split=True))
-    assert first.after == ()
-    assert second.after == (f"slurm:c:ana:{first.name}",)
-    assert second.argv[-2:] == ("--task", "toy:LINEAR")
-    assert second.resources.memory == "64G"
-
-
 def test_tasks_with_settings_of_their_own_have_a_shape_of_their_own(tmp_path):
     text = TUNED + '\n[cluster]\nmemory = "8G"\n[override."toy:LINEAR".cluster]\nmemory = "64G"\n'
     begun = Launch(sweep.load(write(tmp_path, text)), Store(tmp_path / "store"), Wishes(data=tmp_path))
@@ -365,4 +266,5 @@ def test_where_the_gpus_do_not_work_no_run_is_tried(tmp_path):
     assert "4 runs are left, and no worker is alive" in done.stderr
     (log,) = (tmp_path / "store/jobs").rglob("log.txt")
     assert "cannot be used" in log.read_text()
+    assert "cannot be used, as said above" in optathlon(tmp_path, "status", "toys").stdout
     assert not (tmp_path / "store/work").exists()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import time
 
+import msgspec
 import pytest
 
-from results import Store
+from results import Store, this_process
 from results.record import Ended
 from results.refusals import Refusal, RefusalLog
 from suite import find, progress, status
@@ -117,6 +119,33 @@ def test_a_running_run_shows_progress_speed_and_what_is_left(store, tmp_path):
     assert (running.progress, running.speed, running.left) == (0.5, 0.4, pytest.approx(30.0))
     assert seen.remaining == pytest.approx((30.0 + 7 * 60.0) / 3600)
     assert seen.eta == pytest.approx(30.0 + 7 * 60.0)
+
+
+@pytest.mark.parametrize("job", [None, "slurm:c:ana:toys:7_3"])
+def test_a_run_that_beats_its_heart_and_does_nothing_else_is_told_of(job, store, tmp_path):
+    plan = planned(tmp_path, BUILT_IN, store)
+    for run, quiet in zip(plan.runs, (3 * 3600, 600), strict=False):
+        owner = msgspec.structs.replace(this_process(), job=job, pid=os.getpid())
+        attempt = begin(store, run, said(4, 0.5, 10.0), owner=owner)
+        events = store.work(run.id) / f"events-{attempt.number:04d}.jsonl"
+        os.utime(events, (time.time() - quiet,) * 2)
+    told = optathlon(tmp_path, "status", "toys").stdout
+    how = "`scancel 7_3`, and launch again" if job else f"kill process {os.getpid()} on {platform.node()}"
+    assert f"({plan.runs[0].id}): no update for 3.0 h; if that is no long evaluation, it hangs: {how}, and it" in told
+    assert told.count("no update for") == 1
+    (seen,) = json.loads(optathlon(tmp_path, "status", "toys", "--json").stdout)["sweeps"]
+    assert [round(r["quiet_seconds"], -1) for r in seen["running"]] == [10800, 600]
+
+
+def test_how_long_a_run_is_quiet_is_told_by_the_file_servers_clock_alone(store, tmp_path):
+    """Whose clock is an hour behind here, and who has not beaten for ten minutes."""
+    plan = planned(tmp_path, FOUR)
+    attempt = begin(store, plan.runs[0], said(4, 0.5, 10.0))
+    work = store.work(plan.runs[0].id)
+    for name, seconds in ((f"attempt-{attempt.number:04d}.json", 600), (f"events-{attempt.number:04d}.jsonl", 3700)):
+        os.utime(work / name, (time.time() - seconds,) * 2)
+    (running,) = status.overview(store, plan).running
+    assert (round(running.quiet), running.hangs) == (3100, False)
 
 
 def test_a_resumed_run_stands_where_it_resumed_until_it_says_more(store, tmp_path):
