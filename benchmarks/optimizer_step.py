@@ -2,12 +2,13 @@
 
     PYTHONPATH=. python benchmarks/optimizer_step.py --models resnet50 mobilenet_v2 --rounds 15 --threads 1
 
-The rounds are interleaved in one process, all optimizers on the same parameters and gradients, and every ratio is the
-median of the rounds' ratios. "over_floor" is the time over that of moving, once, the bytes that the rule cannot do
-without (weight, gradient, state), at the speed of this machine's copy_. "operators" are calls of PyTorch's dispatcher
-in a step, views left out; "scalar_reads" numbers that the host reads, each a wait where they lie on a device;
-"launches" kernels on an accelerator. On the CPU, set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to 1e11: else
-the page faults of temporaries are measured. All optimizers of a model are in memory together.
+The rounds are interleaved in one process, all optimizers on the same parameters and gradients. Every ratio, to torch's
+fused AdamW and to its fused SGD with momentum, is the median of the rounds' ratios. "over_floor" is the time over that
+of moving, once, the bytes that the rule cannot do without (weight, gradient, state), at the speed of this machine's
+copy_. "operators" are calls of PyTorch's dispatcher in a step, views left out; "scalar_reads" numbers that the host
+reads, each a wait where they lie on a device; "launches" kernels on an accelerator. On the CPU, set
+MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to 1e11: else the page faults of temporaries are measured. All
+optimizers of a model are in memory together.
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from optimizers.adabound import AdaBound
+from optimizers.adam_sgd import AdamSGD
 from optimizers.adamp import AdamP
 from optimizers.adarem import AdaRem
+from optimizers.muon import Muon
+from optimizers.rmsprop_tf import RMSpropTF
 from optimizers.sgdp import SGDP
+from optimizers.soap import SOAP
 
 Shapes = list[tuple[int, ...]]
 SGD: dict[str, Any] = {"lr": 1e-6, "momentum": 0.9}
@@ -108,8 +113,18 @@ CONTENDERS: dict[str, tuple[int, Callable[[list[Tensor]], torch.optim.Optimizer]
     "AdaBound plain": (28, lambda ps: AdaBound(ps, **ADAM, foreach=False)),
     "AdaBound foreach": (28, lambda ps: AdaBound(ps, **ADAM, foreach=True)),
     "pytorch_optimizer AdaBound": (28, outside("pytorch_optimizer", "AdaBound", **ADAM)),
+    "RMSpropTF plain": (28, lambda ps: RMSpropTF(ps, lr=1e-6, foreach=False)),
+    "RMSpropTF foreach": (28, lambda ps: RMSpropTF(ps, lr=1e-6, foreach=True)),
+    "AdamSGD plain": (28, lambda ps: AdamSGD(ps, lr=1e-6, foreach=False)),
+    "AdamSGD foreach": (28, lambda ps: AdamSGD(ps, lr=1e-6, foreach=True)),
+    "Muon plain": (20, lambda ps: Muon(ps, lr=1e-6, foreach=False)),
+    "Muon foreach": (20, lambda ps: Muon(ps, lr=1e-6, foreach=True)),
+    "SOAP plain": (28, lambda ps: SOAP(ps, lr=1e-6, foreach=False)),
+    "SOAP foreach": (28, lambda ps: SOAP(ps, lr=1e-6, foreach=True)),
 }
-"""By name: bytes that a step must move for each parameter in float32, and how to build it."""
+"""By name: bytes that a step must move for each parameter in float32 (SOAP's bases aside), and how to build it."""
+USUAL = [name for name in CONTENDERS if not name.startswith(("Muon", "SOAP"))]
+"""Without those whose step is mostly matrix products."""
 
 
 class Counter(TorchDispatchMode):
@@ -181,13 +196,18 @@ def measure(model: str, names: list[str], rounds: int, device: str) -> list[dict
     for _ in range(rounds):
         for name, optimizer in optimizers.items():
             times[name].append(seconds(optimizer.step, device))
-    speed, reference = bandwidth(device), times["torch AdamW fused"]
+    speed = bandwidth(device)
+
+    def ratio(own: list[float], reference: str) -> float:
+        return statistics.median(a / b for a, b in zip(own, times[reference], strict=True))
+
     return [
         {
             "model": model,
             "optimizer": name,
             "milliseconds": 1e3 * statistics.median(own),
-            "over_adamw_fused": statistics.median(a / b for a, b in zip(own, reference, strict=True)),
+            "over_adamw_fused": ratio(own, "torch AdamW fused"),
+            "over_sgd_fused": ratio(own, "torch SGD fused"),
             "over_floor": statistics.median(own) * speed / (CONTENDERS[name][0] * count),
             "operators": counters[name].operators,
             "scalar_reads": counters[name].reads,
@@ -204,14 +224,14 @@ def measure(model: str, names: list[str], rounds: int, device: str) -> list[dict
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["resnet50", "mobilenet_v2", "harmonic_cnn"])
-    parser.add_argument("--optimizers", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--optimizers", nargs="+", choices=CONTENDERS, default=USUAL)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    names = list(dict.fromkeys(["torch AdamW fused", *arguments.optimizers]))
+    names = list(dict.fromkeys(["torch AdamW fused", "torch SGD fused", *arguments.optimizers]))
     rows = [row for m in arguments.models for row in measure(m, names, arguments.rounds, arguments.device)]
     if arguments.json:
         print(json.dumps(rows, indent=1))

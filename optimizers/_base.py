@@ -65,21 +65,31 @@ class BaseOptimizer(torch.optim.Optimizer):
 
     def _with_grad(self, group: dict[str, Any]) -> list[Tensor]:
         """The group's parameters that have a gradient; sparse ones are refused."""
-        params = [p for p in group["params"] if p.grad is not None]
-        if any(p.grad is not None and p.grad.is_sparse for p in params):
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+        params = []
+        for param in group["params"]:
+            if (grad := param.grad) is not None:
+                if grad.is_sparse:
+                    raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+                params.append(param)
         return params
 
     def _each(self, group: dict[str, Any]) -> Iterator[Step]:
         """Parameter, gradient to descend, weight and state of each parameter that has a gradient and an element.
 
-        Complex parameters come as real ones; gradient and weight are in at least float32 and must not be written to.
+        Complex parameters come as real ones; gradient and weight are in the state's dtype and must not be written to.
         """
         for original in self._with_grad(group):
-            if original.grad is not None and original.numel():
-                (param, raw) = as_real([original, original.grad])
-                grad, weight = at_least_float32([-raw if group["maximize"] else raw, param])
-                yield param, grad, weight, self.state[original]
+            param, grad = original, original.grad
+            if grad is None or not param.numel():
+                continue
+            if param.is_complex():
+                param, grad = as_real([param, grad])
+            if group["maximize"]:
+                grad = -grad
+            weight = param
+            if param.dtype in _HALF or grad.dtype != param.dtype:
+                (weight,), (grad,) = full_precision([param], [grad])
+            yield param, grad, weight, self.state[original]
 
 
 def new_step(param: Tensor, value: float = 0.0, *, on_device: bool) -> Tensor:
@@ -115,14 +125,15 @@ def state_dtype(param: Tensor) -> torch.dtype:
     return torch.float32 if param.dtype in _HALF else param.dtype
 
 
-def at_least_float32(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors themselves; half-precision ones as float32 copies."""
-    return [t.float() if t.dtype in _HALF else t for t in tensors]
+def full_precision(params: Sequence[Tensor], grads: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Parameters and gradients in their states' dtype: themselves, or copies of what has another."""
+    weights = [p.float() if p.dtype in _HALF else p for p in params]
+    return weights, [g if g.dtype == w.dtype else g.to(w.dtype) for g, w in zip(grads, weights, strict=True)]
 
 
 def as_real(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The tensors themselves; complex ones as views with a last dimension of two."""
-    return [torch.view_as_real(t) if torch.is_complex(t) else t for t in tensors]
+    return [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in tensors]
 
 
 def check(name: str, value: Any, low: float = 0.0, high: float | None = None) -> None:
@@ -139,49 +150,6 @@ def check_lr(lr: float | Tensor, foreach: bool | None, capturable: bool) -> None
         if lr.numel() != 1:
             raise ValueError("Tensor lr must be 1-element")
     check("learning rate", lr)
-
-
-def bare_step(step: Any, *arguments: Any) -> Any:
-    """Calls a base class's bound `step` without the hooks that torch puts around that of every class it has built:
-    those of the class that was asked have run."""
-    function = step.__func__
-    return (function.__wrapped__ if getattr(function, "hooked", False) else function)(step.__self__, *arguments)
-
-
-def adopt(optimizer: torch.optim.Optimizer, options: dict[str, Any]) -> None:
-    """Gives an optimizer that is built more options, with these defaults; what its groups have they keep."""
-    optimizer.defaults.update(options)
-    for group in optimizer.param_groups:
-        for key, value in options.items():
-            group.setdefault(key, value)
-
-
-def nesterov_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    """torch's SGD with Nesterov momentum and coupled decay, on one tensor."""
-    if "momentum_buffer" not in state:
-        state["momentum_buffer"] = zeros_like(param)
-    if group["weight_decay"]:
-        grad = grad + group["weight_decay"] * weight
-    buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(grad)
-    param.sub_((grad + group["momentum"] * buffer) * group["lr"])
-
-
-def nesterov_steps(steps: Sequence[Step], group: dict[str, Any]) -> None:
-    """`nesterov_step` of many tensors."""
-    for param, _, _, state in steps:
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = zeros_like(param)
-    buffers = [state["momentum_buffer"] for *_, state in steps]
-    for indices, (params, own) in by_device_and_dtype([param for param, *_ in steps], buffers):
-        grads = [steps[i][1] for i in indices]
-        if group["weight_decay"]:
-            grads = torch._foreach_add(grads, [steps[i][2] for i in indices], alpha=group["weight_decay"])
-        torch._foreach_mul_(own, group["momentum"])
-        torch._foreach_add_(own, grads)
-        changes = list(torch._foreach_mul(own, group["momentum"]))
-        torch._foreach_add_(changes, grads)
-        torch._foreach_mul_(changes, group["lr"])
-        torch._foreach_sub_(params, changes)
 
 
 def prefers_foreach(params: Sequence[Tensor], lr: float | Tensor) -> bool:

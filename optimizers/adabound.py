@@ -17,9 +17,9 @@ from optimizers._base import (
     check,
     check_lr,
     new_step,
-    prefers_foreach,
     zeros_like,
 )
+from optimizers._steps import together
 
 
 class AdaBound(BaseOptimizer):
@@ -89,10 +89,7 @@ class AdaBound(BaseOptimizer):
             steps = list(self._each(group))
             for param, _, _, state in steps:
                 _prepare(param, state, group["amsbound"])
-            foreach = group["foreach"]
-            if foreach is None:
-                foreach = prefers_foreach([param for param, *_ in steps], group["lr"])
-            (_multi_tensor_adabound if foreach else _single_tensor_adabound)(steps, group)
+            (_multi_tensor_adabound if together(steps, group) else _single_tensor_adabound)(steps, group)
         return loss
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, check, check_lr, nesterov_step, new_step, zeros_like
+from optimizers._base import BaseOptimizer, Step, check, check_lr
+from optimizers._steps import adam_change, adam_changes, alike, nesterov_step, nesterov_steps, together
 
 
 class AdamSGD(BaseOptimizer):
@@ -32,6 +33,7 @@ class AdamSGD(BaseOptimizer):
         momentum: float = 0.9,
         switch: int = 60,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         check_lr(lr, False, True)
@@ -41,7 +43,7 @@ class AdamSGD(BaseOptimizer):
             check(name, value)
         check("momentum", momentum, high=1.0)
         options = {"betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum": momentum, "switch": switch}
-        super().__init__(params, {"lr": lr, **options, "maximize": maximize, "epoch": 0})
+        super().__init__(params, {"lr": lr, **options, "foreach": foreach, "maximize": maximize, "epoch": 0})
 
     def epoch_end(self, epoch: int, score: float | None = None) -> None:
         """To be called after each epoch, counted from 0."""
@@ -53,26 +55,29 @@ class AdamSGD(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            for param, grad, weight, state in self._each(group):
-                if group["epoch"] < group["switch"]:
-                    _adam_step(param, grad, weight, state, group)
-                else:
+            steps = list(self._each(group))
+            adam = group["epoch"] < group["switch"]
+            if not adam:
+                for *_, state in steps:
                     for key in ("step", "exp_avg", "exp_avg_sq"):
                         state.pop(key, None)
-                    nesterov_step(param, grad, weight, state, group)
+            if together(steps, group):
+                (_adam_steps if adam else nesterov_steps)(steps, group)
+                continue
+            for each in steps:
+                (_adam_step if adam else nesterov_step)(*each, group)
         return loss
 
 
 def _adam_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    if "exp_avg" not in state:
-        state["step"] = new_step(param, on_device=False)
-        state["exp_avg"], state["exp_avg_sq"] = zeros_like(param), zeros_like(param)
-    state["step"] += 1
-    t = state["step"].item()
-    beta1, beta2 = group["betas"]
     if group["weight_decay"]:
-        grad = grad + group["weight_decay"] * weight
-    mean = state["exp_avg"].lerp_(grad, 1 - beta1)
-    second = state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-    denominator = second.sqrt() / (1 - beta2**t) ** 0.5 + group["eps"]
-    param.sub_(mean / denominator * (group["lr"] / (1 - beta1**t)))
+        grad = grad.add(weight, alpha=group["weight_decay"])
+    param.sub_(adam_change(param, grad, state, group["lr"], group["betas"], group["eps"]))
+
+
+def _adam_steps(steps: list[Step], group: dict[str, Any]) -> None:
+    """`_adam_step` of many tensors."""
+    for params, grads, weights, states in alike(steps):
+        if group["weight_decay"]:
+            grads = list(torch._foreach_add(grads, weights, alpha=group["weight_decay"]))
+        torch._foreach_sub_(params, adam_changes(params, grads, states, group["lr"], group["betas"], group["eps"]))

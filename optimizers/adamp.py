@@ -19,11 +19,11 @@ from optimizers import fused as kernels
 from optimizers import sharded
 from optimizers._base import (
     as_real,
-    at_least_float32,
     by_device_and_dtype,
     check,
     check_implementation,
     check_lr,
+    full_precision,
     increment,
     new_step,
     zeros_like,
@@ -210,7 +210,7 @@ def _single_tensor_adamp(
     views: list[Tensor | None] = []
     tensors = zip(params, grads, exp_avgs, exp_avg_sqs, steps, dims, strict=True)
     for param, raw, exp_avg, exp_avg_sq, step, rows in tensors:
-        grad, weight = at_least_float32([-raw if maximize else raw, param.clone() if differentiable else param])
+        (weight,), (grad,) = full_precision([param.clone() if differentiable else param], [-raw if maximize else raw])
         step += 1
         t = step if capturable else step.item()
         exp_avg.lerp_(grad, 1 - beta1)
@@ -248,8 +248,7 @@ def _multi_tensor_adamp(
     views: list[Tensor | None] = [None] * len(params)
     for indices, parts in by_device_and_dtype(params, grads, exp_avgs, exp_avg_sqs, steps):
         own, raw, avgs, avg_sqs, counters = parts
-        gradients = at_least_float32(list(torch._foreach_neg(raw)) if maximize else raw)
-        weights = at_least_float32(own)
+        weights, gradients = full_precision(own, torch._foreach_neg(raw) if maximize else raw)
         increment(counters)
         ts: list[Any] = list(counters) if capturable else [c.item() for c in counters]
         torch._foreach_lerp_(avgs, gradients, 1 - beta1)

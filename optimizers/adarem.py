@@ -3,8 +3,9 @@
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from optimizers._base import (
     state_dtype,
     zeros_like,
 )
+from optimizers._steps import numbers_or_tensors
 
 EPS_MODES = ("literal", "relative")
 
@@ -98,12 +100,17 @@ class AdaRem(BaseOptimizer):
         if any(group["global_max"] for group in self.param_groups):
             largest = _largest_of_all([each for _, steps in prepared for each in steps])
         for group, steps in prepared:
-            limits = [
-                each.state["largest"] if largest is None or not group["global_max"] else largest for each in steps
-            ]
-            here = [i for i, each in enumerate(steps) if each.mean.numel()]
-            self._move([steps[i] for i in here], [limits[i] for i in here], group)
-        _share_largest([each for _, steps in prepared for each in steps if each.spread])
+            here = [each for each in steps if each[3].numel()]
+            if not here:
+                continue
+            states = [each[4] for each in here]
+            if largest is not None and group["global_max"]:
+                limits = [largest] * len(here)
+            else:
+                limits = [state["largest"] for state in states]
+            for state, found in zip(states, self._move(here, limits, group), strict=True):
+                state["largest"] = found
+        _share_largest([each[4] for _, steps in prepared for each in steps])
         self._constrain()
         return loss
 
@@ -112,106 +119,85 @@ class AdaRem(BaseOptimizer):
         for param, grad, weight, state in self._each(group):
             if "exp_avg" not in state:
                 state["exp_avg"] = zeros_like(param)
-            if not (spread := sharded.holders(param)):
-                steps.append(_Step(param, grad, weight, state["exp_avg"], state, spread))
-                continue
-            own, grad, weight, mean = sharded.local([param, grad, weight, state["exp_avg"]])
-            steps.append(_Step(own, grad, weight, mean, state, spread))
-        unknown = [each for each in steps if "largest" not in each.state]
-        for each in unknown:
-            each.state["largest"] = _largest(each.mean)
-        _share_largest([each for each in unknown if each.spread])
+            mean = state["exp_avg"]
+            if sharded.holders(param):
+                param, grad, weight, mean = sharded.local([param, grad, weight, mean])
+            steps.append((param, grad, weight, mean, state))
+        if unknown := [each for each in steps if "largest" not in each[4]]:
+            for _, _, _, mean, state in unknown:
+                state["largest"] = _largest(mean)
+            _share_largest([state for *_, state in unknown])
         return steps
 
-    def _move(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> None:
+    def _move(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> list[Any]:
+        """Moves the weights and their means; returns the largest of each mean."""
+        params, grads, _, means, _ = zip(*steps, strict=True)
         foreach = group["foreach"]
         if foreach is None:
-            foreach = not group["fused"] and prefers_foreach([s.param for s in steps], group["lr"])
-        if foreach:
-            self._multi(steps, limits, group)
-            return
-        rest = list(range(len(steps)))
+            foreach = not group["fused"] and prefers_foreach(params, group["lr"])
+        choices = []
         if group["fused"]:
-            lists = [[s.param for s in steps], [s.grad for s in steps], [None] * len(steps)]
-            means = [s.mean for s in steps]
-            on_gpu = kernels.takes_on_gpu(*lists, means)
-            on_cpu = kernels.takes(lists[0], lists[2], means)
-            rest = [i for i in rest if not (on_gpu[i] or on_cpu[i])]
-            self._dispatch(self._gpu, on_gpu, steps, limits, group)
-            self._dispatch(
-                self._fused, [c and not g for c, g in zip(on_cpu, on_gpu, strict=True)], steps, limits, group
-            )
-        for i in rest:
-            self._single(steps[i], limits[i], group)
+            none = [None] * len(steps)
+            choices = [
+                (kernels.takes_on_gpu(params, grads, none, means), functools.partial(self._gpu, group=group)),
+                (kernels.takes(params, none, means), functools.partial(self._fused, group=group)),
+            ]
+        plain = functools.partial(self._multi if foreach else self._single, group=group)
+        return kernels.dispatch(choices, (params, steps, limits), plain)
 
-    @staticmethod
-    def _dispatch(
-        run: Callable[..., None], taken: list[bool], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]
-    ) -> None:
-        kinds = [(s.param.device, s.param.dtype) if t else None for s, t in zip(steps, taken, strict=True)]
-        for kind in dict.fromkeys(k for k in kinds if k):
-            own = [i for i, k in enumerate(kinds) if k == kind]
-            run([steps[i] for i in own], [limits[i] for i in own], group)
+    def _single(self, _: Any, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+        found = []
+        rates = self._rates(group, [each[4] for each in steps])
+        for (param, grad, weight, mean, _), limit, rate in zip(steps, limits, rates, strict=True):
+            change = agreement(grad, mean, limit, group["eps"], group["eps_mode"])
+            change.mul_(group["lam"] ** group["epoch"]).add_(1.0).mul_(grad).mul_(rate)
+            if group["weight_decay"]:
+                change.add_(weight * (group["lr"] * group["weight_decay"]))
+            param.sub_(change)
+            found.append(_largest(mean.lerp_(grad, 1 - group["beta"])))
+        return found
 
-    def _single(self, each: _Step, largest: Tensor, group: dict[str, Any]) -> None:
-        mean = each.mean
-        rates = agreement(each.grad, mean, largest, group["eps"], group["eps_mode"])
-        rates.mul_(group["lam"] ** group["epoch"]).add_(1.0)
-        change = rates.mul_(each.grad).mul_(self._rate(group, each.state))
-        if group["weight_decay"]:
-            change.add_(each.weight * (group["lr"] * group["weight_decay"]))
-        each.param.sub_(change)
-        mean.lerp_(each.grad, 1 - group["beta"])
-        each.state["largest"] = _largest(mean)
-
-    def _multi(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> None:
-        means = [s.mean for s in steps]
-        for indices, (params, own) in by_device_and_dtype([s.param for s in steps], means):
-            grads = [steps[i].grad for i in indices]
-            changes = _agreements(grads, own, [limits[i] for i in indices], group["eps"], group["eps_mode"])
+    def _multi(self, params: list[Tensor], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> Any:
+        found = list(limits)
+        rates = self._rates(group, [each[4] for each in steps])
+        for indices, (own, means) in by_device_and_dtype(params, [each[3] for each in steps]):
+            _, grads, weights, _, _ = map(list, zip(*(steps[i] for i in indices), strict=True))
+            changes = _agreements(grads, means, [limits[i] for i in indices], group["eps"], group["eps_mode"])
             torch._foreach_mul_(changes, group["lam"] ** group["epoch"])
             torch._foreach_add_(changes, 1.0)
             torch._foreach_mul_(changes, grads)
-            torch._foreach_mul_(changes, _numbers_or_tensors([self._rate(group, steps[i].state) for i in indices]))
-            torch._foreach_add_(changes, [steps[i].weight for i in indices], alpha=group["lr"] * group["weight_decay"])
-            torch._foreach_sub_(params, changes)
-            torch._foreach_lerp_(own, grads, 1 - group["beta"])
-            for i, largest in zip(indices, torch._foreach_norm(own, torch.inf), strict=True):
-                steps[i].state["largest"] = largest
+            torch._foreach_mul_(changes, numbers_or_tensors([rates[i] for i in indices]))
+            torch._foreach_add_(changes, weights, alpha=group["lr"] * group["weight_decay"])
+            torch._foreach_sub_(own, changes)
+            torch._foreach_lerp_(means, grads, 1 - group["beta"])
+            for i, largest in zip(indices, torch._foreach_norm(means, torch.inf), strict=True):
+                found[i] = largest
+        return found
 
-    def _fused(self, steps: list[_Step], largest: list[Tensor], group: dict[str, Any]) -> None:
-        rates, limits = [float(self._rate(group, s.state)) for s in steps], [limit.item() for limit in largest]
-        tops = kernels.adarem(*_tensors(steps), rates, limits, **_options(group))
-        for each, top in zip(steps, tops, strict=True):
-            each.state["largest"].fill_(top)
+    def _fused(self, params: list[Tensor], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> Any:
+        _, grads, _, means, states = zip(*steps, strict=True)
+        rates = [float(rate) for rate in self._rates(group, states)]
+        limits = _as_scalars_of(means[0], limits)
+        found = _as_scalars_of(means[0], [state["largest"] for state in states]) if group["global_max"] else limits
+        kernels.adarem(params, grads, means, rates, limits, found, **_options(group))
+        return found
 
-    def _gpu(self, steps: list[_Step], largest: list[Tensor], group: dict[str, Any]) -> None:
+    def _gpu(self, params: list[Tensor], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> Any:
         from optimizers import gpu
 
-        rates = [self._rate(group, s.state) for s in steps]
-        for each, top in zip(steps, gpu.adarem(*_tensors(steps), rates, largest, **_options(group)), strict=True):
-            each.state["largest"] = top
+        _, grads, _, means, states = zip(*steps, strict=True)
+        return gpu.adarem(params, grads, means, self._rates(group, states), limits, **_options(group))
 
     def _constrain(self) -> None:
         """Puts the weights back to where they belong."""
 
-    def _rate(self, group: dict[str, Any], state: dict[str, Any]) -> float | Tensor:
-        """What the damped gradient is multiplied by; the decay always has the group's lr."""
-        return group["lr"]
+    def _rates(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> list[Any]:
+        """What each damped gradient is multiplied by; the decay always has the group's lr."""
+        return [group["lr"]] * len(states)
 
 
-class _Step(NamedTuple):
-    param: Tensor
-    grad: Tensor
-    weight: Tensor
-    mean: Tensor
-    state: dict[str, Any]
-    spread: tuple[Any, ...]
-    """Who has the other parts of these tensors, which are then this process's."""
-
-
-def _tensors(steps: list[_Step]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    return [s.param for s in steps], [s.grad for s in steps], [s.mean for s in steps]
+_Step = tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]
+"""Parameter, gradient, weight and mean, of sharded ones this process's parts; and the state."""
 
 
 def _options(group: dict[str, Any]) -> dict[str, Any]:
@@ -249,26 +235,27 @@ def _agreements(
     return found
 
 
-def _numbers_or_tensors(rates: list[float | Tensor]) -> Any:
-    """One kind for all, as foreach operators want it."""
-    return rates if all(isinstance(r, Tensor) for r in rates) else [float(r) for r in rates]
+def _as_scalars_of(tensor: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
+    """The values on `tensor`'s device and of its dtype: a checkpoint may have brought others."""
+    dtype, device = tensor.dtype, tensor.get_device()
+    return [v if v.dtype == dtype and v.get_device() == device else v.to(tensor) for v in values]
 
 
 def _largest(mean: Tensor) -> Tensor:
     return torch.linalg.vector_norm(mean, torch.inf) if mean.numel() else mean.new_zeros(())
 
 
-def _share_largest(steps: list[_Step]) -> None:
+def _share_largest(states: list[dict[str, Any]]) -> None:
     """Makes each `largest` that of the whole tensor, where every process has its part's."""
-    if steps:
-        found = sharded.largest([each.state["largest"] for each in steps], [each.spread for each in steps])
-        for each, value in zip(steps, found, strict=True):
-            each.state["largest"] = value
+    if spread := [(state, who) for state in states if (who := sharded.holders(state["exp_avg"]))]:
+        found = sharded.largest([state["largest"] for state, _ in spread], [who for _, who in spread])
+        for (state, _), value in zip(spread, found, strict=True):
+            state["largest"] = value
 
 
 def _largest_of_all(steps: list[_Step]) -> Tensor:
     """On the first one's device: a tensor without dimensions goes with those of any other."""
-    found = [each.state["largest"] for each in steps]
+    found = [each[4]["largest"] for each in steps]
     return torch.stack([v.to(found[0]) for v in found]).max() if found else torch.zeros(())
 
 
@@ -339,10 +326,10 @@ class AdaRemS(AdaRem):
                 self.state[param]["alpha"].mul_(ratio)
                 own.div_(ratio)
 
-    def _rate(self, group: dict[str, Any], state: dict[str, Any]) -> float | Tensor:
+    def _rates(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> list[Any]:
         if not (group["sphere"] and group["slr"]):
-            return group["lr"]
-        return (group["lr"] / state["alpha"].square()).to(state["exp_avg"].dtype)
+            return super()._rates(group, states)
+        return [(group["lr"] / state["alpha"].square()).to(state["exp_avg"].dtype) for state in states]
 
     def _spheres(self) -> list[tuple[dict[str, Any], list[Tensor]]]:
         """Each sphere's options and weights."""

@@ -7,7 +7,7 @@ from optimizers.spec import Hyperparameter, OptimizerSpec
 
 LION = OptimizerSpec(
     name="lion",
-    factory="pytorch_optimizer:Lion",
+    factory="optimizers.modern:Lion",
     hyperparameters={"lr": _float(1e-4), "betas": _floats(0.9, 0.99), "weight_decay": _float(0.0)},
     baseline="adamw",
     summary="The sign of a momentum, with decoupled decay",
@@ -16,7 +16,7 @@ LION = OptimizerSpec(
 
 LAMB = OptimizerSpec(
     name="lamb",
-    factory="pytorch_optimizer:Lamb",
+    factory="optimizers.modern:Lamb",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.9, 0.999),
@@ -31,7 +31,7 @@ LAMB = OptimizerSpec(
 
 ADAN = OptimizerSpec(
     name="adan",
-    factory="pytorch_optimizer:Adan",
+    factory="optimizers.modern:Adan",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.98, 0.92, 0.99),
@@ -46,7 +46,7 @@ ADAN = OptimizerSpec(
 
 ADABELIEF = OptimizerSpec(
     name="adabelief",
-    factory="pytorch_optimizer:AdaBelief",
+    factory="optimizers.modern:AdaBelief",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.9, 0.999),
@@ -62,7 +62,7 @@ ADABELIEF = OptimizerSpec(
 
 SCHEDULE_FREE_SGD = OptimizerSpec(
     name="schedule_free_sgd",
-    factory="pytorch_optimizer:ScheduleFreeSGD",
+    factory="optimizers.modern:ScheduleFreeSGD",
     hyperparameters={
         "lr": _float(1.0),
         "momentum": _float(0.9, above=0.0, below=1.0),
@@ -79,7 +79,7 @@ SCHEDULE_FREE_SGD = OptimizerSpec(
 
 PRODIGY = OptimizerSpec(
     name="prodigy",
-    factory="pytorch_optimizer:Prodigy",
+    factory="optimizers.modern:Prodigy",
     hyperparameters={
         "lr": _float(1.0),
         "betas": _floats(0.9, 0.999),
@@ -132,7 +132,7 @@ LARS = OptimizerSpec(
 
 SHAMPOO = OptimizerSpec(
     name="shampoo",
-    factory="pytorch_optimizer:Shampoo",
+    factory="optimizers.modern:Shampoo",
     hyperparameters={
         "lr": _float(1e-3),
         "momentum": _float(0.0),

@@ -308,8 +308,12 @@ View step(T* w, const T* grad, const State& state, std::int64_t numel, std::int6
           double shrink, const Rule& rule, View before, int threads, std::vector<T>& kept) {
   const T sign = maximize ? T(-1) : T(1);
   if (rows == 0) {
+    if (threads == 1 || numel <= kParallel) {  // a parallel region costs more than a short tensor, even of one thread
+      one_pass<T>(w, grad, state, 0, numel, sign, size, shrink);
+      return kNone;
+    }
     const std::int64_t blocks = (numel + kBlock - 1) / kBlock;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && numel > kParallel)
+#pragma omp parallel for num_threads(threads) schedule(static)
     for (std::int64_t b = 0; b < blocks; ++b)
       one_pass<T>(w, grad, state, b * kBlock, std::min(numel, (b + 1) * kBlock), sign, size, shrink);
     return kNone;

@@ -13,7 +13,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,21 +91,18 @@ def takes(params: Sequence[Tensor], dims: Sequence[tuple[int, ...] | None], *sta
 
 
 def _takes(param: Tensor, dims: tuple[int, ...] | None, states: Sequence[Tensor]) -> bool:
-    return (
-        type(param) in (Tensor, torch.nn.Parameter)
-        and param.device.type == "cpu"
-        and param.dtype in _DTYPES
-        and (dims is None or dims == tuple(range(1, param.ndim)))
-        and all(s.dtype == param.dtype for s in states)
-        and _alike(param, states)
-    )
-
-
-def _alike(param: Tensor, states: Sequence[Tensor]) -> bool:
-    """Whether all are laid out alike, dense."""
-    if param.is_contiguous() and all(s.is_contiguous() for s in states):
-        return True
-    return _is_dense(param) and all(s.stride() == param.stride() for s in states)
+    dtype = param.dtype
+    if dtype not in _DTYPES or not param.is_cpu or type(param) not in (Tensor, torch.nn.Parameter):
+        return False
+    if dims is not None and dims != tuple(range(1, param.ndim)):
+        return False
+    contiguous = param.is_contiguous()
+    for state in states:  # all laid out alike, dense
+        if state.dtype != dtype or not (
+            (contiguous and state.is_contiguous()) or (_is_dense(param) and state.stride() == param.stride())
+        ):
+            return False
+    return contiguous or _is_dense(param)
 
 
 def _is_dense(param: Tensor) -> bool:
@@ -139,16 +137,24 @@ def dispatch(
     plain: Callable[..., list[Tensor | None]],
 ) -> list[Tensor | None]:
     """Calls for each tensor the first of `choices` that takes it, by device and dtype, else `plain`; in order."""
-    kinds: list[Any] = []
-    for i, param in enumerate(lists[0]):
-        which = next((n for n, (taken, _) in enumerate(choices) if taken[i]), None)
-        kinds.append(None if which is None else (which, param.device, param.dtype))
-    found: dict[int, Tensor | None] = {}
-    for kind in dict.fromkeys(kinds):
-        indices = [i for i, k in enumerate(kinds) if k == kind]
-        run = plain if kind is None else choices[kind[0]][1]
-        found |= zip(indices, run(*([items[i] for i in indices] for items in lists)), strict=True)
-    return [found[i] for i in range(len(kinds))]
+    found: list[Tensor | None] = [None] * len(lists[0])
+    rest = list(range(len(found)))
+
+    def call(run: Callable[..., list[Tensor | None]], indices: list[int]) -> None:
+        results = run(*([items[i] for i in indices] for items in lists))
+        for i, result in zip(indices, results, strict=True):
+            found[i] = result
+
+    for taken, run in choices:
+        own, rest = [i for i in rest if taken[i]], [i for i in rest if not taken[i]]
+        kinds: dict[Any, list[int]] = {}
+        for i in own:
+            kinds.setdefault((lists[0][i].device, lists[0][i].dtype), []).append(i)
+        for indices in kinds.values():
+            call(run, indices)
+    if rest:
+        call(plain, rest)
+    return found
 
 
 def adamp(
@@ -207,18 +213,22 @@ def adarem(
     grads: Sequence[Tensor],
     exp_avgs: Sequence[Tensor],
     rates: Sequence[float],
-    largest: Sequence[float],
+    limits: Sequence[Tensor],
+    largest: Sequence[Tensor],
     *,
     shrink: float,
     damping: float,
     beta: float,
     eps: float,
     relative: bool,
-) -> list[float]:
-    """One AdaRem step on tensors that `takes` takes, all of one dtype; returns the new largest |exp_avg| of each."""
-    tops = _doubles(largest)
-    _run("adarem", params, grads, [exp_avgs], [_doubles(rates), tops], (shrink, damping, 1 - beta, eps, relative))
-    return list(tops)
+) -> None:
+    """One AdaRem step on tensors that `takes` takes, all of one dtype.
+
+    limits: what stands for max |exp_avg| in this step. largest: where that of the next one is written; these may be the
+        limits. Both without dimensions, of the parameters' dtype, on the CPU.
+    """
+    arrays = [_doubles(rates), _pointers(limits), _pointers(largest)]
+    _run("adarem", params, grads, [exp_avgs], arrays, (shrink, damping, 1 - beta, eps, relative))
 
 
 def _call(
@@ -227,11 +237,11 @@ def _call(
     others: list[Sequence[Tensor]],
     dims: Sequence[tuple[int, ...] | None],
     before: Sequence[Tensor | None],
-    more: list[Any],
+    more: list[array[Any]],
     options: Sequence[float],
 ) -> list[Tensor | None]:
     """A step of a projected optimizer; returns the view of each tensor that could be projected."""
-    rows = (ctypes.c_int64 * len(params))(*(0 if d is None else p.shape[0] for p, d in zip(params, dims, strict=True)))
+    rows = _integers(0 if d is None else p.shape[0] for p, d in zip(params, dims, strict=True))
     guesses = [0.0 if v is None else v.item() for v in before]
     views = _doubles(guesses)
     _run(name, params, others[0], others[1:], [rows, *more, views], options)
@@ -247,23 +257,25 @@ def _run(
     params: Sequence[Tensor],
     grads: Sequence[Tensor],
     states: Sequence[Sequence[Tensor]],
-    arrays: Sequence[Any],
+    arrays: Sequence[array[Any]],
     options: Sequence[float],
 ) -> None:
     function = getattr(library(), f"{name}_{_DTYPES[params[0].dtype]}")
     function.restype = None
     laid_out = [_laid_out(g, p) for g, p in zip(grads, params, strict=True)]
     pointers = [_pointers(tensors) for tensors in (params, laid_out, *states)]
-    numels = (ctypes.c_int64 * len(params))(*(p.numel() for p in params))
+    lists = [*pointers, _integers(map(Tensor.numel, params)), *arrays, _doubles(options)]
     count, threads = ctypes.c_int64(len(params)), ctypes.c_int(torch.get_num_threads())
-    function(count, *pointers, numels, *arrays, _doubles(options), threads)
+    function(count, *(ctypes.c_void_p(each.buffer_info()[0]) for each in lists), threads)
     torch.autograd.graph.increment_version(params)
 
 
 def _laid_out(grad: Tensor, param: Tensor) -> Tensor:
-    alike = (grad.is_contiguous() and param.is_contiguous()) or grad.stride() == param.stride()
-    if alike and grad.dtype == param.dtype and not grad.is_neg():  # a negative is lazy: its memory has the other sign
-        return grad
+    if grad.dtype == param.dtype and not grad.is_neg():  # a negative is lazy: its memory has the other sign
+        if grad.is_contiguous() and param.is_contiguous():
+            return grad
+        if grad.stride() == param.stride():
+            return grad
     return torch.empty_like(param).copy_(grad)
 
 
@@ -272,9 +284,13 @@ def _code(rule: Rule) -> int:
     return PROJECTIONS.index(rule.projection) % 3
 
 
-def _pointers(tensors: Sequence[Tensor]) -> Any:
-    return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
+def _pointers(tensors: Sequence[Tensor]) -> array[int]:
+    return _integers(map(Tensor.data_ptr, tensors))
 
 
-def _doubles(values: Sequence[float]) -> Any:
-    return (ctypes.c_double * len(values))(*values)
+def _integers(values: Iterable[int]) -> array[int]:
+    return array("q", values)
+
+
+def _doubles(values: Iterable[float]) -> array[float]:
+    return array("d", values)

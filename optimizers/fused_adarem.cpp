@@ -25,10 +25,9 @@ Bits<T> adarem_pass(T* __restrict w, const T* __restrict grad, T* __restrict mea
   I top = 0;
 #pragma omp simd reduction(max : top)
   for (std::int64_t i = 0; i < count; ++i) {
-    const T g = grad[i], m = mean[i];
+    const T g = grad[i], m = mean[i], x = w[i], next = m + rest * (g - m);  // all is read before anything is written
     const T with = Relative ? std::abs(g) * m / (largest + eps) : g * (g * m / (std::abs(g) * largest + eps));
-    w[i] -= rate * (g + damping * with) + shrink * w[i];
-    const T next = m + rest * (g - m);
+    w[i] = x - (rate * (g + damping * with) + shrink * x);
     mean[i] = next;
     I bits;
     std::memcpy(&bits, &next, sizeof(I));
@@ -39,23 +38,26 @@ Bits<T> adarem_pass(T* __restrict w, const T* __restrict grad, T* __restrict mea
 
 template <typename T>
 void adarem(std::int64_t n, T** w, T** grads, T** means, const std::int64_t* numels, const double* rates,
-            double* largest, const double* o, int threads) {
+            const T* const* limits, T** largest, const double* o, int threads) {
   using I = Bits<T>;
   const T shrink = T(o[0]), damping = T(o[1]), rest = T(o[2]), eps = T(o[3]);
   const auto pass = o[4] != 0 ? adarem_pass<true, T> : adarem_pass<false, T>;
   for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t numel = numels[i], blocks = (numel + kBlock - 1) / kBlock;
+    const std::int64_t numel = numels[i];
+    const T rate = T(rates[i]), limit = *limits[i];
     I top = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : top) if (threads > 1 && numel > kParallel)
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const std::int64_t at = b * kBlock, count = std::min(kBlock, numel - at);
-      const I found = pass(w[i] + at, grads[i] + at, means[i] + at, count, T(rates[i]), shrink, damping, rest,
-                           eps, T(largest[i]));
-      top = std::max(top, found);
+    if (threads == 1 || numel <= kParallel) {  // a parallel region costs more than a short tensor, even of one thread
+      top = pass(w[i], grads[i], means[i], numel, rate, shrink, damping, rest, eps, limit);
+    } else {
+      const std::int64_t blocks = (numel + kBlock - 1) / kBlock;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : top)
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        const std::int64_t at = b * kBlock, count = std::min(kBlock, numel - at);
+        const I found = pass(w[i] + at, grads[i] + at, means[i] + at, count, rate, shrink, damping, rest, eps, limit);
+        top = std::max(top, found);
+      }
     }
-    T value;
-    std::memcpy(&value, &top, sizeof(T));
-    largest[i] = double(value);
+    std::memcpy(largest[i], &top, sizeof(T));
   }
 }
 
@@ -63,8 +65,8 @@ void adarem(std::int64_t n, T** w, T** grads, T** means, const std::int64_t* num
 
 #define EXPORT(NAME, T)                                                                                               \
   extern "C" void adarem_##NAME(std::int64_t n, T** w, T** g, T** m, const std::int64_t* numels, const double* rates, \
-                                double* largest, const double* options, int threads) {                                \
-    adarem<T>(n, w, g, m, numels, rates, largest, options, threads);                                                  \
+                                const T* const* limits, T** largest, const double* options, int threads) {            \
+    adarem<T>(n, w, g, m, numels, rates, limits, largest, options, threads);                                          \
   }
 
 EXPORT(float32, float)

@@ -16,11 +16,9 @@ from optimizers._base import (
     Step,
     check,
     check_lr,
-    nesterov_step,
-    nesterov_steps,
     new_step,
-    prefers_foreach,
 )
+from optimizers._steps import by_shape, nesterov_step, nesterov_steps, together
 
 TINY = 1e-8
 
@@ -61,12 +59,9 @@ class _Grassmann(BaseOptimizer):
             steps = list(self._each(group))
             on = [each for each in steps if _on_manifold(each[0], group)]
             off = [each for each in steps if not _on_manifold(each[0], group)]
-            foreach = group["foreach"]
-            if foreach is None:
-                foreach = prefers_foreach([param for param, *_ in steps], group["lr"])
-            if foreach:
+            if together(steps, group):
                 nesterov_steps(off, group)
-                for alike in _by_shape(on):
+                for alike in by_shape(on):
                     self._step_together(alike, group)
                 continue
             for each in off:
@@ -229,13 +224,3 @@ def geodesic(rows: Tensor, velocity: Tensor) -> Tensor:
 
 def _on_manifold(param: Tensor, group: dict[str, Any]) -> bool:
     return group["manifold"] and param.ndim > 1 and param.numel() > 0
-
-
-def _by_shape(steps: list[Step]) -> list[list[Step]]:
-    """The steps cut into lists whose weights have one shape, as matrices, and one device and dtype."""
-    alike: dict[Any, list[Step]] = {}
-    for each in steps:
-        param, _, weight, _ = each
-        kind = (param.shape[0], param.numel(), param.device, param.dtype, weight.dtype)
-        alike.setdefault(kind, []).append(each)
-    return list(alike.values())

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import adopt, bare_step, check, state_dtype
+from optimizers._base import check, state_dtype
+from optimizers._mixin import Mixin, bare_step
 
 
-class SlowWeights(torch.optim.Optimizer):
+class SlowWeights(Mixin):
     """Gives another optimizer's class slow weights: class LookaheadAdamW(SlowWeights, torch.optim.AdamW).
 
     After every k of its steps the slow weights go `alpha` of the way to the fast ones, which start again from there;
@@ -23,16 +24,16 @@ class SlowWeights(torch.optim.Optimizer):
     Source: Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, NeurIPS 2019, Algorithm 1.
     """
 
+    own = frozenset({"k", "alpha"})
+
     def __init__(self, params: ParamsT, *arguments: Any, k: int = 5, alpha: float = 0.5, **options: Any) -> None:
         super().__init__(params, *arguments, **options)
-        adopt(self, {"k": k, "alpha": alpha, "since": 0, "judged": False})
-        for group in self.param_groups:
-            _check(group)
+        self._adopt({"k": k, "alpha": alpha, "since": 0, "judged": False})
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        if "k" in self.param_groups[-1]:
-            _check(self.param_groups[-1])
+    def _check_group(self, group: dict[str, Any]) -> None:
+        check("k", group["k"], low=1)
+        if not 0.0 < group["alpha"] <= 1.0:
+            raise ValueError(f"Invalid alpha: {group['alpha']} (must be above 0 and at most 1)")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what `state_dict` gave; the slow weights keep their precision."""
@@ -96,12 +97,6 @@ class SlowWeights(torch.optim.Optimizer):
         for param in group["params"]:
             if "slow" in self.state.get(param, {}):
                 yield param, self.state[param]["slow"]
-
-
-def _check(group: dict[str, Any]) -> None:
-    check("k", group["k"], low=1)
-    if not 0.0 < group["alpha"] <= 1.0:
-        raise ValueError(f"Invalid alpha: {group['alpha']} (must be above 0 and at most 1)")
 
 
 def _slow(param: Tensor) -> Tensor:

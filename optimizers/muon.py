@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.optim._muon import _adjust_lr, _zeropower_via_newtonschulz
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, check, check_lr, new_step, zeros_like
+from optimizers._base import BaseOptimizer, Step, check, check_lr, zeros_like
+from optimizers._steps import adam_change, adam_changes, alike, by_shape, together
 
 ADJUSTMENTS = ("original", "match_rms_adamw")
 
@@ -25,6 +26,7 @@ class Muon(BaseOptimizer):
     adjust_lr_fn: "match_rms_adamw" makes the steps of matrices as long as AdamW's, so that one lr and one decay suit
         all; "original" scales them by the root of rows over columns where there are more rows.
     eps: of Newton-Schulz. betas, adam_eps: of AdamW.
+    foreach: whether matrices of one shape are made orthogonal together; by default on an accelerator.
 
     Source: Jordan et al., Muon, 2024; Liu et al., Muon is Scalable for LLM Training, 2025, for match_rms_adamw.
     """
@@ -44,12 +46,14 @@ class Muon(BaseOptimizer):
         matrix: bool = True,
         betas: tuple[float, float] = (0.9, 0.999),
         adam_eps: float = 1e-8,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         orthogonal = {"momentum": momentum, "nesterov": nesterov, "ns_coefficients": ns_coefficients, "eps": eps}
         orthogonal |= {"ns_steps": ns_steps, "adjust_lr_fn": adjust_lr_fn, "matrix": matrix}
         adam = {"betas": betas, "adam_eps": adam_eps}
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **orthogonal, **adam, "maximize": maximize})
+        more = {"foreach": foreach, "maximize": maximize}
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **orthogonal, **adam, **more})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
@@ -72,31 +76,83 @@ class Muon(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            for each in self._each(group):
-                (_orthogonal_step if group["matrix"] and each[0].ndim > 1 else _adamw_step)(*each, group)
+            steps = list(self._each(group))
+            on = [each for each in steps if group["matrix"] and each[0].ndim > 1]
+            off = [each for each in steps if not (group["matrix"] and each[0].ndim > 1)]
+            if together(steps, group):
+                _adamw_steps(off, group)
+                for matrices in by_shape(on):
+                    _orthogonal_steps(matrices, group)
+                continue
+            for each in off:
+                _adamw_step(*each, group)
+            for each in on:
+                _orthogonal_step(*each, group)
         return loss
 
 
 def _orthogonal_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    if "momentum_buffer" not in state:
-        state["momentum_buffer"] = zeros_like(param)
+    _start(param, state)
     buffer = state["momentum_buffer"].lerp_(grad, 1 - group["momentum"])
     update = (grad.lerp(buffer, group["momentum"]) if group["nesterov"] else buffer).flatten(1)
-    orthogonal = _zeropower_via_newtonschulz(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
+    orthogonal = _zeropower_via_newtonschulz(update, *_constants(group))
     size = _adjust_lr(group["lr"], group["adjust_lr_fn"], update.shape)
     change = orthogonal.to(weight.dtype).view(param.shape) * size
     param.sub_(change + weight * (group["lr"] * group["weight_decay"]))
 
 
+def _orthogonal_steps(steps: list[Step], group: dict[str, Any]) -> None:
+    """`_orthogonal_step` of weights of one shape, device and dtype, as one batch of matrices."""
+    params, grads, weights, states = map(list, zip(*steps, strict=True))
+    for param, state in zip(params, states, strict=True):
+        _start(param, state)
+    buffers = [state["momentum_buffer"] for state in states]
+    torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
+    updates = torch._foreach_lerp(grads, buffers, group["momentum"]) if group["nesterov"] else buffers
+    matrices, constants = [update.flatten(1) for update in updates], _constants(group)
+    if matrices[0].is_cpu:  # where a batch rounds otherwise
+        orthogonal = [_zeropower_via_newtonschulz(matrix, *constants) for matrix in matrices]
+    else:
+        orthogonal = list(zeropowers(torch.stack(matrices), *constants).unbind())
+    size = _adjust_lr(group["lr"], group["adjust_lr_fn"], torch.Size((params[0].shape[0], params[0].shape[1:].numel())))
+    changes = [each.to(weights[0].dtype).view(p.shape) for each, p in zip(orthogonal, params, strict=True)]
+    changes = list(torch._foreach_mul(changes, size))
+    torch._foreach_add_(changes, torch._foreach_mul(weights, group["lr"] * group["weight_decay"]))
+    torch._foreach_sub_(params, changes)
+
+
+def _constants(group: dict[str, Any]) -> tuple[tuple[float, float, float], int, float]:
+    """Of Newton-Schulz."""
+    return group["ns_coefficients"], group["ns_steps"], group["eps"]
+
+
+def zeropowers(matrices: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """torch's Newton-Schulz iterations on a batch of matrices (n, rows, columns); in bfloat16, as there."""
+    a, b, c = coefficients
+    batch = matrices.bfloat16()
+    tall = batch.shape[-2] > batch.shape[-1]
+    if tall:
+        batch = batch.mT
+    batch = batch / torch.linalg.matrix_norm(batch, keepdim=True).clamp(min=eps)
+    for _ in range(steps):
+        gram = batch @ batch.mT
+        batch = torch.baddbmm(batch, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), batch, beta=a)
+    return batch.mT if tall else batch
+
+
+def _start(param: Tensor, state: dict[str, Any]) -> None:
+    if "momentum_buffer" not in state:
+        state["momentum_buffer"] = zeros_like(param)
+
+
 def _adamw_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    if "exp_avg" not in state:
-        state["step"] = new_step(param, on_device=False)
-        state["exp_avg"], state["exp_avg_sq"] = zeros_like(param), zeros_like(param)
-    beta1, beta2 = group["betas"]
-    state["step"] += 1
-    t = state["step"].item()
-    mean = state["exp_avg"].lerp_(grad, 1 - beta1)
-    second = state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-    denominator = second.sqrt() / (1 - beta2**t) ** 0.5 + group["adam_eps"]
-    change = mean / denominator * (group["lr"] / (1 - beta1**t))
+    change = adam_change(param, grad, state, group["lr"], group["betas"], group["adam_eps"])
     param.sub_(change + weight * (group["lr"] * group["weight_decay"]))
+
+
+def _adamw_steps(steps: list[Step], group: dict[str, Any]) -> None:
+    """`_adamw_step` of many tensors."""
+    for params, grads, weights, states in alike(steps):
+        changes = adam_changes(params, grads, states, group["lr"], group["betas"], group["adam_eps"])
+        torch._foreach_add_(changes, torch._foreach_mul(weights, group["lr"] * group["weight_decay"]))
+        torch._foreach_sub_(params, changes)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, check, check_lr, zeros_like
+from optimizers._base import BaseOptimizer, Step, check, check_lr, zeros_like
+from optimizers._steps import alike, together
 
 
 class RMSpropTF(BaseOptimizer):
@@ -30,6 +31,7 @@ class RMSpropTF(BaseOptimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.9,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         check_lr(lr, False, True)
@@ -37,22 +39,46 @@ class RMSpropTF(BaseOptimizer):
         check("momentum", momentum, high=1.0)
         check("eps", eps)
         check("weight_decay", weight_decay)
-        options = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum, "maximize": maximize}
-        super().__init__(params, {"lr": lr, **options})
+        options = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
+        super().__init__(params, {"lr": lr, **options, "foreach": foreach, "maximize": maximize})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            for param, grad, weight, state in self._each(group):
+            steps = list(self._each(group))
+            for param, _, _, state in steps:
                 if "square_avg" not in state:
                     state["square_avg"] = zeros_like(param).fill_(1.0)
                     state["momentum_buffer"] = zeros_like(param)
-                if group["weight_decay"]:
-                    grad = grad + group["weight_decay"] * weight
-                root = state["square_avg"].lerp_(grad.square(), 1 - group["alpha"]).add(group["eps"]).sqrt_()
-                step = state["momentum_buffer"].mul_(group["momentum"]).add_(grad / root * group["lr"])
-                if group["lr"] != 0:
-                    param.sub_(step)
+            (_multi_tensor_rmsprop if together(steps, group) else _single_tensor_rmsprop)(steps, group)
         return loss
+
+
+def _single_tensor_rmsprop(steps: list[Step], group: dict[str, Any]) -> None:
+    for param, grad, weight, state in steps:
+        if group["weight_decay"]:
+            grad = grad.add(weight, alpha=group["weight_decay"])
+        squares = state["square_avg"].mul_(group["alpha"]).addcmul_(grad, grad, value=1 - group["alpha"])
+        root = squares.add(group["eps"]).sqrt_()
+        step = state["momentum_buffer"].mul_(group["momentum"]).add_(grad / root * group["lr"])
+        if group["lr"] != 0:
+            param.sub_(step)
+
+
+def _multi_tensor_rmsprop(steps: list[Step], group: dict[str, Any]) -> None:
+    for params, grads, weights, states in alike(steps):
+        if group["weight_decay"]:
+            grads = list(torch._foreach_add(grads, weights, alpha=group["weight_decay"]))
+        squares, buffers = [s["square_avg"] for s in states], [s["momentum_buffer"] for s in states]
+        torch._foreach_mul_(squares, group["alpha"])
+        torch._foreach_addcmul_(squares, grads, grads, 1 - group["alpha"])
+        roots = list(torch._foreach_add(squares, group["eps"]))
+        torch._foreach_sqrt_(roots)
+        changes = list(torch._foreach_div(grads, roots))
+        torch._foreach_mul_(changes, group["lr"])
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, changes)
+        if group["lr"] != 0:
+            torch._foreach_sub_(params, buffers)

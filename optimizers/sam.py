@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import adopt, bare_step, check, state_dtype
+from optimizers._base import check, state_dtype
+from optimizers._mixin import Mixin, bare_step
 
 
-class Sharpness(torch.optim.Optimizer):
+class Sharpness(Mixin):
     """Makes of another optimizer's class its sharpness-aware one: class SAMAdamW(Sharpness, torch.optim.AdamW).
 
     Each step evaluates the closure twice: at the weights, and rho uphill of them along the gradient of all groups
@@ -26,18 +27,16 @@ class Sharpness(torch.optim.Optimizer):
     Kwon et al., ASAM, ICML 2021.
     """
 
+    own = frozenset({"rho"})
+
     def __init__(
         self, params: ParamsT, *arguments: Any, rho: float = 0.05, adaptive: bool = False, **options: Any
     ) -> None:
         super().__init__(params, *arguments, **options)
-        adopt(self, {"rho": rho, "adaptive": adaptive})
-        for group in self.param_groups:
-            check("rho", group["rho"])
+        self._adopt({"rho": rho, "adaptive": adaptive})
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        if "rho" in self.param_groups[-1]:
-            check("rho", self.param_groups[-1]["rho"])
+    def _check_group(self, group: dict[str, Any]) -> None:
+        check("rho", group["rho"])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -15,11 +15,11 @@ from optimizers import fused as kernels
 from optimizers import sharded
 from optimizers._base import (
     as_real,
-    at_least_float32,
     by_device_and_dtype,
     check,
     check_implementation,
     check_lr,
+    full_precision,
     zeros_like,
 )
 from optimizers.projection import ProjectedOptimizer, Radial, Rule, descend, descend_many, radial, radials, row_dims
@@ -190,7 +190,7 @@ def _single_tensor_sgdp(
     shrink = lr * weight_decay / (1 - momentum)
     views: list[Tensor | None] = []
     for param, raw, buffer, rows in zip(params, grads, buffers, dims, strict=True):
-        grad, weight = at_least_float32([-raw if maximize else raw, param.clone() if differentiable else param])
+        (weight,), (grad,) = full_precision([param.clone() if differentiable else param], [-raw if maximize else raw])
         buffer.mul_(momentum).add_(grad, alpha=1 - dampening)
         update = grad + momentum * buffer if nesterov else buffer.clone() if differentiable else buffer
 
@@ -223,8 +223,7 @@ def _multi_tensor_sgdp(
     shrink = lr * weight_decay / (1 - momentum)
     views: list[Tensor | None] = [None] * len(params)
     for indices, (own, raw, momenta) in by_device_and_dtype(params, grads, buffers):
-        gradients = at_least_float32(list(torch._foreach_neg(raw)) if maximize else raw)
-        weights = at_least_float32(own)
+        weights, gradients = full_precision(own, torch._foreach_neg(raw) if maximize else raw)
         torch._foreach_mul_(momenta, momentum)
         torch._foreach_add_(momenta, gradients, alpha=1 - dampening)
         if nesterov:

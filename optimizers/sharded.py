@@ -18,6 +18,8 @@ from torch import Tensor
 
 from optimizers.projection import CHANNEL, LAYER, NONE, Radial, Rule
 
+_PLAIN = (Tensor, torch.nn.Parameter)
+
 
 class Shard(NamedTuple):
     """Who has the other rows of a tensor, and its whole shape."""
@@ -48,7 +50,7 @@ def local(tensors: Sequence[Any]) -> list[Tensor]:
 
 def holders(tensor: Any) -> tuple[Any, ...]:
     """The process groups whose members hold the other parts of `tensor`; none for a plain one."""
-    if type(tensor) in (Tensor, torch.nn.Parameter) or not hasattr(tensor, "placements"):
+    if type(tensor) in _PLAIN or not hasattr(tensor, "placements"):
         return ()
     cut = [i for i, placement in enumerate(tensor.placements) if not placement.is_replicate()]
     return tuple(tensor.device_mesh.get_group(i) for i in cut)

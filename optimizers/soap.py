@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, check, check_lr, new_step, zeros_like
+from optimizers._base import BaseOptimizer, Step, check, check_lr, increment, new_step, zeros_like
+from optimizers._steps import alike, numbers_or_tensors, together
 
 
 class SOAP(BaseOptimizer):
@@ -39,6 +40,7 @@ class SOAP(BaseOptimizer):
         max_precondition_dim: int = 10000,
         merge_dims: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         options = {"betas": betas, "shampoo_beta": shampoo_beta, "eps": eps, "weight_decay": weight_decay}
@@ -47,7 +49,7 @@ class SOAP(BaseOptimizer):
             "max_precondition_dim": max_precondition_dim,
             "merge_dims": merge_dims,
         }
-        super().__init__(params, {"lr": lr, **options, **rotation, "maximize": maximize})
+        super().__init__(params, {"lr": lr, **options, **rotation, "foreach": foreach, "maximize": maximize})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
@@ -68,25 +70,22 @@ class SOAP(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            for param, grad, _, state in self._each(group):
-                tensor = grad.reshape(_shape(grad, group["merge_dims"]))
-                if "exp_avg" not in state:
-                    _prepare(param, tensor, state, group)
-                    continue
-                update = _adam(grad, tensor, state, group)
-                param.sub_(update.reshape(param.shape))
-                if group["weight_decay"]:
-                    param.sub_(param * (group["lr"] * group["weight_decay"]))
-                _accumulate(tensor, state, group)
-                if state["step"].item() % group["precondition_frequency"] == 0:
-                    _improve_bases(state)
+            steps = []
+            for param, grad, weight, state in self._each(group):
+                if "exp_avg" in state:
+                    steps.append((param, grad, weight, state))
+                else:
+                    _prepare(param, _reshaped(grad, group), state, group)
+            (_multi_tensor_soap if together(steps, group) else _single_tensor_soap)(steps, group)
         return loss
 
 
-def _shape(grad: Tensor, merge: bool) -> tuple[int, ...]:
-    if grad.ndim > 2 and merge:
-        return grad.shape[0], grad.numel() // grad.shape[0]
-    return tuple(grad.shape) or (1,)
+def _reshaped(tensor: Tensor, group: dict[str, Any]) -> Tensor:
+    """In the shape that is rotated; in one layout, as directions without a gradient so far magnify all rounding."""
+    shape = tuple(tensor.shape) or (1,)
+    if tensor.ndim > 2 and group["merge_dims"]:
+        shape = tensor.shape[0], tensor.numel() // tensor.shape[0]
+    return tensor.reshape(shape).contiguous()
 
 
 def _prepare(param: Tensor, tensor: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -102,16 +101,51 @@ def _prepare(param: Tensor, tensor: Tensor, state: dict[str, Any], group: dict[s
         state[f"basis_{i}"] = _eigenbasis(state[f"covariance_{i}"])
 
 
-def _adam(grad: Tensor, tensor: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-    """What a step takes from the weight; `tensor` is `grad` in the shape that is rotated."""
+def _single_tensor_soap(steps: list[Step], group: dict[str, Any]) -> None:
     beta1, beta2 = group["betas"]
-    state["step"] += 1
+    for param, grad, _, state in steps:
+        tensor = _reshaped(grad, group)
+        state["step"] += 1
+        rotated = _rotate(tensor, state)
+        mean = state["exp_avg"].lerp_(grad, 1 - beta1)
+        second = state["exp_avg_sq"].lerp_(rotated.square(), 1 - beta2)
+        direction = _rotate(_reshaped(mean, group), state) / (second.sqrt() + group["eps"])
+        param.sub_((_rotate(direction, state, back=True) * _size(state, group)).reshape(param.shape))
+        if group["weight_decay"]:
+            param.sub_(param * (group["lr"] * group["weight_decay"]))
+        _accumulate(tensor, state, group)
+        _improve_when_due(state, group)
+
+
+def _multi_tensor_soap(steps: list[Step], group: dict[str, Any]) -> None:
+    """Matrix products one by one, all else together: the products of a batch would need copies of all bases."""
+    beta1, beta2 = group["betas"]
+    for params, grads, _, states in alike(steps):
+        tensors = [_reshaped(grad, group) for grad in grads]
+        increment([state["step"] for state in states])
+        means, seconds = [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]
+        rotated = [_rotate(tensor, state) for tensor, state in zip(tensors, states, strict=True)]
+        torch._foreach_lerp_(means, grads, 1 - beta1)
+        torch._foreach_lerp_(seconds, torch._foreach_mul(rotated, rotated), 1 - beta2)
+        roots = list(torch._foreach_sqrt(seconds))
+        torch._foreach_add_(roots, group["eps"])
+        own = [_rotate(_reshaped(mean, group), state) for mean, state in zip(means, states, strict=True)]
+        directions = torch._foreach_div(own, roots)
+        back = [_rotate(direction, state, back=True) for direction, state in zip(directions, states, strict=True)]
+        changes = torch._foreach_mul(back, numbers_or_tensors([_size(state, group) for state in states]))
+        torch._foreach_sub_(params, [change.reshape(p.shape) for change, p in zip(changes, params, strict=True)])
+        if group["weight_decay"]:
+            torch._foreach_sub_(params, torch._foreach_mul(params, group["lr"] * group["weight_decay"]))
+        for tensor, state in zip(tensors, states, strict=True):
+            _accumulate(tensor, state, group)
+            _improve_when_due(state, group)
+
+
+def _size(state: dict[str, Any], group: dict[str, Any]) -> Any:
+    """What the direction is multiplied by."""
+    beta1, beta2 = group["betas"]
     t = state["step"].item()
-    rotated = _rotate(tensor, state)
-    mean = state["exp_avg"].lerp_(grad, 1 - beta1)
-    second = state["exp_avg_sq"].lerp_(rotated.square(), 1 - beta2)
-    direction = _rotate(mean.reshape(tensor.shape), state) / (second.sqrt() + group["eps"])
-    return _rotate(direction, state, back=True) * (group["lr"] * (1 - beta2**t) ** 0.5 / (1 - beta1**t))
+    return group["lr"] * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
 
 
 def _accumulate(tensor: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -145,8 +179,10 @@ def _eigenbasis(covariance: Tensor) -> Tensor:
     return torch.linalg.eigh(covariance + 1e-30 * identity).eigenvectors.flip(1)
 
 
-def _improve_bases(state: dict[str, Any]) -> None:
+def _improve_when_due(state: dict[str, Any], group: dict[str, Any]) -> None:
     """One step of orthogonal iteration from the present bases, and the second moment in their new order."""
+    if state["step"].item() % group["precondition_frequency"]:
+        return
     for i in _rotated(state):
         covariance, basis = state[f"covariance_{i}"], state[f"basis_{i}"]
         product = covariance @ basis

@@ -214,6 +214,27 @@ def test_foreach_takes_the_loop_s_steps_of_mixed_parameters(options, sphere):
     torch.testing.assert_close(tops_of_many, tops, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("global_max", [False, True])
+def test_a_checkpoint_of_float64_weights_goes_on_in_float32_in_every_implementation(global_max):
+    source = weights(0).requires_grad_()
+    optimizer = AdaRem([source], lr=0.1, beta=0.5, global_max=global_max)
+    for i in range(3):
+        step(optimizer, source, weights(i + 1))
+    ends = []
+    for how in ({}, {"foreach": True}, {"fused": True}):
+        param = source.detach().float().requires_grad_()
+        restored = AdaRem([param], lr=0.1)
+        restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        restored.param_groups[0].update(how)
+        for i in range(3):
+            step(restored, param, weights(i + 5).float())
+        ends.append(param.detach())
+    for i in range(3):
+        step(optimizer, source, weights(i + 5))
+    for end in ends:
+        torch.testing.assert_close(end.double(), source.detach(), rtol=1e-5, atol=1e-6)
+
+
 def test_foreach_and_fused_or_a_tensor_rate_are_refused_together():
     with pytest.raises(RuntimeError, match="`foreach`, `fused` cannot be True together"):
         AdaRem([torch.ones(2)], lr=0.1, foreach=True, fused=True)

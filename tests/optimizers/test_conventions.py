@@ -183,8 +183,47 @@ def test_parameters_may_be_named_and_none_may_be_there_twice(build, how):
         optimizer.add_param_group({"params": [("again", net.weight)]})
 
 
+OURS = [way for way in ways() if way.values[0] is not Lookahead]
+"""Without what is torch's SGD."""
+
+
+@pytest.mark.parametrize(
+    ("build", "how"), [way for way in OURS if way.values[0] not in REAL_ONLY and "manifold" not in way.values[1]]
+)
+def test_complex_gradients_may_be_lazy_conjugates(build, how):
+    ends = []
+    for resolve in (False, True):
+        param = normal(3, 4, dtype=torch.complex64).requires_grad_()
+        optimizer = build([param], lr=0.01, **how)
+        for i in range(2):
+            grad = normal(3, 4, seed=i + 1, dtype=torch.complex64).conj()
+            param.grad = grad.resolve_conj() if resolve else grad
+            optimizer.step()
+        ends.append(param.detach())
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize(("build", "how"), OURS)
+@pytest.mark.parametrize(
+    ("own", "other"), [(torch.float64, torch.float32), (torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)]
+)
+def test_gradients_may_have_another_dtype_than_their_weights(build, how, own, other):
+    ends = []
+    for cast in (False, True):
+        param = normal(3, 4).to(own).requires_grad_()
+        if not cast:
+            param.grad_dtype = other
+        optimizer = build([param], lr=0.01, **how)
+        for i in range(3):
+            grad = normal(3, 4, seed=i + 1).bfloat16()
+            param.grad = grad.to(own if cast else other)
+            optimizer.step()
+        ends.append(param.detach())
+    assert torch.equal(*ends)
+
+
 # But by Lookahead: torch's SGD takes them.
-@pytest.mark.parametrize(("build", "how"), [way for way in ways() if way.values[0] is not Lookahead])
+@pytest.mark.parametrize(("build", "how"), OURS)
 def test_sparse_gradients_are_refused_by_name(build, how):
     net = nn.Embedding(4, 2, sparse=True)
     net(torch.tensor([1])).sum().backward()

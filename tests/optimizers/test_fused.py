@@ -215,6 +215,24 @@ def test_gradients_of_another_layout_are_read_right(compiled):
     torch.testing.assert_close(weight, twin)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [AdamP, SGDP, AdaRem])
+def test_dtypes_of_one_group_are_kept_apart_under_torch_compile_too(compiled, build):
+    """There torch's own grouping puts all tensors into one part."""
+    ends = []
+    for compile_ in (False, True):
+        dtypes = (torch.float32, torch.float64, torch.bfloat16)
+        weights = [torch.linspace(-1, 1, 12, dtype=dtype).view(3, 4).requires_grad_() for dtype in dtypes]
+        optimizer = build(weights, lr=0.1, fused=True)
+        step = torch.compile(lambda o=optimizer: o.step(), backend="eager") if compile_ else optimizer.step
+        for i in range(3):
+            for p in weights:
+                p.grad = torch.arange(12).add(i).sin().view(3, 4).to(p.dtype)
+            step()
+        ends.append(weights)
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
 @pytest.mark.parametrize("build", [AdamP, SGDP, AdaRem])
 @pytest.mark.parametrize("kind", ["another dtype", "a lazy negative"])
 def test_gradients_of_another_kind_are_read_right(compiled, build, kind):

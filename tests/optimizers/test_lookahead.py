@@ -121,6 +121,14 @@ def test_arguments_out_of_range_are_refused(options, words):
         Lookahead([{"params": [torch.ones(1)], **options}], lr=0.1)
 
 
+def test_a_group_may_have_some_options_of_its_own():
+    optimizer = Lookahead([{"params": [torch.ones(1)], "k": 3}], lr=0.1, alpha=0.2)
+    optimizer.add_param_group({"params": [torch.ones(1)], "alpha": 0.7})
+    assert [(group["k"], group["alpha"]) for group in optimizer.param_groups] == [(3, 0.2), (5, 0.7)]
+    with pytest.raises(ValueError, match="Invalid alpha: 0"):
+        optimizer.add_param_group({"params": [torch.ones(1)], "alpha": 0})
+
+
 @pytest.mark.parametrize("judged", [False, True])
 def test_after_other_weights_are_loaded_the_slow_ones_start_there(judged):
     param, optimizer = train(Lookahead, 4, lr=0.1, k=3)

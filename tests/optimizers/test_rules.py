@@ -212,7 +212,7 @@ def test_the_paper_s_1e_4_read_both_ways():
 
 @pytest.mark.parametrize("name", [name for name, kind in CONVENTION_OF.items() if kind != "l2"])
 def test_the_shrink_is_what_a_step_takes_from_a_weight_without_gradient(name):
-    if optimizer(name).factory.startswith("pytorch_optimizer"):
+    if optimizer(name).factory.startswith("optimizers.modern:"):
         pytest.importorskip("pytorch_optimizer")
     spec = optimizer(name)
     momentum = {"momentum": 0.5} if name == "sgdp" else {}

@@ -92,6 +92,16 @@ def test_a_merged_kernel_takes_the_steps_of_its_matrix():
     assert torch.equal(kernel.flatten(1), matrix)
 
 
+@pytest.mark.parametrize("merge_dims", [False, True])
+def test_the_layout_of_weights_and_gradients_changes_no_bit(merge_dims):
+    """It would change a lot: rounding decides where directions without a gradient so far lie, and Adam magnifies it."""
+    start, grads = tensor(0, 6, 4, 3, 3), [tensor(i + 1, 6, 4, 3, 3) for i in range(4)]
+    ours, _ = train(start, grads, lr=0.01, merge_dims=merge_dims)
+    last = [t.to(memory_format=torch.channels_last) for t in (start, *grads)]
+    for weight, given in ((last[0], last[1:]), (start, last[1:])):
+        assert torch.equal(train(weight, given, lr=0.01, merge_dims=merge_dims)[0], ours)
+
+
 def test_vectors_take_adam_from_their_second_gradient_on():
     grads = [tensor(i + 1, 5) for i in range(6)]
     ours, _ = train(tensor(0, 5), grads, weight_decay=0.0, lr=0.1, eps=1e-30)
