@@ -77,6 +77,14 @@ def replace(path: Path, data: bytes | Iterable[bytes]) -> None:
     sync(path.parent)
 
 
+def hand_out(path: Path, data: bytes) -> None:
+    """Write a file that a user asked for: anew, whole or not at all; what is no file (/dev/stdout) as it is."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        replace(path.resolve(), data)
+
+
 def share(path: Path) -> None:
     """Let the group write to `path`, which this process owns, if it may write to the folder that holds it."""
     if os.stat(path.parent).st_mode & stat.S_IWGRP:

@@ -29,11 +29,11 @@ def decode(data: bytes, kind: type[T], where: object) -> T:
             return found
     except msgspec.ValidationError:
         pass
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{where}: truncated or not JSON ({error})") from None
     try:
         return msgspec.convert(_upgraded(data, kind), kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise StoreError(f"{where}: is not {_a(kind)}: {error}") from None
     except _Unreadable as error:
         raise StoreError(f"{where}: {error}") from None

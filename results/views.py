@@ -9,6 +9,7 @@ import msgspec
 
 from results.board import Leaderboard, leaderboard
 from results.record import Plan, Record
+from results.references import References
 from results.selection import Winner, winners
 from results.states import State
 from results.store import Store
@@ -16,17 +17,24 @@ from results.store import Store
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """records: by id, without curves, and of their provenance the attempt and the tree of the code. states: of the runs
-    without a record."""
+    without a record. references: of the plan's problems, by digest."""
 
     plan: Plan
     records: Mapping[str, Record]
     states: Mapping[str, State]
     board: Leaderboard
+    references: Mapping[str, References] = {}
 
     def winners(self) -> dict[tuple[str, str], Winner]:
         """What is chosen in each cell (row, column) that has tuning runs."""
         failed = {run for run, state in self.states.items() if state.kind == "failed"}
         return winners(self.plan, self.records.values(), failed)
+
+    def printed(self) -> Leaderboard | None:
+        """The board as the sweep's [table] lays it out; None if it has none."""
+        if self.plan.head.table is msgspec.UNSET:
+            return None
+        return leaderboard(self.plan, self.records.values(), self.states, printed=True, references=self.references)
 
 
 def view(
@@ -42,7 +50,7 @@ def view(
     states = store.states(i for i in ids if i not in records)
     references = store.references(column.problem for column in plan.head.columns)
     board = leaderboard(plan, records.values(), states, on=on, printed=printed, references=references)
-    return View(plan=plan, records=records, states=states, board=board)
+    return View(plan=plan, records=records, states=states, board=board, references=references)
 
 
 def shown_curves(store: Store, board: Leaderboard) -> dict[str, Record]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from results import Store, View, view
-from results.files import replace
+from results.files import hand_out
 from results.part import part
 from results.record import Plan
 from suite import sweep
@@ -70,12 +70,9 @@ def writing(option: str, path: Path) -> Iterator[None]:
 
 
 def write(option: str, path: Path, text: str) -> None:
-    """Write `text` to `path`: a file anew, whole or not at all; what is none (/dev/stdout) as it is."""
+    """Write `text` to `path` as `hand_out` does."""
     with writing(option, path):
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-        else:
-            replace(path.resolve(), text.encode())
+        hand_out(path, text.encode())
 
 
 def tell_problems(store: Store) -> None:

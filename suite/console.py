@@ -17,14 +17,14 @@ SCHEMA = 1
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--store", type=Path, default=Path(os.environ.get("OPTATHLON_STORE", "store")),
+        "--store", type=Path, default=Path(os.environ.get("OPTATHLON_STORE") or "store"),
         help="where plans and records are (default: $OPTATHLON_STORE, else ./store)",
     )  # fmt: skip
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("OPTATHLON_DATA", "data")),
+        "--data", type=Path, default=Path(os.environ.get("OPTATHLON_DATA") or "data"),
         help="where data sets are, each in its own folder (default: $OPTATHLON_DATA, else ./data)",
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import io
 import os
@@ -50,6 +51,10 @@ COMMANDS = {
     },
 }
 HIDDEN = ("work",)
+_REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room, and the same command goes on")
+_REMEDIES |= dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "; give another folder, or have whoever owns it share it"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,7 +103,15 @@ def _run(name: str, words: Sequence[str]) -> int:
         code = _code(error)
         if code is None or args.debug:
             traceback.print_exc()
-        return _fail(str(error) or type(error).__name__, FAILED if code is None else code)
+        return _fail(told(error), FAILED if code is None else code)
+
+
+def told(error: Exception) -> str:
+    """What an error says; of the system's own, which file, what is wrong with it, and what is to be done."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{where}{error.strerror}{_REMEDIES.get(error.errno or 0, '')}"
 
 
 def _code(error: Exception) -> int | None:
@@ -127,6 +140,9 @@ def _help() -> str:
 
 def console() -> None:
     """The installed command. A reader that closes the pipe early is no error."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this; a file opened later must not take its place
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = main()
         sys.stdout.flush()

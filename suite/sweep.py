@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ KEYS += ("override", "cluster", "table")
 OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random")
 GRID_KEYS = ("fixed", "grid", "zip", "random")
 BUILT_IN = Path(__file__).resolve().parent / "sweeps"
+MOST_SETTINGS = 100_000
 
 
 class Seeds(msgspec.Struct, frozen=True):
@@ -81,7 +83,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         changes = self.override.get(task.name, {}).get(entry.label, {})
         where = f"{self.file}: override.{task.name}.{entry.label}" if changes else entry.where
         try:
-            return Grid.parse(_overridden(entry.grid, changes), where).settings(entry.spec)
+            return _settings(_overridden(entry.grid, changes), where, entry.spec)
         except OptimizerError as error:
             raise SweepError(str(error)) from None
 
@@ -107,13 +109,35 @@ def load(path: Path) -> Sweep:
 
     `module:NAME` entries are also looked for beside the file.
     """
-    try:
-        data = path.read_bytes()
-        table = tomllib.loads(data.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SweepError(f"{path}: unreadable: {error}") from None
+    data, table = _read(path)
     look_beside(path.parent)
     return _Reader(str(path), data, table).sweep()
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    try:
+        data = path.read_bytes()
+        return data, tomllib.loads(data.decode("utf-8-sig"))  # some editors write a byte order mark
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SweepError(f"{path}: unreadable: {error}") from None
+
+
+def flat_tags(changes: Mapping[str, Any], specs: Iterable[OptimizerSpec]) -> dict[str, Any]:
+    """Changes of a protocol with its options by tag flat, {"norm.weight_decay": 0.0}, as a protocol has them.
+
+    UsageError if one is an option of none of `specs`, on which it would have no effect.
+    """
+    tags = changes.get("tags")
+    if not isinstance(tags, Mapping):
+        return dict(changes)
+    known = dict.fromkeys(["lr_scale", *(name for spec in specs for name in spec.hyperparameters)])
+    for key in (flat := flatten(tags)):
+        tag, dot, option = key.partition(".")
+        if not dot:
+            raise UsageError(f"protocol.tags.{tag}: must name an option of the tag too, {tag}.weight_decay")
+        if option not in known:
+            raise UsageError(f"protocol.tags.{key}: no optimizer here has an option {option!r}{hint(option, known)}")
+    return {**changes, "tags": flat}
 
 
 def look_beside(folder: Path) -> None:
@@ -128,6 +152,7 @@ class _Reader:
 
     def sweep(self) -> Sweep:
         self._only(self.table, KEYS, "")
+        self._text("summary", None)
         found = self._tasks()
         entries = self._entries()
         labels = [e.label for e in entries]
@@ -153,8 +178,8 @@ class _Reader:
             canary=self._canary(),
             budget=self._budget(),
             entries=entries,
-            protocol=self._table("protocol"),
-            override=self._override([t.name for t in found], labels),
+            protocol=self._protocol(self.table, "", [e.spec for e in entries]),
+            override=self._override([t.name for t in found], entries),
             cluster=self._cluster(self._table("cluster"), "cluster.", cluster.PARSERS),
             table=self._table("table"),
             file=self.file,
@@ -209,11 +234,12 @@ class _Reader:
             if grid.get("grid") == "default":
                 self._table("fixed", block, f"{where}.")
                 grid = _overridden(default_table(name), {"fixed": grid.get("fixed", {})})
-            Grid.parse(grid, f"{self.file}: {where}").settings(spec)
+            self._not_empty(grid, where)
+            _settings(grid, f"{self.file}: {where}", spec)
         except OptimizerError as error:
             text = str(error)
             raise SweepError(text if text.startswith(self.file) else f"{self.file}: {where}: {text}") from None
-        protocol = {**spec.protocol, **self._table("protocol", block, f"{where}.")}
+        protocol = {**spec.protocol, **self._protocol(block, f"{where}.", [spec])}
         return Entry(label=label, spec=spec, grid=grid, protocol=protocol, where=f"{self.file}: {where}")
 
     def _seeds(self) -> Seeds:
@@ -238,24 +264,42 @@ class _Reader:
             raise self._error(f"{where}: {next(s for s in seeds if seeds.count(s) > 1)} stands twice")
         return tuple(seeds)
 
-    def _override(self, names: list[str], labels: list[str]) -> dict[str, dict[str, Any]]:
-        override = self._table("override")
+    def _override(self, names: list[str], entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
+        override, specs = self._table("override"), {e.label: e.spec for e in entries}
         for task, changes in override.items():
             if task not in names:
                 raise self._error(f"override.{task}: is none of this sweep's tasks{hint(task, names)}")
             if not isinstance(changes, dict):
                 raise self._error(f"override.{task}: must be a table, not {changes!r}")
-            self._only(changes, ("protocol", "cluster", *labels), f"override.{task}.")
+            self._only(changes, ("protocol", "cluster", *specs), f"override.{task}.")
             for label, change in changes.items():
                 if not isinstance(change, dict):
                     raise self._error(f"override.{task}.{label}: must be a table, not {change!r}")
                 if label == "cluster":
                     changes[label] = self._cluster(change, f"override.{task}.cluster.", cluster.PER_TASK)
-                elif label != "protocol":
+                elif label == "protocol":
+                    changes[label] = self._protocol(changes, f"override.{task}.", specs.values())
+                else:
                     self._only(change, GRID_KEYS, f"override.{task}.{label}.")
                     for word in ("fixed", "grid", "random"):
                         self._table(word, change, f"override.{task}.{label}.")
+                    self._not_empty(change, f"override.{task}.{label}")
         return override
+
+    def _protocol(self, table: Mapping[str, Any], where: str, specs: Iterable[OptimizerSpec]) -> dict[str, Any]:
+        try:
+            return flat_tags(self._table("protocol", table, where), specs)
+        except UsageError as error:
+            raise self._error(f"{where}{error}") from None
+
+    def _not_empty(self, table: Mapping[str, Any], where: str) -> None:
+        """Refuse {} for a value, which would be left out without a word."""
+        for key, value in table.items():
+            if isinstance(value, dict):
+                for inner, of_inner in value.items():
+                    if of_inner == {}:
+                        raise self._error(f"{where}.{key}.{inner}: is an empty table; it must have a value")
+                self._not_empty(value, f"{where}.{key}")
 
     def _cluster(self, table: Mapping[str, Any], prefix: str, keys: Iterable[str]) -> dict[str, Any]:
         try:
@@ -298,6 +342,15 @@ class _Reader:
         return SweepError(f"{self.file}: {message}")
 
 
+def _settings(table: Mapping[str, Any], where: str, spec: OptimizerSpec) -> list[dict[str, Any]]:
+    """Every setting of `spec` in a grid's table; OptimizerError, before any is made, if there are too many to list."""
+    grid = Grid.parse(table, where)
+    lists = [grid.zip or [{}], range(grid.random.trials if grid.random else 1), *grid.grid.values()]
+    if (count := math.prod(map(len, lists))) > MOST_SETTINGS:
+        raise OptimizerError(f"{where}: {spec.name} has {count:,} settings; a sweep lists at most {MOST_SETTINGS:,}")
+    return grid.settings(spec)
+
+
 def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`grid` with the keys that `changes` mentions taken from there, wherever they stood."""
     merged = {key: (flatten(value, leaf=is_space) if isinstance(value, dict) else value) for key, value in grid.items()}
@@ -318,8 +371,5 @@ def name_of(given: str) -> str:
     """The name of a launched sweep from its name, or from its file."""
     if given.endswith(".toml"):
         path = find(given)
-        try:
-            return str(tomllib.loads(path.read_text(encoding="utf-8")).get("name", path.stem))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-            raise SweepError(f"{path}: unreadable: {error}") from None
+        return str(_read(path)[1].get("name", path.stem))
     return given

@@ -61,6 +61,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("checkpoint = best and restore_best_at need a validation split: holdout must not be none")
         if self.needs_best and (self.select is None or "validation" not in self.watch):
             raise ValueError("checkpoint = best and restore_best_at need `select`, and validation in `watch`")
+        if self.select and not 0 <= self.select.start <= self.length:
+            raise ValueError(f"select.start {self.select.start} must lie between 0 and length {self.length}")
         if "validation" in self.watch and self.holdout == "none":
             raise ValueError("watch names validation, but holdout is none")
 

@@ -12,6 +12,7 @@ from results.curves import AREA_POINTS, POINTS
 from results.needs import Need
 from results.page.markup import Html, join, tag, text
 from results.page.overall import overall
+from results.page.printed import printed
 from results.page.published import published
 from results.page.report import COLORS, Report
 from results.page.table import leaderboard
@@ -27,7 +28,7 @@ _MOST_PROBLEMS, _MOST_VERSIONS = 50, 5
 def html(report: Report) -> str:
     """The page of `report`. The same report gives the same text."""
     sections = [
-        ("board", "Leaderboard", leaderboard(report)),
+        ("board", "Leaderboard", join([leaderboard(report), printed(report.printed)])),
         ("over-tasks", "Over all tasks", overall(report)),
         ("tasks", "Task by task", join(task_section(report, column) for column in report.board.columns)),
         ("published", "Beside the published numbers", published(report)),

@@ -23,7 +23,8 @@ COLORS = 8
 class Report:
     """A view with the curves of the runs that its board shows, its ledger entries and what could not be read.
 
-    whole: records by id, with their curves and provenance. command: what writes the page again. code: version, commit
+    whole: records by id, with their curves and provenance. printed: the board as the sweep's [table] lays it out, if it
+    has one. command: what writes the page again. code: version, commit
     and tree of the suite that writes it.
     """
 
@@ -33,6 +34,7 @@ class Report:
         whole: Mapping[str, Record],
         *,
         entries: Sequence[Entry] = (),
+        printed: Leaderboard | None = None,
         problems: Sequence[str] = (),
         command: str = "",
         code: Mapping[str, Any] | None = None,
@@ -42,6 +44,7 @@ class Report:
         self.plan = view.plan
         self.whole = whole
         self.entries = entries
+        self.printed = printed
         self.problems = problems
         self.command = command
         self.code = code or {}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from results.files import hand_out
 from results.plots.style import RC
 
 if TYPE_CHECKING:
@@ -38,6 +39,5 @@ def rendered(draw: Callable[[], Figure], suffix: str) -> bytes:
 
 
 def write(draw: Callable[[], Figure], path: Path) -> None:
-    """Write the figure that `draw` makes to `path`; nothing is written if that fails."""
-    data = rendered(draw, path.suffix)
-    path.write_bytes(data)
+    """Write the figure that `draw` makes to `path`, whole; nothing is written if either fails."""
+    hand_out(path, rendered(draw, path.suffix))

@@ -88,7 +88,7 @@ def named(styles: Mapping[str, Look], rows: Iterable[str]) -> tuple[list[str], s
     """Of `rows`, those that a legend names, in the order of `styles`, and words for the note on the gray ones."""
     there = set(rows)
     gray = [row for row, style in styles.items() if row in there and not style.colored]
-    words = f"; gray: {', '.join(gray)}" if gray else ""
+    words = f"; gray: {', '.join(map(short, gray))}" if gray else ""
     return [row for row, style in styles.items() if row in there and style.colored], words
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,11 +60,14 @@ def main(args: argparse.Namespace) -> int:
 
     try:
         draw = _drawing(args, store, view)
-        with boards.writing("--output", path):
+        with boards.writing("--output", path), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             write(draw, path)
     except TooLittle as error:
         say(f"optathlon: {error}")
         return FAILED
+    if any("missing from font" in str(warning.message) for warning in warned):
+        say("no font of matplotlib's has some characters of the names; they are boxes in the figure")
     say(f"written: {path}")
     return OK
 

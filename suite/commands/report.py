@@ -49,7 +49,15 @@ def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
     words = ["optathlon", "report", view.board.name]
     words += ["--tasks", *args.tasks] if args.tasks else []
     words += ["--optimizers", *args.optimizers] if args.optimizers else []
-    return Report(view, whole, entries=_entries(view), problems=store.problems, command=shlex.join(words), code=code())
+    return Report(
+        view,
+        whole,
+        entries=_entries(view),
+        printed=view.printed(),
+        problems=store.problems,
+        command=shlex.join(words),
+        code=code(),
+    )
 
 
 def _entries(view: View) -> list[Entry]:

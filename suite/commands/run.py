@@ -13,13 +13,14 @@ import msgspec
 import tasks
 from results import Store, this_process
 from results.record import Ended, Record
+from suite import references
 from suite.commands.launch import not_negative
 from suite.console import add_data, add_json, add_store, print_json, say, table
 from suite.distributed import Place, environment, unshareable, visible_gpus
 from suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
 from suite.plan import problem_of, setting_of
 from suite.run import Run, optimizer_of, task_of
-from suite.sweep import look_beside
+from suite.sweep import flat_tags, look_beside
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
             return code
     else:
         say(f"{run.label}: run {run.id} was done before")
+        references.ensure(store, run.problem, args.data, say)
     return _show(args, run, store)
 
 
@@ -93,9 +95,10 @@ def _run(args: argparse.Namespace) -> Run:
             _nest(changes, key.split(".")[1:], _value(text))
         else:
             values[key] = _value(text)
-    if args.seed < 0:
-        raise UsageError(f"--seed {args.seed}: must not be negative")
-    problem = problem_of(task, args.scale, task.protocol(args.scale).override(changes), args.data)
+    if not 0 <= args.seed < 2**63:
+        raise UsageError(f"--seed {args.seed}: must be a whole number from 0 to 2^63 - 1")
+    protocol = task.protocol(args.scale).override(flat_tags(changes, [spec]))
+    problem = problem_of(task, args.scale, protocol, args.data)
     setting = setting_of(problem, spec, spec.resolve(values), spec.protocol)
     return Run(problem=problem, setting=setting, seed=args.seed)
 
@@ -141,6 +144,7 @@ def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
             tell=say,
             watch=Progress(run),
         )
+    references.after(ended.kind, store, run, args.data, say)
     if ended.kind == "failed":
         say(_failure(args, store, ended))
         return FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import optimizers
 import tasks
 from optimizers.decay import formula, readings
 from results import Store
+from results.settings import flat
 from suite import sweep
-from suite.console import add_data, add_json, add_store, print_json
+from suite.console import add_data, add_json, add_store, print_json, say
 from suite.errors import UsageError
 from tasks.errors import did_you_mean
 
@@ -111,38 +113,40 @@ def _run(args: argparse.Namespace) -> dict[str, Any] | None:
     if record is None:
         return None
     found = msgspec.to_builtins(record)
-    found["recreate"] = _command(found)
+    try:
+        found["recreate"] = _command(found)
+    except (tasks.TaskError, optimizers.OptimizerError, UsageError) as error:
+        say(f"no command recreates it here: {error}")
     return found
 
 
 def _command(record: dict[str, Any]) -> str:
+    """The command that makes the run anew; UsageError, or that of what is not installed here, if there is none."""
     problem, setting = record["problem"], record["setting"]
-    task = tasks.task(problem["task"])
-    changes = _changes(msgspec.to_builtins(task.protocol(problem["scale"])), problem["protocol"], "protocol")
+    task, spec = tasks.task(problem["task"]), optimizers.optimizer(setting["optimizer"])
+    if (own := flat(setting["protocol"])) != flat(spec.protocol):
+        what = ", ".join(f"protocol.{key} = {value}" for key, value in own.items()) or "no change of the protocol"
+        raise UsageError(f"a sweep alone can give an optimizer a protocol of its own; in its block stands {what}")
+    default = msgspec.json.decode(msgspec.json.encode(task.protocol(problem["scale"])))
+    changes = _changes(default, problem["protocol"], "protocol")
     values = {**setting["hyperparameters"], **changes}
     words = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in values.items() if value is not None]
-    quoted = [f"'{word}'" if any(c in word for c in '"[]{} ') else word for word in words]
-    return " ".join(
-        [
-            "optathlon run",
-            problem["task"],
-            setting["optimizer"],
-            *quoted,
-            "--scale",
-            problem["scale"],
-            "--seed",
-            str(record["seed"]),
-        ]
-    )
+    where = ["--scale", problem["scale"], "--seed", str(record["seed"])]
+    return shlex.join(["optathlon", "run", problem["task"], setting["optimizer"], *words, *where])
 
 
 def _changes(default: dict[str, Any], used: dict[str, Any], where: str) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for key, value in used.items():
-        if isinstance(value, dict) and isinstance(default.get(key), dict) and key != "schedule":
-            changes |= _changes(default[key], value, f"{where}.{key}")
-        elif value != default.get(key):
-            changes[f"{where}.{key}"] = value
+        place = f"{where}.{key}"
+        if value == default.get(key):
+            continue
+        if not isinstance(value, dict):
+            changes[place] = value
+        elif isinstance(default.get(key), dict) and key != "schedule":
+            changes |= _changes(default[key], value, place)
+        else:
+            changes |= flat(value, f"{place}.")
     return changes
 
 

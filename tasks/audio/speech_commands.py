@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import struct
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -20,6 +18,7 @@ import numpy as np
 import soundfile
 
 from tasks.data.dataset import Dataset, Source, file_digest
+from tasks.data.workspace import workspace
 from tasks.errors import DataError
 
 NAME = "speech-commands"
@@ -119,17 +118,13 @@ def unpack(archive: Path, tree: Path, sha256: str = ARCHIVE_SHA256) -> None:
             f" bytes with SHA-256 {sha256}: fetch it again"
         )
     tree.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=tree.parent))
     try:
-        work.chmod(tree.parent.stat().st_mode)
-        with tarfile.open(archive, "r:gz") as tar:
+        with workspace(tree.parent, ".unpacking-") as work, tarfile.open(archive, "r:gz") as tar:
             tar.extraction_filter = getattr(tarfile, "data_filter", None)
             tar.extractall(work)
-        work.rename(tree)
+            work.rename(tree)
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"{NAME}: {archive} cannot be unpacked into {tree} ({error})") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def index(tree: Path) -> dict[str, list[Clip]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import ClassVar
 
 import msgspec
 
+from tasks.data.workspace import workspace
 from tasks.errors import DataError
 
 MANIFEST, FILES, SOURCES = "manifest.json", "files.tsv", "SOURCES.json"
@@ -116,8 +116,7 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
 
 
 def _build(dataset: Dataset, folder: Path, kind: str, replace: bool) -> Manifest:
-    work = Path(tempfile.mkdtemp(prefix=f".{dataset.name}-", dir=folder.parent))
-    try:
+    with workspace(folder.parent, f".{dataset.name}-") as work:
         work.chmod(0o777 & ~_umask())
         if kind == "miniature":
             dataset.write_miniature(work)
@@ -136,8 +135,6 @@ def _build(dataset: Dataset, folder: Path, kind: str, replace: bool) -> Manifest
             shutil.rmtree(folder)
         work.rename(folder)  # takes the place of an empty folder, and of nothing else
         return made
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def require(dataset: Dataset, root: Path) -> Manifest:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import resource
 
 import msgspec
 import pyarrow.parquet as pq
@@ -259,6 +260,17 @@ def test_each_kind_of_figure_is_written_under_its_own_name(tuned, tmp_path, caps
     assert (tmp_path / f"sweep-{kind}.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_characters_that_no_font_has_are_told_in_one_line(tmp_path, monkeypatch, capsys):
+    of = Sweep({name: [setting("sgd")] for name in ("日本語", "sgd\ufeff")}, baseline="日本語")
+    monkeypatch.chdir(tmp_path)
+    for made in of.records(lambda r: 50.0 + r.seed):
+        Store(tmp_path / "store").commit(made)
+    Store(tmp_path / "store").put_plan(of.plan, b"")
+    code, _, error = ran(capsys, "plot", "curves", "--output", "x.pdf")
+    assert (code, len(error.splitlines())) == (0, 2), error
+    assert error.startswith("no font of matplotlib's has some characters")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -330,6 +342,29 @@ def test_an_output_that_is_no_file_is_written_to_and_not_replaced(store, capsys,
     assert pipe.is_fifo()
     assert b"sgd" in os.read(reader, 1 << 16)
     os.close(reader)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["leaderboard", "--output", "x.csv", "--format", "csv"],
+        ["report", "--output", "x.html"],
+        ["plot", "ranks", "--output", "x.svg"],
+        ["export", "--parquet", "x.parquet"],
+    ],
+)
+def test_a_disk_that_fills_up_leaves_the_output_of_before(store, capsys, tmp_path, words):
+    path = next(tmp_path / word for word in words if word.startswith("x."))
+    path.write_text("of before")
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, allowed[1]))
+    try:
+        code, _, error = ran(capsys, *words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert (code, f"{path.name}: cannot be written" in error) == (4, True)
+    assert path.read_text() == "of before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["store", path.name]
 
 
 @pytest.mark.parametrize("command", ["leaderboard", "power", "summary", "compare a b"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import time
 
 import pytest
 
+from suite import main
 from tests.suite.sweeps import SWEEP, command, environment, optathlon, write
 
 
@@ -67,6 +70,8 @@ def test_help_lists_every_command(tmp_path):
         (["show", "adampp"], 2, "did you mean adamp?"),
         (["run", "ptb-awd-lstm", "adamw", "lr"], 2, "'lr': must be KEY=VALUE"),
         (["run", "ptb-awd-lstm", "adamw", "protocol.lenght=3"], 2, "did you mean length?"),
+        (["run", "ptb-awd-lstm", "adamw", "--seed", str(2**63)], 2, "must be a whole number from 0 to 2^63 - 1"),
+        (["run", "ptb-awd-lstm", "adamw", "protocol.tags.norm=1"], 2, "must name an option of the tag too"),
         (["run", "ptb-awd-lstm", "adamw", "--scale", "smoke"], 4, "optathlon data miniature ptb"),
         (["status", "nothing"], 4, "no plan of sweep 'nothing'"),
         (["cancel", "nothing"], 4, "no plan of sweep 'nothing'"),
@@ -81,6 +86,43 @@ def test_a_users_mistake_is_one_line_and_an_exit_code(words, code, expected, tmp
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir()), "a mistake wrote something"
+
+
+@pytest.mark.parametrize(
+    "words", [["plan", "sweep.toml"], ["launch", "sweep.toml"], ["status"], ["leaderboard"], ["clean"]]
+)
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_a_store_that_is_no_folder_is_named(tmp_path, words, kind):
+    write(tmp_path)
+    if kind == "file":
+        (tmp_path / "store").write_text("notes")
+    else:
+        (tmp_path / "store").symlink_to("nowhere")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = optathlon(tmp_path, *words)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"optathlon: store: is a {kind}; a store is a folder, made where there is none\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_an_empty_variable_means_the_default_and_not_this_folder(tmp_path):
+    done = optathlon(tmp_path, "status", OPTATHLON_STORE="")
+    assert done.stderr == "no sweep was launched in store\n"
+
+
+def test_a_command_whose_output_is_closed_does_its_work(tmp_path):
+    write(tmp_path)
+    shell = '"$@" >&- 2>&-'
+    words = ["sh", "-c", shell, "sh", *command("run", "toy:TASK", "sgd", "--scale", "smoke")]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert len(list(tmp_path.glob("store/records/*/*.json"))) == 1
+
+
+def test_what_the_system_refuses_is_told_with_its_file_and_what_to_do():
+    error = PermissionError(errno.EACCES, "Permission denied", "store/sweeps")
+    assert main.told(error) == "store/sweeps: Permission denied; give another folder, or have whoever owns it share it"
+    assert main.told(OSError(errno.ENOSPC, "No space left on device")).startswith("No space left on device; make room")
 
 
 def test_a_bad_sweep_writes_nothing(tmp_path):
@@ -161,13 +203,39 @@ def test_show_run_tells_how_to_recreate_it(launched):
     record = next((launched / "store" / "records").rglob("*.json"))
     shown = document(optathlon(launched, "show", record.stem[:6], "--json"))
     assert shown["id"] == record.stem
-    again = optathlon(launched, *shown["recreate"].replace("'", "").split()[1:], "--store", "other")
+    again = optathlon(launched, *shlex.split(shown["recreate"])[1:], "--store", "other")
     assert again.returncode == 0, again.stderr
     made = json.loads((launched / "other" / "records" / record.stem[:2] / record.name).read_text())
     theirs = json.loads(record.read_text())
     assert {k: v for k, v in made.items() if k != "provenance"} == {
         k: v for k, v in theirs.items() if k != "provenance"
     }
+
+
+def test_the_command_that_recreates_a_run_holds_every_change_of_its_protocol(tmp_path):
+    write(tmp_path)
+    changes = ("protocol.schedule.kind=linear", "protocol.schedule.warmup=1.0", "protocol.tags.norm.lr_scale=0.5")
+    assert optathlon(tmp_path, "run", "toy:TASK", "sgd", *changes, "--scale", "smoke").returncode == 0
+    (record,) = (tmp_path / "store/records").rglob("*.json")
+    again = shlex.split(document(optathlon(tmp_path, "show", record.stem, "--json"))["recreate"])
+    done = optathlon(tmp_path, *again[1:])
+    assert f"run {record.stem} was done before" in done.stderr, again
+
+
+def test_a_run_is_shown_where_its_task_is_not_installed_or_no_command_makes_it(tmp_path):
+    write(tmp_path, SWEEP.replace('name = "sgd"', 'name = "sgd"\nprotocol.length = 2').replace("[0, 1]", "[0]"))
+    assert optathlon(tmp_path, "launch", "sweep.toml").returncode == 0
+    reasons = {}
+    for record in (tmp_path / "store/records").rglob("*.json"):
+        for folder in (tmp_path, tmp_path / "store"):
+            done = optathlon(folder, "show", record.stem, "--store", tmp_path / "store")
+            assert f"id: {record.stem}" in done.stdout
+            name = json.loads(record.read_text())["setting"]["optimizer"]
+            reasons[name, folder.name == "store"] = done.stderr
+    assert "a sweep alone can give an optimizer a protocol of its own" in reasons["sgd", False]
+    assert "protocol.length = 2" in reasons["sgd", False]
+    assert reasons["adamw", False] == ""
+    assert reasons["adamw", True] == "no command recreates it here: toy:TASK: No module named 'toy'\n"
 
 
 def test_run_prints_scores_and_a_second_time_what_was_done(tmp_path):

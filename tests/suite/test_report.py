@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from results import Store
+from results.record import Table, TableColumn, TableRow
 from suite import main
 from tests.results.make import record
 from tests.results.page.reading import Page
@@ -105,6 +106,31 @@ def test_a_part_of_a_sweep(store, tmp_path, capsys):
     assert page.count("tr", id="t1-2") == 1
     assert page.count("tr", id="t1-3") == 0
     assert "optathlon report sweep --tasks mnist --optimizers sgd adamp" in page.text
+
+
+def test_a_sweeps_table_stands_below_its_board_as_it_is_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OPTATHLON_STORE", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    of = sweep(tasks=TASKS, rows=("sgd", "adam", "adamp"))
+    both = TableColumn(
+        label="<Avg.>", of=list(TASKS), metric="test/accuracy", unit="%", higher_is_better=True, digits=1
+    )
+    rows = [TableRow(label="AdamP (ours)", row="adamp"), TableRow(label="SGD", row="sgd")]
+    head = msgspec.structs.replace(of.plan.head, table=Table(columns=[both], rows=rows))
+    of.plan = msgspec.structs.replace(of.plan, head=head)
+    add(Store(tmp_path / "store"), of)
+    code, _, error = report(capsys)
+    assert code == 0, error
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not page.wrong
+    assert page.count("table", id="board") == page.count("table", class_="printed") == 1
+    main._run("leaderboard", ["--format", "md"])
+    *_, ours, base = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| "))
+    for line in (ours, base):
+        assert all(cell.strip("* ") in page.text for cell in line.strip("|").split("|")), line
+    assert "<Avg.>" in page.text
+    code, _, _ = report(capsys, "--tasks", "mnist")
+    assert Page((tmp_path / "report.html").read_text(encoding="utf-8")).count("table", class_="printed") == 0
 
 
 def test_published_numbers_stand_beside_ours(store, tmp_path, capsys):

@@ -41,6 +41,19 @@ BAD = {
     "empty grid": ('optimizer = [{name = "sgd", grid = {lr = []}}]', "grid.lr must be a list of values to try, not []"),
     "same setting twice": ('optimizer = [{name = "sgd", grid = {lr = [1, 1.0]}}]', "two settings are the same"),
     "same label twice": ('optimizer = [{name = "sgd"}, {name = "sgd"}]', "label: 'sgd' stands twice"),
+    "more settings than memory": (
+        f"optimizer = [{{name = 'sgd', grid = {{lr = {[*range(1, 1001)]}, momentum = {[*range(200)]}}}}}]",
+        "optimizer[0]: sgd has 200,000 settings; a sweep lists at most 100,000",
+    ),
+    "more draws than memory": (
+        "optimizer = [{name = 'sgd', random = {trials = 10000000000, seed = 0, lr = {log = [1e-3, 1]}}}]",
+        "optimizer[0]: sgd has 10,000,000,000 settings; a sweep lists at most 100,000",
+    ),
+    "value that is an empty table": (
+        "optimizer = [{name = 'sgd', fixed = {lr = {}}}]",
+        "optimizer[0].fixed.lr: is an empty table; it must have a value",
+    ),
+    "summary is no text": ("summary = 3", "summary: must be text, not 3"),
     "unknown key": ("optimiser = 1", "optimiser: unknown (did you mean optimizer?)"),
     "unknown scale": ('scale = "smok"', "scale: 'smok' is not a scale (did you mean smoke?)"),
     "scale it lacks": ('scale = "mini"', "has no scale 'mini'"),
@@ -69,6 +82,11 @@ BAD = {
         "protocol.select.metric: 'los' is none of its metrics (did you mean loss?)",
     ),
     "unknown tag": ('protocol.tags = {"nrm.lr_scale" = 2.0}', "nrm.lr_scale: unknown tag 'nrm' (did you mean norm?)"),
+    "tag without an option": ("protocol.tags.norm = 2.0", "protocol.tags.norm: must name an option of the tag too"),
+    "tag's option that no optimizer has": (
+        'override."toy:TASK".protocol.tags.norm.weight_dcay = 0.0',
+        "override.toy:TASK.protocol.tags.norm.weight_dcay: no optimizer here has an option 'weight_dcay' (did you mean",
+    ),
     "tag of wrong type": ('protocol.tags = {"norm.lr_scale" = "x"}', "norm.lr_scale = 'x': must be a number"),
     "grid is no table": ("optimizer = [{name = 'sgd', grid = 3}]", "grid must be a table, not 3"),
     "override is no table": (
@@ -100,6 +118,18 @@ def test_a_bad_sweep_is_one_clear_line(case, tmp_path):
     assert expected in message
     assert "sweep.toml" in message
     assert "\n" not in message.strip() or case == "unreadable"
+
+
+def test_options_by_tag_of_a_protocol_are_written_as_those_of_an_optimizer(tmp_path):
+    (problem,) = planned(tmp_path, "protocol.tags.norm.weight_decay = 0.0\n" + SWEEP).head.problems.values()
+    assert problem["protocol"]["tags"] == {"norm.weight_decay": 0.0}
+
+
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path):
+    digest = planned(tmp_path).head.digest
+    (tmp_path / "sweep.toml").write_bytes(b"\xef\xbb\xbf" + SWEEP.replace("\n", "\r\n").encode())
+    assert expand(sweep.load(tmp_path / "sweep.toml"), tmp_path / "data").head.digest == digest
+    assert sweep.name_of(str(tmp_path / "sweep.toml")) == "toys"
 
 
 def test_every_combination_of_task_setting_and_seed_is_a_run(tmp_path):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import time
 
 import pytest
 
@@ -104,6 +107,26 @@ def test_a_standin_is_not_promoted_by_preparing_it(tmp_path):
     build(Words(), tmp_path, "standin")
     with pytest.raises(DataError, match="holds edition standin-4"):
         prepare(Words(), tmp_path)
+
+
+def test_what_a_killed_builder_left_goes_with_the_next_one(tmp_path, monkeypatch):
+    read, write = os.pipe()
+
+    def tell_and_wait(self, folder):
+        os.write(write, folder.name.encode())
+        time.sleep(600)
+
+    builder = os.fork()
+    if not builder:
+        monkeypatch.setattr(Words, "write_standin", tell_and_wait)
+        build(Words(), tmp_path, "standin")
+        os._exit(1)
+    left = os.read(read, 100).decode()
+    os.kill(builder, signal.SIGKILL)
+    os.waitpid(builder, 0)
+    assert (tmp_path / left).is_dir()
+    build(Words(), tmp_path, "standin")
+    assert [path.name for path in tmp_path.iterdir()] == ["words"]
 
 
 def test_a_builder_that_fails_leaves_nothing(tmp_path, monkeypatch):

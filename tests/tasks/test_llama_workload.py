@@ -81,13 +81,24 @@ def test_the_same_text_gives_the_same_subwords_and_another_gives_others(tmp_path
     assert len(list((tmp_path / "a" / subwords.CACHE).iterdir())) == 3
 
 
-def test_a_cache_that_is_cut_short_or_cannot_be_written_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["test.u32", "train.u32", "tokenizer.json"])
+def test_a_cache_of_which_a_file_is_cut_short_or_edited_is_named(name: str, tmp_path: Path) -> None:
     subwords.of(corpus(TEXT), 300, tmp_path)
     (folder,) = (tmp_path / subwords.CACHE).iterdir()
-    (folder / "test.u32").write_bytes(b"1234")
-    with pytest.raises(DataError, match=r"is not whole; remove it"):
-        subwords.of(corpus(TEXT), 300, tmp_path)
+    made = (folder / name).read_bytes()
+    for content in (made[:-4], bytes(len(made)), b""):
+        (folder / name).write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name} is not what was written; remove .*made again"):
+            subwords.of(corpus(TEXT), 300, tmp_path)
+
+
+def test_a_cache_that_is_not_whole_or_cannot_be_written_is_named(tmp_path: Path) -> None:
+    subwords.of(corpus(TEXT), 300, tmp_path)
+    (folder,) = (tmp_path / subwords.CACHE).iterdir()
     (folder / "about.json").write_text("{")
+    with pytest.raises(DataError, match=r"cannot be read .* remove it"):
+        subwords.of(corpus(TEXT), 300, tmp_path)
+    (folder / "about.json").unlink()
     with pytest.raises(DataError, match=r"cannot be read .* remove it"):
         subwords.of(corpus(TEXT), 300, tmp_path)
     (tmp_path / "file").write_text("")

@@ -64,6 +64,10 @@ def test_overrides_merge_deeply_and_keep_the_rest():
         ({"holdout": "published", "checkpoint": "best"}, r"need `select`"),
         ({"watch": ["validation"]}, r"watch names validation, but holdout is none"),
         ({"watch": ["train"]}, r"protocol.watch\[0\]: Invalid enum value 'train'"),
+        (
+            {"select": {"metric": "loss", "higher_is_better": False, "start": 10**6}},
+            r"select.start 1000000 must lie between 0 and length \d+",
+        ),
         ({"ema": 1.5}, r"protocol.ema: Expected `float` < 1"),
         ({"clip_norm": -1.0}, r"protocol.clip_norm: Expected `float` > 0"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given
@@ -125,7 +126,35 @@ def test_dunnett_is_scipys_for_its_textbook_example():
     assert found["b"].p == pytest.approx(0.00582, abs=3e-4)
     assert found["b"].delta == pytest.approx(10.878 - 8.25)
     assert found["b"].low < found["b"].delta < found["b"].high
-    assert dunnett({"a": [9.76, 8.80, 7.68]}, control) == dunnett({"a": [9.76, 8.80, 7.68]}, control)
+
+
+def test_dunnett_of_one_sample_is_students_test_with_a_pooled_variance():
+    a, control = [0.3, 1.9, 2.2], [1.0, -0.5, 0.2, 0.9, 3.0]
+    expected = scipy.stats.ttest_ind(a, control)
+    found, interval = dunnett({"a": a}, control, 0.9)["a"], expected.confidence_interval(0.9)
+    assert found.p == pytest.approx(expected.pvalue, abs=1e-11)
+    assert (found.low, found.high, found.df) == pytest.approx((interval.low, interval.high, expected.df))
+
+
+@pytest.mark.parametrize("sizes", [(3, 3, 3, 3), (2, 9, 30, 4), (2,) * 12])
+def test_dunnett_is_scipys_for_any_sizes(sizes):
+    chance = np.random.default_rng(sum(sizes))
+    samples = {str(i): list(chance.normal(i % 3, size=n)) for i, n in enumerate(sizes)}
+    control = list(chance.normal(size=3))
+    found, expected = dunnett(samples, control), scipy.stats.dunnett(*samples.values(), control=control, rng=chance)
+    assert [each.p for each in found.values()] == pytest.approx(expected.pvalue, abs=1e-3)
+
+
+def test_dunnett_of_hundreds_of_rows_has_the_median_of_their_largest_distance():
+    """Simulated: 400 samples of three seeds and a control, all of one distribution."""
+    drawn = np.random.default_rng(0).normal(size=(1000, 401, 3))
+    pooled = np.sqrt(drawn.var(axis=2, ddof=1).mean(axis=1))
+    means = drawn.mean(axis=2)
+    largest = np.abs(means[:, 1:] - means[:, :1]).max(axis=1) / (pooled * math.sqrt(2 / 3))
+    samples = {str(i): list(values) for i, values in enumerate(drawn[0, 1:])}
+    found = dunnett(samples, list(drawn[0, 0]), 0.5)["0"]
+    allowed = (found.high - found.low) / 2 / (pooled[0] * math.sqrt(2 / 3))
+    assert np.mean(largest < allowed) == pytest.approx(0.5, abs=0.05)
 
 
 def test_dunnett_without_spread_or_a_second_seed_knows_deltas_only():
