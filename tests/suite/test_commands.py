@@ -212,6 +212,7 @@ def test_show_run_tells_how_to_recreate_it(launched):
     }
 
 
+@pytest.mark.slow
 def test_the_command_that_recreates_a_run_holds_every_change_of_its_protocol(tmp_path):
     write(tmp_path)
     changes = ("protocol.schedule.kind=linear", "protocol.schedule.warmup=1.0", "protocol.tags.norm.lr_scale=0.5")
@@ -222,6 +223,7 @@ def test_the_command_that_recreates_a_run_holds_every_change_of_its_protocol(tmp
     assert f"run {record.stem} was done before" in done.stderr, again
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_where_its_task_is_not_installed_or_no_command_makes_it(tmp_path):
     write(tmp_path, SWEEP.replace('name = "sgd"', 'name = "sgd"\nprotocol.length = 2').replace("[0, 1]", "[0]"))
     assert optathlon(tmp_path, "launch", "sweep.toml").returncode == 0

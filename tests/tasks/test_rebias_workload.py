@@ -243,6 +243,7 @@ def test_what_cannot_work_is_refused(data: Path, tmp_path: Path) -> None:
         workload(SMOKE, tmp_path)
 
 
+@pytest.mark.slow
 def test_smoke_learns_the_digits_and_not_only_the_colors(data: Path) -> None:
     live = workload(SMOKE, data)
     train(live, SMOKE.length, lr=1e-3)

@@ -199,6 +199,7 @@ def test_scaling_a_row_of_a_scale_invariant_weight_leaves_the_loss(data):
     assert others == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "rate"), [(torch.optim.AdamW, 1e-3), (torch.optim.SGD, 0.02)])
 def test_it_learns(data, optimizer, rate):
     """On the miniature, chance is 10 %."""
