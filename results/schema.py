@@ -33,7 +33,7 @@ def decode(data: bytes, kind: type[T], where: object) -> T:
         raise StoreError(f"{where}: truncated or not JSON ({error})") from None
     try:
         return msgspec.convert(_upgraded(data, kind), kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # a ValidationError is a DecodeError
         raise StoreError(f"{where}: is not {_a(kind)}: {error}") from None
     except _Unreadable as error:
         raise StoreError(f"{where}: {error}") from None

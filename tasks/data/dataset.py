@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -93,7 +94,7 @@ def prepare(dataset: Dataset, root: Path) -> Manifest:
         raise DataError(
             f"{dataset.name}: {folder} holds edition {found.edition}; put official files into another --data folder"
         )
-    with _usable(dataset.name, folder):
+    with _usable(dataset.name, folder), _alone(folder):
         proof = dataset.verify(folder)
         return _write_manifest(dataset, folder, "official" if proof else None, proof or "digest of the files found")
 
@@ -174,6 +175,18 @@ def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> Non
             raise DataError(
                 f"{name}: {folder / path} has SHA-256 {seen[:16]}…, expected {digest[:16]}…; {_again(name)}"
             )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until nobody else prepares `folder`, whose half-made files would be listed; not where there are no locks."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _listed(name: str, folder: Path) -> Iterator[tuple[str, int, str]]:

@@ -83,12 +83,14 @@ class TiedVectors:
 
     def __init__(self, matrix: Tensor, words: Tensor, sizes: list[int]) -> None:
         self.gradient = _Gradient(matrix, sizes)
+        self._placed: set[int] = set()  # clusters whose place holds the gradient of one product, and of no second
         self.read, *self.clusters = _Tie.apply(matrix, words, self.gradient)
 
     def linear(self, x: Tensor, cluster: int, bias: Tensor) -> Tensor:
         """F.linear(x, clusters[cluster], bias)."""
         weight = self.clusters[cluster]
-        if weight.requires_grad and not torch.is_autocast_enabled(x.device.type):
+        if weight.requires_grad and cluster not in self._placed and not torch.is_autocast_enabled(x.device.type):
+            self._placed.add(cluster)
             return _Linear.apply(x, weight, bias, self.gradient, cluster)
         return F.linear(x, weight, bias)
 

@@ -1,9 +1,12 @@
-"""Text data sets as the Hugging Face hub has them, read by `datasets` from a local copy: a row a line."""
+"""Text data sets as the Hugging Face hub has them, read from a local copy: a row a line."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from tasks.errors import DataError
 
@@ -26,30 +29,52 @@ def files(folder: Path) -> list[Path]:
 def lines(folder: Path, split: str, column: str = "text") -> Iterator[str]:
     """The rows' texts of "train", "valid" or "test"; nothing is fetched or cached.
 
-    Raises DataError if the split or its column is missing, or a file is damaged.
+    Raises DataError if the split, its column or one of its files is missing, or a file is damaged.
     """
-    from datasets import DatasetDict, load_dataset
     from datasets.exceptions import DatasetsError
     from pyarrow import ArrowException
 
     name = SPLITS[split]
+    batches = _saved if (folder / SAVED).is_file() else _parquet
     try:
-        if (folder / SAVED).is_file():
-            rows = DatasetDict.load_from_disk(folder)[name]
-        else:
-            parts = sorted(str(path) for path in folder.glob(f"{name}-*.parquet"))
-            rows = load_dataset("parquet", data_files={name: parts}, split=name, streaming=True)
         empty = True
-        for batch in rows.iter(ROWS):
-            for row in dict(batch)[column]:
-                if not isinstance(row, str):
-                    raise ValueError(f"a row of {column} is {row!r}, not text")
-                empty = empty and (not row or row.isspace())
-                yield row
+        for row in chain.from_iterable(batches(folder, name, column)):
+            if not isinstance(row, str):
+                raise ValueError(f"a row of {column} is {row!r}, not text")
+            empty = empty and (not row or row.isspace())
+            yield row
         if empty:
             raise ValueError(f"no row of {column} has a word")
-    except (ArrowException, DatasetsError, KeyError, OSError, ValueError) as error:
+    except (ArrowException, DatasetsError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise DataError(
             f"{folder}: split {name} cannot be read ({type(error).__name__}: {error}); expected a text data set of the"
             f" hub with a column `{column}` and splits {', '.join(SPLITS.values())}"
         ) from None
+
+
+def _saved(folder: Path, name: str, column: str) -> Iterator[list[Any]]:
+    from datasets import DatasetDict
+
+    for batch in DatasetDict.load_from_disk(folder)[name].iter(ROWS):
+        yield dict(batch)[column]
+
+
+def _parquet(folder: Path, name: str, column: str) -> Iterator[list[Any]]:
+    """Not by `load_dataset`, which asks the network also for what is here, and waits where nothing answers."""
+    from pyarrow.parquet import ParquetFile
+
+    for part in _parts(folder, name):
+        with ParquetFile(part) as file:
+            for batch in file.iter_batches(ROWS, columns=[column]):
+                yield batch.column(column).to_pylist()
+
+
+def _parts(folder: Path, name: str) -> list[str]:
+    """The parquet files of a split, in order; ValueError if there are not as many as their names say."""
+    parts = sorted(str(path) for path in folder.glob(f"{name}-*.parquet"))
+    said = {int(of[1]) for part in parts if (of := re.search(r"-of-(\d+)[^/]*$", part))}
+    if not parts:
+        raise ValueError(f"there is no {name}-*.parquet")
+    if said and said != {len(parts)}:
+        raise ValueError(f"{len(parts)} files {name}-*.parquet, but by their names it is {' or '.join(map(str, said))}")
+    return parts

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from tasks.data.dataset import Dataset, Source
+from tasks.data.workspace import workspace
 from tasks.errors import DataError
 
 ARCHIVE, ARCHIVE_MD5 = "simple-examples.tgz", "30177ea32e27c525793142b6bf2c8e2d"
@@ -171,8 +172,8 @@ def write(folder: Path, lines: dict[str, list[list[str]]]) -> None:
 def unpack(archive: Path, folder: Path) -> None:
     """Take the three text files, and nothing else, out of simple-examples.tgz into folder/simple-examples/data.
 
-    Names inside the archive choose nothing but which of the three a member is. Raises DataError if the archive is
-    damaged, or one of the three is missing, not a plain file, or too large.
+    Names inside the archive choose nothing but which of the three a member is. None of the three is ever there in part.
+    Raises DataError if the archive is damaged, or one of the three is missing, not a plain file, or too large.
     """
     wanted = {
         PurePosixPath(LAYOUTS[0].format(split)): path
@@ -189,9 +190,12 @@ def unpack(archive: Path, folder: Path) -> None:
     for name, path in wanted.items():
         if path not in found:
             raise DataError(f"ptb: {archive} holds no {name}; expected {ARCHIVE} with MD5 {ARCHIVE_MD5}")
-    for path, content in found.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    with workspace(folder, ".unpacking-") as work:
+        for path, content in found.items():
+            (work / path.name).write_bytes(content)
+        for path in found:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (work / path.name).replace(path)
 
 
 def _content(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -18,13 +18,14 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
+from tasks.data.dataset import file_digest
 from tasks.data.workspace import workspace
 from tasks.errors import DataError
 from tasks.language.ptb import EOS, UNK, Corpus
 
 CACHE, TOKENIZER, ABOUT = ".subwords", "tokenizer.json", "about.json"
 SPLITS = ("train", "validation", "test")
-LINES_AT_ONCE, WORDS_AT_ONCE, SCHEMA = 1 << 14, 1 << 20, 1
+LINES_AT_ONCE, WORDS_AT_ONCE, SCHEMA = 1 << 14, 1 << 20, 2
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -33,6 +34,13 @@ class Size(msgspec.Struct, frozen=True):
     words: int
     bytes: int
     subwords: int
+
+
+class About(msgspec.Struct, frozen=True):
+    """What a cache says of itself: sizes by split, and the SHA-256 of its other files by name."""
+
+    sizes: dict[str, Size]
+    digests: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,10 @@ def of(corpus: Corpus, vocabulary: int, data: Path) -> Subwords:
     """The subwords of `corpus`, from the cache below the data root, made first if need be (whole or not at all, also if
     several processes do at once).
 
-    Raises DataError if the cache cannot be written.
+    Raises DataError if the cache cannot be written, or is there and not as it was made.
     """
     folder = Path(data) / CACHE / _key(corpus, vocabulary)
-    if not (folder / ABOUT).is_file():
+    if not folder.exists():
         try:
             _make(corpus, vocabulary, folder)
         except OSError as error:
@@ -107,11 +115,12 @@ def _make(corpus: Corpus, vocabulary: int, folder: Path) -> None:
         tokenizer = train(lines(corpus.train, corpus.words), vocabulary)
         tokenizer.save(str(work / TOKENIZER))
         sizes = {split: _encode(tokenizer, corpus, split, work) for split in SPLITS}
-        (work / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(sizes)) + b"\n")
+        about = About(sizes, {path.name: file_digest(path) for path in sorted(work.iterdir())})
+        (work / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about)) + b"\n")
         try:
             work.rename(folder)
         except OSError:  # another process was faster
-            if not (folder / ABOUT).is_file():
+            if not folder.exists():
                 raise
 
 
@@ -129,14 +138,17 @@ def _encode(tokenizer: Tokenizer, corpus: Corpus, split: str, work: Path) -> Siz
 
 def _read(folder: Path) -> Subwords:
     try:
-        sizes = msgspec.json.decode((folder / ABOUT).read_bytes(), type=dict[str, Size])
+        about = msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
+        changed = [name for name, digest in about.digests.items() if file_digest(folder / name) != digest]
+        if changed:
+            raise DataError(f"{folder / changed[0]} is not what was written; remove {folder}, and it is made again")
         vocabulary = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab_size()
         ids = {split: np.memmap(folder / f"{split}.u32", dtype=np.uint32, mode="r") for split in SPLITS}
+    except DataError:
+        raise
     except Exception as error:  # tokenizers raises bare ones
         raise DataError(f"{folder} cannot be read ({error}); remove it, and it is made again") from None
-    if any(len(ids[split]) != size.subwords for split, size in sizes.items()):
-        raise DataError(f"{folder} is not whole; remove it, and it is made again")
-    return Subwords(vocabulary, {split: np.asarray(array) for split, array in ids.items()}, sizes)
+    return Subwords(vocabulary, {split: np.asarray(array) for split, array in ids.items()}, about.sizes)
 
 
 def scores(nats: float, scored: int, size: Size) -> dict[str, float]:

@@ -11,23 +11,29 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from tasks.data.dataset import file_digest
 from tasks.data.workspace import workspace
 from tasks.errors import DataError
 from tasks.language.ptb import EOS, Corpus
 
 FOLDER, ABOUT, VOCABULARY = "tokens", "about.json", "vocabulary.txt"
 SPLITS = ("train", "valid", "test")
+FILES = (VOCABULARY, *(f"{split}.npy" for split in SPLITS))
 AT_ONCE, SCHEMA = 1 << 20, 1
 Lines = Callable[[str], Iterable[str]]
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ids were made from, and how many there are. tokens counts the <eos> of each line; words has <eos>."""
+    """What the ids were made from, and how many there are. tokens counts the <eos> of each line; words has <eos>.
+
+    digests: the SHA-256 of each of FILES.
+    """
 
     source: str
     lines: dict[str, int]
     tokens: dict[str, int]
     words: int
+    digests: dict[str, str] = {}
     schema: int = SCHEMA
 
 
@@ -38,12 +44,14 @@ def ensure(folder: Path, source: str, lines: Lines) -> About:
     test that is not in train.
     """
     final = folder / FOLDER
-    if (found := about(folder)) and found.source == source and _is_whole(folder):
+    if (found := about(folder)) and found.source == source and _is_whole(folder, found):
         return found
     with workspace(folder, f".{FOLDER}-") as work:
         made = _write(work, source, lines)
-        if about(folder) != made or not _is_whole(folder):
+        if about(folder) != made or not _is_whole(folder, made):
             shutil.rmtree(final, ignore_errors=True)
+            if final.is_file():
+                final.unlink(missing_ok=True)
             try:
                 work.rename(final)
             except OSError:  # another process was faster
@@ -52,25 +60,32 @@ def ensure(folder: Path, source: str, lines: Lines) -> About:
         return made
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, made: About) -> bool:
     try:
         read(folder)
-    except DataError:
+        return made.digests == _digests(folder / FOLDER)
+    except (DataError, OSError):
         return False
-    return True
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: file_digest(folder / name) for name in FILES}
 
 
 def about(folder: Path) -> About | None:
     """What folder/tokens says of itself; None if it is not there or of another schema."""
     try:
         found = msgspec.json.decode((folder / FOLDER / ABOUT).read_bytes(), type=About)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return found if found.schema == SCHEMA else None
 
 
 def read(folder: Path) -> Corpus:
-    """The corpus in folder/tokens, its ids (uint32) mapped into memory; DataError if it is not there or not whole."""
+    """The corpus in folder/tokens, its ids (uint32) mapped into memory; DataError if it is not there or not whole.
+
+    Only sizes are compared here: digests are for `ensure`, and for the manifest of the data set.
+    """
     found = about(folder)
     if found is None:
         raise DataError(f"{folder.name}: {folder / FOLDER} is missing; `optathlon data prepare {folder.name}`")
@@ -105,27 +120,28 @@ def _write(work: Path, source: str, lines: Lines) -> About:
         sizes = [len(line.split()) + 1 for line in lines(split)]
         counts[split] = (len(sizes), sum(sizes))
     for split in SPLITS:
-        _encode(work / f"{split}.npy", counts[split][1], _ids(lines(split), ids, split))
+        _encode(work / f"{split}.npy", counts[split][1], _ids(lines(split), ids, f"{work.parent.name}: {split}"))
     (work / VOCABULARY).write_text("".join(f"{word}\n" for word in ids), encoding="utf-8", newline="\n")
     made = About(
         source=source,
         lines={split: count[0] for split, count in counts.items()},
         tokens={split: count[1] for split, count in counts.items()},
         words=len(ids),
+        digests=_digests(work),
     )
     (work / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
     return made
 
 
-def _ids(lines: Iterable[str], ids: Mapping[str, int], split: str) -> Iterator[array]:
-    """The ids of all lines, in pieces of about AT_ONCE."""
+def _ids(lines: Iterable[str], ids: Mapping[str, int], where: str) -> Iterator[array]:
+    """The ids of all lines, in pieces of about AT_ONCE. `where` they are is for the error."""
     found = array("I")
     for number, line in enumerate(lines, start=1):
         try:
             found.extend(map(ids.__getitem__, line.split()))
         except KeyError as error:
             raise DataError(
-                f"{split}, line {number}: {error.args[0]!r} is not among the {len(ids)} words of train; expected every"
+                f"{where}, line {number}: {error.args[0]!r} is not among the {len(ids)} words of train; expected every"
                 " rare word as <unk>, as in the wikitext-103-v1 files (the raw ones are another data set)"
             ) from None
         found.append(ids[EOS])

@@ -182,6 +182,7 @@ def test_the_first_written_stay(store, sweep):
         lambda good: good.replace(b'"schema":1', b'"schema":99'),
         lambda good: good.replace(good[12:76], b"f" * 64),
         lambda good: b"[1, 2]",
+        lambda good: b'{"problem": 3',
         lambda good: b"\xff\x00\x1b[31m",
     ],
 )

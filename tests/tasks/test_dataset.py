@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -53,6 +54,27 @@ def test_official_files_are_official(data):
     put(data)
     assert prepare(Words(), data).edition == "official"
     assert require(Words(), data).verified == "contents"
+
+
+def test_who_prepares_at_the_same_time_waits(data):
+    put(data)
+    seen, inside = [], threading.Event()
+
+    class Slow(Words):
+        def verify(self, folder):
+            seen.append("in")
+            inside.set()
+            time.sleep(0.3)
+            seen.append("out")
+            return super().verify(folder)
+
+    first, second = (threading.Thread(target=prepare, args=(Slow(), data)) for _ in range(2))
+    first.start()
+    assert inside.wait(10)
+    second.start()
+    first.join()
+    second.join()
+    assert seen == ["in", "out", "in", "out"]
 
 
 def test_other_files_are_custom_and_named_by_their_contents(data, tmp_path_factory):

@@ -81,6 +81,26 @@ def test_the_official_files_are_known_by_their_three_md5s(tmp_path: Path, monkey
     assert dataset.prepare(PennTreebank(), tmp_path).edition == "official"
 
 
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_unpacking_that_was_ended_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int) -> None:
+    folder, whole, calls = archive(tmp_path), Path.write_bytes, []
+
+    def ended(path: Path, content: bytes) -> int:
+        calls.append(path)
+        if len(calls) > written:
+            whole(path, content[: len(content) // 2])
+            raise KeyboardInterrupt
+        return whole(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", ended)
+    with pytest.raises(KeyboardInterrupt):
+        PennTreebank().verify(folder)
+    monkeypatch.undo()
+    PennTreebank().verify(folder)
+    for split in SPLITS:
+        assert (folder / LAYOUTS[0].format(split)).read_text() == TEXT[split]
+
+
 @pytest.mark.parametrize("prefix", ["./", ""])
 def test_the_archive_is_unpacked(tmp_path: Path, prefix: str) -> None:
     folder = archive(tmp_path / "ptb", names=prefix + LAYOUTS[0])

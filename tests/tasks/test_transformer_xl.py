@@ -266,6 +266,25 @@ def test_the_loss_is_the_negative_log_probability(target: int) -> None:
     torch.testing.assert_close(loss, -found[0, 0, target])
 
 
+def test_a_clusters_products_all_count_in_its_gradient() -> None:
+    matrix, bias = torch.randn(WORDS, 6, requires_grad=True), torch.randn(6)
+    vectors, xs = TiedVectors(matrix, words(), [8, 6, 6]), torch.randn(3, 4, 6)
+    ours = torch.autograd.grad(sum(vectors.linear(x, 1, bias).square().sum() for x in xs), matrix)  # type: ignore[arg-type]
+    theirs = torch.autograd.grad(sum(F.linear(x, matrix[8:14], bias).square().sum() for x in xs), matrix)  # type: ignore[arg-type]
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_gradient_that_somebody_keeps_is_not_written_again() -> None:
+    model, targets, reading = small(), words(seed=2), Reading(12, 12)
+    loss, _ = model(words(), targets, model.no_memory(2), reading)
+    kept = [torch.autograd.grad(loss, model.embedding.weight, retain_graph=True)[0] for _ in range(2)]
+    before = [gradient.clone() for gradient in kept]
+    model(words(seed=3), targets, model.no_memory(2), reading)[0].backward()
+    assert kept[0].equal(kept[1])
+    assert all(gradient.equal(old) for gradient, old in zip(kept, before, strict=True))
+    assert len({gradient.data_ptr() for gradient in (*kept, model.embedding.weight.grad)}) == 3  # type: ignore[union-attr]
+
+
 # --- counts and beginnings ---------------------------------------------------------------------------------------
 
 

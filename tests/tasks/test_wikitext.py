@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import sys
 import zipfile
 from collections.abc import Iterable
@@ -117,6 +118,25 @@ def test_token_files_that_are_gone_or_damaged_are_named_and_made_again(tmp_path:
     (tmp_path / "tokens" / "train.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match="tokens cannot be read"):
         read(tmp_path)
+    prepare(tmp_path)
+    assert read(tmp_path).words == WORDS
+
+
+@pytest.mark.parametrize("file", ["train.npy", "test.npy", "vocabulary.txt"])
+def test_token_files_edited_without_a_change_of_size_are_made_again(tmp_path: Path, file: str) -> None:
+    prepare(lay(tmp_path))
+    path = tmp_path / "tokens" / file
+    made = path.read_bytes()
+    path.write_bytes(made[:-2] + bytes([made[-2] ^ 1]) + made[-1:])
+    prepare(tmp_path)
+    assert path.read_bytes() == made
+
+
+def test_what_stands_in_the_place_of_token_files_is_no_obstacle(tmp_path: Path) -> None:
+    lay(tmp_path)
+    (tmp_path / "tokens").write_text("no folder")
+    prepare(tmp_path)
+    (tmp_path / "tokens" / "about.json").write_bytes(b'{"source":"\xff"}')
     prepare(tmp_path)
     assert read(tmp_path).words == WORDS
 
@@ -263,10 +283,46 @@ def test_the_hubs_copy_gives_the_same_tokens(tmp_path: Path, form: str) -> None:
     assert (folder / "tokens").stat() == made
 
 
+@pytest.mark.parametrize("form", ["saved", "parquet"])
+def test_a_copy_of_the_hub_is_read_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows, asked = datasets.Dataset.from_dict({"text": [" a \n"]}), []
+    if form == "saved":
+        datasets.DatasetDict(dict.fromkeys(("train", "validation", "test"), rows)).save_to_disk(tmp_path)
+    else:
+        for name in ("train", "validation", "test"):
+            rows.to_parquet(tmp_path / f"{name}-00000-of-00001.parquet")
+    actual = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: (asked.append(a), actual(*a, **k))[1])
+    prepare(tmp_path)
+    assert read(tmp_path).words == ("<eos>", "a")
+    assert not asked
+
+
 def test_a_broken_copy_of_the_hub_is_refused(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}-00000-of-00001.parquet").write_bytes(b"PAR1 is not all it takes")
     with pytest.raises(DataError, match=r"split train cannot be read .*expected a text data set of the hub"):
+        prepare(tmp_path)
+    assert not (tmp_path / "tokens").exists()
+
+
+def test_a_saved_copy_with_a_strange_description_is_refused(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"text": [" a \n"]})
+    datasets.DatasetDict(dict.fromkeys(("train", "validation", "test"), rows)).save_to_disk(tmp_path)
+    (tmp_path / "train" / "dataset_info.json").write_text("[]")
+    with pytest.raises(DataError, match=r"split train cannot be read .*expected a text data set of the hub"):
+        prepare(tmp_path)
+
+
+def test_a_copy_of_the_hub_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    for name in ("train-00000-of-00002", "validation-00000-of-00001", "test-00000-of-00001"):
+        datasets.Dataset.from_dict({"text": [" a \n"]}).to_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=r"split train .*1 files train-\*\.parquet, but by their names it is 2"):
         prepare(tmp_path)
     assert not (tmp_path / "tokens").exists()
 
