@@ -179,7 +179,7 @@ def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> Non
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Waits until nobody else prepares `folder`, whose half-made files would be listed; not where there are no locks."""
+    """Wait until nobody else prepares `folder`, whose half-made files would be listed; not where there are no locks."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
