@@ -281,6 +281,7 @@ def test_ctrl_c_leaves_the_launcher_and_harms_nothing(tmp_path):
     launcher = subprocess.Popen(
         command("launch", "sweep.toml"),
         cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
     wait_for(lambda: list((tmp_path / "store").rglob("attempt-*.json")))
     os.killpg(launcher.pid, signal.SIGINT)
