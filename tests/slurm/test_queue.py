@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slurm import slots
+from tests.slurm.real import until
 from tests.suite.sweeps import SWEEP, optathlon, write
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
@@ -18,14 +19,6 @@ pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
 ON_SLURM = ("launch", "sweep.toml", "--on", "slurm", "--json")
 ONE = SWEEP.replace("seeds = [0, 1]", "seeds = [0]").partition('\n[[optimizer]]\nname = "adamw"')[0]
 CLUSTER = '\n[cluster]\nworkers = 2\nsetup = ["export OMP_NUM_THREADS=1"]\n'
-
-
-def until(condition, seconds: float = 120.0):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-    return found
 
 
 def launch(folder: Path, *words: str) -> tuple[dict, str]:

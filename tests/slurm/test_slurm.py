@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from slurm import site
 from slurm.cluster import PYTHON, Alive, ClusterError, Job, Resources, place, this_job
 from slurm.slurm import SlurmCluster
+from tests.slurm.real import until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 HERE = Path(__file__).resolve().parent
@@ -38,14 +38,6 @@ while time.monotonic() < until:
 
 def job(folder: Path, name: str, seconds: float = 0.0, **more) -> Job:
     return Job((PYTHON, "-c", WORKER, str(seconds)), f"{folder.name}-{name}", folder / name, **more)
-
-
-def until(condition, seconds: float = 60.0):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-    return found
 
 
 def gone(handle: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from results import Store
+from tests.slurm.real import until
 from tests.suite.sweeps import command, environment, optathlon, write
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
@@ -68,14 +69,6 @@ def seen(folder: Path) -> dict:
     assert done.returncode == 0, done.stderr
     (sweep,) = json.loads(done.stdout)["sweeps"]
     return sweep
-
-
-def until(condition, seconds: float = 240.0):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)
-    return found
 
 
 def queued(slurm, *states: str) -> list[str]:
