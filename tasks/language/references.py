@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.language import ptb as penn
-from tasks.language import wikitext
+from tasks.language import corpora
 from tasks.language.ngrams import Split, bigram_perplexities, unigram_perplexity
 from tasks.language.ptb import EOS, Corpus
 from tasks.language.settings import llama_settings_of, settings_of, transformer_xl_settings_of
@@ -21,24 +20,17 @@ Scores = dict[str, dict[str, float]]
 
 def ptb(protocol: Protocol, data: Path) -> Scores:
     """On the Penn Treebank that `protocol` leaves, with its vocabulary: perplexity, and loss in nats a token."""
-    s = settings_of(protocol)
-    corpus = penn.read(data / penn.PennTreebank.name)
-    if s.vocabulary:
-        corpus = corpus.limited(s.vocabulary)
-    return _scores(corpus.cut(s.train_tokens, s.evaluation_tokens), _of_words)
+    return _scores(corpora.penn_treebank(settings_of(protocol), data), _of_words)
 
 
 def wikitext103(protocol: Protocol, data: Path) -> Scores:
     """On the WikiText-103 that a Transformer-XL `protocol` leaves: perplexity, and loss in nats a token."""
-    s = transformer_xl_settings_of(protocol)
-    corpus = wikitext.read(data / wikitext.NAME).cut(s.train_tokens, s.evaluation_tokens)
-    return _scores(corpus, _of_words)
+    return _scores(corpora.wikitext103(transformer_xl_settings_of(protocol), data), _of_words)
 
 
 def wikitext103_in_subwords(protocol: Protocol, data: Path) -> Scores:
     """On the words of which a Llama `protocol` makes its subwords: perplexity and loss a word, and bits_per_byte."""
-    s = llama_settings_of(protocol)
-    corpus = wikitext.read(data / wikitext.NAME).cut(s.train_tokens, s.evaluation_tokens)
+    corpus = corpora.wikitext103(llama_settings_of(protocol), data)
     sizes = np.array([1 if word == EOS else 1 + len(word.encode()) for word in corpus.words])  # as subwords.lines
 
     def scores(perplexity: float, split: Split) -> dict[str, float]:

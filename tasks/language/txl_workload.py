@@ -9,25 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.data.dataset import require
 from tasks.data.loading import share
 from tasks.errors import TaskError
-from tasks.language.ptb import Corpus
-from tasks.language.settings import TransformerXLSettings, transformer_xl_settings_of
+from tasks.language.corpora import wikitext103
+from tasks.language.settings import transformer_xl_settings_of
 from tasks.language.streams import Streams, segments
 from tasks.language.transformer_xl import Memory, Reading, TransformerXL
-from tasks.language.wikitext import WikiText103, read
 from tasks.task import Protocol
 from tasks.workload import Batch, Workload
 
 LONG = Reading(tokens=64, memory=640, clamp=400, same_length=True)
 """How the published test reads (transformer-xl `run_wt103_base.sh eval`)."""
-
-
-def corpus_of(settings: TransformerXLSettings, data: Path) -> Corpus:
-    """What `settings` leave of the prepared corpus below the data root; DataError if it is not there or not whole."""
-    require(WikiText103(), data)
-    return read(data / WikiText103.name).cut(settings.train_tokens, settings.evaluation_tokens)
 
 
 class TransformerXLWorkload(Workload):
@@ -57,7 +49,7 @@ class TransformerXLWorkload(Workload):
             )
         self.settings = s = transformer_xl_settings_of(protocol)
         self.reading = Reading(s.tgt_len, s.mem_len)
-        corpus = corpus_of(s, self.data)
+        corpus = wikitext103(s, self.data)
         self.train = Streams(corpus.train, protocol.batch)
         held_out = {"validation": corpus.validation, "test": corpus.test}
         self.held_out = {

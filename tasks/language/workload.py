@@ -10,23 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasks.data.dataset import require
 from tasks.data.loading import load, share
 from tasks.language.awd_lstm import AwdLstmModel, Memory
-from tasks.language.ptb import Corpus, PennTreebank, read
-from tasks.language.settings import Settings, settings_of
+from tasks.language.corpora import penn_treebank
+from tasks.language.settings import settings_of
 from tasks.language.streams import Window, cut, parallel, segments, windows
 from tasks.task import Protocol
 from tasks.workload import Batch, Workload
-
-
-def corpus_of(settings: Settings, data: Path) -> Corpus:
-    """What `settings` leave of the prepared corpus below the data root; DataError if it is not there or not whole."""
-    require(PennTreebank(), data)
-    corpus = read(data / PennTreebank.name)
-    if settings.vocabulary:
-        corpus = corpus.limited(settings.vocabulary)
-    return corpus.cut(settings.train_tokens, settings.evaluation_tokens)
 
 
 class _Carried:
@@ -47,7 +37,7 @@ class AwdLstm(Workload):
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         super().__init__(protocol, data, **process)
         self.settings = s = settings_of(protocol)
-        corpus = corpus_of(s, self.data)
+        corpus = penn_treebank(s, self.data)
         self.train = parallel(corpus.train, protocol.batch)
         validation = parallel(corpus.validation, s.validation_batch, "protocol.settings.validation_batch")
         test = parallel(corpus.test, s.test_batch, "protocol.settings.test_batch")

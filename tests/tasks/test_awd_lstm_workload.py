@@ -16,11 +16,12 @@ from torch.nn import functional as F
 from tasks.data import dataset
 from tasks.errors import DataError, TaskError
 from tasks.language import TASKS
+from tasks.language.corpora import penn_treebank
 from tasks.language.ngrams import unigram_perplexity
 from tasks.language.ptb import PennTreebank
 from tasks.language.settings import Settings, settings_of
 from tasks.language.streams import parallel, segments, windows
-from tasks.language.workload import AwdLstm, corpus_of
+from tasks.language.workload import AwdLstm
 from tests.tasks.workload_kit import memory_survives, prove
 
 TASK = TASKS[0]
@@ -280,5 +281,5 @@ def test_smoke_learns_the_miniature_far_below_the_unigram_model(
             workload.loss(batch, "model").backward()
             torch.nn.utils.clip_grad_norm_(workload.model.parameters(), 0.25)
             steps.step()
-    floor = unigram_perplexity(corpus_of(workload.settings, root))
+    floor = unigram_perplexity(penn_treebank(workload.settings, root))
     assert workload.evaluate("test")["perplexity"] < 0.5 * floor

@@ -12,9 +12,9 @@ import pytest
 from tasks import task
 from tasks.data import dataset
 from tasks.language import ptb, subwords, wikitext
+from tasks.language.corpora import penn_treebank
 from tasks.language.ngrams import bigram_perplexity, unigram_perplexity
 from tasks.language.settings import settings_of
-from tasks.language.workload import corpus_of
 from tasks.registry import resolve
 
 PTB = ("ptb-awd-lstm", "ptb-awd-lstm-merity")
@@ -49,7 +49,7 @@ def test_every_language_task_has_both_models_on_both_splits_in_metrics_of_its_ow
 @pytest.mark.parametrize("name", PTB)
 def test_the_text_and_vocabulary_are_what_the_protocol_leaves(name: str, data: Path) -> None:
     changes = {"vocabulary": 40, "train_tokens": 3000, "evaluation_tokens": 500}
-    corpus = corpus_of(settings_of(task(name).protocol("smoke").override({"settings": changes})), data)
+    corpus = penn_treebank(settings_of(task(name).protocol("smoke").override({"settings": changes})), data)
     assert len(corpus.words) == 40
     found = scores(name, data, **changes)
     assert found["unigram"]["test/perplexity"] == unigram_perplexity(corpus)

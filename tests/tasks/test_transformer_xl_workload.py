@@ -16,11 +16,12 @@ import torch
 from tasks.data import dataset
 from tasks.errors import DataError, TaskError
 from tasks.language import TASKS
+from tasks.language.corpora import wikitext103
 from tasks.language.ngrams import unigram_perplexity
 from tasks.language.settings import transformer_xl_settings_of
 from tasks.language.streams import Streams, segments
 from tasks.language.transformer_xl import Reading
-from tasks.language.txl_workload import LONG, TransformerXLWorkload, corpus_of
+from tasks.language.txl_workload import LONG, TransformerXLWorkload
 from tasks.language.wikitext import WikiText103
 from tasks.workload import Batch
 from tests.tasks import workload_kit as kit
@@ -328,7 +329,7 @@ def test_smoke_learns_the_miniature_far_below_the_unigram_model(root: Path, opti
     torch.default_generator.manual_seed(0)
     workload = build(root, {"settings": {"weight_norm": weight_norm}})
     scores = learn(workload, kind, 2e-3, updates=100)
-    floor = unigram_perplexity(corpus_of(workload.settings, root))
+    floor = unigram_perplexity(wikitext103(workload.settings, root))
     assert scores["perplexity"] < 0.25 * floor
     assert scores["perplexity_640"] < 0.25 * floor
 
@@ -342,4 +343,4 @@ def test_smoke_learns_the_standin_below_the_unigram_model(tmp_path: Path, optimi
     torch.default_generator.manual_seed(0)
     workload = build(tmp_path, {"settings": {"weight_norm": weight_norm}})
     scores = learn(workload, kind, 1e-3, updates=SMOKE.length)
-    assert scores["perplexity"] < 0.75 * unigram_perplexity(corpus_of(workload.settings, tmp_path))
+    assert scores["perplexity"] < 0.75 * unigram_perplexity(wikitext103(workload.settings, tmp_path))

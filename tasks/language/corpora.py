@@ -1,0 +1,25 @@
+"""The text that a protocol's settings leave of the prepared corpora below a data root. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.data.dataset import require
+from tasks.language import ptb, wikitext
+from tasks.language.ptb import Corpus
+from tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
+
+
+def penn_treebank(settings: Settings, data: Path) -> Corpus:
+    """What `settings` leave, with their vocabulary; DataError if the corpus is not there or not whole."""
+    require(ptb.PennTreebank(), data)
+    corpus = ptb.read(data / ptb.PennTreebank.name)
+    if settings.vocabulary:
+        corpus = corpus.limited(settings.vocabulary)
+    return corpus.cut(settings.train_tokens, settings.evaluation_tokens)
+
+
+def wikitext103(settings: TransformerXLSettings | LlamaSettings, data: Path) -> Corpus:
+    """What `settings` leave; DataError if the corpus is not there or not whole."""
+    require(wikitext.WikiText103(), data)
+    return wikitext.read(data / wikitext.NAME).cut(settings.train_tokens, settings.evaluation_tokens)
