@@ -28,8 +28,8 @@ sys.path.insert(0, str(ROOT))
 import msgspec  # noqa: E402
 
 from benchmarks.board_frames import LIBRARIES  # noqa: E402
-from results import Store, render, view  # noqa: E402
-from results.record import Column, Curve, Identity, Plan, PlanHead, PlannedRun, Record, Row, Score  # noqa: E402
+from optathlon.results import Store, render, view  # noqa: E402
+from optathlon.results.record import Column, Curve, Identity, Plan, PlanHead, PlannedRun, Record, Row, Score  # noqa: E402
 
 TASKS, OPTIMIZERS, TUNE, REPORT, CURVE_POINTS = 14, 12, (0,), (10, 11, 12), 100
 

@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from results import Store
-from results.record import Curve, Identity, Record, Score
-from suite import sweep
-from suite.plan import expand
+from optathlon.results import Store
+from optathlon.results.record import Curve, Identity, Record, Score
+from optathlon.suite import sweep
+from optathlon.suite.plan import expand
 
 SWEEP = """
 name = "finished-{runs}"
@@ -69,7 +69,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        suite = [sys.executable, "-P", "-m", "suite"]
+        suite = [sys.executable, "-P", "-m", "optathlon"]
         commands = {"bare python": [sys.executable, "-c", "pass"], "--help": [*suite, "--help"]}
         commands["list tasks"] = [*suite, "list", "tasks"]
         for runs in (200, 10_000):

@@ -43,8 +43,8 @@ workers = {workers}
 sbatch.hold = true
 """
 TASK = """
-from tasks import Metric, Protocol, Task
-from tasks.schedule import Cosine
+from optathlon.tasks import Metric, Protocol, Task
+from optathlon.tasks.schedule import Cosine
 PROTOCOL = Protocol(length=1, batch=8, micro_batch=8, schedule=Cosine(per="update"), holdout="none", checkpoint="last")
 LOSS = Metric("loss", "nats", False)
 TASK = Task(name="plain", benchmark="plain", family="plain", summary="nothing", metrics=(LOSS,),
@@ -71,7 +71,7 @@ def measure(folder: Path, slurm: RealSlurm, rounds: int, workers: int) -> None:
     """Print the median of each command."""
     (folder / "sweep.toml").write_text(SWEEP.format(seeds=list(range(10)), workers=workers))
     (folder / "plain.py").write_text(TASK)
-    suite = [sys.executable, "-P", "-m", "suite"]
+    suite = [sys.executable, "-P", "-m", "optathlon"]
     commands = {
         "bare python": [sys.executable, "-c", "pass"],
         "launch --dry-run": [*suite, "launch", "sweep.toml", "--dry-run"],

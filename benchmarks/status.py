@@ -17,10 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from results import Store, this_process
-from results.record import Curve, Ended, Identity, Plan, PlannedRun, Record, Score
-from suite import sweep
-from suite.plan import expand
+from optathlon.results import Store, this_process
+from optathlon.results.record import Curve, Ended, Identity, Plan, PlannedRun, Record, Score
+from optathlon.suite import sweep
+from optathlon.suite.plan import expand
 
 SWEEP = """
 name = "large"
@@ -95,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = half_done(folder, args.runs)
-        suite = [sys.executable, "-P", "-m", "suite"]
+        suite = [sys.executable, "-P", "-m", "optathlon"]
         store = ["--store", str(folder / "store"), "--data", str(folder / "data")]
         commands = {
             "bare python": [sys.executable, "-c", "pass"],

@@ -1,8 +1,8 @@
 """What is compared: one update rule a file, the registry, the grids. Importing it imports no torch."""
 
-from optimizers.errors import OptimizerError
-from optimizers.grid import Grid, default_grid
-from optimizers.registry import names, optimizer
-from optimizers.spec import OptimizerSpec
+from optathlon.optimizers.errors import OptimizerError
+from optathlon.optimizers.grid import Grid, default_grid
+from optathlon.optimizers.registry import names, optimizer
+from optathlon.optimizers.spec import OptimizerSpec
 
 __all__ = ["Grid", "OptimizerError", "OptimizerSpec", "default_grid", "names", "optimizer"]

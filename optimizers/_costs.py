@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optimizers._kit import Kit
+from optathlon.optimizers._kit import Kit
 
 
 def _tensors(state: Any) -> Iterator[Tensor]:

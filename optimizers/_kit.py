@@ -12,7 +12,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from optimizers.spec import LR_SCALE, OptimizerSpec, load
+from optathlon.optimizers.spec import LR_SCALE, OptimizerSpec, load
 
 STEPS = 5
 RATES = (3e-2, 1e-1, 1e-2, 3e-1, 3e-3, 1e-3, 1.0, 3e-4)

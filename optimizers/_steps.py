@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optimizers._base import Step, by_device_and_dtype, increment, new_step, prefers_foreach, zeros_like
+from optathlon.optimizers._base import Step, by_device_and_dtype, increment, new_step, prefers_foreach, zeros_like
 
 
 def together(steps: Sequence[Step], group: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import (
+from optathlon.optimizers._base import (
     BaseOptimizer,
     Step,
     by_device_and_dtype,
@@ -19,7 +19,7 @@ from optimizers._base import (
     new_step,
     zeros_like,
 )
-from optimizers._steps import together
+from optathlon.optimizers._steps import together
 
 
 class AdaBound(BaseOptimizer):

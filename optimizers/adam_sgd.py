@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, Step, check, check_lr
-from optimizers._steps import adam_change, adam_changes, alike, nesterov_step, nesterov_steps, together
+from optathlon.optimizers._base import BaseOptimizer, Step, check, check_lr
+from optathlon.optimizers._steps import adam_change, adam_changes, alike, nesterov_step, nesterov_steps, together
 
 
 class AdamSGD(BaseOptimizer):

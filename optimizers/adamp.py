@@ -15,9 +15,9 @@ from torch.optim.optimizer import (
     _use_grad_for_differentiable,
 )
 
-from optimizers import fused as kernels
-from optimizers import sharded
-from optimizers._base import (
+from optathlon.optimizers import fused as kernels
+from optathlon.optimizers import sharded
+from optathlon.optimizers._base import (
     as_real,
     by_device_and_dtype,
     check,
@@ -28,7 +28,7 @@ from optimizers._base import (
     new_step,
     zeros_like,
 )
-from optimizers.projection import ProjectedOptimizer, Rule, descend, descend_many, radial, radials, row_dims
+from optathlon.optimizers.projection import ProjectedOptimizer, Rule, descend, descend_many, radial, radials, row_dims
 
 
 class AdamP(ProjectedOptimizer):
@@ -174,7 +174,7 @@ def _sharded_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
 
 
 def _gpu_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
-    from optimizers import gpu
+    from optathlon.optimizers import gpu
 
     increment(lists[4])
     return gpu.adamp(*lists[:-1], **options)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers import fused as kernels
-from optimizers import sharded
-from optimizers._base import (
+from optathlon.optimizers import fused as kernels
+from optathlon.optimizers import sharded
+from optathlon.optimizers._base import (
     BaseOptimizer,
     by_device_and_dtype,
     check,
@@ -23,7 +23,7 @@ from optimizers._base import (
     state_dtype,
     zeros_like,
 )
-from optimizers._steps import numbers_or_tensors
+from optathlon.optimizers._steps import numbers_or_tensors
 
 EPS_MODES = ("literal", "relative")
 
@@ -183,7 +183,7 @@ class AdaRem(BaseOptimizer):
         return found
 
     def _gpu(self, params: list[Tensor], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> Any:
-        from optimizers import gpu
+        from optathlon.optimizers import gpu
 
         _, grads, _, means, states = zip(*steps, strict=True)
         return gpu.adarem(params, grads, means, self._rates(group, states), limits, **_options(group))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optimizers.spec import Hyperparameter, OptimizerSpec
+from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 
 
 def _floats(*default: float) -> Hyperparameter:
@@ -63,14 +63,14 @@ SGD = OptimizerSpec(
         "weight_decay": _float(0.0),
         "nesterov": _bool(False),
     },
-    check="optimizers.catalog:nesterov_needs_momentum",
+    check="optathlon.optimizers.catalog:nesterov_needs_momentum",
     summary="Stochastic gradient descent with momentum and coupled L2 decay",
     source="Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013",
 )
 
 SGDP = OptimizerSpec(
     name="sgdp",
-    factory="optimizers.sgdp:SGDP",
+    factory="optathlon.optimizers.sgdp:SGDP",
     hyperparameters={
         "lr": _REQUIRED,
         "momentum": _fraction(0.0),
@@ -111,7 +111,7 @@ ADAMW = OptimizerSpec(
 
 ADAMP = OptimizerSpec(
     name="adamp",
-    factory="optimizers.adamp:AdamP",
+    factory="optathlon.optimizers.adamp:AdamP",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.9, 0.999),
@@ -142,7 +142,7 @@ RMSPROP = OptimizerSpec(
 
 RMSPROP_TF = OptimizerSpec(
     name="rmsprop_tf",
-    factory="optimizers.rmsprop_tf:RMSpropTF",
+    factory="optathlon.optimizers.rmsprop_tf:RMSpropTF",
     hyperparameters={
         "lr": _float(1e-2),
         "alpha": _fraction(0.9),
@@ -167,7 +167,7 @@ _ADAREM: dict[str, Any] = {
 
 ADAREM = OptimizerSpec(
     name="adarem",
-    factory="optimizers.adarem:AdaRem",
+    factory="optathlon.optimizers.adarem:AdaRem",
     hyperparameters=_ADAREM,
     baseline="sgd",
     summary="SGD whose coordinates slow down where the gradient turns against its past",
@@ -176,7 +176,7 @@ ADAREM = OptimizerSpec(
 
 ADAREM_S = OptimizerSpec(
     name="adarem_s",
-    factory="optimizers.adarem:AdaRemS",
+    factory="optathlon.optimizers.adarem:AdaRemS",
     hyperparameters=_ADAREM
     | {"sphere": _bool(False), "radius": _float(10.0, above=0.0), "slr": _bool(True), "per_tensor": _bool(False)},
     tags={"scale_invariant.sphere": True},
@@ -187,7 +187,7 @@ ADAREM_S = OptimizerSpec(
 
 ADABOUND = OptimizerSpec(
     name="adabound",
-    factory="optimizers.adabound:AdaBound",
+    factory="optathlon.optimizers.adabound:AdaBound",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.9, 0.999),
@@ -213,7 +213,7 @@ _CHO_LEE = "Cho & Lee, Riemannian approach to batch normalization, NeurIPS 2017"
 
 SGDG = OptimizerSpec(
     name="sgdg",
-    factory="optimizers.grassmann:SGDG",
+    factory="optathlon.optimizers.grassmann:SGDG",
     hyperparameters={"lr": _float(0.01), "momentum": _fraction(0.9), **_GRASSMANN},
     tags={"scale_invariant.manifold": True, "scale_invariant.lr_scale": 20.0},
     baseline="sgd",
@@ -223,7 +223,7 @@ SGDG = OptimizerSpec(
 
 ADAMG = OptimizerSpec(
     name="adamg",
-    factory="optimizers.grassmann:AdamG",
+    factory="optathlon.optimizers.grassmann:AdamG",
     hyperparameters={
         "lr": _float(0.01),
         "momentum": _fraction(0.9),
@@ -239,7 +239,7 @@ ADAMG = OptimizerSpec(
 
 ADAM_SGD = OptimizerSpec(
     name="adam_sgd",
-    factory="optimizers.adam_sgd:AdamSGD",
+    factory="optathlon.optimizers.adam_sgd:AdamSGD",
     hyperparameters={
         "lr": _float(1e-4),
         "betas": _floats(0.9, 0.999),
@@ -300,7 +300,7 @@ ADAFACTOR = OptimizerSpec(
 
 MUON = OptimizerSpec(
     name="muon",
-    factory="optimizers.muon:Muon",
+    factory="optathlon.optimizers.muon:Muon",
     hyperparameters={
         "lr": _float(1e-3),
         "weight_decay": _float(0.1),
@@ -339,7 +339,7 @@ LBFGS = OptimizerSpec(
 
 SOAP = OptimizerSpec(
     name="soap",
-    factory="optimizers.soap:SOAP",
+    factory="optathlon.optimizers.soap:SOAP",
     hyperparameters={
         "lr": _float(3e-3),
         "betas": _floats(0.95, 0.95),
@@ -357,7 +357,7 @@ SOAP = OptimizerSpec(
 
 SAM = OptimizerSpec(
     name="sam",
-    factory="optimizers.sam:SAM",
+    factory="optathlon.optimizers.sam:SAM",
     hyperparameters=SGD.hyperparameters | {"rho": _float(0.05), "adaptive": _bool(False)},
     baseline="sgd",
     flags=frozenset({"closure"}),
@@ -368,7 +368,7 @@ SAM = OptimizerSpec(
 
 LOOKAHEAD = OptimizerSpec(
     name="lookahead",
-    factory="optimizers.lookahead:Lookahead",
+    factory="optathlon.optimizers.lookahead:Lookahead",
     hyperparameters=SGD.hyperparameters | {"k": _int(5), "alpha": _float(0.5, above=0.0, high=1.0)},
     baseline="sgd",
     check=SGD.check,
@@ -378,7 +378,7 @@ LOOKAHEAD = OptimizerSpec(
 
 NT_ASGD = OptimizerSpec(
     name="nt_asgd",
-    factory="optimizers.nt_asgd:NTASGD",
+    factory="optathlon.optimizers.nt_asgd:NTASGD",
     hyperparameters={"lr": _REQUIRED, "weight_decay": _float(0.0), "nonmono": Hyperparameter("int", 5)},
     protocol={"schedule": {"kind": "constant"}},
     baseline="sgd",

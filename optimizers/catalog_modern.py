@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from optimizers.catalog import _bool, _float, _floats, _int
-from optimizers.spec import Hyperparameter, OptimizerSpec
+from optathlon.optimizers.catalog import _bool, _float, _floats, _int
+from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 
 LION = OptimizerSpec(
     name="lion",
-    factory="optimizers.modern:Lion",
+    factory="optathlon.optimizers.modern:Lion",
     hyperparameters={"lr": _float(1e-4), "betas": _floats(0.9, 0.99), "weight_decay": _float(0.0)},
     baseline="adamw",
     summary="The sign of a momentum, with decoupled decay",
@@ -16,7 +16,7 @@ LION = OptimizerSpec(
 
 LAMB = OptimizerSpec(
     name="lamb",
-    factory="optimizers.modern:Lamb",
+    factory="optathlon.optimizers.modern:Lamb",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.9, 0.999),
@@ -31,7 +31,7 @@ LAMB = OptimizerSpec(
 
 ADAN = OptimizerSpec(
     name="adan",
-    factory="optimizers.modern:Adan",
+    factory="optathlon.optimizers.modern:Adan",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.98, 0.92, 0.99),
@@ -46,7 +46,7 @@ ADAN = OptimizerSpec(
 
 ADABELIEF = OptimizerSpec(
     name="adabelief",
-    factory="optimizers.modern:AdaBelief",
+    factory="optathlon.optimizers.modern:AdaBelief",
     hyperparameters={
         "lr": _float(1e-3),
         "betas": _floats(0.9, 0.999),
@@ -62,7 +62,7 @@ ADABELIEF = OptimizerSpec(
 
 SCHEDULE_FREE_SGD = OptimizerSpec(
     name="schedule_free_sgd",
-    factory="optimizers.modern:ScheduleFreeSGD",
+    factory="optathlon.optimizers.modern:ScheduleFreeSGD",
     hyperparameters={
         "lr": _float(1.0),
         "momentum": _float(0.9, above=0.0, below=1.0),
@@ -79,7 +79,7 @@ SCHEDULE_FREE_SGD = OptimizerSpec(
 
 PRODIGY = OptimizerSpec(
     name="prodigy",
-    factory="optimizers.modern:Prodigy",
+    factory="optathlon.optimizers.modern:Prodigy",
     hyperparameters={
         "lr": _float(1.0),
         "betas": _floats(0.9, 0.999),
@@ -98,7 +98,7 @@ PRODIGY = OptimizerSpec(
 
 SCHEDULE_FREE_ADAMW = OptimizerSpec(
     name="schedule_free_adamw",
-    factory="optimizers.modern:ScheduleFreeAdamW",
+    factory="optathlon.optimizers.modern:ScheduleFreeAdamW",
     hyperparameters={
         "lr": _float(2.5e-3),
         "betas": Hyperparameter("floats", [0.9, 0.999], above=0.0, below=1.0),
@@ -116,7 +116,7 @@ SCHEDULE_FREE_ADAMW = OptimizerSpec(
 
 LARS = OptimizerSpec(
     name="lars",
-    factory="optimizers.modern:LARS",
+    factory="optathlon.optimizers.modern:LARS",
     hyperparameters={
         "lr": _float(0.1),
         "weight_decay": _float(0.0),
@@ -132,7 +132,7 @@ LARS = OptimizerSpec(
 
 SHAMPOO = OptimizerSpec(
     name="shampoo",
-    factory="optimizers.modern:Shampoo",
+    factory="optathlon.optimizers.modern:Shampoo",
     hyperparameters={
         "lr": _float(1e-3),
         "momentum": _float(0.0),

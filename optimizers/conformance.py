@@ -13,9 +13,9 @@ import msgspec
 import torch
 from torch import Tensor
 
-from optimizers._costs import MEASURES
-from optimizers._kit import RATES, STEPS, Kit, Lacks, Problem, descend, require, same
-from optimizers.spec import OptimizerSpec
+from optathlon.optimizers._costs import MEASURES
+from optathlon.optimizers._kit import RATES, STEPS, Kit, Lacks, Problem, descend, require, same
+from optathlon.optimizers.spec import OptimizerSpec
 
 
 class Finding(msgspec.Struct, frozen=True):

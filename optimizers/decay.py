@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from optimizers.errors import OptimizerError, did_you_mean
+from optathlon.optimizers.errors import OptimizerError, did_you_mean
 
 CONVENTIONS = ("l2", "decoupled", "sgdp", "shrink")
 CONVENTION_OF = {

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optimizers.projection import PROJECTIONS, Rule
+from optathlon.optimizers.projection import PROJECTIONS, Rule
 
 _SOURCES = ("fused.cpp", "fused_adarem.cpp")
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
@@ -124,7 +124,7 @@ def takes_on_gpu(
     if not any(there):
         return there
     try:
-        from optimizers import gpu
+        from optathlon.optimizers import gpu
     except ImportError as error:
         raise RuntimeError(f"fused=True on {params[0].device} needs Triton ({error}); leave fused out") from error
     each = zip(there, params, grads, dims, *states, strict=True)

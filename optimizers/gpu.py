@@ -20,8 +20,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from optimizers._base import state_dtype
-from optimizers.projection import PROJECTIONS, Rule
+from optathlon.optimizers._base import state_dtype
+from optathlon.optimizers.projection import PROJECTIONS, Rule
 
 DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 BLOCK, ROWS = 1024, 1024

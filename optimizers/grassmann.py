@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import (
+from optathlon.optimizers._base import (
     BaseOptimizer,
     Step,
     check,
     check_lr,
     new_step,
 )
-from optimizers._steps import by_shape, nesterov_step, nesterov_steps, together
+from optathlon.optimizers._steps import by_shape, nesterov_step, nesterov_steps, together
 
 TINY = 1e-8
 

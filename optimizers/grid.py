@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from optimizers import halton
-from optimizers.errors import OptimizerError, did_you_mean
-from optimizers.spec import OptimizerSpec
+from optathlon.optimizers import halton
+from optathlon.optimizers.errors import OptimizerError, did_you_mean
+from optathlon.optimizers.spec import OptimizerSpec
 
 _WORDS = ("fixed", "grid", "zip", "random")
 _SPACES = ("log", "uniform", "choice")

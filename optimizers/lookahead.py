@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import check, state_dtype
-from optimizers._mixin import Mixin, bare_step
+from optathlon.optimizers._base import check, state_dtype
+from optathlon.optimizers._mixin import Mixin, bare_step
 
 
 class SlowWeights(Mixin):

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.optim._muon import _adjust_lr, _zeropower_via_newtonschulz
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, Step, check, check_lr, zeros_like
-from optimizers._steps import adam_change, adam_changes, alike, by_shape, together
+from optathlon.optimizers._base import BaseOptimizer, Step, check, check_lr, zeros_like
+from optathlon.optimizers._steps import adam_change, adam_changes, alike, by_shape, together
 
 ADJUSTMENTS = ("original", "match_rms_adamw")
 

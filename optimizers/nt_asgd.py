@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, check, check_lr, zeros_like
+from optathlon.optimizers._base import BaseOptimizer, check, check_lr, zeros_like
 
 
 class NTASGD(BaseOptimizer):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from optimizers._base import BaseOptimizer, check
+from optathlon.optimizers._base import BaseOptimizer, check
 
 NONE, CHANNEL, LAYER = 0, 1, 2
 VIEWS = {"none": NONE, "channel": CHANNEL, "layer": LAYER}

@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
-from optimizers.catalog import CATALOG
-from optimizers.catalog_modern import MODERN
-from optimizers.errors import OptimizerError, did_you_mean
-from optimizers.spec import Hyperparameter, OptimizerSpec, load
+from optathlon.optimizers.catalog import CATALOG
+from optathlon.optimizers.catalog_modern import MODERN
+from optathlon.optimizers.errors import OptimizerError, did_you_mean
+from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec, load
 
 ENTRY_POINTS = "optathlon.optimizers"
 _NOT_SETTABLE = {"self", "params", "foreach", "fused", "capturable", "differentiable", "maximize"}

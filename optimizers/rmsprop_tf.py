@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, Step, check, check_lr, zeros_like
-from optimizers._steps import alike, together
+from optathlon.optimizers._base import BaseOptimizer, Step, check, check_lr, zeros_like
+from optathlon.optimizers._steps import alike, together
 
 
 class RMSpropTF(BaseOptimizer):

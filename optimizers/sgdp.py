@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT, _default_to_fused_or_foreach, _use_grad_for_differentiable
 
-from optimizers import fused as kernels
-from optimizers import sharded
-from optimizers._base import (
+from optathlon.optimizers import fused as kernels
+from optathlon.optimizers import sharded
+from optathlon.optimizers._base import (
     as_real,
     by_device_and_dtype,
     check,
@@ -22,7 +22,16 @@ from optimizers._base import (
     full_precision,
     zeros_like,
 )
-from optimizers.projection import ProjectedOptimizer, Radial, Rule, descend, descend_many, radial, radials, row_dims
+from optathlon.optimizers.projection import (
+    ProjectedOptimizer,
+    Radial,
+    Rule,
+    descend,
+    descend_many,
+    radial,
+    radials,
+    row_dims,
+)
 
 
 class SGDP(ProjectedOptimizer):
@@ -160,7 +169,7 @@ def _sharded_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
 
 
 def _gpu_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
-    from optimizers import gpu
+    from optathlon.optimizers import gpu
 
     return gpu.sgdp(*lists[:-1], **options)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from optimizers.projection import CHANNEL, LAYER, NONE, Radial, Rule
+from optathlon.optimizers.projection import CHANNEL, LAYER, NONE, Radial, Rule
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optimizers._base import BaseOptimizer, Step, check, check_lr, increment, new_step, zeros_like
-from optimizers._steps import alike, numbers_or_tensors, together
+from optathlon.optimizers._base import BaseOptimizer, Step, check, check_lr, increment, new_step, zeros_like
+from optathlon.optimizers._steps import alike, numbers_or_tensors, together
 
 
 class SOAP(BaseOptimizer):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from optimizers.errors import OptimizerError, did_you_mean
+from optathlon.optimizers.errors import OptimizerError, did_you_mean
 
 if TYPE_CHECKING:
     import torch

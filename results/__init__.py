@@ -6,16 +6,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from results.board import Leaderboard, leaderboard
-    from results.errors import StoreError
-    from results.files import put_new
-    from results.formats import render
-    from results.owner import provably_dead, this_process
-    from results.selection import Winner, free_reports, winners
-    from results.states import State
-    from results.store import Store
-    from results.unplanned import leaderboard_of_records
-    from results.views import View, view
+    from optathlon.results.board import Leaderboard, leaderboard
+    from optathlon.results.errors import StoreError
+    from optathlon.results.files import put_new
+    from optathlon.results.formats import render
+    from optathlon.results.owner import provably_dead, this_process
+    from optathlon.results.selection import Winner, free_reports, winners
+    from optathlon.results.states import State
+    from optathlon.results.store import Store
+    from optathlon.results.unplanned import leaderboard_of_records
+    from optathlon.results.views import View, view
 
 __all__ = [
     "Leaderboard",
@@ -55,5 +55,5 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        raise AttributeError(f"module 'results' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"results.{_MODULES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

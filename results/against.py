@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from results.board import Leaderboard
-from results.cell import Cell
-from results.statistics.difference import Difference
-from results.statistics.dunnett import dunnett
+from optathlon.results.board import Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.statistics.difference import Difference
+from optathlon.results.statistics.dunnett import dunnett
 
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from results.errors import StoreError
-from results.files import names, read, replace
-from results.layout import Layout, checked_id
-from results.record import Record
-from results.schema import decode
-from results.sharing import Sharing
+from optathlon.results.errors import StoreError
+from optathlon.results.files import names, read, replace
+from optathlon.results.layout import Layout, checked_id
+from optathlon.results.record import Record
+from optathlon.results.schema import decode
+from optathlon.results.sharing import Sharing
 
 THREADS = 16
 AHEAD = 1024  # records that are read before they are decoded

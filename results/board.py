@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from results.cell import Cell
-from results.errors import StoreError
-from results.record import Column, Plan, PlannedRun, Record
-from results.references import ReferenceRow, References, reference_rows
-from results.scores import by_id, deviation, mean, value
-from results.selection import Winner, winners
-from results.settings import hyperparameters
-from results.states import State
-from results.verdicts import ALPHA, aggregated_ranks, judged
+from optathlon.results.cell import Cell
+from optathlon.results.errors import StoreError
+from optathlon.results.record import Column, Plan, PlannedRun, Record
+from optathlon.results.references import ReferenceRow, References, reference_rows
+from optathlon.results.scores import by_id, deviation, mean, value
+from optathlon.results.selection import Winner, winners
+from optathlon.results.settings import hyperparameters
+from optathlon.results.states import State
+from optathlon.results.verdicts import ALPHA, aggregated_ranks, judged
 
 if TYPE_CHECKING:
     import pandas
@@ -69,7 +69,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         """One line a cell, with the columns of the long CSV."""
         import pandas
 
-        from results.formats import long_table
+        from optathlon.results.formats import long_table
 
         header, lines = long_table(self)
         return pandas.DataFrame(lines, columns=header)
@@ -95,7 +95,7 @@ def leaderboard(
     columns = plan.head.columns
     problems: list[list[str]] = [[column.problem] for column in columns]
     if printed and plan.head.table:
-        from results.printed import lay_out
+        from optathlon.results.printed import lay_out
 
         columns, named, grid = lay_out(plan.head.table, plan.head.rows, cells)
         problems = [[cells.columns[name].problem for name in column.of] for column in plan.head.table.columns]

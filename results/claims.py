@@ -11,14 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from results import events
-from results.errors import StoreError
-from results.files import age, exists, names, read, server_time, utc
-from results.layout import Layout
-from results.owner import provably_dead, restarted
-from results.record import Attempt, Ended, Owner
-from results.schema import decode
-from results.states import LOST, UNKNOWN, State
+from optathlon.results import events
+from optathlon.results.errors import StoreError
+from optathlon.results.files import age, exists, names, read, server_time, utc
+from optathlon.results.layout import Layout
+from optathlon.results.owner import provably_dead, restarted
+from optathlon.results.record import Attempt, Ended, Owner
+from optathlon.results.schema import decode
+from optathlon.results.states import LOST, UNKNOWN, State
 
 LEASE = 15 * 60.0
 BARREN_LIMIT = 3

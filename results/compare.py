@@ -8,19 +8,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from results.board import Leaderboard
-from results.cell import Cell
-from results.errors import StoreError
-from results.record import Column
-from results.settings import differing
-from results.statistics.difference import Difference
-from results.statistics.holm import holm
-from results.statistics.improvement import probability_of_improvement
-from results.statistics.paired import MOST_FLIPS, correlation, differences, paired_t, sign_flip
-from results.statistics.planner import pooled_deviation
-from results.statistics.ties import smallest_p
-from results.statistics.welch import welch
-from results.statistics.wilcoxon import wilcoxon
+from optathlon.results.board import Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.errors import StoreError
+from optathlon.results.record import Column
+from optathlon.results.settings import differing
+from optathlon.results.statistics.difference import Difference
+from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.improvement import probability_of_improvement
+from optathlon.results.statistics.paired import MOST_FLIPS, correlation, differences, paired_t, sign_flip
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.statistics.ties import smallest_p
+from optathlon.results.statistics.welch import welch
+from optathlon.results.statistics.wilcoxon import wilcoxon
 
 
 class OnTask(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from results.record import Column, Record
-from results.scores import usable
+from optathlon.results.record import Column, Record
+from optathlon.results.scores import usable
 
 POINTS = 28
 AREA_POINTS = 14

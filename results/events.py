@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from results.files import make_folder, share
+from optathlon.results.files import make_folder, share
 
 STEP = "update"
 NUMBERS = (STEP, "resumed", "time", "seconds", "evaluating")

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from results.files import hand_out
-from results.record import Record
-from results.references import References
-from results.settings import hyperparameters
+from optathlon.results.files import hand_out
+from optathlon.results.record import Record
+from optathlon.results.references import References
+from optathlon.results.settings import hyperparameters
 
 SCHEMA = 1
 

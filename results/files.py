@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from results.errors import StoreError
+from optathlon.results.errors import StoreError
 
 T = TypeVar("T")
 STALE_TRIES = 5

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from results.board import BoardRow, Leaderboard
-from results.cell import Cell
-from results.latex import latex
-from results.record import Column
-from results.scores import direction
-from results.shown import Shown, metric, one_line, told
-from results.statistics.difference import mean_interval
+from optathlon.results.board import BoardRow, Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.latex import latex
+from optathlon.results.record import Column
+from optathlon.results.scores import direction
+from optathlon.results.shown import Shown, metric, one_line, told
+from optathlon.results.statistics.difference import mean_interval
 
 Format = Literal["csv", "wide", "md", "latex", "json", "table"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

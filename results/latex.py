@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from results.board import Leaderboard
-from results.cell import Cell
-from results.record import Column
-from results.shown import Shown, metric, number, one_line, told
+from optathlon.results.board import Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.record import Column
+from optathlon.results.shown import Shown, metric, number, one_line, told
 
 # pdfLaTeX knows none of these letters in text.
 _GREEK = (

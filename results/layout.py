@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from results.errors import StoreError
-from results.files import names, put_new
+from optathlon.results.errors import StoreError
+from optathlon.results.files import names, put_new
 
 RUN_ID = re.compile(r"[0-9a-f]{16}")
 DIGEST = re.compile(r"[0-9a-f]{64}")

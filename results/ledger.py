@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from results.board import BoardRow, Leaderboard
-from results.cell import Cell
-from results.papers import Published
-from results.record import Column, Plan, Record
-from results.scores import deviation, mean, usable
-from results.settings import flat
-from results.statistics.difference import Difference, from_error
-from results.statistics.ties import ALPHA
-from results.statistics.welch import from_summaries
+from optathlon.results.board import BoardRow, Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.papers import Published
+from optathlon.results.record import Column, Plan, Record
+from optathlon.results.scores import deviation, mean, usable
+from optathlon.results.settings import flat
+from optathlon.results.statistics.difference import Difference, from_error
+from optathlon.results.statistics.ties import ALPHA
+from optathlon.results.statistics.welch import from_summaries
 
 Verdict = Literal["reproduced", "within noise", "not reproduced", "protocol differs", "not run"]
 _Place = tuple[Column, Cell]

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from results.errors import StoreError
-from results.files import names
-from results.record import Record
-from results.store import Store
+from optathlon.results.errors import StoreError
+from optathlon.results.files import names
+from optathlon.results.record import Record
+from optathlon.results.store import Store
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from results.board import Leaderboard
-from results.cell import Cell
-from results.record import Column
-from results.statistics.planner import POWER, pooled_deviation, seeds_needed
+from optathlon.results.board import Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.record import Column
+from optathlon.results.statistics.planner import POWER, pooled_deviation, seeds_needed
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):

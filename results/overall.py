@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from results.board import BoardRow, Leaderboard
-from results.cell import Cell
-from results.compare import compare
-from results.record import Column
-from results.statistics.holm import holm
-from results.statistics.improvement import probability_of_improvement
-from results.statistics.iqm import iqm, iqm_interval
-from results.statistics.normalize import normalized
-from results.statistics.planner import pooled_deviation
-from results.statistics.ranking import cliques, critical_difference, friedman
-from results.verdicts import ranks_among_whole
+from optathlon.results.board import BoardRow, Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.compare import compare
+from optathlon.results.record import Column
+from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.improvement import probability_of_improvement
+from optathlon.results.statistics.iqm import iqm, iqm_interval
+from optathlon.results.statistics.normalize import normalized
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.statistics.ranking import cliques, critical_difference, friedman
+from optathlon.results.verdicts import ranks_among_whole
 
 
 class RowOverall(msgspec.Struct, frozen=True, kw_only=True):

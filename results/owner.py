@@ -8,7 +8,7 @@ import os
 import socket
 from pathlib import Path
 
-from results.record import Owner
+from optathlon.results.record import Owner
 
 PROC = Path("/proc")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from results.errors import StoreError
+from optathlon.results.errors import StoreError
 
 FOLDER = Path(__file__).resolve().parent / "published"
 HEADER = ["task", "optimizer", "setting", "metric", "unit", "mean", "std", "n", "table", "note"]

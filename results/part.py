@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from results.record import Plan
+from optathlon.results.record import Plan
 
 
 def part(plan: Plan, columns: Collection[str], rows: Collection[str]) -> Plan:

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from results.errors import StoreError
-from results.events import parse
-from results.files import names, read
-from results.layout import NAME, Layout
-from results.record import Plan, PlanHead, PlannedRun
-from results.schema import decode, decoder
+from optathlon.results.errors import StoreError
+from optathlon.results.events import parse
+from optathlon.results.files import names, read
+from optathlon.results.layout import NAME, Layout
+from optathlon.results.record import Plan, PlanHead, PlannedRun
+from optathlon.results.schema import decode, decoder
 
 _NUMBERED = re.compile(r"(plan|submission)-(\d{4,})\.jsonl?")
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from results.board import Cells, sampled
-from results.cell import Cell
-from results.record import Column, Row, Table, TableColumn
+from optathlon.results.board import Cells, sampled
+from optathlon.results.cell import Cell
+from optathlon.results.record import Column, Row, Table, TableColumn
 
 
 def lay_out(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from results.archive import Archive
-from results.errors import StoreError
-from results.files import exists, names, read
-from results.layout import DIGEST
-from results.references import References
-from results.schema import decode
-from results.scores import usable
+from optathlon.results.archive import Archive
+from optathlon.results.errors import StoreError
+from optathlon.results.files import exists, names, read
+from optathlon.results.layout import DIGEST
+from optathlon.results.references import References
+from optathlon.results.schema import decode
+from optathlon.results.scores import usable
 
 REMEDY = "remove it, and the next launch or run of its task computes it anew"
 
@@ -60,7 +60,7 @@ class ReferenceFiles(Archive):
                 self._unusable(str(error))
 
     def _unusable(self, why: str) -> None:
-        from results.shown import one_line
+        from optathlon.results.shown import one_line
 
         self._problem(f"{one_line(why)}; {REMEDY}")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from results.record import SCHEMA
-from results.scores import mean
+from optathlon.results.record import SCHEMA
+from optathlon.results.scores import mean
 
 
 class References(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from results.events import EventLog, parse
-from results.files import age, names, read
-from results.layout import Layout
+from optathlon.results.events import EventLog, parse
+from optathlon.results.files import age, names, read
+from optathlon.results.layout import Layout
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

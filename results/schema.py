@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from results.errors import StoreError
-from results.record import SCHEMA
+from optathlon.results.errors import StoreError
+from optathlon.results.record import SCHEMA
 
 T = TypeVar("T", bound=msgspec.Struct)
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from results.errors import StoreError
-from results.record import Record
+from optathlon.results.errors import StoreError
+from optathlon.results.record import Record
 
 LARGEST = 1e100
 """What counts as finite: of scores beyond it not even a deviation can be told, as their squares are no numbers."""

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from results.errors import StoreError
-from results.record import Column, Plan, PlannedRun, Record
-from results.scores import by_id, mean, value
-from results.settings import edges, hyperparameters
+from optathlon.results.errors import StoreError
+from optathlon.results.record import Column, Plan, PlannedRun, Record
+from optathlon.results.scores import by_id, mean, value
+from optathlon.results.settings import edges, hyperparameters
 
 Cell = tuple[str, str]
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from results.record import SCHEMA, Curve, Identity, Record, Score
-from results.schema import decoder
+from optathlon.results.record import SCHEMA, Curve, Identity, Record, Score
+from optathlon.results.schema import decoder
 
 T = TypeVar("T", bound=Record)
 

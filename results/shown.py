@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from results.board import BoardRow, Leaderboard
-from results.cell import Cell
-from results.record import Column
+from optathlon.results.board import BoardRow, Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.record import Column
 
 PROVEN, TIED = "†", "≈"
 UNTRAINED = "(no optimizer)"

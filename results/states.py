@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from results.record import Owner
+from optathlon.results.record import Owner
 
 Kind = Literal["waiting", "running", "stopped", "failed", "finished", "diverged"]
 

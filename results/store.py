@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from results.claims import LEASE, Claims
-from results.errors import StoreError
-from results.files import exists, make_folder, names, put_new, utc
-from results.layout import checked_id
-from results.plans import Plans
-from results.reference_files import ReferenceFiles
-from results.states import State
+from optathlon.results.claims import LEASE, Claims
+from optathlon.results.errors import StoreError
+from optathlon.results.files import exists, make_folder, names, put_new, utc
+from optathlon.results.layout import checked_id
+from optathlon.results.plans import Plans
+from optathlon.results.reference_files import ReferenceFiles
+from optathlon.results.states import State
 
 __all__ = ["LEASE", "State", "Store", "put_new", "utc"]
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from results.board import Leaderboard
-from results.curves import higher_is_better, shown_curve, values
-from results.record import Column, Record
-from results.statistics.profiles import time_ratios
-from results.statistics.speedup import speed_up
-from results.statistics.targets import R_MAX, algoperf_score, time_to_target
+from optathlon.results.board import Leaderboard
+from optathlon.results.curves import higher_is_better, shown_curve, values
+from optathlon.results.record import Column, Record
+from optathlon.results.statistics.profiles import time_ratios
+from optathlon.results.statistics.speedup import speed_up
+from optathlon.results.statistics.targets import R_MAX, algoperf_score, time_to_target
 
 # A run may reach its target at time 0; ratios want something above it.
 _LEAST = 1e-9

@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from results.board import Leaderboard
-from results.record import Column, Record
-from results.scores import value
-from results.selection import Candidate
-from results.settings import hyperparameters, short
-from results.statistics.budget import budget_curve, tunability
-from results.statistics.planner import pooled_deviation
-from results.statistics.robustness import Region, good_region
-from results.views import View
+from optathlon.results.board import Leaderboard
+from optathlon.results.record import Column, Record
+from optathlon.results.scores import value
+from optathlon.results.selection import Candidate
+from optathlon.results.settings import hyperparameters, short
+from optathlon.results.statistics.budget import budget_curve, tunability
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.statistics.robustness import Region, good_region
+from optathlon.results.views import View
 
 RATE = "lr"
 DEVIATIONS = 2.0

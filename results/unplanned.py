@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from results.board import Leaderboard, leaderboard
-from results.errors import StoreError
-from results.record import Column, Plan, PlanHead, PlannedRun, Record, Row
-from results.references import References
-from results.scores import by_id
-from results.settings import differing, flat, hyperparameters, in_words
+from optathlon.results.board import Leaderboard, leaderboard
+from optathlon.results.errors import StoreError
+from optathlon.results.record import Column, Plan, PlanHead, PlannedRun, Record, Row
+from optathlon.results.references import References
+from optathlon.results.scores import by_id
+from optathlon.results.settings import differing, flat, hyperparameters, in_words
 
 
 def leaderboard_of_records(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from results.cell import Cell
-from results.record import Column
-from results.scores import mean, ranks
-from results.statistics.holm import holm
-from results.statistics.ties import ALPHA, tied_with_best
-from results.statistics.welch import welch
+from optathlon.results.cell import Cell
+from optathlon.results.record import Column
+from optathlon.results.scores import mean, ranks
+from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.ties import ALPHA, tied_with_best
+from optathlon.results.statistics.welch import welch
 
 __all__ = ["ALPHA", "aggregated_ranks", "judged", "ranks_among_whole"]
 

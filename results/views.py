@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from results.board import Leaderboard, leaderboard
-from results.record import Plan, Record
-from results.references import References
-from results.selection import Winner, winners
-from results.states import State
-from results.store import Store
+from optathlon.results.board import Leaderboard, leaderboard
+from optathlon.results.record import Plan, Record
+from optathlon.results.references import References
+from optathlon.results.selection import Winner, winners
+from optathlon.results.states import State
+from optathlon.results.store import Store
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from slurm.cluster import PYTHON, Alive, Cluster, Job
+from optathlon.slurm.cluster import PYTHON, Alive, Cluster, Job
 
 
 class LocalCluster(Cluster):

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slurm.cluster import Resources
-from slurm.site import ask
+from optathlon.slurm.cluster import Resources
+from optathlon.slurm.site import ask
 
 OUT = ("down", "drain", "fail", "maint", "reboot", "unk", "inval", "future", "boot_fail")
 UNITS = {"K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}

@@ -13,9 +13,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from slurm import nodes, site
-from slurm.cluster import Alive, Cluster, ClusterError, Job, Resources
-from slurm.step import run
+from optathlon.slurm import nodes, site
+from optathlon.slurm.cluster import Alive, Cluster, ClusterError, Job, Resources
+from optathlon.slurm.step import run
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slurm.cluster import PYTHON
+from optathlon.slurm.cluster import PYTHON
 
 AGAIN, IN_VAIN = 75, 76
 VAIN_LIMIT = 3

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from results import Store, View, view
-from results.files import hand_out
-from results.part import part
-from results.record import Plan
-from suite import sweep
-from suite.console import say
-from suite.errors import MachineError, UsageError
-from tasks.errors import did_you_mean
+from optathlon.results import Store, View, view
+from optathlon.results.files import hand_out
+from optathlon.results.part import part
+from optathlon.results.record import Plan
+from optathlon.suite import sweep
+from optathlon.suite.console import say
+from optathlon.suite.errors import MachineError, UsageError
+from optathlon.tasks.errors import did_you_mean
 
 
 def add_part(parser: argparse.ArgumentParser, default: str = "every sweep") -> None:

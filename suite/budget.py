@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from suite.errors import UsageError
-from suite.forecast import SAME
-from suite.status import Overview
+from optathlon.suite.errors import UsageError
+from optathlon.suite.forecast import SAME
+from optathlon.suite.status import Overview
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import msgspec
 import torch
 from torch import nn
 
-from suite.collective import Joined, merged, on_cpu
+from optathlon.suite.collective import Joined, merged, on_cpu
 
 SLOTS = ("a", "b")
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slurm.cluster import Resources
-from suite.errors import UsageError, hint
+from optathlon.slurm.cluster import Resources
+from optathlon.suite.errors import UsageError, hint
 
 Table = dict[str, Any]
 WORKERS = 256  # submitit's own array_parallelism

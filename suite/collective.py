@@ -15,10 +15,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from suite.distributed import Place
-from suite.errors import MachineError
-from suite.reduction import Statistics, sum_gradients
-from tasks.workload import Batch
+from optathlon.suite.distributed import Place
+from optathlon.suite.errors import MachineError
+from optathlon.suite.reduction import Statistics, sum_gradients
+from optathlon.tasks.workload import Batch
 
 T = TypeVar("T")
 Meeting = dist.Store  # type: ignore[attr-defined]

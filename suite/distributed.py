@@ -8,9 +8,9 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slurm import slots
-from suite.errors import MachineError
-from tasks import Protocol
+from optathlon.slurm import slots
+from optathlon.suite.errors import MachineError
+from optathlon.tasks import Protocol
 
 PORTS = range(20000, 60000)
 

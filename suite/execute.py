@@ -15,22 +15,22 @@ from typing import Any
 import msgspec
 import torch
 
-from results.files import utc
-from results.record import Attempt, Curve, Ended, Record, Score
-from results.states import LOST
-from results.store import Store
-from suite import failures, provenance
-from suite.checkpoint import Checkpoints, SharedCheckpoints
-from suite.collective import ALONE, Fault, Joined, Lost, Team
-from suite.distributed import unshareable
-from suite.errors import PREEMPTED, Preempted
-from suite.run import Run, optimizer_of, task_of
-from suite.seeds import seed
-from suite.train import Fenced, Outcome, Surroundings, train
-from tasks import Task
-from tasks.data.dataset import edition
-from tasks.registry import resolve
-from tasks.workload import Workload
+from optathlon.results.files import utc
+from optathlon.results.record import Attempt, Curve, Ended, Record, Score
+from optathlon.results.states import LOST
+from optathlon.results.store import Store
+from optathlon.suite import failures, provenance
+from optathlon.suite.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.collective import ALONE, Fault, Joined, Lost, Team
+from optathlon.suite.distributed import unshareable
+from optathlon.suite.errors import PREEMPTED, Preempted
+from optathlon.suite.run import Run, optimizer_of, task_of
+from optathlon.suite.seeds import seed
+from optathlon.suite.train import Fenced, Outcome, Surroundings, train
+from optathlon.tasks import Task
+from optathlon.tasks.data.dataset import edition
+from optathlon.tasks.registry import resolve
+from optathlon.tasks.workload import Workload
 
 BEAT_SECONDS = 60.0
 AGAIN = "launch the sweep again"

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimizers import OptimizerError
-from suite.errors import FAILED
-from suite.run import Run, optimizer_of, task_of
-from tasks import DataError, TaskError
+from optathlon.optimizers import OptimizerError
+from optathlon.suite.errors import FAILED
+from optathlon.suite.run import Run, optimizer_of, task_of
+from optathlon.tasks import DataError, TaskError
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _by_errno(error: OSError) -> str | None:
         return "memory"
     if isinstance(error, TimeoutError):
         return "timeout"
-    return "data" if isinstance(error, FileNotFoundError) and _is_of(error, "tasks") else "files"
+    return "data" if isinstance(error, FileNotFoundError) and _is_of(error, "optathlon.tasks") else "files"
 
 
 def _torch(name: str) -> tuple[type[BaseException], ...]:
@@ -220,9 +220,9 @@ def _by_code(error: BaseException, run: Run) -> str:
     """By whose code raised it: the innermost frame that is the optimizer's, the task's or ours."""
     optimizer, task = optimizer_of(run.setting.optimizer), task_of(run.problem.task)
     owners = {
-        "optimizer": {"optimizers", "torch.optim", _package(optimizer.factory)} - {"torch"},
-        "task": {"tasks", _package(task.workload)},
-        "bug": {"suite", "results", "slurm"},
+        "optimizer": {"optathlon.optimizers", "torch.optim", _package(optimizer.factory)} - {"torch", "optathlon"},
+        "task": {"optathlon.tasks", _package(task.workload)} - {"optathlon"},
+        "bug": {"optathlon"},
     }
     modules = _modules(error)
     for module in reversed(modules):

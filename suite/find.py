@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from results import Store, StoreError
-from results.files import names
-from results.record import Plan, PlannedRun
-from results.settings import hyperparameters, short
-from suite.errors import UsageError
-from suite.status import label
+from optathlon.results import Store, StoreError
+from optathlon.results.files import names
+from optathlon.results.record import Plan, PlannedRun
+from optathlon.results.settings import hyperparameters, short
+from optathlon.suite.errors import UsageError
+from optathlon.suite.status import label
 
 SHOWN = 8
 

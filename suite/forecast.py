@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from results import State, Store
-from results.record import Plan, PlannedRun, Record
-from suite.run import canonical
+from optathlon.results import State, Store
+from optathlon.results.record import Plan, PlannedRun, Record
+from optathlon.suite.run import canonical
 
 # What of a protocol does not change the time that a unit of its length takes.
 FREE_OF_COST = ("length", "schedule", "clip_norm", "clip_value", "select", "checkpoint", "restore_best_at", "tags")

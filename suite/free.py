@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from results import State
-from results.owner import restarted
-from results.record import Owner, PlannedRun
-from suite.wanted import wanted
+from optathlon.results import State
+from optathlon.results.owner import restarted
+from optathlon.results.record import Owner, PlannedRun
+from optathlon.suite.wanted import wanted
 
 if TYPE_CHECKING:
-    from suite.worker import Assignment
+    from optathlon.suite.worker import Assignment
 
 
 def free(given: Assignment, owner: Owner, busy: Collection[str]) -> tuple[list[PlannedRun], bool]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from optimizers import OptimizerSpec
-from suite.errors import UsageError
+from optathlon.optimizers import OptimizerSpec
+from optathlon.suite.errors import UsageError
 
 
 def groups(

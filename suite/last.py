@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from results import Store
-from results.files import exists
-from suite import failures, workers
-from suite.workers import HANDLE, Submitted, Workers
+from optathlon.results import Store
+from optathlon.results.files import exists
+from optathlon.suite import failures, workers
+from optathlon.suite.workers import HANDLE, Submitted, Workers
 
 TAIL, LINE = 16_384, 500  # bytes of a log, characters of a line
 LOGS = ("log.txt", "*_log.out")

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tasks
-from results import Store
-from results.files import make_folder, put_new
-from results.record import Plan
-from slurm.cluster import PYTHON, ClusterError, Job
-from slurm.slurm import SlurmCluster
-from suite import budget as budgets
-from suite import cluster, status, workers
-from suite.cluster import Settings
-from suite.code import SUBMITTED_TREE, code
-from suite.console import say
-from suite.plan import expand
-from suite.submit import Order, Shape, Submission, at_work, orders
-from suite.sweep import Sweep
-from suite.workers import HANDLE, Workers
+from optathlon import tasks
+from optathlon.results import Store
+from optathlon.results.files import make_folder, put_new
+from optathlon.results.record import Plan
+from optathlon.slurm.cluster import PYTHON, ClusterError, Job
+from optathlon.slurm.slurm import SlurmCluster
+from optathlon.suite import budget as budgets
+from optathlon.suite import cluster, status, workers
+from optathlon.suite.cluster import Settings
+from optathlon.suite.code import SUBMITTED_TREE, code
+from optathlon.suite.console import say
+from optathlon.suite.plan import expand
+from optathlon.suite.submit import Order, Shape, Submission, at_work, orders
+from optathlon.suite.sweep import Sweep
+from optathlon.suite.workers import HANDLE, Workers
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Launch:
         return Submission(self.store, self.plan.head.name, number, self._words(number), self._folder())
 
     def _words(self, number: int) -> tuple[str, ...]:
-        words = [PYTHON, "-P", "-m", "suite", "work", self.plan.head.name, str(number)]
+        words = [PYTHON, "-P", "-m", "optathlon", "work", self.plan.head.name, str(number)]
         words += ["--store", str(self.store.root.resolve()), "--data", str(Path(self.wishes.data).resolve())]
         words += ["--beside", str(Path(self.sweep.file).resolve().parent)]
         words += ["--data-workers", str(self.wishes.data_workers)]

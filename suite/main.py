@@ -12,8 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from suite import rooms
-from suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, USAGE, MachineError, UsageError
+from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, USAGE, MachineError, UsageError
 
 COMMANDS = {
     "Look": {
@@ -67,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return OK if words else USAGE
     if words[0] == "--version":
-        from suite.code import version
+        from optathlon.suite.code import version
 
         print(f"optathlon {version()}")
         return OK
@@ -81,11 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, words: Sequence[str]) -> int:
-    try:
-        rooms.check()
-    except MachineError as error:
-        return _fail(str(error), ENVIRONMENT)
-    module = importlib.import_module(f"suite.commands.{name}")
+    module = importlib.import_module(f"optathlon.suite.commands.{name}")
     parser = argparse.ArgumentParser(prog=f"optathlon {name}", description=module.__doc__)
     module.configure(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -116,10 +111,10 @@ def told(error: Exception) -> str:
 
 def _code(error: Exception) -> int | None:
     """The exit code of an error that is the user's or the machine's; None for one of ours."""
-    from optimizers import OptimizerError
-    from results.errors import StoreError
-    from slurm.cluster import ClusterError
-    from tasks import DataError, TaskError
+    from optathlon.optimizers import OptimizerError
+    from optathlon.results.errors import StoreError
+    from optathlon.slurm.cluster import ClusterError
+    from optathlon.tasks import DataError, TaskError
 
     if isinstance(error, DataError | StoreError | MachineError | ClusterError | OSError):
         return ENVIRONMENT

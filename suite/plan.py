@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 import msgspec
 
-import tasks
-from optimizers import OptimizerError, OptimizerSpec
-from optimizers.spec import TAGS
-from results.record import Column, Identity, Plan, PlanHead, PlannedRun, Row
-from results.settings import short
-from suite.errors import SweepError, UsageError
-from suite.run import Problem, Run, Setting, digest, run_id, task_of
-from suite.sweep import Entry, Sweep, hint
-from suite.table import table
-from tasks.data.dataset import edition
-from tasks.registry import resolve
+from optathlon import tasks
+from optathlon.optimizers import OptimizerError, OptimizerSpec
+from optathlon.optimizers.spec import TAGS
+from optathlon.results.record import Column, Identity, Plan, PlanHead, PlannedRun, Row
+from optathlon.results.settings import short
+from optathlon.suite.errors import SweepError, UsageError
+from optathlon.suite.run import Problem, Run, Setting, digest, run_id, task_of
+from optathlon.suite.sweep import Entry, Sweep, hint
+from optathlon.suite.table import table
+from optathlon.tasks.data.dataset import edition
+from optathlon.tasks.registry import resolve
 
 ROLES: tuple[Literal["tune"], Literal["report"]] = ("tune", "report")
 

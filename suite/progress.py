@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from results import Store
-from results.record import Plan
-from suite import status
-from suite.console import say
+from optathlon.results import Store
+from optathlon.results.record import Plan
+from optathlon.suite import status
+from optathlon.suite.console import say
 
 LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
 

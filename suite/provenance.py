@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from results.files import utc
-from results.record import Attempt
-from suite.code import SUBMITTED_TREE, code
-from suite.collective import ALONE, Team
+from optathlon.results.files import utc
+from optathlon.results.record import Attempt
+from optathlon.suite.code import SUBMITTED_TREE, code
+from optathlon.suite.collective import ALONE, Team
 
 
 def of(

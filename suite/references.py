@@ -12,15 +12,15 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from results import Store, StoreError
-from results.record import Plan
-from results.references import References
-from results.scores import usable
-from suite.errors import Preempted
-from suite.failures import legible, said
-from suite.run import Problem, Run, digest, task_of
-from tasks import Task
-from tasks.registry import resolve
+from optathlon.results import Store, StoreError
+from optathlon.results.record import Plan
+from optathlon.results.references import References
+from optathlon.results.scores import usable
+from optathlon.suite.errors import Preempted
+from optathlon.suite.failures import legible, said
+from optathlon.suite.run import Problem, Run, digest, task_of
+from optathlon.tasks import Task
+from optathlon.tasks.registry import resolve
 
 SPLITS = ("validation", "test")
 LONGEST_NAME, LONGEST_REASON = 60, 400

@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-import optimizers
-import tasks
-from results.record import Identity
+from optathlon import optimizers, tasks
+from optathlon.results.record import Identity
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

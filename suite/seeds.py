@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tasks.randomness import derive
+from optathlon.tasks.randomness import derive
 
 
 def seed(device: torch.device, *names: object) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.checkpoint import Checkpoints, SharedCheckpoints
-from suite.collective import ALONE, Team
-from suite.groups import groups
-from suite.run import Run, optimizer_of
-from tasks.workload import Batch, Workload
+from optathlon.suite.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.collective import ALONE, Team
+from optathlon.suite.groups import groups
+from optathlon.suite.run import Run, optimizer_of
+from optathlon.tasks.workload import Batch, Workload
 
 LOG_EVERY = 50
 

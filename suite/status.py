@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from results import State, Store, free_reports
-from results.record import Plan, PlannedRun
-from results.refusals import refusals
-from suite import failures
-from suite.forecast import Forecast, Pace, resolved
-from suite.wanted import Canaries
+from optathlon.results import State, Store, free_reports
+from optathlon.results.record import Plan, PlannedRun
+from optathlon.results.refusals import refusals
+from optathlon.suite import failures
+from optathlon.suite.forecast import Forecast, Pace, resolved
+from optathlon.suite.wanted import Canaries
 
 QUIET_SECONDS = 3600.0
 KINDS = ("waiting", "running", "stopped", "failed", "finished", "diverged")

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from results import Store
-from results.files import make_folder, put_new, utc
-from results.record import Plan
-from slurm.cluster import Alive, ClusterError, Job
-from slurm.slurm import SlurmCluster
-from suite.cluster import Settings
-from suite.code import SUBMITTED_TREE, code
-from suite.status import Overview
-from suite.wanted import Stage
-from suite.workers import HANDLE, WITHDRAWN, Submitted, Workers
+from optathlon.results import Store
+from optathlon.results.files import make_folder, put_new, utc
+from optathlon.results.record import Plan
+from optathlon.slurm.cluster import Alive, ClusterError, Job
+from optathlon.slurm.slurm import SlurmCluster
+from optathlon.suite.cluster import Settings
+from optathlon.suite.code import SUBMITTED_TREE, code
+from optathlon.suite.status import Overview
+from optathlon.suite.wanted import Stage
+from optathlon.suite.workers import HANDLE, WITHDRAWN, Submitted, Workers
 
 LEFT = ("waiting", "running", "stopped")
 Shape = tuple[Settings, frozenset[str]]

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-import tasks
-from optimizers import Grid, OptimizerError, OptimizerSpec
-from optimizers.grid import default_table, flatten, is_space
-from suite import cluster
-from suite.errors import SweepError, UsageError, hint
-from suite.run import optimizer_of, task_of
+from optathlon import tasks
+from optathlon.optimizers import Grid, OptimizerError, OptimizerSpec
+from optathlon.optimizers.grid import default_table, flatten, is_space
+from optathlon.suite import cluster
+from optathlon.suite.errors import SweepError, UsageError, hint
+from optathlon.suite.run import optimizer_of, task_of
 
 KEYS = ("name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol")
 KEYS += ("override", "cluster", "table")

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-import tasks
-from results.record import Column, Row, Table, TableColumn, TableRow
-from suite.errors import SweepError, hint
-from suite.sweep import Sweep
+from optathlon import tasks
+from optathlon.results.record import Column, Row, Table, TableColumn, TableRow
+from optathlon.suite.errors import SweepError, hint
+from optathlon.suite.sweep import Sweep
 
 KEYS = ("columns", "rows", "digits")
 COLUMN_KEYS = ("task", "mean", "metric", "label", "digits")

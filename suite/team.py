@@ -9,23 +9,23 @@ import platform
 import time
 from typing import Any
 
-from results import this_process
-from results.errors import StoreError
-from results.files import utc
-from results.record import Attempt, PlannedRun
-from results.refusals import Refusal, RefusalLog
-from slurm.cluster import this_job
-from suite import failures
-from suite.code import changed
-from suite.collective import Fault, Lost, awaiting_others, first_fault, meet, patience, within
-from suite.distributed import Place, environment
-from suite.errors import FAILED, PREEMPTED, MachineError
-from suite.execute import StopFlag, refusal, stop_flag
-from suite.free import free
-from suite.plan import run_of
-from suite.run import Run
-from suite.together import IN_ORDER, REFUSED, Job, fork, how, preload, take_part, watch_over, write_down
-from suite.worker import REFRESH_SECONDS, Assignment, say
+from optathlon.results import this_process
+from optathlon.results.errors import StoreError
+from optathlon.results.files import utc
+from optathlon.results.record import Attempt, PlannedRun
+from optathlon.results.refusals import Refusal, RefusalLog
+from optathlon.slurm.cluster import this_job
+from optathlon.suite import failures
+from optathlon.suite.code import changed
+from optathlon.suite.collective import Fault, Lost, awaiting_others, first_fault, meet, patience, within
+from optathlon.suite.distributed import Place, environment
+from optathlon.suite.errors import FAILED, PREEMPTED, MachineError
+from optathlon.suite.execute import StopFlag, refusal, stop_flag
+from optathlon.suite.free import free
+from optathlon.suite.plan import run_of
+from optathlon.suite.run import Run
+from optathlon.suite.together import IN_ORDER, REFUSED, Job, fork, how, preload, take_part, watch_over, write_down
+from optathlon.suite.worker import REFRESH_SECONDS, Assignment, say
 
 POLL_SECONDS, BEAT_SECONDS, SILENCE_SECONDS, FAREWELL_SECONDS = 0.2, 5.0, 120.0, 30.0
 

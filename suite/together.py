@@ -22,18 +22,18 @@ from typing import Any
 import msgspec
 import torch
 
-from results import Store, this_process
-from results.errors import StoreError
-from results.files import utc
-from results.record import Attempt, Ended, Owner
-from results.states import LOST
-from suite import failures, references
-from suite.collective import Fault, Joined, Lost, Meeting, first_fault, meet
-from suite.distributed import Place, gpu
-from suite.errors import ENVIRONMENT, FAILED, PREEMPTED
-from suite.execute import STOPPED_BY, StopFlag, code_of, execute, follow, refusal, stop_flag
-from suite.run import Run, optimizer_of, task_of
-from suite.worker import BUSY, threads
+from optathlon.results import Store, this_process
+from optathlon.results.errors import StoreError
+from optathlon.results.files import utc
+from optathlon.results.record import Attempt, Ended, Owner
+from optathlon.results.states import LOST
+from optathlon.suite import failures, references
+from optathlon.suite.collective import Fault, Joined, Lost, Meeting, first_fault, meet
+from optathlon.suite.distributed import Place, gpu
+from optathlon.suite.errors import ENVIRONMENT, FAILED, PREEMPTED
+from optathlon.suite.execute import STOPPED_BY, StopFlag, code_of, execute, follow, refusal, stop_flag
+from optathlon.suite.run import Run, optimizer_of, task_of
+from optathlon.suite.worker import BUSY, threads
 
 REFUSED = ENVIRONMENT
 SILENT = 124  # the exit code of a process that had to be killed because it did not notice the end of the others

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.checkpoint import Checkpoints, SharedCheckpoints, digest_of
-from suite.collective import ALONE, Team
-from suite.errors import Preempted
-from suite.run import Run
-from suite.seeds import seed
-from suite.state import Clock, State
-from tasks.workload import Batch, Workload
+from optathlon.suite.checkpoint import Checkpoints, SharedCheckpoints, digest_of
+from optathlon.suite.collective import ALONE, Team
+from optathlon.suite.errors import Preempted
+from optathlon.suite.run import Run
+from optathlon.suite.seeds import seed
+from optathlon.suite.state import Clock, State
+from optathlon.tasks.workload import Batch, Workload
 
 CHECKPOINT_SECONDS = "OPTATHLON_CHECKPOINT_SECONDS"
 BORDER_SECONDS = 120.0

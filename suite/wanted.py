@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from results import State, Store, free_reports
-from results.record import Plan, PlannedRun
-from suite.run import canonical
+from optathlon.results import State, Store, free_reports
+from optathlon.results.record import Plan, PlannedRun
+from optathlon.suite.run import canonical
 
 Stage = Literal["tune", "report", "all"]
 Kind = tuple[str, str]

@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from results import Store, this_process
-from results.errors import StoreError
-from results.files import utc
-from results.record import Ended, Plan, PlannedRun
-from results.refusals import Refusal, RefusalLog
-from slurm import slots
-from slurm.cluster import place, this_job
-from slurm.step import IN_VAIN
-from suite import failures, references
-from suite.code import changed
-from suite.errors import FAILED, PREEMPTED
-from suite.free import free
-from suite.plan import run_of
-from suite.run import Run, optimizer_of, task_of
-from suite.wanted import Stage
+from optathlon.results import Store, this_process
+from optathlon.results.errors import StoreError
+from optathlon.results.files import utc
+from optathlon.results.record import Ended, Plan, PlannedRun
+from optathlon.results.refusals import Refusal, RefusalLog
+from optathlon.slurm import slots
+from optathlon.slurm.cluster import place, this_job
+from optathlon.slurm.step import IN_VAIN
+from optathlon.suite import failures, references
+from optathlon.suite.code import changed
+from optathlon.suite.errors import FAILED, PREEMPTED
+from optathlon.suite.free import free
+from optathlon.suite.plan import run_of
+from optathlon.suite.run import Run, optimizer_of, task_of
+from optathlon.suite.wanted import Stage
 
 BUSY = 3
 POLL_SECONDS, REFRESH_SECONDS = 0.05, 2.0
@@ -113,7 +113,7 @@ class Worker:
                 os.kill(pid, signal.SIGTERM)
 
     def _preload(self) -> None:
-        for module in ("torch", "torch._dynamo", "torch.utils.data", "suite.execute"):
+        for module in ("torch", "torch._dynamo", "torch.utils.data", "optathlon.suite.execute"):
             importlib.import_module(module)
         for name in self.given.tasks or {problem["task"] for problem in self.plan.head.problems.values()}:
             with _only_its_own_runs(name):
@@ -150,7 +150,7 @@ class Worker:
         return True
 
     def _refusal(self, run: Run) -> str | None:
-        from suite.execute import refusal
+        from optathlon.suite.execute import refusal
 
         try:
             return refusal(run, self.given.data)
@@ -227,7 +227,7 @@ class Worker:
     def _claim_and_run(self, run: Run) -> int:
         import torch
 
-        from suite.execute import STOPPED_BY, execute, exit_code, stop_flag
+        from optathlon.suite.execute import STOPPED_BY, execute, exit_code, stop_flag
 
         with stop_flag() as flag:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)

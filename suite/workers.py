@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from results import State, Store
-from results.errors import StoreError
-from results.files import exists, read, utc
-from results.record import Ended, Plan
-from results.states import LOST
-from slurm.cluster import Alive, Cluster
-from slurm.local import LocalCluster
-from slurm.slurm import SlurmCluster
-from suite.wanted import Stage
+from optathlon.results import State, Store
+from optathlon.results.errors import StoreError
+from optathlon.results.files import exists, read, utc
+from optathlon.results.record import Ended, Plan
+from optathlon.results.states import LOST
+from optathlon.slurm.cluster import Alive, Cluster
+from optathlon.slurm.local import LocalCluster
+from optathlon.slurm.slurm import SlurmCluster
+from optathlon.suite.wanted import Stage
 
 HANDLE, WITHDRAWN = "handle", "withdrawn"
 SUBMITTING_SECONDS = 120.0

@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
-from tasks.data import dataset as data
-from tasks.data.dataset import Dataset
-from tasks.errors import TaskError, did_you_mean
-from tasks.task import Protocol, Task
+from optathlon.tasks.data import dataset as data
+from optathlon.tasks.data.dataset import Dataset
+from optathlon.tasks.errors import TaskError, did_you_mean
+from optathlon.tasks.task import Protocol, Task
 
-FAMILIES = ("tasks.rebias", "tasks.language", "tasks.audio", "tasks.retrieval")
+FAMILIES = ("optathlon.tasks.rebias", "optathlon.tasks.language", "optathlon.tasks.audio", "optathlon.tasks.retrieval")
 ENTRY_POINTS = "optathlon.tasks"
 
 

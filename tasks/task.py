@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from tasks.errors import TaskError, did_you_mean
-from tasks.schedule import Constant, Schedule
+from optathlon.tasks.errors import TaskError, did_you_mean
+from optathlon.tasks.schedule import Constant, Schedule
 
 Setting = bool | int | float | str | list[int | float] | None
 Count = Annotated[int, msgspec.Meta(ge=1)]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.task import Protocol
+from optathlon.tasks.task import Protocol
 
 TAGS = ("bias", "norm", "gain", "embedding", "head", "transposed", "scale_invariant", "proxy")
 _NORMS = (
@@ -46,9 +46,9 @@ class Workload(ABC):
 
     **Several processes.** This one is number `rank` of `world` that train one run together. An update is
     `Protocol.parts` micro-batches of the same size; the process takes those of its epoch's micro-batches whose
-    index % world == rank (`tasks.data.loading.split` and `share` give them), and `world` divides `parts`, so that each
-    has as many. Index and `of` count the whole epoch's. A loss is the mean over its own micro-batch, with that one's
-    batch statistics; the loop averages the gradients over all parts and folds every part's batch-norm statistics in,
+    index % world == rank (`split` and `share` of `optathlon.tasks.data.loading` give them), and `world` divides
+    `parts`, so that each has as many. Index and `of` count the whole epoch's. A loss is the mean over its own
+    micro-batch, with that one's batch statistics; the loop averages the gradients over all parts and folds every part's batch-norm statistics in,
     in their order: n processes are one process with n parts. No workload communicates.
 
     What is carried from update to update for one part (the memory of its text streams) is kept for each part that the

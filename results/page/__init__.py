@@ -1,4 +1,5 @@
 """The page: one self-contained HTML file of a board, its curves, its runs and what is proven of them.
 
-`results.page.document.html` writes it. All is there without JavaScript, which only sorts, filters and highlights.
+`optathlon.results.page.document.html` writes it. All is there without JavaScript, which only sorts, filters and
+highlights.
 """

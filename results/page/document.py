@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from results.curves import AREA_POINTS, POINTS
-from results.needs import Need
-from results.page.markup import Html, join, tag, text
-from results.page.overall import overall
-from results.page.printed import printed
-from results.page.published import published
-from results.page.report import COLORS, Report
-from results.page.table import leaderboard
-from results.page.task import task_section
-from results.page.words import CHANCE, count, listed, to_decide, verdict
-from results.settings import flat
-from results.statistics.planner import POWER
+from optathlon.results.curves import AREA_POINTS, POINTS
+from optathlon.results.needs import Need
+from optathlon.results.page.markup import Html, join, tag, text
+from optathlon.results.page.overall import overall
+from optathlon.results.page.printed import printed
+from optathlon.results.page.published import published
+from optathlon.results.page.report import COLORS, Report
+from optathlon.results.page.table import leaderboard
+from optathlon.results.page.task import task_section
+from optathlon.results.page.words import CHANCE, count, listed, to_decide, verdict
+from optathlon.results.settings import flat
+from optathlon.results.statistics.planner import POWER
 
 FOLDER = Path(__file__).resolve().parent
 _MOST_PROBLEMS, _MOST_VERSIONS = 50, 5

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from results.cell import Cell
-from results.curves import (
+from optathlon.results.cell import Cell
+from optathlon.results.curves import (
     Band,
     band,
     difference,
@@ -17,12 +17,12 @@ from results.curves import (
     start,
     window,
 )
-from results.page.markup import Html, join, tag
-from results.page.report import Report
-from results.page.svg import Axis, Series, chart, color_class
-from results.page.words import count, figure, listed
-from results.record import Column, Record
-from results.statistics.difference import mean_interval
+from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.page.report import Report
+from optathlon.results.page.svg import Axis, Series, chart, color_class
+from optathlon.results.page.words import count, figure, listed
+from optathlon.results.record import Column, Record
+from optathlon.results.statistics.difference import mean_interval
 
 STRIP_WIDTH, STRIP_HEIGHT = 170, 20
 _INSET = 5

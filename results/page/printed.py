@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from results.board import Leaderboard
-from results.page.markup import Html, join, tag
-from results.shown import Shown, metric
+from optathlon.results.board import Leaderboard
+from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.shown import Shown, metric
 
 
 def printed(board: Leaderboard | None) -> Html | None:

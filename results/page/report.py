@@ -7,15 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from results import curves
-from results.board import BoardRow, Leaderboard
-from results.cell import Cell
-from results.ledger import Entry
-from results.needs import Need, needs
-from results.record import Column, Plan, PlanHead, PlannedRun, Record, Row
-from results.selection import Winner
-from results.tuning import Budget, budgets
-from results.views import View
+from optathlon.results import curves
+from optathlon.results.board import BoardRow, Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.ledger import Entry
+from optathlon.results.needs import Need, needs
+from optathlon.results.record import Column, Plan, PlanHead, PlannedRun, Record, Row
+from optathlon.results.selection import Winner
+from optathlon.results.tuning import Budget, budgets
+from optathlon.results.views import View
 
 COLORS = 8
 

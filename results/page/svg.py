@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from results.curves import AREA_POINTS, Band, thinned
-from results.page.markup import Html, tag
+from optathlon.results.curves import AREA_POINTS, Band, thinned
+from optathlon.results.page.markup import Html, tag
 
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 38, 94, 8, 34

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from results.board import BoardRow
-from results.cell import Cell
-from results.ledger import Entry
-from results.page.markup import Html, join, tag
-from results.page.report import Report
-from results.page.svg import color_class
-from results.page.words import Said, count, figure, plus_minus, probability, verdict
-from results.record import Column
-from results.references import ReferenceRow
-from results.shown import UNTRAINED, metric
+from optathlon.results.board import BoardRow
+from optathlon.results.cell import Cell
+from optathlon.results.ledger import Entry
+from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.page.report import Report
+from optathlon.results.page.svg import color_class
+from optathlon.results.page.words import Said, count, figure, plus_minus, probability, verdict
+from optathlon.results.record import Column
+from optathlon.results.references import ReferenceRow
+from optathlon.results.shown import UNTRAINED, metric
 
 MARKS = {"better": "▲ ", "worse": "▼ "}
 TOGGLES = (

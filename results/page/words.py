@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from results.board import Leaderboard
-from results.cell import Cell
-from results.needs import Need
-from results.record import Column
-from results.shown import number
-from results.statistics.planner import POWER
+from optathlon.results.board import Leaderboard
+from optathlon.results.cell import Cell
+from optathlon.results.needs import Need
+from optathlon.results.record import Column
+from optathlon.results.shown import number
+from optathlon.results.statistics.planner import POWER
 
 Kind = Literal["baseline", "better", "worse", "tied", "untested", "open"]
 CHANCE = f"{100 * POWER:.0f} % power, if the true difference is the one seen"

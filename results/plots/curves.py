@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from results.board import Leaderboard
-from results.curves import Band, band, difference, higher_is_better, shown_curve, start, values, window
-from results.errors import TooLittle
-from results.plots.style import label_once, legend, looks, named, panels, score_label, short, title, whole_numbers
-from results.record import Column, Record
+from optathlon.results.board import Leaderboard
+from optathlon.results.curves import Band, band, difference, higher_is_better, shown_curve, start, values, window
+from optathlon.results.errors import TooLittle
+from optathlon.results.plots.style import (
+    label_once,
+    legend,
+    looks,
+    named,
+    panels,
+    score_label,
+    short,
+    title,
+    whole_numbers,
+)
+from optathlon.results.record import Column, Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

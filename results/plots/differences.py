@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from results.against import Against
-from results.board import Leaderboard
-from results.errors import TooLittle
-from results.plots.style import across, label_once, legend, looks, panels, seeds_words, short, title
+from optathlon.results.against import Against
+from optathlon.results.board import Leaderboard
+from optathlon.results.errors import TooLittle
+from optathlon.results.plots.style import across, label_once, legend, looks, panels, seeds_words, short, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

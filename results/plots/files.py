@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results.files import hand_out
-from results.plots.style import RC
+from optathlon.results.files import hand_out
+from optathlon.results.plots.style import RC
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

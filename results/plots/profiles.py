@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from results.board import Leaderboard
-from results.errors import TooLittle
-from results.plots.style import MOST_COLORED, legend, looks, named, panels, seeds_words
-from results.statistics.planner import pooled_deviation
-from results.times import Times
+from optathlon.results.board import Leaderboard
+from optathlon.results.errors import TooLittle
+from optathlon.results.plots.style import MOST_COLORED, legend, looks, named, panels, seeds_words
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.times import Times
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

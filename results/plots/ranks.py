@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from results.board import Leaderboard
-from results.errors import TooLittle
-from results.overall import Overall
-from results.plots.style import COLUMN, PAGE, looks, short, wrapped
+from optathlon.results.board import Leaderboard
+from optathlon.results.errors import TooLittle
+from optathlon.results.overall import Overall
+from optathlon.results.plots.style import COLUMN, PAGE, looks, short, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

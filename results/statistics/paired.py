@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from results.scores import deviation, mean
-from results.statistics.difference import Difference, from_error
+from optathlon.results.scores import deviation, mean
+from optathlon.results.statistics.difference import Difference, from_error
 
 MOST_FLIPS = 20
 

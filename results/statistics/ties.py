@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from results.scores import mean
-from results.statistics.holm import holm
-from results.statistics.welch import welch
+from optathlon.results.scores import mean
+from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.welch import welch
 
 ALPHA = 0.05
 

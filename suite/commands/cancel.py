@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from results import Store
-from suite import sweep, workers
-from suite.console import add_json, add_store, print_json, say
+from optathlon.results import Store
+from optathlon.suite import sweep, workers
+from optathlon.suite.console import add_json, add_store, print_json, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

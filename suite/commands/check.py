@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optimizers
-from suite.console import add_json, print_json, say, table
-from suite.errors import FAILED, OK, UsageError
-from suite.sweep import look_beside
+from optathlon import optimizers
+from optathlon.suite.console import add_json, print_json, say, table
+from optathlon.suite.errors import FAILED, OK, UsageError
+from optathlon.suite.sweep import look_beside
 
 if TYPE_CHECKING:
-    from optimizers.conformance import Card
+    from optathlon.optimizers.conformance import Card
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
     say(f"checks {spec.name} on small problems; this takes seconds")
     import torch
 
-    from optimizers import conformance
+    from optathlon.optimizers import conformance
 
     torch.set_num_threads(1)
     card = conformance.check(spec, values)

@@ -9,10 +9,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from results import Store, StoreError
-from results.record import Plan
-from suite import find, status, workers
-from suite.console import add_json, add_store, print_json, say
+from optathlon.results import Store, StoreError
+from optathlon.results.record import Plan
+from optathlon.suite import find, status, workers
+from optathlon.suite.console import add_json, add_store, print_json, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,13 +6,13 @@ import argparse
 
 import msgspec
 
-from results import Store, view
-from results.compare import Comparison, OnTask, compare
-from results.settings import short
-from suite import boards
-from suite.console import add_json, add_store, print_json, table
-from suite.errors import FAILED, OK, UsageError
-from tasks.errors import did_you_mean
+from optathlon.results import Store, view
+from optathlon.results.compare import Comparison, OnTask, compare
+from optathlon.results.settings import short
+from optathlon.suite import boards
+from optathlon.suite.console import add_json, add_store, print_json, table
+from optathlon.suite.errors import FAILED, OK, UsageError
+from optathlon.tasks.errors import did_you_mean
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ import argparse
 
 import msgspec
 
-import tasks
-from suite.console import add_data, add_json, print_json, say
-from suite.errors import UsageError
-from tasks.data import dataset
+from optathlon import tasks
+from optathlon.suite.console import add_data, add_json, print_json, say
+from optathlon.suite.errors import UsageError
+from optathlon.tasks.data import dataset
 
 ACTIONS = {
     "list": "what there is, and which edition lies in the data folder",
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if args.action == "list":
-        from suite.commands import list as listing
+        from optathlon.suite.commands import list as listing
 
         args.what, args.pattern = "datasets", "*"
         return listing.main(args)

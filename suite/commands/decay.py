@@ -10,10 +10,10 @@ import argparse
 import math
 from typing import Any
 
-import optimizers
-from optimizers.decay import CONVENTION_OF, CONVENTIONS, convert, readings
-from suite.console import add_json, print_json, table
-from suite.errors import OK, UsageError
+from optathlon import optimizers
+from optathlon.optimizers.decay import CONVENTION_OF, CONVENTIONS, convert, readings
+from optathlon.suite.console import add_json, print_json, table
+from optathlon.suite.errors import OK, UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-import tasks
-from results import put_new
-from slurm import slots
-from slurm.cluster import ClusterError, Job
-from suite import cluster
-from suite.console import add_data, add_json, add_store, print_json, table
-from suite.errors import ENVIRONMENT, UsageError
-from tasks.data.dataset import require
+from optathlon import tasks
+from optathlon.results import put_new
+from optathlon.slurm import slots
+from optathlon.slurm.cluster import ClusterError, Job
+from optathlon.suite import cluster
+from optathlon.suite.console import add_data, add_json, add_store, print_json, table
+from optathlon.suite.errors import ENVIRONMENT, UsageError
+from optathlon.tasks.data.dataset import require
 
 Finding = tuple[str, str, str]
 
@@ -109,8 +109,8 @@ def _slurm() -> list[Finding]:
     """Whether this machine can submit to Slurm, and what the user's own settings would be told."""
     if shutil.which("sbatch") is None:
         return [("ok", "slurm", "no sbatch here: sweeps run on this machine")]
-    from slurm import site
-    from slurm.slurm import SlurmCluster
+    from optathlon.slurm import site
+    from optathlon.slurm.slurm import SlurmCluster
 
     found: list[Finding] = []
     try:

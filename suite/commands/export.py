@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from results import Store
-from results.export import write_parquet
-from suite import boards, sweep
-from suite.console import add_store, say
-from suite.errors import OK
+from optathlon.results import Store
+from optathlon.results.export import write_parquet
+from optathlon.suite import boards, sweep
+from optathlon.suite.console import add_store, say
+from optathlon.suite.errors import OK
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 
-from results import Store
-from suite import launch, progress, references, sweep, workers
-from suite.console import add_data, add_json, add_store, print_json, say
-from suite.errors import FAILED, INTERRUPTED
+from optathlon.results import Store
+from optathlon.suite import launch, progress, references, sweep, workers
+from optathlon.suite.console import add_data, add_json, add_store, print_json, say
+from optathlon.suite.errors import FAILED, INTERRUPTED
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

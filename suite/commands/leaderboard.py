@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from results import Store, formats, leaderboard_of_records
-from results.errors import StoreError
-from suite import boards
-from suite.console import add_store, say
-from suite.errors import INCOMPLETE, UsageError
+from optathlon.results import Store, formats, leaderboard_of_records
+from optathlon.results.errors import StoreError
+from optathlon.suite import boards
+from optathlon.suite.console import add_store, say
+from optathlon.suite.errors import INCOMPLETE, UsageError
 
 FORMATS = ("table", "csv", "wide", "md", "latex", "json")
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-import tasks
-from results import Store, view
-from results.ledger import VERDICTS, Entry, Sweep, ledger
-from results.papers import published
-from results.record import Plan
-from results.settings import differing, flat
-from suite import boards
-from suite.console import add_json, add_store, print_json, table
+from optathlon import tasks
+from optathlon.results import Store, view
+from optathlon.results.ledger import VERDICTS, Entry, Sweep, ledger
+from optathlon.results.papers import published
+from optathlon.results.record import Plan
+from optathlon.results.settings import differing, flat
+from optathlon.suite import boards
+from optathlon.suite.console import add_json, add_store, print_json, table
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import fnmatch
 from typing import Any
 
-from suite.console import add_data, add_json, print_json, table
+from optathlon.suite.console import add_data, add_json, print_json, table
 
 KINDS = ("tasks", "optimizers", "sweeps", "datasets")
 
@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _tasks(_: argparse.Namespace) -> list[dict[str, Any]]:
-    import tasks
+    from optathlon import tasks
 
     found = [tasks.task(name) for name in tasks.names()]
     return [{"name": t.name, "family": t.family, "metric": _metric(t), "summary": t.summary} for t in found]
@@ -41,7 +41,7 @@ def _metric(task: Any) -> str:
 
 
 def _optimizers(_: argparse.Namespace) -> list[dict[str, Any]]:
-    import optimizers
+    from optathlon import optimizers
 
     found = [optimizers.optimizer(name) for name in optimizers.names()]
     return [{"name": o.name, "baseline": o.baseline or "-", "summary": o.summary} for o in found]
@@ -50,15 +50,15 @@ def _optimizers(_: argparse.Namespace) -> list[dict[str, Any]]:
 def _sweeps(_: argparse.Namespace) -> list[dict[str, Any]]:
     import tomllib
 
-    from suite import sweep
+    from optathlon.suite import sweep
 
     tables = [tomllib.loads(sweep.find(name).read_text()) for name in sweep.built_in()]
     return [{"name": t["name"], "scale": t.get("scale", "paper"), "summary": t.get("summary", "")} for t in tables]
 
 
 def _datasets(args: argparse.Namespace) -> list[dict[str, Any]]:
-    import tasks
-    from tasks.data.dataset import manifest
+    from optathlon import tasks
+    from optathlon.tasks.data.dataset import manifest
 
     rows = []
     for name in tasks.dataset_paths():

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from results import State, Store
-from results.record import Attempt, Ended
-from results.refusals import refusals
-from results.states import LOST, UNKNOWN
-from suite import failures, find
-from suite.commands.launch import positive
-from suite.console import add_json, add_store, print_json, say
-from suite.errors import UsageError
+from optathlon.results import State, Store
+from optathlon.results.record import Attempt, Ended
+from optathlon.results.refusals import refusals
+from optathlon.results.states import LOST, UNKNOWN
+from optathlon.suite import failures, find
+from optathlon.suite.commands.launch import positive
+from optathlon.suite.console import add_json, add_store, print_json, say
+from optathlon.suite.errors import UsageError
 
 LINES, POLL_SECONDS = 20, 0.5
 JOB_FILES = ("*.txt", "*.out", "*.err")

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from results import Store
-from results.merge import Conflict, Merged, merge
-from results.record import Identity, Record
-from suite.console import add_json, print_json, say
-from suite.errors import INCOMPLETE, OK
-from suite.progress import Teller
-from suite.run import digest, run_id
+from optathlon.results import Store
+from optathlon.results.merge import Conflict, Merged, merge
+from optathlon.results.record import Identity, Record
+from optathlon.suite.console import add_json, print_json, say
+from optathlon.suite.errors import INCOMPLETE, OK
+from optathlon.suite.progress import Teller
+from optathlon.suite.run import digest, run_id
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-from results import Store
-from suite import budget, status, sweep
-from suite.commands.launch import hours
-from suite.console import add_data, add_json, add_store, print_json, say, table
-from suite.errors import USAGE, UsageError
-from suite.plan import expand
+from optathlon.results import Store
+from optathlon.suite import budget, status, sweep
+from optathlon.suite.commands.launch import hours
+from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
+from optathlon.suite.errors import USAGE, UsageError
+from optathlon.suite.plan import expand
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

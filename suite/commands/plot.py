@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results import Store, View
-from results.errors import TooLittle
-from results.views import shown_curves
-from suite import boards
-from suite.commands.summary import add_estimator, add_target, add_tolerance, check_tolerance, targets
-from suite.console import add_store, say
-from suite.errors import FAILED, OK, UsageError
+from optathlon.results import Store, View
+from optathlon.results.errors import TooLittle
+from optathlon.results.views import shown_curves
+from optathlon.suite import boards
+from optathlon.suite.commands.summary import add_estimator, add_target, add_tolerance, check_tolerance, targets
+from optathlon.suite.console import add_store, say
+from optathlon.suite.errors import FAILED, OK, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     view = boards.one(store, args)
     path = args.output or Path(f"{view.plan.head.name}-{args.kind}.svg")
-    from results.plots.files import write
+    from optathlon.results.plots.files import write
 
     try:
         draw = _drawing(args, store, view)
@@ -98,15 +98,15 @@ def _drawing(args: argparse.Namespace, store: Store, view: View) -> Callable[[],
 
 
 def _curves(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from results.plots import curves
+    from optathlon.results.plots import curves
 
     found = curves.task_curves(view.board, shown_curves(store, view.board), args.metric, args.difference)
     return lambda: curves.draw(view.board, found, args.difference)
 
 
 def _profiles(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from results.plots import profiles
-    from results.times import times
+    from optathlon.results.plots import profiles
+    from optathlon.results.times import times
 
     if args.of == "scores":
         return lambda: profiles.draw_scores(view.board)
@@ -115,32 +115,32 @@ def _profiles(args: argparse.Namespace, store: Store, view: View) -> Callable[[]
 
 
 def _ranks(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from results.overall import overall
-    from results.plots import ranks
+    from optathlon.results.overall import overall
+    from optathlon.results.plots import ranks
 
     found = overall(view.board)
     return lambda: ranks.draw(view.board, found)
 
 
 def _budget(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from results.plots import budget
-    from results.tuning import budgets
+    from optathlon.results.plots import budget
+    from optathlon.results.tuning import budgets
 
     found = budgets(view, args.estimator)
     return lambda: budget.draw(view.board, found)
 
 
 def _rate(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from results.plots import rate
-    from results.tuning import rates
+    from optathlon.results.plots import rate
+    from optathlon.results.tuning import rates
 
     found = rates(view, args.tolerance)
     return lambda: rate.draw(view.board, found)
 
 
 def _differences(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from results.against import against
-    from results.plots import differences
+    from optathlon.results.against import against
+    from optathlon.results.plots import differences
 
     found = against(view.board)
     return lambda: differences.draw(view.board, found, args.intervals)

@@ -6,12 +6,12 @@ import argparse
 
 import msgspec
 
-from results import Store
-from results.needs import Need, needs
-from results.statistics.planner import POWER
-from suite import boards
-from suite.console import add_json, add_store, print_json, table
-from suite.errors import FAILED, OK, UsageError
+from optathlon.results import Store
+from optathlon.results.needs import Need, needs
+from optathlon.results.statistics.planner import POWER
+from optathlon.suite import boards
+from optathlon.suite.console import add_json, add_store, print_json, table
+from optathlon.suite.errors import FAILED, OK, UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

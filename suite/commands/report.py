@@ -6,18 +6,18 @@ import argparse
 import shlex
 from pathlib import Path
 
-from results import Store, View, leaderboard_of_records
-from results.errors import StoreError
-from results.ledger import Entry, Sweep, ledger
-from results.page.document import html
-from results.page.report import Report, view_of_records
-from results.papers import published
-from results.views import shown_curves
-from suite import boards
-from suite.code import code
-from suite.commands.ledger import deviations
-from suite.console import add_store, say
-from suite.errors import OK
+from optathlon.results import Store, View, leaderboard_of_records
+from optathlon.results.errors import StoreError
+from optathlon.results.ledger import Entry, Sweep, ledger
+from optathlon.results.page.document import html
+from optathlon.results.page.report import Report, view_of_records
+from optathlon.results.papers import published
+from optathlon.results.views import shown_curves
+from optathlon.suite import boards
+from optathlon.suite.code import code
+from optathlon.suite.commands.ledger import deviations
+from optathlon.suite.console import add_store, say
+from optathlon.suite.errors import OK
 
 DEFAULT = Path("report.html")
 

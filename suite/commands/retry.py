@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from results import Store
-from suite import find, sweep
-from suite.console import add_json, add_store, print_json, say
-from suite.errors import UsageError
+from optathlon.results import Store
+from optathlon.suite import find, sweep
+from optathlon.suite.console import add_json, add_store, print_json, say
+from optathlon.suite.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

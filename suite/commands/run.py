@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
-import tasks
-from results import Store, this_process
-from results.record import Ended, Record
-from suite import references
-from suite.commands.launch import not_negative
-from suite.console import add_data, add_json, add_store, print_json, say, table
-from suite.distributed import Place, environment, unshareable, visible_gpus
-from suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
-from suite.plan import problem_of, setting_of
-from suite.run import Run, optimizer_of, task_of
-from suite.sweep import flat_tags, look_beside
+from optathlon import tasks
+from optathlon.results import Store, this_process
+from optathlon.results.record import Ended, Record
+from optathlon.suite import references
+from optathlon.suite.commands.launch import not_negative
+from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
+from optathlon.suite.distributed import Place, environment, unshareable, visible_gpus
+from optathlon.suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
+from optathlon.suite.plan import problem_of, setting_of
+from optathlon.suite.run import Run, optimizer_of, task_of
+from optathlon.suite.sweep import flat_tags, look_beside
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -122,8 +122,8 @@ def _nest(table: dict[str, Any], keys: list[str], value: Any) -> None:
 def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
     import torch
 
-    from suite.execute import execute, exit_code, stop_flag
-    from suite.worker import threads
+    from optathlon.suite.execute import execute, exit_code, stop_flag
+    from optathlon.suite.worker import threads
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise MachineError("--device cuda: torch sees no GPU on this machine; see `optathlon doctor`")
@@ -155,9 +155,9 @@ def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
 
 def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> int:
     """As _train, on several processes: forked here, or as the one at `place` of those that are there already."""
-    from suite.collective import Lost, meet
-    from suite.execute import stop_flag
-    from suite.together import BUSY, IN_ORDER, REFUSED, Job, how, on_this_machine, take_part
+    from optathlon.suite.collective import Lost, meet
+    from optathlon.suite.execute import stop_flag
+    from optathlon.suite.together import BUSY, IN_ORDER, REFUSED, Job, how, on_this_machine, take_part
 
     before = max(store.endings(run.id), default=0)
     job = Job(run, store, args.data, args.data_workers, args.device, say=say, watch=Progress(run))
@@ -209,7 +209,7 @@ class Progress:
     """Tells how a run gets on: one line on a terminal, one log line per half minute elsewhere."""
 
     def __init__(self, run: Run) -> None:
-        from suite.progress import Teller
+        from optathlon.suite.progress import Teller
 
         self.run, self.length, self.teller = run, run.protocol.length, Teller()
         self.began: tuple[float, float] | None = (0.0, 0.0)

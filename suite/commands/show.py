@@ -11,15 +11,14 @@ from typing import Any
 
 import msgspec
 
-import optimizers
-import tasks
-from optimizers.decay import formula, readings
-from results import Store
-from results.settings import flat
-from suite import sweep
-from suite.console import add_data, add_json, add_store, print_json, say
-from suite.errors import UsageError
-from tasks.errors import did_you_mean
+from optathlon import optimizers, tasks
+from optathlon.optimizers.decay import formula, readings
+from optathlon.results import Store
+from optathlon.results.settings import flat
+from optathlon.suite import sweep
+from optathlon.suite.console import add_data, add_json, add_store, print_json, say
+from optathlon.suite.errors import UsageError
+from optathlon.tasks.errors import did_you_mean
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +87,7 @@ def _decay(spec: optimizers.OptimizerSpec, words: str) -> dict[str, Any]:
 def _dataset(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.name not in tasks.dataset_paths():
         return None
-    from tasks.data.dataset import manifest
+    from optathlon.tasks.data.dataset import manifest
 
     dataset, found = tasks.dataset(args.name), manifest(args.data, args.name)
     about = {key: getattr(dataset, key) for key in ("name", "title", "licence", "homepage", "get")}

@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 
-from results import State, Store, StoreError
-from results.record import Plan
-from suite import progress, status, sweep, workers
-from suite.console import add_json, add_store, print_json, say, table
-from suite.errors import ENVIRONMENT, INCOMPLETE
-from suite.last import Last, last
+from optathlon.results import State, Store, StoreError
+from optathlon.results.record import Plan
+from optathlon.suite import progress, status, sweep, workers
+from optathlon.suite.console import add_json, add_store, print_json, say, table
+from optathlon.suite.errors import ENVIRONMENT, INCOMPLETE
+from optathlon.suite.last import Last, last
 
 RUNNING = 20
 Seen = tuple[status.Overview, workers.Workers, Last | None]

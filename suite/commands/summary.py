@@ -10,16 +10,16 @@ from typing import Any
 
 import msgspec
 
-from results import Store, View
-from results.against import Against, against
-from results.overall import Overall, overall
-from results.times import Times, times
-from results.tuning import SOURCES, Budget, Rates, budgets, rates
-from results.views import shown_curves
-from suite import boards
-from suite.console import add_json, add_store, print_json, table
-from suite.errors import UsageError
-from tasks.errors import did_you_mean
+from optathlon.results import Store, View
+from optathlon.results.against import Against, against
+from optathlon.results.overall import Overall, overall
+from optathlon.results.times import Times, times
+from optathlon.results.tuning import SOURCES, Budget, Rates, budgets, rates
+from optathlon.results.views import shown_curves
+from optathlon.suite import boards
+from optathlon.suite.console import add_json, add_store, print_json, table
+from optathlon.suite.errors import UsageError
+from optathlon.tasks.errors import did_you_mean
 
 SECTIONS = ("overall", "differences", "times", "budget", "rate")
 

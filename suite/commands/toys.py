@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path as Folder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from suite.console import add_json, print_json, say, table
-from suite.errors import OK
+from optathlon.suite.console import add_json, print_json, say, table
+from optathlon.suite.errors import OK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from optimizers.toys import Path
+    from optathlon.optimizers.toys import Path
 
 FIGURES = ("1", "3", "H.1", "G.1", "G.2", "ratio", "regret")
 MOMENTA = (0.9, 0.95, 0.99)
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _figure_1() -> tuple[list[Number], Curves]:
-    from optimizers import toys
+    from optathlon.optimizers import toys
 
     published = {0.9: (2.93, 1.12), 0.95: (5.67, 1.14), 0.99: (27.87, 1.15)}
     numbers, curves = [], {}
@@ -82,7 +82,7 @@ def _figure_1() -> tuple[list[Number], Curves]:
 
 
 def _figure_3() -> tuple[list[Number], Curves]:
-    from optimizers import toys
+    from optathlon.optimizers import toys
 
     momentum, decayed, projected = toys.figure_3()
     numbers = [
@@ -95,7 +95,7 @@ def _figure_3() -> tuple[list[Number], Curves]:
 
 def _searched(figure: str) -> tuple[list[Number], Curves]:
     """H.1, G.1 and G.2, of which the paper prints no numbers."""
-    from optimizers import toys
+    from optathlon.optimizers import toys
 
     paths = toys.FIGURES[figure]()
     numbers = [
@@ -107,7 +107,7 @@ def _searched(figure: str) -> tuple[list[Number], Curves]:
 
 
 def _ratio() -> tuple[list[Number], Curves]:
-    from optimizers import toys
+    from optathlon.optimizers import toys
 
     return [
         Number(
@@ -118,7 +118,7 @@ def _ratio() -> tuple[list[Number], Curves]:
 
 
 def _regret() -> tuple[list[Number], Curves]:
-    from optimizers import toys
+    from optathlon.optimizers import toys
 
     rounds = toys.adarem_regret()
     (t0, r0), (t1, r1) = rounds[3], rounds[-1]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from results import Store
-from suite.console import add_data, add_store
-from suite.sweep import look_beside
+from optathlon.results import Store
+from optathlon.suite.console import add_data, add_store
+from optathlon.suite.sweep import look_beside
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from slurm.slurm import SlurmCluster
-    from suite.distributed import environment
-    from suite.worker import Assignment, Worker
-    from suite.workers import bury_followed
+    from optathlon.slurm.slurm import SlurmCluster
+    from optathlon.suite.distributed import environment
+    from optathlon.suite.worker import Assignment, Worker
+    from optathlon.suite.workers import bury_followed
 
     if args.beside:
         look_beside(args.beside)
@@ -50,6 +50,6 @@ def main(args: argparse.Namespace) -> int:
     )
     if environment() is None:
         return Worker(given).work()
-    from suite import team
+    from optathlon.suite import team
 
     return team.work(given)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.audio.speech_commands import NOISE, SAMPLE_RATE, WORDS, official_split, write_clip, write_lists
-from tasks.randomness import generator
+from optathlon.tasks.audio.speech_commands import NOISE, SAMPLE_RATE, WORDS, official_split, write_clip, write_lists
+from optathlon.tasks.randomness import generator
 
 SPEAKERS = {"training": 12, "validation": 2, "test": 2}
 PITCHES = 6  # 36 pairs for 35 words

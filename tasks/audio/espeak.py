@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.audio.chirps import write_noise
-from tasks.audio.speech_commands import NAME, SAMPLE_RATE, WORDS, write_clip, write_lists
-from tasks.data.dataset import Source
-from tasks.errors import DataError
-from tasks.randomness import generator
+from optathlon.tasks.audio.chirps import write_noise
+from optathlon.tasks.audio.speech_commands import NAME, SAMPLE_RATE, WORDS, write_clip, write_lists
+from optathlon.tasks.data.dataset import Source
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.randomness import generator
 
 PACKAGES = {"espeakng_loader": "espeakng-loader", "soxr": "soxr"}
 VOICES, PARTS = 80, 4

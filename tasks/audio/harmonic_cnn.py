@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 from torchaudio.transforms import AmplitudeToDB, Spectrogram
 
-from tasks.errors import TaskError
+from optathlon.tasks.errors import TaskError
 
 Pools = tuple[tuple[int, int], ...]  # of each of the seven stages: over frequency, over time
 

@@ -17,9 +17,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import soundfile
 
-from tasks.data.dataset import Dataset, Source, file_digest
-from tasks.data.workspace import workspace
-from tasks.errors import DataError
+from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
 
 NAME = "speech-commands"
 ARCHIVE = "speech_commands_v0.02.tar.gz"
@@ -80,13 +80,13 @@ class SpeechCommands(Dataset):
 
     def write_miniature(self, folder: Path) -> None:
         """Chirps, a pair of pitches for each word, by 16 invented speakers."""
-        from tasks.audio import chirps
+        from optathlon.tasks.audio import chirps
 
         chirps.write(folder)
 
     def write_standin(self, folder: Path) -> list[Source]:
         """The 35 words spoken by eSpeak NG in many voices."""
-        from tasks.audio import espeak
+        from optathlon.tasks.audio import espeak
 
         return espeak.write(folder)
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tasks.audio.clips import Clips, choose
-from tasks.audio.harmonic_cnn import KEYWORDS, HarmonicCNN, check_length
-from tasks.audio.speech_commands import WORDS, SpeechCommands, index, tree_of
-from tasks.data.dataset import require
-from tasks.data.loading import load, share, split
-from tasks.errors import TaskError, did_you_mean
-from tasks.randomness import generator, shuffled
-from tasks.task import Protocol
-from tasks.workload import Batch, Workload
+from optathlon.tasks.audio.clips import Clips, choose
+from optathlon.tasks.audio.harmonic_cnn import KEYWORDS, HarmonicCNN, check_length
+from optathlon.tasks.audio.speech_commands import WORDS, SpeechCommands, index, tree_of
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.errors import TaskError, did_you_mean
+from optathlon.tasks.randomness import generator, shuffled
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
 
 LEAST = {"channels": 1, "words": 2, "training_clips": 0, "evaluation_clips": 0, "evaluation_batch": 1, "n_fft": 2}
 

@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import msgspec
 
-from tasks.data.workspace import workspace
-from tasks.errors import DataError
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
 
 MANIFEST, FILES, SOURCES = "manifest.json", "files.tsv", "SOURCES.json"
 OURS = {MANIFEST, FILES, SOURCES}

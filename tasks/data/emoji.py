@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tasks.data.dataset import Source
-from tasks.data.npm import Package, files
-from tasks.errors import DataError
+from optathlon.tasks.data.dataset import Source
+from optathlon.tasks.data.npm import Package, files
+from optathlon.tasks.errors import DataError
 
 RENDERER = "resvg-py"
 WITH_GROUPS = ("twemoji", "noto", "fluent-emoji-flat")

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.errors import DataError
+from optathlon.tasks.errors import DataError
 
 REGISTRY = "https://registry.npmjs.org/"
 SECONDS = 60

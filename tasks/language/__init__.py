@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
-from tasks.schedule import Constant, Cosine, MultiStep
-from tasks.task import Metric, Protocol, Select, Task
+from optathlon.tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
+from optathlon.tasks.schedule import Constant, Cosine, MultiStep
+from optathlon.tasks.task import Metric, Protocol, Select, Task
 
 DATASETS = {
-    "ptb": "tasks.language.ptb:PennTreebank",
-    "wikitext-103": "tasks.language.wikitext:WikiText103",
+    "ptb": "optathlon.tasks.language.ptb:PennTreebank",
+    "wikitext-103": "optathlon.tasks.language.wikitext:WikiText103",
 }
 _PERPLEXITY = Metric("perplexity", "", higher_is_better=False)
 _LOSS = Metric("loss", "nats/token", higher_is_better=False)
@@ -115,9 +115,9 @@ def _wikitext103(name: str, what: str, source: str, *, weight_norm: bool) -> Tas
             "mini": _transformer_xl(20_000, 60, 2000, weight_norm=weight_norm, **half),
             "smoke": _transformer_xl(600, 10, 200, weight_norm=weight_norm, **small, **short),
         },
-        workload="tasks.language.txl_workload:TransformerXLWorkload",
-        check="tasks.language.settings:transformer_xl_settings_of",
-        references="tasks.language.references:wikitext103",
+        workload="optathlon.tasks.language.txl_workload:TransformerXLWorkload",
+        check="optathlon.tasks.language.settings:transformer_xl_settings_of",
+        references="optathlon.tasks.language.references:wikitext103",
         datasets=("wikitext-103",),
         source=source,
         version=1,
@@ -145,9 +145,9 @@ TASKS = (
             ),
             "smoke": _ptb(_PAPER, length=3, batch=10, schedule=MultiStep(milestones=(2,)), settings=_SMALL),
         },
-        workload="tasks.language.workload:AwdLstm",
-        check="tasks.language.settings:settings_of",
-        references="tasks.language.references:ptb",
+        workload="optathlon.tasks.language.workload:AwdLstm",
+        check="optathlon.tasks.language.settings:settings_of",
+        references="optathlon.tasks.language.references:ptb",
         datasets=("ptb",),
         source="Liu et al. 2020 (AdaRem), table 3 and section 4.2; Merity et al. 2017 (AWD-LSTM), awd-lstm-lm main.py",
         version=1,
@@ -168,9 +168,9 @@ TASKS = (
             "mini": _ptb(_MERITY, length=20, settings=_HALF | {"dropouth": 0.125, "dropouti": 0.2}),
             "smoke": _ptb(_MERITY, length=3, batch=10, settings=_SMALL),
         },
-        workload="tasks.language.workload:AwdLstm",
-        check="tasks.language.settings:settings_of",
-        references="tasks.language.references:ptb",
+        workload="optathlon.tasks.language.workload:AwdLstm",
+        check="optathlon.tasks.language.settings:settings_of",
+        references="optathlon.tasks.language.references:ptb",
         datasets=("ptb",),
         source="Merity et al. 2017 (AWD-LSTM), awd-lstm-lm README, 'Penn Treebank (PTB) with LSTM'",
         version=1,
@@ -236,9 +236,9 @@ TASKS = (
                 evaluation_tokens=20_000,
             ),
         },
-        workload="tasks.language.llama_workload:LlamaWorkload",
-        check="tasks.language.settings:llama_settings_of",
-        references="tasks.language.references:wikitext103_in_subwords",
+        workload="optathlon.tasks.language.llama_workload:LlamaWorkload",
+        check="optathlon.tasks.language.settings:llama_settings_of",
+        references="optathlon.tasks.language.references:wikitext103_in_subwords",
         datasets=("wikitext-103",),
         source="this suite; Touvron et al. 2023 (Llama); Merity et al. 2016 (WikiText-103)",
         version=1,

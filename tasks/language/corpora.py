@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.data.dataset import require
-from tasks.language import ptb, wikitext
-from tasks.language.ptb import Corpus
-from tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.language import ptb, wikitext
+from optathlon.tasks.language.ptb import Corpus
+from optathlon.tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
 
 
 def penn_treebank(settings: Settings, data: Path) -> Corpus:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError
+from optathlon.tasks.errors import DataError
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours -> the hub's
 SAVED = "dataset_dict.json"

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tasks.data.dataset import require
-from tasks.data.loading import load, share, split
-from tasks.errors import TaskError
-from tasks.language import subwords
-from tasks.language.settings import LlamaSettings, llama_settings_of
-from tasks.language.wikitext import WikiText103, read
-from tasks.randomness import generator
-from tasks.task import Protocol
-from tasks.workload import Batch, Workload
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.language import subwords
+from optathlon.tasks.language.settings import LlamaSettings, llama_settings_of
+from optathlon.tasks.language.wikitext import WikiText103, read
+from optathlon.tasks.randomness import generator
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
 
 EVALUATED_AT_ONCE = 1 << 12
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.language.ptb import UNK
-from tasks.randomness import generator
+from optathlon.tasks.language.ptb import UNK
+from optathlon.tasks.randomness import generator
 
 SENTENCES = {"train": 2400, "valid": 120, "test": 120}
 TOPICS = (

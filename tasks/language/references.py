@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.language import corpora
-from tasks.language.ngrams import Split, bigram_perplexities, unigram_perplexity
-from tasks.language.ptb import EOS, Corpus
-from tasks.language.settings import llama_settings_of, settings_of, transformer_xl_settings_of
-from tasks.task import Protocol
+from optathlon.tasks.language import corpora
+from optathlon.tasks.language.ngrams import Split, bigram_perplexities, unigram_perplexity
+from optathlon.tasks.language.ptb import EOS, Corpus
+from optathlon.tasks.language.settings import llama_settings_of, settings_of, transformer_xl_settings_of
+from optathlon.tasks.task import Protocol
 
 SPLITS: tuple[Split, ...] = ("validation", "test")
 Scores = dict[str, dict[str, float]]

@@ -7,8 +7,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from tasks.errors import TaskError
-from tasks.task import Protocol
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.task import Protocol
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Most = Annotated[int, msgspec.Meta(ge=0)]

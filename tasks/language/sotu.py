@@ -10,10 +10,10 @@ import unicodedata
 from collections import Counter
 from importlib.resources.abc import Traversable
 
-from tasks.data.dataset import Source
-from tasks.errors import DataError
-from tasks.language.ptb import UNK
-from tasks.randomness import derive
+from optathlon.tasks.data.dataset import Source
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.language.ptb import UNK
+from optathlon.tasks.randomness import derive
 
 VOCABULARY = 10_000
 BLOCK = 100  # sentences that stay together when the text is shuffled

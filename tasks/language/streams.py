@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.errors import TaskError
-from tasks.language.settings import Settings
-from tasks.randomness import generator
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.language.settings import Settings
+from optathlon.tasks.randomness import generator
 
 
 class Window(NamedTuple):

@@ -18,10 +18,10 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from tasks.data.dataset import file_digest
-from tasks.data.workspace import workspace
-from tasks.errors import DataError
-from tasks.language.ptb import EOS, UNK, Corpus
+from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.language.ptb import EOS, UNK, Corpus
 
 CACHE, TOKENIZER, ABOUT = ".subwords", "tokenizer.json", "about.json"
 SPLITS = ("train", "validation", "test")

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from tasks.data.dataset import file_digest
-from tasks.data.workspace import workspace
-from tasks.errors import DataError
-from tasks.language.ptb import EOS, Corpus
+from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.language.ptb import EOS, Corpus
 
 FOLDER, ABOUT, VOCABULARY = "tokens", "about.json", "vocabulary.txt"
 SPLITS = ("train", "valid", "test")

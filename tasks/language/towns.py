@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.randomness import generator
+from optathlon.tasks.randomness import generator
 
 ARTICLES = {"train": 600, "valid": 30, "test": 30}
 FIRST = "Al Bar Cor Dun El Far Gal Har Ib Kel Lor Mar Nor Os Pel Quin Ros Sel Tor Ul Var Wes Yar Zel".split()  # noqa: SIM905

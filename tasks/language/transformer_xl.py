@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from tasks.language.adaptive_softmax import AdaptiveSoftmax, TiedVectors
-from tasks.language.relative_attention import RelativeAttention, attention_mask, sinusoids
+from optathlon.tasks.language.adaptive_softmax import AdaptiveSoftmax, TiedVectors
+from optathlon.tasks.language.relative_attention import RelativeAttention, attention_mask, sinusoids
 
 Memory = list[Tensor]  # the inputs of each layer at the last steps, each streams × steps × d_model
 DEVIATION = 0.02

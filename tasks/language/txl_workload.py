@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.data.loading import share
-from tasks.errors import TaskError
-from tasks.language.corpora import wikitext103
-from tasks.language.settings import transformer_xl_settings_of
-from tasks.language.streams import Streams, segments
-from tasks.language.transformer_xl import Memory, Reading, TransformerXL
-from tasks.task import Protocol
-from tasks.workload import Batch, Workload
+from optathlon.tasks.data.loading import share
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.language.corpora import wikitext103
+from optathlon.tasks.language.settings import transformer_xl_settings_of
+from optathlon.tasks.language.streams import Streams, segments
+from optathlon.tasks.language.transformer_xl import Memory, Reading, TransformerXL
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
 
 LONG = Reading(tokens=64, memory=640, clamp=400, same_length=True)
 """How the published test reads (transformer-xl `run_wt103_base.sh eval`)."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tasks.data.dataset import Source
-from tasks.errors import DataError
-from tasks.randomness import derive
+from optathlon.tasks.data.dataset import Source
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.randomness import derive
 
 DUMP = "test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 HELD = 20  # one article in so many is for validation, and one for test

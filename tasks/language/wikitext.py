@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from tasks.data.dataset import Dataset, Source, file_digest
-from tasks.data.workspace import workspace
-from tasks.errors import DataError
-from tasks.language import hub, token_files
-from tasks.language.ptb import UNK, Corpus
-from tasks.language.token_files import SPLITS
+from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.language import hub, token_files
+from optathlon.tasks.language.ptb import UNK, Corpus
+from optathlon.tasks.language.token_files import SPLITS
 
 NAME = "wikitext-103"
 ARCHIVE, ARCHIVE_MD5 = "wikitext-103-v1.zip", "9ddaacaf6af0710eda8c456decff7832"
@@ -56,13 +56,13 @@ class WikiText103(Dataset):
 
     def write_miniature(self, folder: Path) -> None:
         """Articles about invented towns, each of which names its town again and again."""
-        from tasks.language.towns import articles
+        from optathlon.tasks.language.towns import articles
 
         write(folder, articles())
 
     def write_standin(self, folder: Path) -> list[Source]:
         """106 articles of the English Wikipedia, from a test file of the package `gensim`."""
-        from tasks.language.wikipedia import source, splits
+        from optathlon.tasks.language.wikipedia import source, splits
 
         write(folder, splits())
         return [source()]

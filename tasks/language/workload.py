@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasks.data.loading import load, share
-from tasks.language.awd_lstm import AwdLstmModel, Memory
-from tasks.language.corpora import penn_treebank
-from tasks.language.settings import settings_of
-from tasks.language.streams import Window, cut, parallel, segments, windows
-from tasks.task import Protocol
-from tasks.workload import Batch, Workload
+from optathlon.tasks.data.loading import load, share
+from optathlon.tasks.language.awd_lstm import AwdLstmModel, Memory
+from optathlon.tasks.language.corpora import penn_treebank
+from optathlon.tasks.language.settings import settings_of
+from optathlon.tasks.language.streams import Window, cut, parallel, segments, windows
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
 
 
 class _Carried:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.schedule import Step
-from tasks.task import Metric, Protocol, Task
+from optathlon.tasks.schedule import Step
+from optathlon.tasks.task import Metric, Protocol, Task
 
 PAPER: dict[str, Any] = {
     "lambda_f": 1.0,
@@ -57,8 +57,8 @@ def _biased_mnist(rho: str, rho_of_smoke: float) -> Task:
             Metric("loss", "nats", higher_is_better=False),
         ),
         protocols=_protocols(float(rho), rho_of_smoke),
-        workload="tasks.rebias.workload:BiasedMnist",
-        check="tasks.rebias.settings:settings_of",
+        workload="optathlon.tasks.rebias.workload:BiasedMnist",
+        check="optathlon.tasks.rebias.settings:settings_of",
         datasets=("mnist",),
         source="Heo et al. 2021 (AdamP), Table D.1 and section E.4.2; Bahng et al. 2020 (ReBias)",
         version=1,
@@ -71,4 +71,4 @@ TASKS = (  # smoke has a fortieth of the images, so it colors twenty times as ma
     _biased_mnist("0.995", 0.90),
     _biased_mnist("0.990", 0.80),
 )
-DATASETS = {"mnist": "tasks.rebias.mnist:Mnist"}
+DATASETS = {"mnist": "optathlon.tasks.rebias.mnist:Mnist"}

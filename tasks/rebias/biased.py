@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.randomness import generator
+from optathlon.tasks.randomness import generator
 
 COLORS = np.array(  # of labels 0 to 9; 225 in two of them is no slip: the published code has it
     [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.data.dataset import Source
-from tasks.errors import DataError
-from tasks.randomness import generator
+from optathlon.tasks.data.dataset import Source
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.randomness import generator
 
 SIDE = 28
 OPENCV = Path("/usr/share/doc/opencv-doc/examples/data/digits.png")

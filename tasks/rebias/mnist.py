@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.data.dataset import Dataset, Source, file_digest
-from tasks.errors import DataError
-from tasks.rebias import digits
-from tasks.rebias.digits import SIDE
+from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.rebias import digits
+from optathlon.tasks.rebias.digits import SIDE
 
 PREFIXES = {"train": "train", "test": "t10k"}
 LARGEST = 256 << 20  # bytes in one file, unpacked; the largest official one has 47 million

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from tasks.errors import TaskError
-from tasks.task import Protocol
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.task import Protocol
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Weight = Annotated[float, msgspec.Meta(ge=0.0)]

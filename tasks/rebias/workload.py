@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.data.dataset import require
-from tasks.data.loading import load, share, split
-from tasks.errors import TaskError
-from tasks.randomness import shuffled
-from tasks.rebias.biased import Painted, assign_colors, normalize, stratified_order
-from tasks.rebias.digits import SIDE
-from tasks.rebias.hsic import FEWEST, hsic
-from tasks.rebias.mnist import Mnist, read
-from tasks.rebias.networks import SimpleConvNet
-from tasks.rebias.settings import settings_of
-from tasks.task import Protocol
-from tasks.workload import Batch, Workload
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.randomness import shuffled
+from optathlon.tasks.rebias.biased import Painted, assign_colors, normalize, stratified_order
+from optathlon.tasks.rebias.digits import SIDE
+from optathlon.tasks.rebias.hsic import FEWEST, hsic
+from optathlon.tasks.rebias.mnist import Mnist, read
+from optathlon.tasks.rebias.networks import SimpleConvNet
+from optathlon.tasks.rebias.settings import settings_of
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
 
 COLORINGS = {"unbiased": 0.1, "biased": 1.0, "rho0": 0.0}  # of evaluated images, by the metric's name
 HELD_BACK = 10  # one in so many training images is the carved validation split

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from tasks.schedule import Step
-from tasks.task import Metric, Protocol, Select, Task
+from optathlon.tasks.schedule import Step
+from optathlon.tasks.task import Metric, Protocol, Select, Task
 
 DATASETS = {
-    "cub": "tasks.retrieval.cub:Cub",
-    "cars": "tasks.retrieval.cars:Cars",
-    "inshop": "tasks.retrieval.inshop:InShop",
-    "sop": "tasks.retrieval.sop:Sop",
+    "cub": "optathlon.tasks.retrieval.cub:Cub",
+    "cars": "optathlon.tasks.retrieval.cars:Cars",
+    "inshop": "optathlon.tasks.retrieval.inshop:InShop",
+    "sop": "optathlon.tasks.retrieval.sop:Sop",
 }
 RECALLS = {
     "cub": (1, 2, 4, 8, 16, 32),
@@ -88,9 +88,9 @@ def _task(data: str, loss: str) -> Task:
         ),
         metrics=tuple(Metric(f"recall@{k}", "%", higher_is_better=True) for k in RECALLS[data]),
         protocols=_protocols(loss),
-        workload=f"tasks.retrieval.workload:{WORKLOADS[data]}",
-        check="tasks.retrieval.settings:settings_of",
-        ready="tasks.retrieval.weights:require",
+        workload=f"optathlon.tasks.retrieval.workload:{WORKLOADS[data]}",
+        check="optathlon.tasks.retrieval.settings:settings_of",
+        ready="optathlon.tasks.retrieval.weights:require",
         datasets=(data,),
         source="Heo et al. 2021 (AdamP), tables 6 and H.4, appendix E.6; Kim et al. 2020 (Proxy-Anchor)",
         version=1,

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tasks.data.dataset import Dataset, Source, file_digest
-from tasks.errors import DataError
-from tasks.retrieval import listing, standin
-from tasks.retrieval.miniature import classes
-from tasks.retrieval.photos import Photo, Shown, Splits, decode_all, save
+from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.retrieval import listing, standin
+from optathlon.tasks.retrieval.miniature import classes
+from optathlon.tasks.retrieval.photos import Photo, Shown, Splits, decode_all, save
 
 NAME = "cars"
 TREE, IMAGES, ANNOTATIONS = "cars196", "car_ims", "cars_annos.mat"

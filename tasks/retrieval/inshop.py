@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tasks.data.dataset import Dataset, Source
-from tasks.errors import DataError
-from tasks.retrieval import listing, standin
-from tasks.retrieval.miniature import classes
-from tasks.retrieval.photos import Photo, Shown, Splits, decode_all, save
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.retrieval import listing, standin
+from optathlon.tasks.retrieval.miniature import classes
+from optathlon.tasks.retrieval.photos import Photo, Shown, Splits, decode_all, save
 
 NAME = "inshop"
 TREE, LIST, IMAGES, ARCHIVE = "Inshop_Clothes", "Eval/list_eval_partition.txt", "Img/img", "Img/img.zip"

@@ -9,10 +9,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from tasks.data.dataset import file_digest
-from tasks.data.workspace import workspace
-from tasks.errors import DataError
-from tasks.retrieval.photos import Photo, Splits
+from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.retrieval.photos import Photo, Splits
 
 DIGITS = 18
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)

@@ -7,8 +7,8 @@ import itertools
 
 import numpy as np
 
-from tasks.randomness import generator
-from tasks.retrieval.photos import Shown
+from optathlon.tasks.randomness import generator
+from optathlon.tasks.retrieval.photos import Shown
 
 SIDE = 40
 HUES = 10

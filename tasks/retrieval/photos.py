@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from tasks.errors import DataError
+from optathlon.tasks.errors import DataError
 
 
 class Photo(NamedTuple):

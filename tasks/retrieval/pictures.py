@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tasks.randomness import generator
-from tasks.retrieval.photos import Photo, open_photo
+from optathlon.tasks.randomness import generator
+from optathlon.tasks.retrieval.photos import Photo, open_photo
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BILINEAR = Image.Resampling.BILINEAR

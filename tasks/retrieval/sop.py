@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from tasks.data.dataset import Dataset, Source
-from tasks.errors import DataError
-from tasks.retrieval import listing, standin
-from tasks.retrieval.miniature import classes
-from tasks.retrieval.photos import Photo, Shown, Splits, decode_all, save
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.retrieval import listing, standin
+from optathlon.tasks.retrieval.miniature import classes
+from optathlon.tasks.retrieval.photos import Photo, Shown, Splits, decode_all, save
 
 NAME = "sop"
 TREE, ARCHIVE, ARCHIVE_MD5 = (

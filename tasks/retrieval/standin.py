@@ -6,11 +6,11 @@ import hashlib
 
 import numpy as np
 
-from tasks.data import emoji
-from tasks.data.dataset import Source
-from tasks.data.emoji import Concept
-from tasks.randomness import generator
-from tasks.retrieval.photos import Shown
+from optathlon.tasks.data import emoji
+from optathlon.tasks.data.dataset import Source
+from optathlon.tasks.data.emoji import Concept
+from optathlon.tasks.randomness import generator
+from optathlon.tasks.retrieval.photos import Shown
 
 STANDINS = {"220964a27b817c63": 1}  # digest of the sources -> N of standin-N
 SIDE = 64

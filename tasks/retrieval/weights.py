@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.data.dataset import file_digest
-from tasks.errors import DataError
-from tasks.retrieval.settings import settings_of
-from tasks.task import Protocol
+from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.retrieval.settings import settings_of
+from optathlon.tasks.task import Protocol
 
 FOLDER = "imagenet-weights"
 NAMES = ("resnet50-0676ba61.pth", "resnet50-19c8e357.pth")  # the same V1 weights; each is named by its own SHA-256

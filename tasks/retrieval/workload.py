@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.data.dataset import Dataset, require
-from tasks.data.loading import load, share, split
-from tasks.errors import TaskError
-from tasks.randomness import generator, shuffled
-from tasks.retrieval import RECALLS, cars, cub, inshop, sop
-from tasks.retrieval.losses import proxy_anchor, semihard_triplets
-from tasks.retrieval.networks import Embedder, resnet50, small
-from tasks.retrieval.photos import Photo, Splits
-from tasks.retrieval.pictures import Pictures, normalize
-from tasks.retrieval.recall import recall_at
-from tasks.retrieval.settings import settings_of
-from tasks.task import Protocol
-from tasks.workload import Batch, Workload
+from optathlon.tasks.data.dataset import Dataset, require
+from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.randomness import generator, shuffled
+from optathlon.tasks.retrieval import RECALLS, cars, cub, inshop, sop
+from optathlon.tasks.retrieval.losses import proxy_anchor, semihard_triplets
+from optathlon.tasks.retrieval.networks import Embedder, resnet50, small
+from optathlon.tasks.retrieval.photos import Photo, Splits
+from optathlon.tasks.retrieval.pictures import Pictures, normalize
+from optathlon.tasks.retrieval.recall import recall_at
+from optathlon.tasks.retrieval.settings import settings_of
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
 
 HELD_BACK = 10  # one in so many training classes is the carved validation split
 

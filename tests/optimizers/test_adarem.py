@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from optimizers.adarem import AdaRem, AdaRemS, agreement
+from optathlon.optimizers.adarem import AdaRem, AdaRemS, agreement
 
 
 def weights(seed=0, *shape):

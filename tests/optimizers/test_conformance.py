@@ -4,10 +4,10 @@ import msgspec
 import pytest
 import torch
 
-from optimizers import OptimizerError, names, optimizer
-from optimizers.catalog_modern import MODERN
-from optimizers.conformance import CHECKS, check
-from optimizers.spec import Hyperparameter, OptimizerSpec
+from optathlon.optimizers import OptimizerError, names, optimizer
+from optathlon.optimizers.catalog_modern import MODERN
+from optathlon.optimizers.conformance import CHECKS, check
+from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 
 LACKS = {
     "keeps what epoch end does in its state",
@@ -175,8 +175,8 @@ FAULTS = {
 @pytest.mark.parametrize(("fault", "caught"), FAULTS.items(), ids=lambda x: getattr(x, "__name__", ""))
 def test_each_fault_is_caught_by_its_check(fault, caught, monkeypatch):
     spec = OptimizerSpec(name="faulty", factory="here:X", hyperparameters={"lr": Hyperparameter("float", 0.01)})
-    monkeypatch.setattr("optimizers._kit.load", lambda path: fault)
-    monkeypatch.setattr("optimizers.spec.load", lambda path: fault)
+    monkeypatch.setattr("optathlon.optimizers._kit.load", lambda path: fault)
+    monkeypatch.setattr("optathlon.optimizers.spec.load", lambda path: fault)
     Sound([torch.zeros(1, requires_grad=True)])  # torch puts hooks around the step of every class it has built
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from optimizers.adabound import AdaBound
-from optimizers.adam_sgd import AdamSGD
-from optimizers.adamp import AdamP
-from optimizers.adarem import AdaRem, AdaRemS
-from optimizers.grassmann import SGDG, AdamG
-from optimizers.lookahead import Lookahead
-from optimizers.muon import Muon
-from optimizers.rmsprop_tf import RMSpropTF
-from optimizers.sgdp import SGDP
-from optimizers.soap import SOAP
+from optathlon.optimizers.adabound import AdaBound
+from optathlon.optimizers.adam_sgd import AdamSGD
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.grassmann import SGDG, AdamG
+from optathlon.optimizers.lookahead import Lookahead
+from optathlon.optimizers.muon import Muon
+from optathlon.optimizers.rmsprop_tf import RMSpropTF
+from optathlon.optimizers.sgdp import SGDP
+from optathlon.optimizers.soap import SOAP
 
 CLASSES = (AdamP, SGDP, AdaRem, AdaRemS, AdaBound, SGDG, AdamG, AdamSGD, RMSpropTF, SOAP, Muon, Lookahead)
 REAL_ONLY = (SOAP, Muon)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.optim._muon import _zeropower_via_newtonschulz
 
-from optimizers.adam_sgd import AdamSGD
-from optimizers.muon import Muon, zeropowers
-from optimizers.rmsprop_tf import RMSpropTF
-from optimizers.soap import SOAP
+from optathlon.optimizers.adam_sgd import AdamSGD
+from optathlon.optimizers.muon import Muon, zeropowers
+from optathlon.optimizers.rmsprop_tf import RMSpropTF
+from optathlon.optimizers.soap import SOAP
 
 BUILDS = [
     (RMSpropTF, {"weight_decay": 0.1}),

@@ -9,11 +9,11 @@ import textwrap
 import pytest
 import torch
 
-from optimizers import fused
-from optimizers.adamp import AdamP
-from optimizers.adarem import AdaRem, AdaRemS
-from optimizers.projection import VIEWS
-from optimizers.sgdp import SGDP
+from optathlon.optimizers import fused
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.projection import VIEWS
+from optathlon.optimizers.sgdp import SGDP
 
 BUILDS = [
     (AdamP, {"weight_decay": 0.1}),
@@ -278,7 +278,7 @@ def test_without_kernels_the_plain_implementation_runs_in_silence(fresh, monkeyp
     else:
         (fresh / "file").write_text("")
         monkeypatch.setenv("OPTATHLON_CACHE", str(fresh / "file" / "below"))
-    with caplog.at_level(logging.INFO, logger="optimizers.fused"):
+    with caplog.at_level(logging.INFO, logger="optathlon.optimizers.fused"):
         ours, _ = train(AdamP, fused=True)
         assert fused.library() is None
     plain, _ = train(AdamP)
@@ -311,7 +311,7 @@ def test_kernels_work_in_a_forked_child_after_the_parent_used_them(compiled):
     code = textwrap.dedent(
         """
         import os, torch
-        from optimizers.adamp import AdamP
+        from optathlon.optimizers.adamp import AdamP
         torch.set_num_threads(1)
         def step():
             p = torch.ones(400, 400, requires_grad=True)

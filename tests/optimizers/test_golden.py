@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from optimizers.adabound import AdaBound
-from optimizers.adamp import AdamP
-from optimizers.adarem import AdaRem, AdaRemS
-from optimizers.grassmann import SGDG, AdamG
-from optimizers.sgdp import SGDP
+from optathlon.optimizers.adabound import AdaBound
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.grassmann import SGDG, AdamG
+from optathlon.optimizers.sgdp import SGDP
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 

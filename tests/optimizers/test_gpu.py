@@ -8,17 +8,17 @@ import textwrap
 import pytest
 import torch
 
-from optimizers.adamp import AdamP
+from optathlon.optimizers.adamp import AdamP
 
 pytest.importorskip("triton")
 
 SAME_STEPS = """
 import torch
 
-from optimizers import gpu
-from optimizers.adamp import AdamP
-from optimizers.adarem import AdaRem, AdaRemS
-from optimizers.sgdp import SGDP
+from optathlon.optimizers import gpu
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.sgdp import SGDP
 
 called = []
 for name in ("adamp", "sgdp", "adarem"):
@@ -99,7 +99,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from optimizers import gpu
+from optathlon.optimizers import gpu
 
 INTS = {name: "*i64" for name in ("chunks", "pointers", "shapes")}
 FLOATS = {name: "*fp32" for name in ("scalars", "sums", "parts", "layers", "views", "rates", "largest")}
@@ -150,7 +150,7 @@ def test_without_triton_the_plain_implementation_runs_and_only_asking_for_the_fu
     import sys
     sys.modules["triton"] = None
     import os, torch
-    from optimizers.adamp import AdamP
+    from optathlon.optimizers.adamp import AdamP
     weight = torch.ones(3, 4, requires_grad=True)
     weight.grad = torch.ones(3, 4)
     for fused in (None, True):

@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 
-from optimizers import Grid, OptimizerError, default_grid, names, optimizer
+from optathlon.optimizers import Grid, OptimizerError, default_grid, names, optimizer
 
 ADAMP = optimizer("adamp")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optimizers.halton import points
+from optathlon.optimizers.halton import points
 
 
 def test_golden_points():

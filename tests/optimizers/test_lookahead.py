@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from optimizers.adamp import AdamP
-from optimizers.lookahead import Lookahead, SlowWeights
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.lookahead import Lookahead, SlowWeights
 
 
 class LookaheadAdamW(SlowWeights, torch.optim.AdamW):

@@ -6,8 +6,8 @@ import pickle
 import pytest
 import torch
 
-from optimizers.catalog_modern import MODERN
-from optimizers.registry import optimizer
+from optathlon.optimizers.catalog_modern import MODERN
+from optathlon.optimizers.registry import optimizer
 
 pytest.importorskip("pytorch_optimizer")
 

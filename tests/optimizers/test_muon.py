@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from optimizers.muon import Muon
+from optathlon.optimizers.muon import Muon
 
 
 def tensor(seed, *shape, dtype=torch.float32):

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from optimizers.nt_asgd import NTASGD
+from optathlon.optimizers.nt_asgd import NTASGD
 
 
 def tensor(seed, dtype=torch.float64):

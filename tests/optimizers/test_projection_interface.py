@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from optimizers.adamp import AdamP
-from optimizers.sgdp import SGDP
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.sgdp import SGDP
 from tests.optimizers.projected import HOW, distance, gradients, start, train
 
 

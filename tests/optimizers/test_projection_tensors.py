@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from optimizers.adamp import AdamP
-from optimizers.sgdp import SGDP
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.sgdp import SGDP
 from tests.optimizers.projected import HOW, distance, gradients, start, train
 
 

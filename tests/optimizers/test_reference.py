@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from optimizers.adamp import AdamP
-from optimizers.adarem import AdaRem
-from optimizers.sgdp import SGDP
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.adarem import AdaRem
+from optathlon.optimizers.sgdp import SGDP
 from tests.optimizers import reference
 
 SHAPES = ((6, 4, 3, 3), (5, 20), (3, 4), (1, 7), (9,))

@@ -5,12 +5,12 @@ import textwrap
 
 import pytest
 
-from optimizers import OptimizerError, names, optimizer
+from optathlon.optimizers import OptimizerError, names, optimizer
 
 MINE = textwrap.dedent(
     '''
     import torch
-    from optimizers.spec import Hyperparameter, OptimizerSpec
+    from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 
     class Mine(torch.optim.Optimizer):
         """Mine, in one line.

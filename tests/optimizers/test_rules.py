@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
-from optimizers import OptimizerError, optimizer
-from optimizers.adabound import AdaBound
-from optimizers.adam_sgd import AdamSGD
-from optimizers.decay import CONVENTION_OF, convert, formula, readings, shrink
-from optimizers.grassmann import SGDG, AdamG
-from optimizers.rmsprop_tf import RMSpropTF
+from optathlon.optimizers import OptimizerError, optimizer
+from optathlon.optimizers.adabound import AdaBound
+from optathlon.optimizers.adam_sgd import AdamSGD
+from optathlon.optimizers.decay import CONVENTION_OF, convert, formula, readings, shrink
+from optathlon.optimizers.grassmann import SGDG, AdamG
+from optathlon.optimizers.rmsprop_tf import RMSpropTF
 
 
 def weights(seed, *shape):
@@ -212,7 +212,7 @@ def test_the_paper_s_1e_4_read_both_ways():
 
 @pytest.mark.parametrize("name", [name for name, kind in CONVENTION_OF.items() if kind != "l2"])
 def test_the_shrink_is_what_a_step_takes_from_a_weight_without_gradient(name):
-    if optimizer(name).factory.startswith("optimizers.modern:"):
+    if optimizer(name).factory.startswith("optathlon.optimizers.modern:"):
         pytest.importorskip("pytorch_optimizer")
     spec = optimizer(name)
     momentum = {"momentum": 0.5} if name == "sgdp" else {}

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from optimizers.sam import SAM, Sharpness
+from optathlon.optimizers.sam import SAM, Sharpness
 
 
 class SAMAdamW(Sharpness, torch.optim.AdamW):

@@ -18,9 +18,9 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, se
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
 
-from optimizers.adamp import AdamP
-from optimizers.adarem import AdaRem, AdaRemS
-from optimizers.sgdp import SGDP
+from optathlon.optimizers.adamp import AdamP
+from optathlon.optimizers.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.sgdp import SGDP
 
 MIXED = [
     (AdamP, {"weight_decay": 0.1}),

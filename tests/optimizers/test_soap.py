@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from optimizers.soap import SOAP
+from optathlon.optimizers.soap import SOAP
 from tests.optimizers import reference
 
 

@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from optimizers import OptimizerError, names, optimizer
-from optimizers.spec import Hyperparameter, OptimizerSpec
+from optathlon.optimizers import OptimizerError, names, optimizer
+from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 
 SPEC = OptimizerSpec(
     name="toy",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from optimizers.sgdp import SGDP
-from optimizers.toys import (
+from optathlon.optimizers.sgdp import SGDP
+from optathlon.optimizers.toys import (
     FIGURES,
     adarem_regret,
     best,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from results.record import Column, Curve, Identity, Plan, PlanHead, PlannedRun, Record, Row, Score
+from optathlon.results.record import Column, Curve, Identity, Plan, PlanHead, PlannedRun, Record, Row, Score
 
 DIVERGED = "diverged"
 ACCURACY, LOSS = "test/accuracy", "test/loss"

@@ -12,10 +12,10 @@ import time
 import msgspec
 import pytest
 
-from results import Store, StoreError
-from results import archive as archive_module
-from results import schema as schema_module
-from results.record import Record
+from optathlon.results import Store, StoreError
+from optathlon.results import archive as archive_module
+from optathlon.results import schema as schema_module
+from optathlon.results.record import Record
 from tests.results.make import record, setting
 
 

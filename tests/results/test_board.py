@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from results import State, Store, StoreError, leaderboard, leaderboard_of_records, winners
+from optathlon.results import State, Store, StoreError, leaderboard, leaderboard_of_records, winners
 from tests.results.make import DIVERGED, Sweep, counted, digest, problem, record, run_id, setting
 
 SGD, ADAM, ADAMP = setting("sgd"), setting("adam", lr=1e-3), setting("adamp", lr=1e-3)

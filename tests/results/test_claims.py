@@ -8,8 +8,8 @@ import os
 import msgspec
 import pytest
 
-from results import Store, StoreError, this_process
-from results.record import Ended
+from optathlon.results import Store, StoreError, this_process
+from optathlon.results.record import Ended
 from tests.results.make import record, run_id
 
 RUN = run_id("a run")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from results import Store, this_process
-from results.claims import LEASE
-from results.record import Ended
+from optathlon.results import Store, this_process
+from optathlon.results.claims import LEASE
+from optathlon.results.record import Ended
 from tests.results.make import record, setting
 
 WORKERS, RUNS = 12, 500

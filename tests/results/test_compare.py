@@ -7,10 +7,10 @@ import random
 import pytest
 import scipy.stats
 
-from results import StoreError, leaderboard
-from results.compare import compare
-from results.needs import needs
-from results.statistics.planner import power
+from optathlon.results import StoreError, leaderboard
+from optathlon.results.compare import compare
+from optathlon.results.needs import needs
+from optathlon.results.statistics.planner import power
 from tests.results.make import DIVERGED, Sweep, setting
 
 TASKS = tuple(f"task-{i}" for i in range(8))

@@ -8,7 +8,7 @@ import random
 import msgspec
 import pytest
 
-from results.curves import (
+from optathlon.results.curves import (
     AREA_POINTS,
     POINTS,
     Band,
@@ -23,7 +23,7 @@ from results.curves import (
     values,
     window,
 )
-from results.record import Curve
+from optathlon.results.record import Curve
 from tests.results.make import Sweep, record, setting
 
 COLUMN = Sweep({"sgd": [setting()]}, tune=[0]).plan.head.columns[0]

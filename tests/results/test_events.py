@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from results import Store, this_process
-from results.record import Ended
+from optathlon.results import Store, this_process
+from optathlon.results.record import Ended
 from tests.results.make import run_id
 
 RUN = run_id("a run")

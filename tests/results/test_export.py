@@ -7,7 +7,7 @@ import json
 import msgspec
 import pyarrow.parquet as pq
 
-from results.export import write_parquet
+from optathlon.results.export import write_parquet
 from tests.results.make import ACCURACY, DIVERGED, record, setting
 
 

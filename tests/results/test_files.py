@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from results import StoreError, put_new
-from results import files as files_module
-from results.files import exists, names, read, replace
+from optathlon.results import StoreError, put_new
+from optathlon.results import files as files_module
+from optathlon.results.files import exists, names, read, replace
 
 
 @pytest.fixture

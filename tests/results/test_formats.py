@@ -9,8 +9,8 @@ import json
 import msgspec
 import pytest
 
-from results import leaderboard, leaderboard_of_records, render
-from results.board import Leaderboard
+from optathlon.results import leaderboard, leaderboard_of_records, render
+from optathlon.results.board import Leaderboard
 from tests.results.make import DIVERGED, Sweep, counted, record, setting
 
 VALUES = {

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 import scipy.stats
 
-from results import leaderboard
-from results.ledger import Sweep as Looked
-from results.ledger import ledger
-from results.papers import Published
+from optathlon.results import leaderboard
+from optathlon.results.ledger import Sweep as Looked
+from optathlon.results.ledger import ledger
+from optathlon.results.papers import Published
 from tests.results.make import DIVERGED, Sweep, counted, digest, setting
 
 THEIRS = Published(

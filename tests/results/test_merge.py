@@ -8,8 +8,8 @@ import json
 import msgspec
 import pytest
 
-from results import Store, StoreError, leaderboard
-from results.merge import merge
+from optathlon.results import Store, StoreError, leaderboard
+from optathlon.results.merge import merge
 from tests.results.make import Sweep, digest, record, run_id, setting
 
 ROWS = {name: [setting(name)] for name in ("sgd", "adam", "adamp")}

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from scipy import stats
 
-from results import leaderboard
-from results.against import against
-from results.overall import overall
-from results.part import part
-from results.statistics.iqm import iqm
-from results.statistics.planner import pooled_deviation
-from results.statistics.ranking import critical_difference, friedman
+from optathlon.results import leaderboard
+from optathlon.results.against import against
+from optathlon.results.overall import overall
+from optathlon.results.part import part
+from optathlon.results.statistics.iqm import iqm
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.statistics.ranking import critical_difference, friedman
 from tests.results.make import DIVERGED, Sweep, counted, setting
 
 TASKS = ("mnist", "ptb", "cars", "cub", "mtat")

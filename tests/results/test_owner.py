@@ -10,8 +10,8 @@ import time
 import msgspec
 import pytest
 
-from results import owner as owner_module
-from results import provably_dead, this_process
+from optathlon.results import owner as owner_module
+from optathlon.results import provably_dead, this_process
 
 changed = msgspec.structs.replace
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

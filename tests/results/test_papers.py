@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from results.errors import StoreError
-from results.papers import FOLDER, published
+from optathlon.results.errors import StoreError
+from optathlon.results.papers import FOLDER, published
 
 ADAMP = ("1", "2", "3", "4", "5", "6", "B.1", "D.1", "D.2", "D.3", "E.2", "G.1", "H.6", "H.7")
 ADAREM = ("1", "2", "3", "6", "7")

@@ -7,7 +7,7 @@ import threading
 import msgspec
 import pytest
 
-from results import Store, StoreError
+from optathlon.results import Store, StoreError
 from tests.results.make import Sweep, setting
 
 

@@ -7,8 +7,8 @@ import statistics
 import msgspec
 import pytest
 
-from results import Store, leaderboard, render
-from results.record import Score, Table, TableColumn, TableRow
+from optathlon.results import Store, leaderboard, render
+from optathlon.results.record import Score, Table, TableColumn, TableRow
 from tests.results.make import DIVERGED, Sweep, setting
 
 TASKS = ("rho-1", "rho-2", "mnist")

@@ -10,18 +10,18 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from results import Store, StoreError, leaderboard, leaderboard_of_records, render, view
-from results.compare import compare
-from results.export import write_parquet
-from results.merge import merge
-from results.needs import needs
-from results.overall import overall
-from results.page.document import html
-from results.page.report import Report
-from results.record import Score, Table, TableColumn, TableRow
-from results.reference_files import REMEDY
-from results.references import References
-from results.tuning import budgets
+from optathlon.results import Store, StoreError, leaderboard, leaderboard_of_records, render, view
+from optathlon.results.compare import compare
+from optathlon.results.export import write_parquet
+from optathlon.results.merge import merge
+from optathlon.results.needs import needs
+from optathlon.results.overall import overall
+from optathlon.results.page.document import html
+from optathlon.results.page.report import Report
+from optathlon.results.record import Score, Table, TableColumn, TableRow
+from optathlon.results.reference_files import REMEDY
+from optathlon.results.references import References
+from optathlon.results.tuning import budgets
 from tests.results.make import Sweep, digest, setting
 from tests.results.page.reading import Page
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from results import Store
-from results.refusals import Refusal, RefusalLog, refusals
+from optathlon.results import Store
+from optathlon.results.refusals import Refusal, RefusalLog, refusals
 from tests.results.make import run_id
 
 FIRST, SECOND = run_id("first"), run_id("second")

@@ -7,19 +7,20 @@ import sys
 
 import pytest
 
-import results
+from optathlon import results
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "import results",
-        "from results import Store, free_reports, this_process",
-        "from results import render, leaderboard",
+        "import optathlon.results",
+        "from optathlon.results import Store, free_reports, this_process",
+        "from optathlon.results import render, leaderboard",
     ],
 )
 def test_nothing_heavy_is_imported(statement):
-    heavy = ("torch", "numpy", "pandas", "scipy", "rich", "submitit", "suite", "tasks", "optimizers", "slurm")
+    others = [f"optathlon.{room}" for room in ("suite", "tasks", "optimizers", "slurm")]
+    heavy = ("torch", "numpy", "pandas", "scipy", "rich", "submitit", *others)
     check = f"{statement}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"
     told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

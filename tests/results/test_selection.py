@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from results import StoreError, free_reports, winners
-from results.record import Score
-from results.settings import edges
+from optathlon.results import StoreError, free_reports, winners
+from optathlon.results.record import Score
+from optathlon.results.settings import edges
 from tests.results.make import DIVERGED, Sweep, digest, setting
 
 LOW, MID, HIGH = (setting("sgd", lr=rate, momentum=0.9) for rate in (0.01, 0.1, 1.0))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from results import leaderboard
-from results.record import Curve
-from results.statistics.profiles import time_ratios
-from results.statistics.speedup import speed_up
-from results.statistics.targets import algoperf_score
-from results.times import times
+from optathlon.results import leaderboard
+from optathlon.results.record import Curve
+from optathlon.results.statistics.profiles import time_ratios
+from optathlon.results.statistics.speedup import speed_up
+from optathlon.results.statistics.targets import algoperf_score
+from optathlon.results.times import times
 from tests.results.make import DIVERGED, Sweep, setting
 
 ROWS = {name: [setting(name)] for name in ("sgd", "adam", "slow")}

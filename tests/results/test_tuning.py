@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from results import Store, view
-from results.statistics.budget import budget_curve, tunability
-from results.statistics.planner import pooled_deviation
-from results.statistics.robustness import good_region
-from results.tuning import budgets, rates
+from optathlon.results import Store, view
+from optathlon.results.statistics.budget import budget_curve, tunability
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.statistics.robustness import good_region
+from optathlon.results.tuning import budgets, rates
 from tests.results.make import DIVERGED, Sweep, setting
 
 RATES = (0.001, 0.01, 0.1, 1.0)

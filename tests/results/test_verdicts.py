@@ -7,7 +7,7 @@ import random
 import pytest
 import scipy.stats
 
-from results import leaderboard
+from optathlon.results import leaderboard
 from tests.results.make import DIVERGED, Sweep, setting
 
 NAMES = ("sgd", "adam", "adamp", "lion")

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from slurm.cluster import Alive, Job
-from slurm.local import LocalCluster
+from optathlon.slurm.cluster import Alive, Job
+from optathlon.slurm.local import LocalCluster
 
 
 def job(folder, code: str) -> Job:
@@ -37,7 +37,8 @@ def test_its_folder_is_private(tmp_path):
 
 def test_it_survives_its_launcher_and_its_terminal(tmp_path):
     launcher = (
-        "import sys; from pathlib import Path; from slurm.cluster import Job; from slurm.local import LocalCluster;"
+        "import sys; from pathlib import Path; from optathlon.slurm.cluster import Job;"
+        "from optathlon.slurm.local import LocalCluster;"
         "sleep = (sys.executable, '-S', '-c', 'import time; time.sleep(30)');"
         "print(LocalCluster().submit(Job(sleep, 'x', Path('job'))))"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slurm import nodes
-from slurm.cluster import ClusterError, Resources
+from optathlon.slurm import nodes
+from optathlon.slurm.cluster import ClusterError, Resources
 
 SINFO = """\
 node1|main*|16|64000|idle|gpu,a100|gpu:a100:2(S:0-1)|none

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm import slots
+from optathlon.slurm import slots
 from tests.slurm.real import until
 from tests.suite.sweeps import SWEEP, optathlon, write
 

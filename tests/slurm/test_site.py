@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slurm import site
-from slurm.cluster import Job
-from slurm.slurm import SlurmCluster
+from optathlon.slurm import site
+from optathlon.slurm.cluster import Job
+from optathlon.slurm.slurm import SlurmCluster
 
 
 def queued(state: str, reason: str) -> site.Queued:

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from slurm import slots
-from slurm.cluster import ClusterError
+from optathlon.slurm import slots
+from optathlon.slurm.cluster import ClusterError
 
 HOLD = (
-    "import sys; from pathlib import Path; from slurm import slots;"
+    "import sys; from pathlib import Path; from optathlon.slurm import slots;"
     "held = slots.acquire(set(), Path(sys.argv[1])); print(held.name if held else None, flush=True); sys.stdin.read()"
 )
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from slurm import site
-from slurm.cluster import PYTHON, Alive, ClusterError, Job, Resources, place, this_job
-from slurm.slurm import SlurmCluster
+from optathlon.slurm import site
+from optathlon.slurm.cluster import PYTHON, Alive, ClusterError, Job, Resources, place, this_job
+from optathlon.slurm.slurm import SlurmCluster
 from tests.slurm.real import until
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -23,7 +23,7 @@ told = []
 for number in (signal.SIGTERM, signal.SIGUSR2):
     signal.signal(number, lambda n, _: told.append(n))
 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGUSR2))
-from slurm.cluster import place, this_job
+from optathlon.slurm.cluster import place, this_job
 name, restart = this_job()
 with open(f"seen-{name.rpartition(':')[2]}-{restart}", "w") as file:
     json.dump({"name": name, "restart": restart, "place": place()}, file)

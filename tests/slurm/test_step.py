@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STEP = "import sys; from slurm.step import run; sys.exit(run(sys.argv[1:], {'GIVEN': 'yes'}))"
+STEP = "import sys; from optathlon.slurm.step import run; sys.exit(run(sys.argv[1:], {'GIVEN': 'yes'}))"
 # Listens late: a signal that comes before must wait for it.
 WORKER = """
 import os, signal, sys, time

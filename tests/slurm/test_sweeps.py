@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Store
+from optathlon.results import Store
 from tests.slurm.real import until
 from tests.suite.sweeps import command, environment, optathlon, write
 

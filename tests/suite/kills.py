@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 import torch._dynamo  # every optimizer wants it: imported once, not in every child
 
-from results import Store, this_process
-from results.record import Record
-from suite.execute import execute, exit_code, stop_flag
-from suite.plan import problem_of
-from suite.run import Run, Setting, optimizer_of, task_of
-from suite.train import CHECKPOINT_SECONDS
-from tasks.registry import resolve
+from optathlon.results import Store, this_process
+from optathlon.results.record import Record
+from optathlon.suite.execute import execute, exit_code, stop_flag
+from optathlon.suite.plan import problem_of
+from optathlon.suite.run import Run, Setting, optimizer_of, task_of
+from optathlon.suite.train import CHECKPOINT_SECONDS
+from optathlon.tasks.registry import resolve
 
 SMALL = {
     "biased-mnist-0.990": {

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 import torch._dynamo  # or each forked process would import it
 
-from suite.checkpoint import Checkpoints, SharedCheckpoints
-from suite.collective import ALONE, Joined, Team, meet
-from suite.distributed import Place
-from suite.errors import Preempted
-from suite.execute import build
-from suite.run import Run
-from suite.together import fork, watch_over
-from suite.train import Surroundings, train
+from optathlon.suite.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.collective import ALONE, Joined, Team, meet
+from optathlon.suite.distributed import Place
+from optathlon.suite.errors import Preempted
+from optathlon.suite.execute import build
+from optathlon.suite.run import Run
+from optathlon.suite.together import fork, watch_over
+from optathlon.suite.train import Surroundings, train
 
 CPU = torch.device("cpu")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from results import Store, this_process
-from results.record import Attempt, Curve, Ended, Identity, Owner, Plan, PlannedRun, Record, Score
-from suite import sweep
-from suite.plan import expand
+from optathlon.results import Store, this_process
+from optathlon.results.record import Attempt, Curve, Ended, Identity, Owner, Plan, PlannedRun, Record, Score
+from optathlon.suite import sweep
+from optathlon.suite.plan import expand
 from tests.suite.sweeps import write
 
 

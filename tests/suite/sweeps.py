@@ -42,7 +42,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def command(*words: object) -> list[str]:
-    return [sys.executable, "-P", "-m", "suite", *map(str, words)]
+    return [sys.executable, "-P", "-m", "optathlon", *map(str, words)]
 
 
 def optathlon(folder: Path, *words: object, **more: str) -> subprocess.CompletedProcess[str]:

@@ -13,10 +13,10 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from results import Store, leaderboard, render
-from results.record import Curve, Identity
-from suite import main
-from suite.run import digest, run_id
+from optathlon.results import Store, leaderboard, render
+from optathlon.results.record import Curve, Identity
+from optathlon.suite import main
+from optathlon.suite.run import digest, run_id
 from tests.results.make import Sweep, problem, record, setting
 
 

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from results import State, Store
-from results.files import utc
-from results.record import Owner
-from slurm.cluster import Alive, ClusterError, Resources
-from slurm.slurm import SlurmCluster
-from suite import cluster, sweep, workers
-from suite.errors import UsageError
-from suite.launch import Launch, Wishes
-from suite.plan import expand
-from suite.status import overview
-from suite.workers import Submitted, Workers
+from optathlon.results import State, Store
+from optathlon.results.files import utc
+from optathlon.results.record import Owner
+from optathlon.slurm.cluster import Alive, ClusterError, Resources
+from optathlon.slurm.slurm import SlurmCluster
+from optathlon.suite import cluster, sweep, workers
+from optathlon.suite.errors import UsageError
+from optathlon.suite.launch import Launch, Wishes
+from optathlon.suite.plan import expand
+from optathlon.suite.status import overview
+from optathlon.suite.workers import Submitted, Workers
 from tests.suite.sweeps import SWEEP, optathlon, write
 
 BAD = {

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from suite import main
+from optathlon.suite import main
 from tests.suite.sweeps import SWEEP, command, environment, optathlon, write
 
 
@@ -39,7 +39,7 @@ def launched(tmp_path_factory):
 )
 def test_help_and_lists_import_no_heavy_package(words, tmp_path):
     code = (
-        "import sys; from suite.main import main; code = main(sys.argv[1:]);"
+        "import sys; from optathlon.suite.main import main; code = main(sys.argv[1:]);"
         "heavy = {'torch', 'numpy', 'submitit', 'pandas', 'scipy', 'rich'} & sys.modules.keys();"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else code)"
     )
@@ -148,16 +148,6 @@ def test_missing_weights_stop_a_run_before_anything_is_written(tmp_path):
     assert done.returncode == 4
     assert "imagenet-weights: no resnet50-0676ba61.pth" in done.stderr
     assert not (tmp_path / "store").exists()
-
-
-def test_a_rooms_name_taken_by_a_users_file_is_named(tmp_path):
-    (tmp_path / "tasks.py").write_text("")
-    code = "import sys; sys.path.insert(0, '.'); from suite.main import main; sys.exit(main(['list', 'sweeps']))"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 4
-    assert "the package 'tasks' is found at" in done.stderr
 
 
 def test_status_counts_what_is_there(launched):

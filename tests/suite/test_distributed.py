@@ -10,16 +10,16 @@ import msgspec
 import pytest
 import torch
 
-import tasks
-from suite.collective import Lost, OutOfStep, merged
-from suite.distributed import Place, environment, first_host, unshareable
-from suite.errors import MachineError
-from suite.reduction import sum_gradients
-from suite.run import Problem, Run, Setting, optimizer_of, task_of
-from suite.sweep import look_beside
-from tasks import Protocol
-from tasks.data import dataset
-from tasks.workload import Batch
+from optathlon import tasks
+from optathlon.suite.collective import Lost, OutOfStep, merged
+from optathlon.suite.distributed import Place, environment, first_host, unshareable
+from optathlon.suite.errors import MachineError
+from optathlon.suite.reduction import sum_gradients
+from optathlon.suite.run import Problem, Run, Setting, optimizer_of, task_of
+from optathlon.suite.sweep import look_beside
+from optathlon.tasks import Protocol
+from optathlon.tasks.data import dataset
+from optathlon.tasks.workload import Batch
 from tests.suite import kills
 from tests.suite.kills import SMALL
 from tests.suite.ranks import attempt, close, together

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from optimizers import OptimizerError
-from results import Store
-from results.files import utc
-from suite import failures, find
-from suite.run import Problem, Run, Setting
-from tasks import DataError
+from optathlon.optimizers import OptimizerError
+from optathlon.results import Store
+from optathlon.results.files import utc
+from optathlon.suite import failures, find
+from optathlon.suite.run import Problem, Run, Setting
+from optathlon.tasks import DataError
 from tests.suite.sweeps import command, environment, optathlon, write
 
 FAILING = """
@@ -86,7 +86,7 @@ def run(tmp_path, monkeypatch):
     """A run of the toy task by SGD."""
     write(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    from suite.run import optimizer_of, task_of
+    from optathlon.suite.run import optimizer_of, task_of
 
     task, spec = task_of("toy:TASK"), optimizer_of("sgd")
     problem = Problem(task=task.name, version=1, scale="smoke", data={}, protocol=task.protocol("smoke"))
@@ -216,7 +216,7 @@ def test_memory_that_torch_cannot_have_on_a_cpu_has_no_type_of_its_own(run):
 def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
     import toy
 
-    from suite import execute, groups
+    from optathlon.suite import execute, groups
 
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.grad = torch.ones(2)
@@ -229,7 +229,7 @@ def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
 
 
 def test_a_file_that_a_task_misses_is_missing_data_and_no_broken_file_system(run, tmp_path):
-    from tasks.data.loading import load
+    from optathlon.tasks.data.loading import load
 
     nowhere = tmp_path / "nowhere"
     assert failures.of_error(raised(lambda: list(load(lambda _: nowhere.read_bytes(), [0], 0))), run) == "data"

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from results import Store
-from results.record import Ended
-from suite import budget, status
-from suite.errors import SweepError, UsageError
-from suite.forecast import OTHER_OPTIMIZER, SAME, UNKNOWN, Forecast, Pace
-from suite.sweep import load
+from optathlon.results import Store
+from optathlon.results.record import Ended
+from optathlon.suite import budget, status
+from optathlon.suite.errors import SweepError, UsageError
+from optathlon.suite.forecast import OTHER_OPTIMIZER, SAME, UNKNOWN, Forecast, Pace
+from optathlon.suite.sweep import load
 from tests.suite.stories import begin, end, finish, planned, progress
 from tests.suite.sweeps import SWEEP, optathlon, write
 

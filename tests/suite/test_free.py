@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from results import Store, this_process
-from suite import sweep
-from suite.code import SUBMITTED_TREE, changed, code
-from suite.free import free
-from suite.plan import expand
-from suite.worker import Assignment
+from optathlon.results import Store, this_process
+from optathlon.suite import sweep
+from optathlon.suite.code import SUBMITTED_TREE, changed, code
+from optathlon.suite.free import free
+from optathlon.suite.plan import expand
+from optathlon.suite.worker import Assignment
 from tests.suite.sweeps import SWEEP, write
 
 TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0, 1], report = [5]}").replace(

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-import tasks
-from tasks.data.dataset import build
+from optathlon import tasks
+from optathlon.tasks.data.dataset import build
 from tests.suite.kills import OPTIMIZERS, SIGNALS, SMALL
 from tests.suite.sweeps import HERE, environment
 

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from results import Store
-from slurm.cluster import Alive, Job
-from slurm.local import LocalCluster
-from suite import workers
-from suite.last import Last, last
-from suite.workers import HANDLE, Submitted, Workers
+from optathlon.results import Store
+from optathlon.slurm.cluster import Alive, Job
+from optathlon.slurm.local import LocalCluster
+from optathlon.suite import workers
+from optathlon.suite.last import Last, last
+from optathlon.suite.workers import HANDLE, Submitted, Workers
 from tests.suite.stories import planned
 from tests.suite.sweeps import SWEEP, optathlon
 

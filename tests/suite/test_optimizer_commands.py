@@ -134,7 +134,7 @@ def test_mistakes_in_check_are_told(words, expected, tmp_path):
 
 def test_decay_imports_no_heavy_package(tmp_path):
     code = (
-        "import sys; from suite.main import main; code = main(['decay', '1e-4', 'adamw']);"
+        "import sys; from optathlon.suite.main import main; code = main(['decay', '1e-4', 'adamw']);"
         "sys.exit(code or 'torch' in sys.modules or 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment(), check=False)

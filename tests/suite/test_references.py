@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results import Store
-from suite import main, references
-from suite.run import Problem, digest
-from tasks import Metric, Protocol, Task
-from tasks.language import ptb
-from tasks.language.ngrams import bigram_perplexity, unigram_perplexity
+from optathlon.results import Store
+from optathlon.suite import main, references
+from optathlon.suite.run import Problem, digest
+from optathlon.tasks import Metric, Protocol, Task
+from optathlon.tasks.language import ptb
+from optathlon.tasks.language.ngrams import bigram_perplexity, unigram_perplexity
 from tests.suite.sweeps import command, environment, optathlon, write
 
 GOOD = {"constant": {"test/accuracy": 50.0, "validation/loss": np.float32(0.5)}, "coin": {"test/accuracy": 49}}

@@ -8,9 +8,9 @@ import sys
 import msgspec
 import pytest
 
-from results import Store
-from results.record import Table, TableColumn, TableRow
-from suite import main
+from optathlon.results import Store
+from optathlon.results.record import Table, TableColumn, TableRow
+from optathlon.suite import main
 from tests.results.make import record
 from tests.results.page.reading import Page
 from tests.results.page.synthetic import outcomes, renamed, sweep
@@ -161,6 +161,6 @@ def test_a_page_is_replaced_whole_or_not_at_all(store, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_it_needs_neither_torch_nor_matplotlib(store, tmp_path):
-    code = "import sys; from suite.main import main; assert main(['report']) == 0; print(*sys.modules)"
+    code = "import sys; from optathlon.suite.main import main; assert main(['report']) == 0; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert {"torch", "matplotlib", "pandas"}.isdisjoint(done.stdout.split())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-import optimizers
-from suite.run import Problem, Run, Setting, canonical, digest
-from tasks import Protocol
-from tasks.schedule import Step
+from optathlon import optimizers
+from optathlon.suite.run import Problem, Run, Setting, canonical, digest
+from optathlon.tasks import Protocol
+from optathlon.tasks.schedule import Step
 
 PROTOCOL = Protocol(length=80, batch=256, schedule=Step(every=20.0), settings={"rho": 0.999})
 PROBLEM = Problem(task="some-task", version=1, scale="paper", data={"mnist": "official"}, protocol=PROTOCOL)

@@ -11,11 +11,11 @@ import time
 import msgspec
 import pytest
 
-from results import Store, this_process
-from results.record import Ended
-from results.refusals import Refusal, RefusalLog
-from suite import find, progress, status
-from suite.errors import UsageError
+from optathlon.results import Store, this_process
+from optathlon.results.record import Ended
+from optathlon.results.refusals import Refusal, RefusalLog
+from optathlon.suite import find, progress, status
+from optathlon.suite.errors import UsageError
 from tests.suite.stories import begin, end, finish, on_host, planned
 from tests.suite.stories import progress as said
 from tests.suite.sweeps import SWEEP, command, environment, optathlon, write

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from results import Store
-from slurm.cluster import Alive, Resources
-from suite import sweep
-from suite.cluster import Settings
-from suite.plan import expand
-from suite.status import overview
-from suite.submit import Order, Submission, in_turns, orders
-from suite.workers import Submitted, Workers
+from optathlon.results import Store
+from optathlon.slurm.cluster import Alive, Resources
+from optathlon.suite import sweep
+from optathlon.suite.cluster import Settings
+from optathlon.suite.plan import expand
+from optathlon.suite.status import overview
+from optathlon.suite.submit import Order, Submission, in_turns, orders
+from optathlon.suite.workers import Submitted, Workers
 from tests.suite.sweeps import SWEEP, write
 
 TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0, 1], report = [5, 6, 7]}").replace(

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-import tasks
-from optimizers import Grid
-from suite import sweep
-from suite.errors import SweepError
-from suite.plan import expand
+from optathlon import tasks
+from optathlon.optimizers import Grid
+from optathlon.suite import sweep
+from optathlon.suite.errors import SweepError
+from optathlon.suite.plan import expand
 from tests.suite.sweeps import SWEEP, write
 
 
@@ -206,7 +206,7 @@ def test_one_and_one_point_zero_in_a_protocol_are_one_setting(tmp_path):
 
 def test_a_pair_that_cannot_run_is_refused_with_the_reason(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from optimizers.spec import Hyperparameter, OptimizerSpec\n"
+        "from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec\n"
         'SPEC = OptimizerSpec(name="mine", factory="torch.optim:LBFGS", flags=frozenset({"closure"}),'
         ' hyperparameters={"lr": Hyperparameter("float", 1.0)})\n'
     )
@@ -217,7 +217,7 @@ def test_a_pair_that_cannot_run_is_refused_with_the_reason(tmp_path):
 
 
 def test_grid_default_takes_the_grid_that_comes_with_the_optimizer(tmp_path):
-    from optimizers import default_grid, optimizer
+    from optathlon.optimizers import default_grid, optimizer
 
     plan = planned(tmp_path, SWEEP.replace('name = "adamw"\nfixed.lr = 1e-2', 'name = "adamw"\ngrid = "default"'))
     assert len([s for s in plan.head.settings.values() if s["optimizer"] == "adamw"]) == len(
@@ -230,7 +230,7 @@ def test_the_data_edition_is_part_of_the_problem_and_of_the_label(tmp_path):
     data = tmp_path / "data"
     official = planned(tmp_path, text)
     tasks.dataset("mnist")
-    from tasks.data.dataset import build
+    from optathlon.tasks.data.dataset import build
 
     build(tasks.dataset("mnist"), data, "miniature")
     miniature = planned(tmp_path, text)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from results.record import TableColumn, TableRow
-from suite import sweep
-from suite.errors import SweepError
-from suite.plan import expand
+from optathlon.results.record import TableColumn, TableRow
+from optathlon.suite import sweep
+from optathlon.suite.errors import SweepError
+from optathlon.suite.plan import expand
 
 HEAD = """
 name = "biased"

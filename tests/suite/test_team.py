@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from results import Store, this_process
-from results.refusals import refusals
-from results.states import LOST
-from suite import team, together
-from suite.collective import TEAM_SECONDS, Fault
-from suite.errors import FAILED, PREEMPTED
-from suite.execute import follow
-from suite.plan import expand
-from suite.plan import run_of as run_of_plan
-from suite.sweep import load, look_beside
-from suite.together import REFUSED, SILENT, Job, fork, on_this_machine
-from suite.worker import BUSY, Assignment
+from optathlon.results import Store, this_process
+from optathlon.results.refusals import refusals
+from optathlon.results.states import LOST
+from optathlon.suite import team, together
+from optathlon.suite.collective import TEAM_SECONDS, Fault
+from optathlon.suite.errors import FAILED, PREEMPTED
+from optathlon.suite.execute import follow
+from optathlon.suite.plan import expand
+from optathlon.suite.plan import run_of as run_of_plan
+from optathlon.suite.sweep import load, look_beside
+from optathlon.suite.together import REFUSED, SILENT, Job, fork, on_this_machine
+from optathlon.suite.worker import BUSY, Assignment
 from tests.suite.ranks import attempt
 from tests.suite.sweeps import HERE, command, environment, optathlon
 from tests.suite.test_distributed import run_of

@@ -13,14 +13,14 @@ from typing import ClassVar
 import pytest
 import torch
 
-from optimizers.spec import Hyperparameter, OptimizerSpec
-from suite.checkpoint import Checkpoints
-from suite.errors import Preempted, UsageError
-from suite.execute import build
-from suite.groups import groups
-from suite.run import Problem, Run, Setting, optimizer_of, task_of
-from suite.sweep import look_beside
-from suite.train import Fenced, Outcome, Surroundings, train
+from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
+from optathlon.suite.checkpoint import Checkpoints
+from optathlon.suite.errors import Preempted, UsageError
+from optathlon.suite.execute import build
+from optathlon.suite.groups import groups
+from optathlon.suite.run import Problem, Run, Setting, optimizer_of, task_of
+from optathlon.suite.sweep import look_beside
+from optathlon.suite.train import Fenced, Outcome, Surroundings, train
 
 look_beside(Path(__file__).parent)
 OPTIMIZERS = {"sgd": {"lr": 0.1, "momentum": 0.9}, "adamw": {"lr": 1e-2}, "adamp": {"lr": 1e-2}}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from results import Store
-from suite.wanted import Canaries, wanted
+from optathlon.results import Store
+from optathlon.suite.wanted import Canaries, wanted
 from tests.suite.stories import begin, end, finish, planned
 
 SWEEP = """

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasks import Metric, Protocol, Select, Task
-from tasks.data.loading import load, share, split
-from tasks.randomness import generator, shuffled
-from tasks.schedule import Cosine
-from tasks.workload import Batch, Workload
+from optathlon.tasks import Metric, Protocol, Select, Task
+from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.randomness import generator, shuffled
+from optathlon.tasks.schedule import Cosine
+from optathlon.tasks.workload import Batch, Workload
 
 METRICS = (Metric("accuracy", "%", True), Metric("loss", "nats", False))
 SELECT = Select(metric="loss", higher_is_better=False)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tasks.language import TASKS
-from tasks.language.awd_lstm import AwdLstmModel, WeightDropLSTM, locked_dropout
+from optathlon.tasks.language import TASKS
+from optathlon.tasks.language.awd_lstm import AwdLstmModel, WeightDropLSTM, locked_dropout
 
 NO_DROPOUT = {"dropout": 0.0, "dropouth": 0.0, "dropouti": 0.0, "dropoute": 0.0, "wdrop": 0.0}
 SMALL = {"emsize": 6, "nhid": 10, "nlayers": 3, "dropout": 0.4, "dropouth": 0.3, "dropouti": 0.65, "dropoute": 0.1}

@@ -13,15 +13,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tasks.data import dataset
-from tasks.errors import DataError, TaskError
-from tasks.language import TASKS
-from tasks.language.corpora import penn_treebank
-from tasks.language.ngrams import unigram_perplexity
-from tasks.language.ptb import PennTreebank
-from tasks.language.settings import Settings, settings_of
-from tasks.language.streams import parallel, segments, windows
-from tasks.language.workload import AwdLstm
+from optathlon.tasks.data import dataset
+from optathlon.tasks.errors import DataError, TaskError
+from optathlon.tasks.language import TASKS
+from optathlon.tasks.language.corpora import penn_treebank
+from optathlon.tasks.language.ngrams import unigram_perplexity
+from optathlon.tasks.language.ptb import PennTreebank
+from optathlon.tasks.language.settings import Settings, settings_of
+from optathlon.tasks.language.streams import parallel, segments, windows
+from optathlon.tasks.language.workload import AwdLstm
 from tests.tasks.workload_kit import memory_survives, prove
 
 TASK = TASKS[0]

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-import tasks
-from tasks.data.dataset import Dataset, Source, build, check, edition, manifest, prepare, require
-from tasks.errors import DataError
+from optathlon import tasks
+from optathlon.tasks.data.dataset import Dataset, Source, build, check, edition, manifest, prepare, require
+from optathlon.tasks.errors import DataError
 
 
 class Words(Dataset):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.audio.harmonic_cnn import (
+from optathlon.tasks.audio.harmonic_cnn import (
     KEYWORDS,
     MUSIC_TAGS,
     SOUND_EVENTS,
@@ -19,7 +19,7 @@ from tasks.audio.harmonic_cnn import (
     frames,
     harmonic_centers,
 )
-from tasks.errors import TaskError
+from optathlon.tasks.errors import TaskError
 
 
 @pytest.mark.parametrize(

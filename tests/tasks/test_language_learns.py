@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from tasks.data import dataset
-from tasks.language import TASKS, references
-from tasks.language.llama_workload import LlamaWorkload
-from tasks.language.ptb import PennTreebank
-from tasks.language.wikitext import WikiText103
-from tasks.language.workload import AwdLstm
-from tasks.task import Protocol
-from tasks.workload import Workload
+from optathlon.tasks.data import dataset
+from optathlon.tasks.language import TASKS, references
+from optathlon.tasks.language.llama_workload import LlamaWorkload
+from optathlon.tasks.language.ptb import PennTreebank
+from optathlon.tasks.language.wikitext import WikiText103
+from optathlon.tasks.language.workload import AwdLstm
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Workload
 
 AWD_LSTM, LLAMA = (
     next(task for task in TASKS if task.name == name).protocols["smoke"]

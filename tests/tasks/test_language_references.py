@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import task
-from tasks.data import dataset
-from tasks.language import ptb, subwords, wikitext
-from tasks.language.corpora import penn_treebank
-from tasks.language.ngrams import bigram_perplexity, unigram_perplexity
-from tasks.language.settings import settings_of
-from tasks.registry import resolve
+from optathlon.tasks import task
+from optathlon.tasks.data import dataset
+from optathlon.tasks.language import ptb, subwords, wikitext
+from optathlon.tasks.language.corpora import penn_treebank
+from optathlon.tasks.language.ngrams import bigram_perplexity, unigram_perplexity
+from optathlon.tasks.language.settings import settings_of
+from optathlon.tasks.registry import resolve
 
 PTB = ("ptb-awd-lstm", "ptb-awd-lstm-merity")
 WIKITEXT = ("wikitext103-txl", "wikitext103-txl-wn", "wikitext103-llama")

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tasks.data import dataset
-from tasks.errors import DataError, TaskError
-from tasks.language import TASKS, subwords
-from tasks.language.llama_workload import LlamaWorkload, model_of
-from tasks.language.ptb import EOS, UNK, Corpus
-from tasks.language.settings import llama_settings_of
-from tasks.language.wikitext import WikiText103
+from optathlon.tasks.data import dataset
+from optathlon.tasks.errors import DataError, TaskError
+from optathlon.tasks.language import TASKS, subwords
+from optathlon.tasks.language.llama_workload import LlamaWorkload, model_of
+from optathlon.tasks.language.ptb import EOS, UNK, Corpus
+from optathlon.tasks.language.settings import llama_settings_of
+from optathlon.tasks.language.wikitext import WikiText103
 from tests.tasks.workload_kit import prove
 
 TASK = next(task for task in TASKS if task.name == "wikitext103-llama")

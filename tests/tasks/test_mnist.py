@@ -13,10 +13,10 @@ import torchvision
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from tasks.data.dataset import FILES, build, check, edition, prepare
-from tasks.errors import DataError
-from tasks.rebias import digits, mnist
-from tasks.rebias.mnist import OFFICIAL, Digests, Mnist, read, read_idx
+from optathlon.tasks.data.dataset import FILES, build, check, edition, prepare
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.rebias import digits, mnist
+from optathlon.tasks.rebias.mnist import OFFICIAL, Digests, Mnist, read, read_idx
 
 NAMES = list(OFFICIAL)
 

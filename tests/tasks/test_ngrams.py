@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tasks.language import ngrams
-from tasks.language.ngrams import DISCOUNT, bigram_perplexities, bigram_perplexity, unigram_perplexity
-from tasks.language.ptb import Corpus
+from optathlon.tasks.language import ngrams
+from optathlon.tasks.language.ngrams import DISCOUNT, bigram_perplexities, bigram_perplexity, unigram_perplexity
+from optathlon.tasks.language.ptb import Corpus
 
 TRAIN = [0, 1, 2, 0, 1, 3, 0, 1, 2, 2, 0]
 

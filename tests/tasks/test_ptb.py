@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.data import dataset
-from tasks.errors import DataError
-from tasks.language import miniature, ptb, sotu
-from tasks.language.ngrams import unigram_perplexity
-from tasks.language.ptb import ARCHIVE, LAYOUTS, SPLITS, Corpus, PennTreebank, read
+from optathlon.tasks.data import dataset
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.language import miniature, ptb, sotu
+from optathlon.tasks.language.ngrams import unigram_perplexity
+from optathlon.tasks.language.ptb import ARCHIVE, LAYOUTS, SPLITS, Corpus, PennTreebank, read
 
 TEXT = {"train": " the cat sat \n the <unk> ran N miles \n", "valid": " the cat ran \n", "test": " a cat sat \n"}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.rebias.hsic import hsic
+from optathlon.tasks.rebias.hsic import hsic
 
 
 def features(seed: int, m: int, width: int) -> Tensor:

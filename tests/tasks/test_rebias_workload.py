@@ -13,15 +13,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tasks import registry
-from tasks.data.dataset import build, prepare
-from tasks.errors import DataError, TaskError
-from tasks.rebias import TASKS, mnist
-from tasks.rebias.biased import assign_colors, normalize, paint
-from tasks.rebias.hsic import hsic
-from tasks.rebias.workload import BiasedMnist
-from tasks.task import Protocol
-from tasks.workload import Workload
+from optathlon.tasks import registry
+from optathlon.tasks.data.dataset import build, prepare
+from optathlon.tasks.errors import DataError, TaskError
+from optathlon.tasks.rebias import TASKS, mnist
+from optathlon.tasks.rebias.biased import assign_colors, normalize, paint
+from optathlon.tasks.rebias.hsic import hsic
+from optathlon.tasks.rebias.workload import BiasedMnist
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Workload
 from tests.tasks.workload_kit import digest, prove
 
 TASK = registry.task("biased-mnist-0.990")

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat, savemat
 
-import tasks
-from tasks.data.dataset import build, prepare
-from tasks.errors import DataError
-from tasks.retrieval import DATASETS, cars, cub, inshop, listing, sop
-from tasks.retrieval.miniature import classes
-from tasks.retrieval.photos import open_photo
+from optathlon import tasks
+from optathlon.tasks.data.dataset import build, prepare
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.retrieval import DATASETS, cars, cub, inshop, listing, sop
+from optathlon.tasks.retrieval.miniature import classes
+from optathlon.tasks.retrieval.photos import open_photo
 
 MODULES = {"cub": cub, "cars": cars, "inshop": inshop, "sop": sop}
 

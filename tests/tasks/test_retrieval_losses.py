@@ -8,7 +8,7 @@ from pytorch_metric_learning.losses import ProxyAnchorLoss, TripletMarginLoss
 from pytorch_metric_learning.miners import TripletMarginMiner
 from torch import Tensor
 
-from tasks.retrieval.losses import proxy_anchor, semihard_triplets, unit
+from optathlon.tasks.retrieval.losses import proxy_anchor, semihard_triplets, unit
 
 
 def batch(seed: int, classes: int, count: int = 60, width: int = 32) -> tuple[Tensor, Tensor]:

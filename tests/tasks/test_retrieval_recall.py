@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.retrieval.losses import unit
-from tasks.retrieval.recall import BUDGET, recall_at
+from optathlon.tasks.retrieval.losses import unit
+from optathlon.tasks.retrieval.recall import BUDGET, recall_at
 
 KS = (1, 2, 5, 20, 1000)
 
@@ -90,7 +90,7 @@ def test_lower_precision_around_it_does_not_reach_it():
 def test_memory_stays_within_the_budget():
     """A process that embeds 12,000 photos, whose similarities would take 576 MB, grows by little more than 64 MiB."""
     code = (
-        "import resource, torch; from tasks.retrieval.recall import BUDGET, recall_at\n"
+        "import resource, torch; from optathlon.tasks.retrieval.recall import BUDGET, recall_at\n"
         "torch.set_num_threads(1); v, l = torch.randn(12_000, 16), torch.arange(12_000) // 5\n"
         "recall_at((1,), v[:200], l[:200]); kb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = kb(); recall_at((1, 1000), v, l); print((kb() - before) * 1024 / BUDGET)"

@@ -16,13 +16,13 @@ from threading import Thread
 import numpy as np
 import pytest
 
-import tasks
-from tasks.data import emoji, npm
-from tasks.data.dataset import build
-from tasks.data.npm import Package
-from tasks.errors import DataError
-from tasks.retrieval import DATASETS, cars, cub, inshop, sop, standin
-from tasks.retrieval.photos import open_photo
+from optathlon import tasks
+from optathlon.tasks.data import emoji, npm
+from optathlon.tasks.data.dataset import build
+from optathlon.tasks.data.npm import Package
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.retrieval import DATASETS, cars, cub, inshop, sop, standin
+from optathlon.tasks.retrieval.photos import open_photo
 
 
 def tarball(**files: bytes) -> bytes:

@@ -17,15 +17,15 @@ from torch.nn.functional import normalize as unit_rows
 from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.transforms import v2
 
-import tasks
-from tasks.data.dataset import build
-from tasks.errors import DataError, TaskError
-from tasks.registry import resolve
-from tasks.retrieval import DATASETS, LOSSES, RECALLS, TASKS, weights
-from tasks.retrieval.networks import Embedder, resnet50
-from tasks.retrieval.pictures import center_crop, normalize, random_crop
-from tasks.retrieval.workload import HELD_BACK, Cub, Retrieval
-from tasks.task import Protocol
+from optathlon import tasks
+from optathlon.tasks.data.dataset import build
+from optathlon.tasks.errors import DataError, TaskError
+from optathlon.tasks.registry import resolve
+from optathlon.tasks.retrieval import DATASETS, LOSSES, RECALLS, TASKS, weights
+from optathlon.tasks.retrieval.networks import Embedder, resnet50
+from optathlon.tasks.retrieval.pictures import center_crop, normalize, random_crop
+from optathlon.tasks.retrieval.workload import HELD_BACK, Cub, Retrieval
+from optathlon.tasks.task import Protocol
 from tests.tasks.workload_kit import digest, prove
 
 SMALL = {"length": 3, "batch": 40, "settings": {"channels": [4, 8], "embedding": 8, "resize": 20, "crop": 16}}
@@ -285,7 +285,7 @@ def test_training_cuts_are_those_of_torchvision_in_distribution() -> None:
         rows = torch.stack([left, right, top, bottom, (left - right).abs(), bottom - top])
         return torch.cat([rows.mean(1), rows.std(1)])
 
-    from tasks.randomness import generator
+    from optathlon.tasks.randomness import generator
 
     torch.default_generator.manual_seed(0)
     theirs = v2.Compose([v2.RandomResizedCrop(8), v2.RandomHorizontalFlip()])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from tasks.schedule import Constant, Cosine, Linear, MultiStep, Piecewise, Step
+from optathlon.tasks.schedule import Constant, Cosine, Linear, MultiStep, Piecewise, Step
 
 LENGTH = 30
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.audio.clips import Clips, choose
-from tasks.audio.speech_commands import SpeechCommands, index, read_clip
-from tasks.audio.workload import KeywordSpotting
-from tasks.data.dataset import build
-from tasks.errors import DataError, TaskError
-from tasks.registry import resolve, task
-from tasks.task import Protocol
+from optathlon.tasks.audio.clips import Clips, choose
+from optathlon.tasks.audio.speech_commands import SpeechCommands, index, read_clip
+from optathlon.tasks.audio.workload import KeywordSpotting
+from optathlon.tasks.data.dataset import build
+from optathlon.tasks.errors import DataError, TaskError
+from optathlon.tasks.registry import resolve, task
+from optathlon.tasks.task import Protocol
 from tests.tasks.workload_kit import prove
 
 

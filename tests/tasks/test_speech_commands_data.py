@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tasks.audio import espeak
-from tasks.audio.speech_commands import (
+from optathlon.tasks.audio import espeak
+from optathlon.tasks.audio.speech_commands import (
     ARCHIVE,
     LISTS,
     TREE,
@@ -24,9 +24,9 @@ from tasks.audio.speech_commands import (
     read_clip,
     unpack,
 )
-from tasks.data.dataset import build, check, file_digest, manifest, prepare
-from tasks.errors import DataError
-from tasks.registry import dataset
+from optathlon.tasks.data.dataset import build, check, file_digest, manifest, prepare
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.registry import dataset
 
 MINIATURE_COUNTS = {"training": 420, "validation": 70, "test": 70}
 

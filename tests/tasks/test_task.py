@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-import tasks
-from tasks import Protocol, Select, TaskError
-from tasks.schedule import Cosine, Step
+from optathlon import tasks
+from optathlon.tasks import Protocol, Select, TaskError
+from optathlon.tasks.schedule import Cosine, Step
 
 BASE = Protocol(length=3, batch=8, settings={"width": 8, "rate": 0.5, "widths": [1, 2]})
 BEST = Select(metric="loss", higher_is_better=False)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasks.language import TASKS
-from tasks.language.adaptive_softmax import AdaptiveSoftmax, TiedVectors
-from tasks.language.relative_attention import attention_mask, by_distance, sinusoids
-from tasks.language.settings import transformer_xl_settings_of
-from tasks.language.transformer_xl import Layer, Memory, Reading, TransformerXL
+from optathlon.tasks.language import TASKS
+from optathlon.tasks.language.adaptive_softmax import AdaptiveSoftmax, TiedVectors
+from optathlon.tasks.language.relative_attention import attention_mask, by_distance, sinusoids
+from optathlon.tasks.language.settings import transformer_xl_settings_of
+from optathlon.tasks.language.transformer_xl import Layer, Memory, Reading, TransformerXL
 
 BASE = {"layers": 16, "d_model": 410, "heads": 10, "d_head": 41, "d_inner": 2100, "dropout": 0.1, "dropatt": 0.0}
 SMALL = {"layers": 2, "d_model": 6, "heads": 2, "d_head": 4, "d_inner": 10, "dropout": 0.0, "dropatt": 0.0}

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.data import dataset
-from tasks.errors import DataError, TaskError
-from tasks.language import TASKS
-from tasks.language.corpora import wikitext103
-from tasks.language.ngrams import unigram_perplexity
-from tasks.language.settings import transformer_xl_settings_of
-from tasks.language.streams import Streams, segments
-from tasks.language.transformer_xl import Reading
-from tasks.language.txl_workload import LONG, TransformerXLWorkload
-from tasks.language.wikitext import WikiText103
-from tasks.workload import Batch
+from optathlon.tasks.data import dataset
+from optathlon.tasks.errors import DataError, TaskError
+from optathlon.tasks.language import TASKS
+from optathlon.tasks.language.corpora import wikitext103
+from optathlon.tasks.language.ngrams import unigram_perplexity
+from optathlon.tasks.language.settings import transformer_xl_settings_of
+from optathlon.tasks.language.streams import Streams, segments
+from optathlon.tasks.language.transformer_xl import Reading
+from optathlon.tasks.language.txl_workload import LONG, TransformerXLWorkload
+from optathlon.tasks.language.wikitext import WikiText103
+from optathlon.tasks.workload import Batch
 from tests.tasks import workload_kit as kit
 
 TASK = next(task for task in TASKS if task.name == "wikitext103-txl")

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.data import dataset
-from tasks.data.dataset import file_digest
-from tasks.errors import DataError
-from tasks.language import token_files, towns, wikipedia, wikitext
-from tasks.language.ngrams import bigram_perplexity, unigram_perplexity
-from tasks.language.wikitext import ARCHIVE, LAYOUTS, SPLITS, WikiText103, prepare, read
+from optathlon.tasks.data import dataset
+from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.language import token_files, towns, wikipedia, wikitext
+from optathlon.tasks.language.ngrams import bigram_perplexity, unigram_perplexity
+from optathlon.tasks.language.wikitext import ARCHIVE, LAYOUTS, SPLITS, WikiText103, prepare, read
 
 TEXT = {
     "train": " \n = A b = \n \n b b <unk> c \n",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.workspace import workspace
+from optathlon.tasks.data.workspace import workspace
 
 HOLD = """
 import sys
 from pathlib import Path
-from tasks.data.workspace import workspace
+from optathlon.tasks.data.workspace import workspace
 with workspace(Path(sys.argv[1]), ".work-") as work:
     (work / "half").write_text("done")
     print(work.name, flush=True)

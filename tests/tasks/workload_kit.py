@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from suite.collective import merged
-from tasks.workload import TAGS, Batch, Workload
+from optathlon.suite.collective import merged
+from optathlon.tasks.workload import TAGS, Batch, Workload
 
 Build = Callable[..., Workload]  # build(seed=, rank=, world=, data_workers=) -> a fresh workload
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from results.board import leaderboard
-from results.page.report import Report
-from results.record import Curve, Record
-from results.states import State
-from results.views import View
+from optathlon.results.board import leaderboard
+from optathlon.results.page.report import Report
+from optathlon.results.record import Curve, Record
+from optathlon.results.states import State
+from optathlon.results.views import View
 from tests.results.make import DIVERGED, Sweep, setting
 
 RATES = (0.03, 0.1, 0.3)

@@ -7,13 +7,13 @@ import html as escaping
 import msgspec
 import pytest
 
-from results import leaderboard_of_records
-from results.ledger import Entry
-from results.page.document import html
-from results.page.report import Report, view_of_records
-from results.papers import Published
-from results.record import Curve
-from results.states import State
+from optathlon.results import leaderboard_of_records
+from optathlon.results.ledger import Entry
+from optathlon.results.page.document import html
+from optathlon.results.page.report import Report, view_of_records
+from optathlon.results.papers import Published
+from optathlon.results.record import Curve
+from optathlon.results.states import State
 from tests.results.make import DIVERGED, Sweep, record, setting
 from tests.results.page.reading import Page
 from tests.results.page.synthetic import FAR, ROWS, TASKS, outcomes, report_of, sweep

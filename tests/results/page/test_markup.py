@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from results.page.markup import Html, join, tag, text
+from optathlon.results.page.markup import Html, join, tag, text
 from tests.results.page.reading import Page
 
 

@@ -8,8 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from results.page.document import FOLDER
-from results.page.report import COLORS
+from optathlon.results.page.document import FOLDER
+from optathlon.results.page.report import COLORS
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB.
 SIGHT = {

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from results.curves import Band
-from results.page.svg import Series, chart, short_name, spread, tick_words, ticks
+from optathlon.results.curves import Band
+from optathlon.results.page.svg import Series, chart, short_name, spread, tick_words, ticks
 from tests.results.page.reading import Page
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from results.board import leaderboard
-from results.needs import Need
-from results.page.words import figure, listed, probability, to_decide, verdict
+from optathlon.results.board import leaderboard
+from optathlon.results.needs import Need
+from optathlon.results.page.words import figure, listed, probability, to_decide, verdict
 from tests.results.make import DIVERGED, Sweep, setting
 
 FAR, NEAR, BASE = [80.0, 80.1, 79.9], [60.05, 60.2, 59.9], [60.0, 60.1, 59.9]

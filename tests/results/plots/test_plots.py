@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from results import Store, view
-from results.against import against
-from results.curves import band
-from results.errors import TooLittle
-from results.overall import overall
-from results.plots import budget, curves, differences, profiles, ranks, rate
-from results.plots.files import rendered, write
-from results.plots.style import MOST_COLORED, looks
-from results.record import Curve
-from results.statistics.profiles import score_profile, time_profile
-from results.times import times
-from results.tuning import budgets, rates
-from results.views import shown_curves
+from optathlon.results import Store, view
+from optathlon.results.against import against
+from optathlon.results.curves import band
+from optathlon.results.errors import TooLittle
+from optathlon.results.overall import overall
+from optathlon.results.plots import budget, curves, differences, profiles, ranks, rate
+from optathlon.results.plots.files import rendered, write
+from optathlon.results.plots.style import MOST_COLORED, looks
+from optathlon.results.record import Curve
+from optathlon.results.statistics.profiles import score_profile, time_profile
+from optathlon.results.times import times
+from optathlon.results.tuning import budgets, rates
+from optathlon.results.views import shown_curves
 from tests.results.make import Sweep, setting
 
 RATES = (0.01, 0.1)
@@ -121,7 +121,7 @@ def test_importing_imports_no_matplotlib_and_drawing_no_pyplot(store):
     code = (
         "import sys; import results.plots.curves, results.plots.ranks, results.plots.rate, results.plots.files as f;"
         "assert 'matplotlib' not in sys.modules;"
-        "from results.plots.style import panels; import matplotlib; before = matplotlib.rcParams.copy();"
+        "from optathlon.results.plots.style import panels; import matplotlib; before = matplotlib.rcParams.copy();"
         "f.rendered(lambda: panels(1)[0], '.svg');"
         "assert 'matplotlib.pyplot' not in sys.modules; assert matplotlib.rcParams.copy() == before"
     )

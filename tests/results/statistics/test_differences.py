@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from results.statistics.difference import mean_interval
-from results.statistics.dunnett import dunnett
-from results.statistics.paired import correlation, differences, paired_t, sign_flip
-from results.statistics.student import quantile, two_sided_p
-from results.statistics.welch import welch
+from optathlon.results.statistics.difference import mean_interval
+from optathlon.results.statistics.dunnett import dunnett
+from optathlon.results.statistics.paired import correlation, differences, paired_t, sign_flip
+from optathlon.results.statistics.student import quantile, two_sided_p
+from optathlon.results.statistics.welch import welch
 
 A, B = [70.5, 70.25, 71.0], [70.0, 71.25, 70.5, 69.0]
 

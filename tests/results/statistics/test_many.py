@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.statistics.holm import holm
-from results.statistics.paired import sign_flip
-from results.statistics.ties import smallest_p, tied_with_best
-from results.statistics.welch import welch
+from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.paired import sign_flip
+from optathlon.results.statistics.ties import smallest_p, tied_with_best
+from optathlon.results.statistics.welch import welch
 
 
 def test_holm_by_hand():

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from results.statistics.improvement import probability_of_improvement
-from results.statistics.iqm import iqm, iqm_interval
-from results.statistics.normalize import normalized
-from results.statistics.ranking import cliques, critical_difference, friedman, mean_ranks
-from results.statistics.wilcoxon import wilcoxon
+from optathlon.results.statistics.improvement import probability_of_improvement
+from optathlon.results.statistics.iqm import iqm, iqm_interval
+from optathlon.results.statistics.normalize import normalized
+from optathlon.results.statistics.ranking import cliques, critical_difference, friedman, mean_ranks
+from optathlon.results.statistics.wilcoxon import wilcoxon
 
 # Demšar 2006, table 6: AUC of C4.5 with its four variants of parameters on 14 data sets.
 DEMSAR = {

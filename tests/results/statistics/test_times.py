@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from results.statistics.profiles import score_profile, time_profile, time_ratios
-from results.statistics.speedup import speed_up
-from results.statistics.targets import algoperf_score, time_to_target, workload_time
+from optathlon.results.statistics.profiles import score_profile, time_profile, time_ratios
+from optathlon.results.statistics.speedup import speed_up
+from optathlon.results.statistics.targets import algoperf_score, time_to_target, workload_time
 
 INF, NAN = math.inf, math.nan
 

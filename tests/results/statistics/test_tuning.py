@@ -8,10 +8,10 @@ import random
 
 import pytest
 
-from results.statistics.budget import budget_curve, expected_best, tunability
-from results.statistics.planner import pooled_deviation, power, seeds_needed
-from results.statistics.robustness import good_region
-from results.statistics.welch import welch
+from optathlon.results.statistics.budget import budget_curve, expected_best, tunability
+from optathlon.results.statistics.planner import pooled_deviation, power, seeds_needed
+from optathlon.results.statistics.robustness import good_region
+from optathlon.results.statistics.welch import welch
 
 SCORES = [0.3, 0.9, 0.1, 0.7, 0.7]
 
