@@ -28,8 +28,9 @@ sys.path.insert(0, str(ROOT))
 import msgspec  # noqa: E402
 
 from benchmarks.board_frames import LIBRARIES  # noqa: E402
-from optathlon.results import Store, render, view  # noqa: E402
-from optathlon.results.record import Column, Curve, Identity, Plan, PlanHead, PlannedRun, Record, Row, Score  # noqa: E402
+from optathlon.results import Store, load_results, render  # noqa: E402
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row  # noqa: E402
+from optathlon.results.record import Curve, Identity, Record, Score  # noqa: E402
 
 TASKS, OPTIMIZERS, TUNE, REPORT, CURVE_POINTS = 14, 12, (0,), (10, 11, 12), 100
 
@@ -164,7 +165,7 @@ def show(root: Path) -> None:
 
     sys.addaudithook(count)
     store = Store(root)
-    board = view(store, store.plan("sweep")).board
+    board = load_results(store, store.plan("sweep")).board
     print(render(board))
     for column, row in itertools.product(board.columns, board.rows):
         cell = board.cell(row.name, column.name)

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 from optathlon.results import Store, this_process
-from optathlon.results.record import Curve, Ended, Identity, Plan, PlannedRun, Record, Score
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.record import Curve, Ended, Identity, Record, Score
 from optathlon.suite import sweep
 from optathlon.suite.plan import expand
 

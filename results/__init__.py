@@ -6,50 +6,51 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optathlon.results.board import Leaderboard, leaderboard
+    from optathlon.results.board.build import leaderboard
+    from optathlon.results.board.from_records import leaderboard_of_records
+    from optathlon.results.board.model import Leaderboard
+    from optathlon.results.board.selection import Winner, free_reports, winners
     from optathlon.results.errors import StoreError
-    from optathlon.results.files import put_new
-    from optathlon.results.formats import render
-    from optathlon.results.owner import provably_dead, this_process
-    from optathlon.results.selection import Winner, free_reports, winners
-    from optathlon.results.states import State
-    from optathlon.results.store import Store
-    from optathlon.results.unplanned import leaderboard_of_records
-    from optathlon.results.views import View, view
+    from optathlon.results.store.files import put_new
+    from optathlon.results.store.process_identity import provably_dead, this_process
+    from optathlon.results.store.run_state import State
+    from optathlon.results.store.store import Store
+    from optathlon.results.sweep_results import SweepResults, load_results
+    from optathlon.results.text.formats import render
 
 __all__ = [
     "Leaderboard",
     "State",
     "Store",
     "StoreError",
-    "View",
+    "SweepResults",
     "Winner",
     "free_reports",
     "leaderboard",
     "leaderboard_of_records",
+    "load_results",
     "provably_dead",
     "put_new",
     "render",
     "this_process",
-    "view",
     "winners",
 ]
 _MODULES = {
-    "Leaderboard": "board",
-    "State": "states",
-    "Store": "store",
+    "Leaderboard": "board.model",
+    "State": "store.run_state",
+    "Store": "store.store",
     "StoreError": "errors",
-    "View": "views",
-    "Winner": "selection",
-    "free_reports": "selection",
-    "leaderboard": "board",
-    "leaderboard_of_records": "unplanned",
-    "provably_dead": "owner",
-    "put_new": "files",
-    "render": "formats",
-    "this_process": "owner",
-    "view": "views",
-    "winners": "selection",
+    "SweepResults": "sweep_results",
+    "Winner": "board.selection",
+    "free_reports": "board.selection",
+    "leaderboard": "board.build",
+    "leaderboard_of_records": "board.from_records",
+    "provably_dead": "store.process_identity",
+    "put_new": "store.files",
+    "render": "text.formats",
+    "this_process": "store.process_identity",
+    "load_results": "sweep_results",
+    "winners": "board.selection",
 }
 
 

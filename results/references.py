@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from optathlon.results.record import SCHEMA
-from optathlon.results.scores import mean
+from optathlon.results.statistics.summary import mean
 
 
 class References(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,25 +21,6 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, dict[str, float]] = {}
     error: str = ""
     schema: int = SCHEMA
-
-
-class ReferenceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A reference model on a board: its score in each of the board's columns, None where it has none."""
-
-    name: str
-    values: list[float | None]
-
-
-def reference_rows(
-    references: Mapping[str, References], columns: Sequence[tuple[Sequence[str], str]]
-) -> list[ReferenceRow]:
-    """The models that have a score in one of `columns`, each of which is its problems and its metric.
-
-    Over several problems a score is the mean, if there is one on each.
-    """
-    names = dict.fromkeys(name for found in references.values() for name in found.models)
-    rows = [ReferenceRow(name=name, values=[_value(references, name, *column) for column in columns]) for name in names]
-    return [row for row in rows if any(value is not None for value in row.values)]
 
 
 def _value(references: Mapping[str, References], name: str, problems: Sequence[str], metric: str) -> float | None:

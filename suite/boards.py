@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from optathlon.results import Store, View, view
-from optathlon.results.files import hand_out
-from optathlon.results.part import part
-from optathlon.results.record import Plan
+from optathlon.results import Store, SweepResults, load_results
+from optathlon.results.board.plan_part import part
+from optathlon.results.plan import Plan
+from optathlon.results.store.files import hand_out
 from optathlon.suite import sweep
 from optathlon.suite.console import say
 from optathlon.suite.errors import MachineError, UsageError
@@ -38,7 +38,7 @@ def names(store: Store, given: str | None) -> list[str]:
     return [sweep.name_of(given)] if given else store.plan_names()
 
 
-def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[View]:
+def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[SweepResults]:
     """What is to be looked at; UsageError if a pattern fits nothing, and what could not be read is said on stderr.
 
     printed: laid out as each sweep's [table] says, unless only a part is wanted.
@@ -47,7 +47,7 @@ def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> l
     for name in names(store, args.sweep):
         plan = _part(store.plan(name), args.tasks, args.optimizers)
         on = _on(plan, getattr(args, "on", None))
-        found.append(view(store, plan, on=on, printed=printed))
+        found.append(load_results(store, plan, on=on, printed=printed))
     tell_problems(store)
     return found
 
@@ -80,7 +80,7 @@ def tell_problems(store: Store) -> None:
         say(f"left out: {problem}")
 
 
-def one(store: Store, args: argparse.Namespace) -> View:
+def one(store: Store, args: argparse.Namespace) -> SweepResults:
     """The one view that is wanted; UsageError if there are several or none."""
     known = names(store, args.sweep)
     if len(known) != 1:

@@ -47,7 +47,7 @@ def say(message: str = "") -> None:
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[str]) -> str:
     """Aligned plain text; numbers to the right."""
-    from optathlon.results.shown import one_line
+    from optathlon.results.readable import one_line
 
     body = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in (list(head), *body)) for i in range(len(head))]

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import torch
 
-from optathlon.results.files import utc
 from optathlon.results.record import Attempt, Curve, Ended, Record, Score
-from optathlon.results.states import LOST
-from optathlon.results.store import Store
+from optathlon.results.store.files import utc
+from optathlon.results.store.run_state import LOST
+from optathlon.results.store.store import Store
 from optathlon.suite import failures, provenance
 from optathlon.suite.checkpoint import Checkpoints, SharedCheckpoints
 from optathlon.suite.collective import ALONE, Fault, Joined, Lost, Team

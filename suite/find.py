@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from optathlon.results import Store, StoreError
-from optathlon.results.files import names
-from optathlon.results.record import Plan, PlannedRun
-from optathlon.results.settings import hyperparameters, short
+from optathlon.results.hyperparameter_text import hyperparameters, short
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.store.files import names
 from optathlon.suite.errors import UsageError
 from optathlon.suite.status import label
 

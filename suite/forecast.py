@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from optathlon.results import State, Store
-from optathlon.results.record import Plan, PlannedRun, Record
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.record import Record
 from optathlon.suite.run import canonical
 
 # What of a protocol does not change the time that a unit of its length takes.

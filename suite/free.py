@@ -6,8 +6,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from optathlon.results import State
-from optathlon.results.owner import restarted
-from optathlon.results.record import Owner, PlannedRun
+from optathlon.results.plan import PlannedRun
+from optathlon.results.record import Owner
+from optathlon.results.store.process_identity import restarted
 from optathlon.suite.wanted import wanted
 
 if TYPE_CHECKING:

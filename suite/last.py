@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from optathlon.results import Store
-from optathlon.results.files import exists
+from optathlon.results.store.files import exists
 from optathlon.suite import failures, workers
 from optathlon.suite.workers import HANDLE, Submitted, Workers
 

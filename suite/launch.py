@@ -13,8 +13,8 @@ from typing import Any
 
 from optathlon import tasks
 from optathlon.results import Store
-from optathlon.results.files import make_folder, put_new
-from optathlon.results.record import Plan
+from optathlon.results.plan import Plan
+from optathlon.results.store.files import make_folder, put_new
 from optathlon.slurm.cluster import PYTHON, ClusterError, Job
 from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite import budget as budgets

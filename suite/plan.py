@@ -12,8 +12,9 @@ import msgspec
 from optathlon import tasks
 from optathlon.optimizers import OptimizerError, OptimizerSpec
 from optathlon.optimizers.spec import TAGS
-from optathlon.results.record import Column, Identity, Plan, PlanHead, PlannedRun, Row
-from optathlon.results.settings import short
+from optathlon.results.hyperparameter_text import short
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
+from optathlon.results.record import Identity
 from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.run import Problem, Run, Setting, digest, run_id, task_of
 from optathlon.suite.sweep import Entry, Sweep, hint

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from optathlon.results import Store
-from optathlon.results.record import Plan
+from optathlon.results.plan import Plan
 from optathlon.suite import status
 from optathlon.suite.console import say
 

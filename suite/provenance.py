@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from optathlon.results.files import utc
 from optathlon.results.record import Attempt
+from optathlon.results.store.files import utc
 from optathlon.suite.code import SUBMITTED_TREE, code
 from optathlon.suite.collective import ALONE, Team
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from optathlon.results import Store, StoreError
-from optathlon.results.record import Plan
+from optathlon.results.plan import Plan
 from optathlon.results.references import References
 from optathlon.results.scores import usable
 from optathlon.suite.errors import Preempted

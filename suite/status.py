@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optathlon.results import State, Store, free_reports
-from optathlon.results.record import Plan, PlannedRun
-from optathlon.results.refusals import refusals
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.store.refusals import refusals
 from optathlon.suite import failures
 from optathlon.suite.forecast import Forecast, Pace, resolved
 from optathlon.suite.wanted import Canaries

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from optathlon.results import Store
-from optathlon.results.files import make_folder, put_new, utc
-from optathlon.results.record import Plan
+from optathlon.results.plan import Plan
+from optathlon.results.store.files import make_folder, put_new, utc
 from optathlon.slurm.cluster import Alive, ClusterError, Job
 from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite.cluster import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from optathlon import tasks
-from optathlon.results.record import Column, Row, Table, TableColumn, TableRow
+from optathlon.results.plan import Column, Row, Table, TableColumn, TableRow
 from optathlon.suite.errors import SweepError, hint
 from optathlon.suite.sweep import Sweep
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from optathlon.results import this_process
 from optathlon.results.errors import StoreError
-from optathlon.results.files import utc
-from optathlon.results.record import Attempt, PlannedRun
-from optathlon.results.refusals import Refusal, RefusalLog
+from optathlon.results.plan import PlannedRun
+from optathlon.results.record import Attempt
+from optathlon.results.store.files import utc
+from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.slurm.cluster import this_job
 from optathlon.suite import failures
 from optathlon.suite.code import changed

@@ -24,9 +24,9 @@ import torch
 
 from optathlon.results import Store, this_process
 from optathlon.results.errors import StoreError
-from optathlon.results.files import utc
 from optathlon.results.record import Attempt, Ended, Owner
-from optathlon.results.states import LOST
+from optathlon.results.store.files import utc
+from optathlon.results.store.run_state import LOST
 from optathlon.suite import failures, references
 from optathlon.suite.collective import Fault, Joined, Lost, Meeting, first_fault, meet
 from optathlon.suite.distributed import Place, gpu

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from optathlon.results import State, Store, free_reports
-from optathlon.results.record import Plan, PlannedRun
+from optathlon.results.plan import Plan, PlannedRun
 from optathlon.suite.run import canonical
 
 Stage = Literal["tune", "report", "all"]

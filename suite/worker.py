@@ -17,9 +17,10 @@ from typing import NoReturn
 
 from optathlon.results import Store, this_process
 from optathlon.results.errors import StoreError
-from optathlon.results.files import utc
-from optathlon.results.record import Ended, Plan, PlannedRun
-from optathlon.results.refusals import Refusal, RefusalLog
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.record import Ended
+from optathlon.results.store.files import utc
+from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.slurm import slots
 from optathlon.slurm.cluster import place, this_job
 from optathlon.slurm.step import IN_VAIN

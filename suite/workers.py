@@ -13,9 +13,10 @@ import msgspec
 
 from optathlon.results import State, Store
 from optathlon.results.errors import StoreError
-from optathlon.results.files import exists, read, utc
-from optathlon.results.record import Ended, Plan
-from optathlon.results.states import LOST
+from optathlon.results.plan import Plan
+from optathlon.results.record import Ended
+from optathlon.results.store.files import exists, read, utc
+from optathlon.results.store.run_state import LOST
 from optathlon.slurm.cluster import Alive, Cluster
 from optathlon.slurm.local import LocalCluster
 from optathlon.slurm.slurm import SlurmCluster

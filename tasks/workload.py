@@ -48,8 +48,8 @@ class Workload(ABC):
     `Protocol.parts` micro-batches of the same size; the process takes those of its epoch's micro-batches whose
     index % world == rank (`split` and `share` of `optathlon.tasks.data.loading` give them), and `world` divides
     `parts`, so that each has as many. Index and `of` count the whole epoch's. A loss is the mean over its own
-    micro-batch, with that one's batch statistics; the loop averages the gradients over all parts and folds every part's batch-norm statistics in,
-    in their order: n processes are one process with n parts. No workload communicates.
+    micro-batch, with that one's batch statistics; the loop averages the gradients over all parts and folds every
+    part's batch-norm statistics in, in their order: n processes are one process with n parts. No workload communicates.
 
     What is carried from update to update for one part (the memory of its text streams) is kept for each part that the
     process has, by `index % Protocol.parts`, and saved under that number, so that any number of processes can go on

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from optathlon.results.cell import Cell
-from optathlon.results.curves import (
+from optathlon.results.analysis.learning_curves import (
     Band,
     band,
     difference,
@@ -17,11 +16,13 @@ from optathlon.results.curves import (
     start,
     window,
 )
+from optathlon.results.board.cell import Cell
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import Axis, Series, chart, color_class
 from optathlon.results.page.words import count, figure, listed
-from optathlon.results.record import Column, Record
+from optathlon.results.plan import Column
+from optathlon.results.record import Record
 from optathlon.results.statistics.difference import mean_interval
 
 STRIP_WIDTH, STRIP_HEIGHT = 170, 20

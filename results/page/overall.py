@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from optathlon.results.curves import Band
-from optathlon.results.overall import Overall
-from optathlon.results.overall import overall as aggregates
+from optathlon.results.analysis.learning_curves import Band
+from optathlon.results.analysis.over_tasks import Overall
+from optathlon.results.analysis.over_tasks import overall as aggregates
+from optathlon.results.analysis.time_to_target import times
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import Axis, Series, chart, color_class, short_name, tick_words, ticks
 from optathlon.results.page.words import count, figure, listed, probability
 from optathlon.results.plots.profiles import Steps, score_gaps, score_steps, time_steps
 from optathlon.results.statistics.improvement import probability_of_improvement
-from optathlon.results.times import times
 
 _RANK_WIDTH, _RANK_MARGIN = 640, 150
 _LARGEST_MATRIX = 16

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from optathlon.results.board import Leaderboard
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.page.markup import Html, join, tag
-from optathlon.results.shown import Shown, metric
+from optathlon.results.text.wording import Shown, metric
 
 
 def printed(board: Leaderboard | None) -> Html | None:

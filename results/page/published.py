@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections
 from collections.abc import Sequence
 
-from optathlon.results.ledger import VERDICTS, Entry
+from optathlon.results.hyperparameter_text import in_words
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.words import count, figure, plus_minus
-from optathlon.results.settings import in_words
+from optathlon.results.papers.ledger import VERDICTS, Entry
 
 _HEAD = ("task", "row", "metric", "theirs", "ours", "difference", "z", "verdict", "source")
 _NUMBERS = ("theirs", "ours", "difference", "z")

@@ -7,15 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optathlon.results import curves
-from optathlon.results.board import BoardRow, Leaderboard
-from optathlon.results.cell import Cell
-from optathlon.results.ledger import Entry
-from optathlon.results.needs import Need, needs
-from optathlon.results.record import Column, Plan, PlanHead, PlannedRun, Record, Row
-from optathlon.results.selection import Winner
-from optathlon.results.tuning import Budget, budgets
-from optathlon.results.views import View
+from optathlon.results.analysis import learning_curves
+from optathlon.results.analysis.seeds_needed import Need, needs
+from optathlon.results.analysis.tuning import Budget, budgets
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.board.selection import Winner
+from optathlon.results.papers.ledger import Entry
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
+from optathlon.results.record import Record
+from optathlon.results.sweep_results import SweepResults
 
 COLORS = 8
 
@@ -30,7 +31,7 @@ class Report:
 
     def __init__(
         self,
-        view: View,
+        view: SweepResults,
         whole: Mapping[str, Record],
         *,
         entries: Sequence[Entry] = (),
@@ -136,13 +137,13 @@ class Report:
         """For each row of `column` in which a run has it, the curve `name` by seed."""
         found = {}
         for row, cell in self.cells(column):
-            by_seed = {record.seed: curves.values(record, name) for record in self.shown(cell)}
+            by_seed = {record.seed: learning_curves.values(record, name) for record in self.shown(cell)}
             if any(by_seed.values()):
                 found[row.name] = by_seed
         return found
 
 
-def view_of_records(board: Leaderboard, records: Sequence[Record]) -> View:
+def view_of_records(board: Leaderboard, records: Sequence[Record]) -> SweepResults:
     """The view of a board of `records` that no plan names."""
     by_id = {record.id: record for record in records}
     head = PlanHead(
@@ -170,4 +171,4 @@ def view_of_records(board: Leaderboard, records: Sequence[Record]) -> View:
         for column, cell in zip(board.columns, row.cells, strict=True)
         for run in cell.runs
     ]
-    return View(plan=Plan(head=head, runs=runs), records=by_id, states={}, board=board)
+    return SweepResults(plan=Plan(head=head, runs=runs), records=by_id, states={}, board=board)

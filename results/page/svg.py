@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from optathlon.results.curves import AREA_POINTS, Band, thinned
+from optathlon.results.analysis.learning_curves import AREA_POINTS, Band, thinned
 from optathlon.results.page.markup import Html, tag
 
 WIDTH, HEIGHT = 400, 250

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from optathlon.results.board import BoardRow
-from optathlon.results.cell import Cell
-from optathlon.results.ledger import Entry
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import BoardRow
+from optathlon.results.board.reference_rows import ReferenceRow
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import color_class
 from optathlon.results.page.words import Said, count, figure, plus_minus, probability, verdict
-from optathlon.results.record import Column
-from optathlon.results.references import ReferenceRow
-from optathlon.results.shown import UNTRAINED, metric
+from optathlon.results.papers.ledger import Entry
+from optathlon.results.plan import Column
+from optathlon.results.text.wording import UNTRAINED, metric
 
 MARKS = {"better": "▲ ", "worse": "▼ "}
 TOGGLES = (

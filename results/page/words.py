@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from optathlon.results.board import Leaderboard
-from optathlon.results.cell import Cell
-from optathlon.results.needs import Need
-from optathlon.results.record import Column
-from optathlon.results.shown import number
+from optathlon.results.analysis.seeds_needed import Need
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.plan import Column
 from optathlon.results.statistics.planner import POWER
+from optathlon.results.text.wording import number
 
 Kind = Literal["baseline", "better", "worse", "tied", "untested", "open"]
 CHANCE = f"{100 * POWER:.0f} % power, if the true difference is the one seen"

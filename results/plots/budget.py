@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optathlon.results.board import Leaderboard
+from optathlon.results.analysis.tuning import SOURCES, Budget, lines_by_task
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
 from optathlon.results.plots.style import label_once, legend, looks, named, panels, score_label, title, whole_numbers
-from optathlon.results.tuning import SOURCES, Budget, lines_by_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

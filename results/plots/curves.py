@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from optathlon.results.board import Leaderboard
-from optathlon.results.curves import Band, band, difference, higher_is_better, shown_curve, start, values, window
+from optathlon.results.analysis.learning_curves import (
+    Band,
+    band,
+    difference,
+    higher_is_better,
+    shown_curve,
+    start,
+    values,
+    window,
+)
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
+from optathlon.results.plan import Column
 from optathlon.results.plots.style import (
     label_once,
     legend,
@@ -21,7 +31,7 @@ from optathlon.results.plots.style import (
     title,
     whole_numbers,
 )
-from optathlon.results.record import Column, Record
+from optathlon.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from optathlon.results.against import Against
-from optathlon.results.board import Leaderboard
+from optathlon.results.analysis.against_baseline import Against
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
 from optathlon.results.plots.style import across, label_once, legend, looks, panels, seeds_words, short, title
 

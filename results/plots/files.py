@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optathlon.results.files import hand_out
 from optathlon.results.plots.style import RC
+from optathlon.results.store.files import hand_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

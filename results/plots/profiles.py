@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optathlon.results.board import Leaderboard
+from optathlon.results.analysis.time_to_target import Times
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
 from optathlon.results.plots.style import MOST_COLORED, legend, looks, named, panels, seeds_words
 from optathlon.results.statistics.planner import pooled_deviation
-from optathlon.results.times import Times
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from optathlon.results.board import Leaderboard
+from optathlon.results.analysis.over_tasks import Overall
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
-from optathlon.results.overall import Overall
 from optathlon.results.plots.style import COLUMN, PAGE, looks, short, wrapped
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optathlon.results.board import Leaderboard
+from optathlon.results.analysis.tuning import Rates, lines_by_task
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
 from optathlon.results.plots.style import Look, label_once, legend, looks, named, panels, score_label, title
-from optathlon.results.tuning import Rates, lines_by_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from optathlon.results.board import Leaderboard
-from optathlon.results.record import Column
-from optathlon.results.shown import one_line
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.plan import Column
+from optathlon.results.readable import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from optathlon.results.scores import deviation, mean
 from optathlon.results.statistics.difference import Difference
+from optathlon.results.statistics.summary import deviation, mean
 
 _NODES, _TAIL = 160, 1e-13
 

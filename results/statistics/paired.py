@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from optathlon.results.scores import deviation, mean
 from optathlon.results.statistics.difference import Difference, from_error
+from optathlon.results.statistics.summary import deviation, mean
 
 MOST_FLIPS = 20
 

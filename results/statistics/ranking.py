@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 
-from optathlon.results.scores import ranks
+from optathlon.results.statistics.summary import ranks
 
 
 def mean_ranks(keys: Mapping[str, Sequence[float]]) -> dict[str, float]:

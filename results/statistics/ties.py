@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from optathlon.results.scores import mean
 from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.summary import mean
 from optathlon.results.statistics.welch import welch
 
 ALPHA = 0.05

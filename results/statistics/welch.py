@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from optathlon.results.scores import deviation, mean
 from optathlon.results.statistics.difference import Difference, from_error
+from optathlon.results.statistics.summary import deviation, mean
 
 
 def welch(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Difference:

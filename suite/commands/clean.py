@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from optathlon.results import Store, StoreError
-from optathlon.results.record import Plan
+from optathlon.results.plan import Plan
 from optathlon.suite import find, status, workers
 from optathlon.suite.console import add_json, add_store, print_json, say
 

@@ -6,9 +6,9 @@ import argparse
 
 import msgspec
 
-from optathlon.results import Store, view
-from optathlon.results.compare import Comparison, OnTask, compare
-from optathlon.results.settings import short
+from optathlon.results import Store, load_results
+from optathlon.results.analysis.row_comparison import Comparison, OnTask, compare
+from optathlon.results.hyperparameter_text import short
 from optathlon.suite import boards
 from optathlon.suite.console import add_json, add_store, print_json, table
 from optathlon.suite.errors import FAILED, OK, UsageError
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    shown = [view(store, store.plan(name)).board for name in boards.names(store, args.sweep)]
+    shown = [load_results(store, store.plan(name)).board for name in boards.names(store, args.sweep)]
     boards.tell_problems(store)
     if not shown:
         raise UsageError(f"{store.root} has no sweep yet; launch one")

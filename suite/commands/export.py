@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from optathlon.results import Store
-from optathlon.results.export import write_parquet
+from optathlon.results.store.parquet import write_parquet
 from optathlon.suite import boards, sweep
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import OK

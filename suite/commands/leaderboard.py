@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from optathlon.results import Store, formats, leaderboard_of_records
+from optathlon.results import Store, leaderboard_of_records
 from optathlon.results.errors import StoreError
+from optathlon.results.text import formats
 from optathlon.suite import boards
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import INCOMPLETE, UsageError

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from optathlon import tasks
-from optathlon.results import Store, view
-from optathlon.results.ledger import VERDICTS, Entry, Sweep, ledger
-from optathlon.results.papers import published
-from optathlon.results.record import Plan
-from optathlon.results.settings import differing, flat
+from optathlon.results import Store, load_results
+from optathlon.results.hyperparameter_text import differing, flat
+from optathlon.results.papers.ledger import VERDICTS, Entry, Sweep, ledger
+from optathlon.results.papers.published import published
+from optathlon.results.plan import Plan
 from optathlon.suite import boards
 from optathlon.suite.console import add_json, add_store, print_json, table
 
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _looked_at(store: Store, plan: Plan) -> Sweep:
-    seen = view(store, plan)
+    seen = load_results(store, plan)
     return Sweep(
         plan=plan,
         board=seen.board,

@@ -12,8 +12,8 @@ import msgspec
 
 from optathlon.results import State, Store
 from optathlon.results.record import Attempt, Ended
-from optathlon.results.refusals import refusals
-from optathlon.results.states import LOST, UNKNOWN
+from optathlon.results.store.refusals import refusals
+from optathlon.results.store.run_state import LOST, UNKNOWN
 from optathlon.suite import failures, find
 from optathlon.suite.commands.launch import positive
 from optathlon.suite.console import add_json, add_store, print_json, say

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from optathlon.results import Store
-from optathlon.results.merge import Conflict, Merged, merge
 from optathlon.results.record import Identity, Record
+from optathlon.results.store.merge import Conflict, Merged, merge
 from optathlon.suite.console import add_json, print_json, say
 from optathlon.suite.errors import INCOMPLETE, OK
 from optathlon.suite.progress import Teller

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optathlon.results import Store, View
+from optathlon.results import Store, SweepResults
 from optathlon.results.errors import TooLittle
-from optathlon.results.views import shown_curves
+from optathlon.results.sweep_results import shown_curves
 from optathlon.suite import boards
 from optathlon.suite.commands.summary import add_estimator, add_target, add_tolerance, check_tolerance, targets
 from optathlon.suite.console import add_store, say
@@ -85,7 +85,7 @@ def _check(args: argparse.Namespace) -> None:
     boards.check_output("--output", args.output)
 
 
-def _drawing(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
     """What makes the figure; it computes at once, and so says at once what is missing."""
     return {
         "curves": _curves,
@@ -97,16 +97,16 @@ def _drawing(args: argparse.Namespace, store: Store, view: View) -> Callable[[],
     }[args.kind](args, store, view)
 
 
-def _curves(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+def _curves(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
     from optathlon.results.plots import curves
 
     found = curves.task_curves(view.board, shown_curves(store, view.board), args.metric, args.difference)
     return lambda: curves.draw(view.board, found, args.difference)
 
 
-def _profiles(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+def _profiles(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+    from optathlon.results.analysis.time_to_target import times
     from optathlon.results.plots import profiles
-    from optathlon.results.times import times
 
     if args.of == "scores":
         return lambda: profiles.draw_scores(view.board)
@@ -114,32 +114,32 @@ def _profiles(args: argparse.Namespace, store: Store, view: View) -> Callable[[]
     return lambda: profiles.draw_times(view.board, found)
 
 
-def _ranks(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from optathlon.results.overall import overall
+def _ranks(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+    from optathlon.results.analysis.over_tasks import overall
     from optathlon.results.plots import ranks
 
     found = overall(view.board)
     return lambda: ranks.draw(view.board, found)
 
 
-def _budget(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+def _budget(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+    from optathlon.results.analysis.tuning import budgets
     from optathlon.results.plots import budget
-    from optathlon.results.tuning import budgets
 
     found = budgets(view, args.estimator)
     return lambda: budget.draw(view.board, found)
 
 
-def _rate(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
+def _rate(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+    from optathlon.results.analysis.tuning import rates
     from optathlon.results.plots import rate
-    from optathlon.results.tuning import rates
 
     found = rates(view, args.tolerance)
     return lambda: rate.draw(view.board, found)
 
 
-def _differences(args: argparse.Namespace, store: Store, view: View) -> Callable[[], Figure]:
-    from optathlon.results.against import against
+def _differences(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+    from optathlon.results.analysis.against_baseline import against
     from optathlon.results.plots import differences
 
     found = against(view.board)

@@ -7,7 +7,7 @@ import argparse
 import msgspec
 
 from optathlon.results import Store
-from optathlon.results.needs import Need, needs
+from optathlon.results.analysis.seeds_needed import Need, needs
 from optathlon.results.statistics.planner import POWER
 from optathlon.suite import boards
 from optathlon.suite.console import add_json, add_store, print_json, table

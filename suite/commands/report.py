@@ -6,13 +6,13 @@ import argparse
 import shlex
 from pathlib import Path
 
-from optathlon.results import Store, View, leaderboard_of_records
+from optathlon.results import Store, SweepResults, leaderboard_of_records
 from optathlon.results.errors import StoreError
-from optathlon.results.ledger import Entry, Sweep, ledger
 from optathlon.results.page.document import html
 from optathlon.results.page.report import Report, view_of_records
-from optathlon.results.papers import published
-from optathlon.results.views import shown_curves
+from optathlon.results.papers.ledger import Entry, Sweep, ledger
+from optathlon.results.papers.published import published
+from optathlon.results.sweep_results import shown_curves
 from optathlon.suite import boards
 from optathlon.suite.code import code
 from optathlon.suite.commands.ledger import deviations
@@ -60,7 +60,7 @@ def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
     )
 
 
-def _entries(view: View) -> list[Entry]:
+def _entries(view: SweepResults) -> list[Entry]:
     of_problem = {digest: deviations(problem) for digest, problem in view.plan.head.problems.items()}
     return ledger(published(), [Sweep(plan=view.plan, board=view.board, records=view.records, deviations=of_problem)])
 

@@ -14,7 +14,7 @@ import msgspec
 from optathlon import optimizers, tasks
 from optathlon.optimizers.decay import formula, readings
 from optathlon.results import Store
-from optathlon.results.settings import flat
+from optathlon.results.hyperparameter_text import flat
 from optathlon.suite import sweep
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say
 from optathlon.suite.errors import UsageError

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from optathlon.results import State, Store, StoreError
-from optathlon.results.record import Plan
+from optathlon.results.plan import Plan
 from optathlon.suite import progress, status, sweep, workers
 from optathlon.suite.console import add_json, add_store, print_json, say, table
 from optathlon.suite.errors import ENVIRONMENT, INCOMPLETE

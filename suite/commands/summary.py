@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from optathlon.results import Store, View
-from optathlon.results.against import Against, against
-from optathlon.results.overall import Overall, overall
-from optathlon.results.times import Times, times
-from optathlon.results.tuning import SOURCES, Budget, Rates, budgets, rates
-from optathlon.results.views import shown_curves
+from optathlon.results import Store, SweepResults
+from optathlon.results.analysis.against_baseline import Against, against
+from optathlon.results.analysis.over_tasks import Overall, overall
+from optathlon.results.analysis.time_to_target import Times, times
+from optathlon.results.analysis.tuning import SOURCES, Budget, Rates, budgets, rates
+from optathlon.results.sweep_results import shown_curves
 from optathlon.suite import boards
 from optathlon.suite.console import add_json, add_store, print_json, table
 from optathlon.suite.errors import UsageError
@@ -60,7 +60,7 @@ def check_tolerance(tolerance: float | None) -> None:
         raise UsageError(f"--tolerance {tolerance}: must be a number of at least 0")
 
 
-def targets(view: View, words: Sequence[str]) -> dict[str, float]:
+def targets(view: SweepResults, words: Sequence[str]) -> dict[str, float]:
     """The targets in `words`, by the name of the task; UsageError of one that cannot be."""
     known = [column.name for column in view.plan.head.columns]
     found = {}
@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _section(name: str, store: Store, view: View, args: argparse.Namespace) -> Any:
+def _section(name: str, store: Store, view: SweepResults, args: argparse.Namespace) -> Any:
     if name == "overall":
         return overall(view.board)
     if name == "differences":
@@ -101,7 +101,7 @@ def _section(name: str, store: Store, view: View, args: argparse.Namespace) -> A
     return budgets(view, args.estimator) if name == "budget" else rates(view, args.tolerance)
 
 
-def _overall(view: View, found: Overall) -> str:
+def _overall(view: SweepResults, found: Overall) -> str:
     name, over = found.board, f"over {len(found.tasks)} task{'s' * (len(found.tasks) != 1)}"
     if not found.rows:
         return f"{name}, {over}: no row has them all" + ("; see --on" if found.left_out else "")
@@ -140,7 +140,7 @@ def _overall(view: View, found: Overall) -> str:
     return "\n".join(said)
 
 
-def _differences(view: View, found: Sequence[Against]) -> str:
+def _differences(view: SweepResults, found: Sequence[Against]) -> str:
     title = f"{view.board.name}, differences to {view.board.baseline}"
     if not found:
         return f"{title}: there is nothing complete to compare"
@@ -167,7 +167,7 @@ def _differences(view: View, found: Sequence[Against]) -> str:
     return "\n".join([title, "", table(rows, head), "", note])
 
 
-def _times(view: View, found: Times) -> str:
+def _times(view: SweepResults, found: Times) -> str:
     title = f"{found.board}, time to target"
     if not found.rows or not found.targets:
         return "\n".join([f"{title}: there is none", *_left_out(found)])
@@ -190,7 +190,7 @@ def _left_out(found: Times) -> list[str]:
     return [f"left out: {name}: {why}" for name, why in found.left_out.items()]
 
 
-def _budget(view: View, found: Sequence[Budget]) -> str:
+def _budget(view: SweepResults, found: Sequence[Budget]) -> str:
     title = f"{view.board.name}, tuning budget"
     if not found:
         return f"{title}: needs tuning seeds, and several settings whose tuning is complete"
@@ -207,7 +207,7 @@ def _budget(view: View, found: Sequence[Budget]) -> str:
     return "\n".join([title, "", table(rows, head), "", note, *lost])
 
 
-def _rate(view: View, found: Sequence[Rates]) -> str:
+def _rate(view: SweepResults, found: Sequence[Rates]) -> str:
     title = f"{view.board.name}, good rates"
     if not found:
         return f"{title}: needs a sweep over lr"

@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from optathlon.results.record import Column, Curve, Identity, Plan, PlanHead, PlannedRun, Record, Row, Score
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
+from optathlon.results.record import Curve, Identity, Record, Score
 
 DIVERGED = "diverged"
 ACCURACY, LOSS = "test/accuracy", "test/loss"

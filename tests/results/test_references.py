@@ -10,18 +10,19 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from optathlon.results import Store, StoreError, leaderboard, leaderboard_of_records, render, view
-from optathlon.results.compare import compare
-from optathlon.results.export import write_parquet
-from optathlon.results.merge import merge
-from optathlon.results.needs import needs
-from optathlon.results.overall import overall
+from optathlon.results import Store, StoreError, leaderboard, leaderboard_of_records, load_results, render
+from optathlon.results.analysis.over_tasks import overall
+from optathlon.results.analysis.row_comparison import compare
+from optathlon.results.analysis.seeds_needed import needs
+from optathlon.results.analysis.tuning import budgets
 from optathlon.results.page.document import html
 from optathlon.results.page.report import Report
-from optathlon.results.record import Score, Table, TableColumn, TableRow
-from optathlon.results.reference_files import REMEDY
+from optathlon.results.plan import Table, TableColumn, TableRow
+from optathlon.results.record import Score
 from optathlon.results.references import References
-from optathlon.results.tuning import budgets
+from optathlon.results.store.merge import merge
+from optathlon.results.store.parquet import write_parquet
+from optathlon.results.store.reference_files import REMEDY
 from tests.results.make import Sweep, digest, setting
 from tests.results.page.reading import Page
 
@@ -60,7 +61,7 @@ def file_of(store, sweep, task="ptb"):
 
 
 def board_of(store, **options):
-    return view(store, store.plan("sweep"), **options).board
+    return load_results(store, store.plan("sweep"), **options).board
 
 
 def test_a_board_has_them_in_the_columns_that_have_them_by_the_columns_own_metric(store, sweep):
@@ -70,9 +71,9 @@ def test_a_board_has_them_in_the_columns_that_have_them_by_the_columns_own_metri
 
 
 def test_they_change_nothing_else_on_a_board_or_of_what_is_computed_from_it(store, sweep):
-    before = view(store, store.plan("sweep"))
+    before = load_results(store, store.plan("sweep"))
     store.put_references(references(sweep))
-    after = view(store, store.plan("sweep"))
+    after = load_results(store, store.plan("sweep"))
     assert msgspec.structs.replace(after.board, references=[]) == before.board
     assert after.board != before.board
     assert overall(after.board) == overall(before.board)
@@ -145,7 +146,7 @@ def test_a_printed_table_has_them_by_its_metrics_and_a_mean_only_over_all_its_ta
     plan = msgspec.structs.replace(sweep.plan, head=head)
     store.put_references(references(sweep, "ptb", a={"test/accuracy": 4.0, "test/loss": 7.0}, b={"test/accuracy": 1.0}))
     store.put_references(references(sweep, "mnist", a={"test/accuracy": 2.0}))
-    found = view(store, plan, printed=True).board
+    found = load_results(store, plan, printed=True).board
     assert [(row.name, row.values) for row in found.references] == [("a", [3.0, 7.0])]
 
 
@@ -216,7 +217,7 @@ def test_why_there_are_none_is_told_with_the_way_out(store, sweep):
 
 def test_names_from_anywhere_are_shown_to_the_letter_and_carried_out_nowhere(store, sweep):
     store.put_references(references(sweep, **{HOSTILE: {"test/accuracy": 4.0}}))
-    seen = view(store, store.plan("sweep"))
+    seen = load_results(store, store.plan("sweep"))
     for format in FORMATS:
         assert "\x1b" not in render(seen.board, format) or format in ("csv", "wide")
     assert "\u202e" not in render(seen.board, "table")
@@ -229,7 +230,7 @@ def test_names_from_anywhere_are_shown_to_the_letter_and_carried_out_nowhere(sto
 
 def test_the_page_has_them_at_the_foot_of_the_board_and_of_their_task(store, sweep):
     store.put_references(references(sweep))
-    text = html(Report(view(store, store.plan("sweep")), {}))
+    text = html(Report(load_results(store, store.plan("sweep")), {}))
     assert not Page(text).wrong
     feet = [part.partition("</tfoot>")[0] for part in text.split("<tfoot>")[1:]]
     assert len(feet) == 2, "the board's and ptb's"

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from optathlon.results import Store, this_process
-from optathlon.results.record import Attempt, Curve, Ended, Identity, Owner, Plan, PlannedRun, Record, Score
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.record import Attempt, Curve, Ended, Identity, Owner, Record, Score
 from optathlon.suite import sweep
 from optathlon.suite.plan import expand
 from tests.suite.sweeps import write

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from optathlon.results import State, Store
-from optathlon.results.files import utc
 from optathlon.results.record import Owner
+from optathlon.results.store.files import utc
 from optathlon.slurm.cluster import Alive, ClusterError, Resources
 from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite import cluster, sweep, workers

@@ -14,7 +14,7 @@ import torch
 
 from optathlon.optimizers import OptimizerError
 from optathlon.results import Store
-from optathlon.results.files import utc
+from optathlon.results.store.files import utc
 from optathlon.suite import failures, find
 from optathlon.suite.run import Problem, Run, Setting
 from optathlon.tasks import DataError

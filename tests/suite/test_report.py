@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from optathlon.results import Store
-from optathlon.results.record import Table, TableColumn, TableRow
+from optathlon.results.plan import Table, TableColumn, TableRow
 from optathlon.suite import main
 from tests.results.make import record
 from tests.results.page.reading import Page

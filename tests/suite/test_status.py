@@ -13,7 +13,7 @@ import pytest
 
 from optathlon.results import Store, this_process
 from optathlon.results.record import Ended
-from optathlon.results.refusals import Refusal, RefusalLog
+from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.suite import find, progress, status
 from optathlon.suite.errors import UsageError
 from tests.suite.stories import begin, end, finish, on_host, planned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optathlon.results.record import TableColumn, TableRow
+from optathlon.results.plan import TableColumn, TableRow
 from optathlon.suite import sweep
 from optathlon.suite.errors import SweepError
 from optathlon.suite.plan import expand

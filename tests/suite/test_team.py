@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from optathlon.results import Store, this_process
-from optathlon.results.refusals import refusals
-from optathlon.results.states import LOST
+from optathlon.results.store.refusals import refusals
+from optathlon.results.store.run_state import LOST
 from optathlon.suite import team, together
 from optathlon.suite.collective import TEAM_SECONDS, Fault
 from optathlon.suite.errors import FAILED, PREEMPTED

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from optathlon.results.board import leaderboard
+from optathlon.results.board.build import leaderboard
 from optathlon.results.page.report import Report
 from optathlon.results.record import Curve, Record
-from optathlon.results.states import State
-from optathlon.results.views import View
+from optathlon.results.store.run_state import State
+from optathlon.results.sweep_results import SweepResults
 from tests.results.make import DIVERGED, Sweep, setting
 
 RATES = (0.03, 0.1, 0.3)
@@ -82,7 +82,7 @@ def report_of(of: Sweep, records: Sequence[Record], states: Mapping[str, State] 
     by_id = {record.id: record for record in records}
     waiting = {run.id: State(kind="waiting") for run in of.plan.runs if run.id not in by_id}
     known = {**waiting, **(states or {})}
-    view = View(plan=of.plan, records=by_id, states=known, board=leaderboard(of.plan, records, known))
+    view = SweepResults(plan=of.plan, records=by_id, states=known, board=leaderboard(of.plan, records, known))
     return Report(view, by_id, **more)
 
 

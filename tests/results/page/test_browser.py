@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from optathlon.results.board.reference_rows import ReferenceRow
 from optathlon.results.page.document import html
 from optathlon.results.page.report import Report
-from optathlon.results.references import ReferenceRow
 from tests.results.page.browser import chromium
 from tests.results.page.synthetic import FAR, TASKS, outcomes, report_of, sweep
 from tests.results.page.test_document import ENTRY, HOSTILE, hostile_report

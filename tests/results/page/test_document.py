@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from optathlon.results import leaderboard_of_records
-from optathlon.results.ledger import Entry
 from optathlon.results.page.document import html
 from optathlon.results.page.report import Report, view_of_records
-from optathlon.results.papers import Published
+from optathlon.results.papers.ledger import Entry
+from optathlon.results.papers.published import Published
 from optathlon.results.record import Curve
-from optathlon.results.states import State
+from optathlon.results.store.run_state import State
 from tests.results.make import DIVERGED, Sweep, record, setting
 from tests.results.page.reading import Page
 from tests.results.page.synthetic import FAR, ROWS, TASKS, outcomes, report_of, sweep

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from optathlon.results.curves import Band
+from optathlon.results.analysis.learning_curves import Band
 from optathlon.results.page.svg import Series, chart, short_name, spread, tick_words, ticks
 from tests.results.page.reading import Page
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from optathlon.results.board import leaderboard
-from optathlon.results.needs import Need
+from optathlon.results.analysis.seeds_needed import Need
+from optathlon.results.board.build import leaderboard
 from optathlon.results.page.words import figure, listed, probability, to_decide, verdict
 from tests.results.make import DIVERGED, Sweep, setting
 

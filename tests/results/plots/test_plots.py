@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from optathlon.results import Store, view
-from optathlon.results.against import against
-from optathlon.results.curves import band
+from optathlon.results import Store, load_results
+from optathlon.results.analysis.against_baseline import against
+from optathlon.results.analysis.learning_curves import band
+from optathlon.results.analysis.over_tasks import overall
+from optathlon.results.analysis.time_to_target import times
+from optathlon.results.analysis.tuning import budgets, rates
 from optathlon.results.errors import TooLittle
-from optathlon.results.overall import overall
 from optathlon.results.plots import budget, curves, differences, profiles, ranks, rate
 from optathlon.results.plots.files import rendered, write
 from optathlon.results.plots.style import MOST_COLORED, looks
 from optathlon.results.record import Curve
 from optathlon.results.statistics.profiles import score_profile, time_profile
-from optathlon.results.times import times
-from optathlon.results.tuning import budgets, rates
-from optathlon.results.views import shown_curves
+from optathlon.results.sweep_results import shown_curves
 from tests.results.make import Sweep, setting
 
 RATES = (0.01, 0.1)
@@ -59,7 +59,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def looked(store):
-    return view(store, store.plan("sweep"))
+    return load_results(store, store.plan("sweep"))
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_eight_rows_are_in_color_the_baseline_first_and_the_rest_gray(tmp_path):
     store = stored(tmp_path / "store", ("sgd", *rows), ("mnist",), tune=())
     plan = store.plan("sweep")
     assert len(plan.head.rows) == 12
-    found = looks(view(store, Sweep({r: [setting(r)] for r in ("sgd", *rows)}, baseline="sgd").plan).board)
+    found = looks(load_results(store, Sweep({r: [setting(r)] for r in ("sgd", *rows)}, baseline="sgd").plan).board)
     colored = [name for name, look in found.items() if look.colored]
     assert len(colored) == MOST_COLORED
     assert colored[0] == "sgd"
@@ -212,7 +212,7 @@ def test_eight_rows_are_in_color_the_baseline_first_and_the_rest_gray(tmp_path):
 
 def test_long_names_and_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
     rows = ("sgd", "$\\frac$ " + "x" * 100, "a" + "y" * 300)
-    looked = view(store := stored(tmp_path / "store", rows), store.plan("sweep"))
+    looked = load_results(store := stored(tmp_path / "store", rows), store.plan("sweep"))
     drawings = [
         lambda: ranks.draw(looked.board, overall(looked.board)),
         lambda: differences.draw(looked.board, against(looked.board)),
@@ -239,7 +239,7 @@ def test_what_is_missing_is_said(tmp_path):
     for record in sweep.records(lambda r: 0.5):
         store.commit(record)
     store.put_plan(sweep.plan, b"")
-    alone = view(store, store.plan("sweep"))
+    alone = load_results(store, store.plan("sweep"))
     board, records = alone.board, shown_curves(store, alone.board)
     for draw, said in (
         (lambda: ranks.draw(board, overall(board)), "two rows"),

@@ -1,0 +1,1 @@
+"""Questions asked of a board, its records and curves, beyond its cells."""

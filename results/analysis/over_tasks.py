@@ -1,0 +1,141 @@
+"""What a board says over all its tasks: ranks, interquartile means, and each row against the baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from optathlon.results.analysis.row_comparison import compare
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.judging import ranks_among_whole
+from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.plan import Column
+from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.improvement import probability_of_improvement
+from optathlon.results.statistics.iqm import iqm, iqm_interval
+from optathlon.results.statistics.normalize import normalized
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.statistics.ranking import cliques, critical_difference, friedman
+
+
+class RowOverall(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that is whole on the board's `on`. ranks: one a task.
+
+    iqm: interquartile mean of its runs, in pooled seed deviations above the baseline's mean; None if a quarter of them
+    diverged; with the bootstrap's interval, if none did. improvement: the chance that a run beats one of the baseline,
+    mean over tasks. wilcoxon: p of no difference to the baseline over tasks, wilcoxon_holm adjusted over the rows.
+    wins, losses: tasks with a better or worse mean.
+    """
+
+    name: str
+    mean_rank: float
+    ranks: list[float]
+    iqm: float | None = None
+    iqm_low: float | None = None
+    iqm_high: float | None = None
+    improvement: float | None = None
+    wilcoxon: float | None = None
+    wilcoxon_holm: float | None = None
+    wins: int = 0
+    losses: int = 0
+
+
+class Overall(msgspec.Struct, frozen=True, kw_only=True):
+    """rows: best mean rank first. tasks: the labels of those that all is taken over. left_out: rows that lack one.
+
+    friedman: p that all rank alike. critical_difference: Nemenyi's, of mean ranks; cliques: the largest groups within
+    it. scaled_on: the tasks of the interquartile mean; the others have no spread, or a baseline that diverged.
+    """
+
+    board: str
+    baseline: str | None
+    tasks: list[str]
+    rows: list[RowOverall]
+    left_out: list[str]
+    friedman: float | None
+    critical_difference: float | None
+    cliques: list[list[str]]
+    scaled_on: list[str]
+    alpha: float
+
+
+def overall(board: Leaderboard) -> Overall:
+    """The aggregates of `board` over its `on`; a run that diverged counts as worse than any that did not."""
+    board = _on(board)
+    whole = board.whole()
+    grid = [row.cells for row in whole]
+    ranks = ranks_among_whole(board.columns, grid, [True] * len(board.columns))
+    keys = {row.name: of_row for row, of_row in zip(whole, ranks, strict=True)}
+    mean_ranks = {row.name: row.mean_rank or 0.0 for row in whole}
+    several = len(whole) > 1 and len(board.columns) > 1
+    distance = critical_difference(len(whole), len(board.columns), board.alpha) if several else None
+    scales = [_scale(board, at) for at in range(len(board.columns))]
+    rows = [_row(board, row, keys[row.name], scales) for row in whole]
+    adjusted = holm([row.wilcoxon for row in rows])
+    rows = [msgspec.structs.replace(row, wilcoxon_holm=p) for row, p in zip(rows, adjusted, strict=True)]
+    return Overall(
+        board=board.name,
+        baseline=board.baseline,
+        tasks=[column.label for column in board.columns],
+        rows=sorted(rows, key=lambda row: row.mean_rank),
+        left_out=[row.name for row in board.rows if row.name not in keys],
+        friedman=friedman(keys) if several else None,
+        critical_difference=distance,
+        cliques=cliques(mean_ranks, distance) if distance is not None else [],
+        scaled_on=[c.label for c, scale in zip(board.columns, scales, strict=True) if scale],
+        alpha=board.alpha,
+    )
+
+
+def _on(board: Leaderboard) -> Leaderboard:
+    """`board` with only the columns that aggregates are taken over."""
+    used = [at for at, column in enumerate(board.columns) if column.name in board.on]
+    rows = [msgspec.structs.replace(row, cells=[row.cells[at] for at in used]) for row in board.rows]
+    return msgspec.structs.replace(board, columns=[board.columns[at] for at in used], rows=rows)
+
+
+def _scale(board: Leaderboard, at: int) -> tuple[float, float] | None:
+    """The scores that are 0 and 1 on a task: the baseline's mean, and better than it by a pooled deviation of seeds."""
+    base = next((row.cells[at] for row in board.whole() if row.name == board.baseline), None)
+    spread = pooled_deviation([row.cells[at].finite for row in board.whole() if row.cells[at].comparable])
+    if base is None or base.mean is None or not base.comparable or not spread:
+        return None
+    return base.mean, base.mean + (spread if board.columns[at].higher_is_better else -spread)
+
+
+def _row(
+    board: Leaderboard, row: BoardRow, ranks: list[float], scales: Sequence[tuple[float, float] | None]
+) -> RowOverall:
+    found = RowOverall(name=row.name, mean_rank=row.mean_rank or 0.0, ranks=ranks)
+    scores = [
+        normalized(_runs(cell, column), *scale)
+        for cell, column, scale in zip(row.cells, board.columns, scales, strict=True)
+        if scale
+    ]
+    if scores and math.isfinite(middle := iqm(scores)):
+        whole = all(math.isfinite(score) for runs in scores for score in runs)
+        ends = iqm_interval(scores) if whole else (None, None)
+        found = msgspec.structs.replace(found, iqm=middle, iqm_low=ends[0], iqm_high=ends[1])
+    base = next((other for other in board.whole() if other.name == board.baseline), None)
+    if base is None or base is row:
+        return found
+    compared = compare(board, row.name, base.name)
+    ours, theirs = (
+        [_runs(cell, column) for cell, column in zip(r.cells, board.columns, strict=True)] for r in (row, base)
+    )
+    chance = probability_of_improvement(ours, theirs, [column.higher_is_better for column in board.columns])
+    every = all(task.welch for task in compared.tasks)
+    return msgspec.structs.replace(
+        found,
+        improvement=chance,
+        wilcoxon=compared.wilcoxon if every and len(compared.tasks) > 1 else None,
+        wins=compared.wins,
+        losses=compared.losses,
+    )
+
+
+def _runs(cell: Cell, column: Column) -> list[float]:
+    worst = -math.inf if column.higher_is_better else math.inf
+    return [worst if value is None else value for value in cell.values]

@@ -1,0 +1,152 @@
+"""Two rows of a board, task by task and over all tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.errors import StoreError
+from optathlon.results.hyperparameter_text import differing
+from optathlon.results.plan import Column
+from optathlon.results.statistics.difference import Difference
+from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.improvement import probability_of_improvement
+from optathlon.results.statistics.paired import MOST_FLIPS, correlation, differences, paired_t, sign_flip
+from optathlon.results.statistics.planner import pooled_deviation
+from optathlon.results.statistics.ties import smallest_p
+from optathlon.results.statistics.welch import welch
+from optathlon.results.statistics.wilcoxon import wilcoxon
+
+
+class OnTask(msgspec.Struct, frozen=True, kw_only=True):
+    """`a` less `b` on one task. welch: independent samples; p_holm: adjusted over the tasks compared.
+
+    paired: by the common seeds, with flips, the exact sign-flip p, smallest_flips, the least it could be with so many
+    seeds, and correlation: pairing pays where it is high. improvement: P(a run of `a` is better than one of `b`).
+    settings: the hyperparameters in which they differ. verdict: by p_holm and the column's direction; "not tested" with
+    one seed or no spread, "not comparable" where a cell is not complete or a seed diverged.
+    """
+
+    task: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    digits: int
+    a: Cell
+    b: Cell
+    settings: dict[str, tuple[Any, Any]]
+    verdict: Literal["a", "b", "not separable", "not tested", "not comparable"] = "not comparable"
+    welch: Difference | None = None
+    p_holm: float | None = None
+    seeds: int = 0
+    paired: Difference | None = None
+    flips: float | None = None
+    smallest_flips: float | None = None
+    correlation: float | None = None
+    improvement: float | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Two rows on all columns. wins, losses: tasks on which the mean of `a` is better, or worse.
+
+    wilcoxon: p over the tasks' mean differences, signed so that better is positive; in units of the columns if they
+    share one, else of each task's pooled deviation between seeds (`scale` says which). improvement: mean over tasks.
+    """
+
+    board: str
+    a: str
+    b: str
+    tasks: list[OnTask]
+    wins: int
+    losses: int
+    scale: Literal["units", "seed deviations"]
+    wilcoxon: float | None
+    improvement: float | None
+    alpha: float
+
+
+def compare(board: Leaderboard, a: str, b: str) -> Comparison:
+    """Rows `a` and `b` of `board`; StoreError, with the rows there are, if it lacks one."""
+    rows = {row.name: row for row in board.rows}
+    for name in (a, b):
+        if name not in rows:
+            raise StoreError(f"{board.name}: has no row {name!r} (it has {', '.join(rows)})")
+    tasks = [_on_task(*parts) for parts in zip(board.columns, rows[a].cells, rows[b].cells, strict=True)]
+    adjusted = holm([task.welch.p if task.welch else None for task in tasks])
+    tasks = [_judged(task, p, board.alpha) for task, p in zip(tasks, adjusted, strict=True)]
+    compared = [task for task in tasks if task.welch]
+    gains = [_sign(task) * task.welch.delta for task in compared if task.welch]
+    scale, scaled = _scaled(compared, gains)
+    chances = [task.improvement for task in compared if task.improvement is not None]
+    return Comparison(
+        board=board.name,
+        a=a,
+        b=b,
+        tasks=tasks,
+        wins=sum(gain > 0 for gain in gains),
+        losses=sum(gain < 0 for gain in gains),
+        scale=scale,
+        wilcoxon=wilcoxon(scaled) if scaled else None,
+        improvement=math.fsum(chances) / len(chances) if chances else None,
+        alpha=board.alpha,
+    )
+
+
+def _on_task(column: Column, a: Cell, b: Cell) -> OnTask:
+    keys = differing([a.hyperparameters, b.hyperparameters])
+    task = OnTask(
+        task=column.label,
+        metric=column.metric,
+        unit=column.unit,
+        higher_is_better=column.higher_is_better,
+        digits=column.digits,
+        a=a,
+        b=b,
+        settings={key: (a.hyperparameters.get(key), b.hyperparameters.get(key)) for key in keys},
+    )
+    if not (a.comparable and b.comparable and a.status == b.status == "complete"):
+        return task
+    of_a, of_b = _by_seed(a), _by_seed(b)
+    pairs = differences(of_a, of_b)
+    return msgspec.structs.replace(
+        task,
+        welch=welch(a.finite, b.finite),
+        seeds=len(pairs),
+        paired=paired_t(pairs) if pairs else None,
+        flips=sign_flip(pairs) if 0 < len(pairs) <= MOST_FLIPS else None,
+        smallest_flips=smallest_p("sign-flip", len(pairs)) if pairs else None,
+        correlation=correlation(of_a, of_b),
+        improvement=probability_of_improvement([a.finite], [b.finite], [column.higher_is_better]),
+    )
+
+
+def _by_seed(cell: Cell) -> dict[int, float]:
+    return {s: v for s, v in zip(cell.seeds, cell.values, strict=True) if v is not None}
+
+
+def _judged(task: OnTask, p_holm: float | None, alpha: float) -> OnTask:
+    if task.welch is None:
+        return task
+    if p_holm is None:
+        return msgspec.structs.replace(task, verdict="not tested")
+    better: Literal["a", "b"] = "a" if _sign(task) * task.welch.delta > 0 else "b"
+    return msgspec.structs.replace(task, p_holm=p_holm, verdict=better if p_holm < alpha else "not separable")
+
+
+def _sign(task: OnTask) -> float:
+    return 1.0 if task.higher_is_better else -1.0
+
+
+def _scaled(tasks: Sequence[OnTask], gains: Sequence[float]) -> tuple[Literal["units", "seed deviations"], list[float]]:
+    """The gains in one unit; none if they share no unit and a task has no spread to measure by."""
+    if len({(task.metric, task.unit) for task in tasks}) <= 1:
+        return "units", list(gains)
+    spreads = [pooled_deviation([task.a.finite, task.b.finite]) for task in tasks]
+    if not all(spreads):
+        return "seed deviations", []
+    return "seed deviations", [gain / spread for gain, spread in zip(gains, spreads, strict=True) if spread]

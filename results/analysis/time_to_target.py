@@ -1,0 +1,149 @@
+"""How long each row trains until it reaches a target: ratios to the fastest, AlgoPerf's score, speed-ups.
+
+Time is that of the curves, epochs or updates, and so the same on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from optathlon.results.analysis.learning_curves import higher_is_better, shown_curve, values
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.plan import Column
+from optathlon.results.record import Record
+from optathlon.results.statistics.profiles import time_ratios
+from optathlon.results.statistics.speedup import speed_up
+from optathlon.results.statistics.targets import R_MAX, algoperf_score, time_to_target
+
+# A run may reach its target at time 0; ratios want something above it.
+_LEAST = 1e-9
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be reached on a task, by which curve. longest: the last time that a run there measured it at."""
+
+    task: str
+    curve: str
+    unit: str
+    value: float
+    higher_is_better: bool
+    longest: float
+
+
+class RowTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """times: one a target, None where it was not reached: the median over seeds, of an even number the later of the two
+    in the middle. ratios: to the fastest row. score: AlgoPerf's. speed_up: over the baseline, None for itself."""
+
+    name: str
+    times: list[float | None]
+    ratios: list[float | None]
+    score: float
+    speed_up: float | None
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """rows: best score first. left_out: tasks, and rows that lack one of the rest, with why."""
+
+    board: str
+    baseline: str | None
+    targets: list[Target]
+    rows: list[RowTimes]
+    left_out: dict[str, str]
+    r_max: float = R_MAX
+
+
+def times(board: Leaderboard, records: Mapping[str, Record], given: Mapping[str, float] | None = None) -> Times:
+    """Times of the whole rows of `board` on the tasks of its `on`. records: those its cells show, with curves.
+
+    given: targets by the name of the column; on the others it is what most of the baseline's seeds end with, or better.
+    The curve is that of the column's metric if it is measured while training, else of its validation twin, or of what
+    selects.
+    """
+    rows = [row.name for row in board.whole()]
+    left_out = {row.name: "lacks a task" for row in board.rows if row.name not in rows}
+    targets: list[Target] = []
+    reached: dict[str, list[float]] = {name: [] for name in rows}
+    for column in board.columns:
+        if column.name not in board.on:
+            continue
+        found = _on_task(board, column, records, (given or {}).get(column.name))
+        if isinstance(found, str):
+            left_out[column.label] = found
+            continue
+        target, of_row = found
+        targets.append(target)
+        for name in rows:
+            reached[name].append(of_row.get(name, math.inf))
+    ratios = time_ratios(reached) if targets and rows else {}
+    longest = [max(target.longest, _LEAST) for target in targets]
+    listed = [_row(board, name, reached, ratios[name], longest) for name in ratios]
+    return Times(
+        board=board.name,
+        baseline=board.baseline,
+        targets=targets,
+        rows=sorted(listed, key=lambda row: -row.score),
+        left_out=left_out,
+    )
+
+
+def _on_task(
+    board: Leaderboard, column: Column, records: Mapping[str, Record], given: float | None
+) -> tuple[Target, dict[str, float]] | str:
+    """The target of a task and each row's time to it; why there is none, in words, where that is so."""
+    at = board.columns.index(column)
+    runs = {row.name: [records[run] for run in row.cells[at].runs if run in records] for row in board.whole()}
+    there = [record for of_row in runs.values() for record in of_row]
+    if not there:
+        return "no row has all its runs"
+    name = shown_curve(column, there)
+    if name is None or name.startswith("train/"):
+        return "no run measured a score while it trained"
+    curves = {row: [values(record, name) for record in of_row] for row, of_row in runs.items()}
+    higher = higher_is_better(name, column, there)
+    if given is None:
+        given = _end(runs.get(board.baseline or "", []), name, higher)
+    if given is None:
+        return "there is no baseline whose runs all came to an end: give a --target"
+    found = {
+        row: max(statistics.median_high([time_to_target(points.items(), given, higher) for points in of_row]), _LEAST)
+        for row, of_row in curves.items()
+        if of_row
+    }
+    last = max((max(points, default=0.0) for of_row in curves.values() for points in of_row), default=0.0)
+    unit = next(record.curve.unit for record in there if name in record.curve.points)
+    target = Target(task=column.label, curve=name, unit=unit, value=given, higher_is_better=higher, longest=last)
+    return target, found
+
+
+def _end(records: Sequence[Record], name: str, higher: bool) -> float | None:
+    """The best score that more than half of `records` end with, so that the median of their times to it is finite."""
+    curves = [values(record, name) for record in records]
+    if not curves or not all(curves) or any(record.status == "diverged" for record in records):
+        return None
+    ends = [points[max(points)] for points in curves]
+    return statistics.median_low(ends) if higher else statistics.median_high(ends)
+
+
+def _row(
+    board: Leaderboard,
+    name: str,
+    reached: Mapping[str, list[float]],
+    ratios: list[float],
+    longest: list[float],
+) -> RowTimes:
+    base = reached.get(board.baseline or "")
+    return RowTimes(
+        name=name,
+        times=[_finite(time) for time in reached[name]],
+        ratios=[_finite(ratio) for ratio in ratios],
+        score=algoperf_score(ratios),
+        speed_up=speed_up(base, reached[name], longest) if base and name != board.baseline else None,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""A leaderboard of a plan and its records: cells, selection of settings, verdicts."""

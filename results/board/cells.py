@@ -1,0 +1,141 @@
+"""The cells of a plan: means, deviations and counts of the records of one row in one column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.selection import Winner, winners
+from optathlon.results.errors import StoreError
+from optathlon.results.hyperparameter_text import hyperparameters
+from optathlon.results.plan import Column, Plan, PlannedRun
+from optathlon.results.record import Record
+from optathlon.results.scores import by_id, value
+from optathlon.results.statistics.summary import deviation, mean
+from optathlon.results.store.run_state import State
+
+if TYPE_CHECKING:
+    pass
+
+
+class Cells:
+    """The cells of a plan, none of which depends on another."""
+
+    def __init__(self, plan: Plan, records: Iterable[Record], states: Mapping[str, State] | None = None) -> None:
+        self.plan = plan
+        self.columns = {column.name: column for column in plan.head.columns}
+        self.records = by_id(records)
+        self.failed = {i for i, state in (states or {}).items() if state.kind == "failed"}
+        self.winners = winners(plan, self.records.values(), self.failed)
+        self._reports: dict[tuple[str, str], list[PlannedRun]] = {}
+        for run in plan.runs:
+            if run.role == "report":
+                self._reports.setdefault((run.row, run.column), []).append(run)
+
+    def planned(self, row: str, column: str) -> list[PlannedRun]:
+        """The report runs of a cell: of its winner where settings are tuned, which has none before it is known."""
+        winner, runs = self.winners.get((row, column)), self._reports.get((row, column), [])
+        return [run for run in runs if run.setting == winner.setting] if winner else runs
+
+    def cell(self, row: str, column: Column, of: str | None = None) -> Cell:
+        """The cell of `row` with the metric of `column`, and the runs of the plan's column `of` (default: the same)."""
+        name = of or column.name
+        winner = self.winners.get((row, name))
+        if winner and winner.setting is None:
+            seeds = len({run.seed for run in self._reports.get((row, name), [])})
+            return Cell(status="missing", n_planned=seeds, settings_tried=winner.planned, notes=_tuning_notes(winner))
+        planned = self.planned(row, name)
+        if not planned:
+            return Cell(status="missing", notes=_tuning_notes(winner) if winner else [])
+        there = [self.records[run.id] for run in planned if run.id in self.records]
+        _one_setting(self.columns[name], planned, there)
+        values = [value(record, column.metric, column.higher_is_better, column.unit) for record in there]
+        n_failed = sum(run.id in self.failed and run.id not in self.records for run in planned)
+        setting = planned[0].setting
+        found = sampled(values, [record.seed for record in there], len(planned), n_failed)
+        return msgspec.structs.replace(
+            found,
+            setting=setting,
+            hyperparameters=hyperparameters(self.plan.head.settings[setting]),
+            settings_tried=winner.planned if winner else 1,
+            edges=winner.edges if winner else [],
+            runs=[record.id for record in there],
+            notes=[*found.notes, *_code_notes(there), *(_tuning_notes(winner) if winner else [])],
+        )
+
+
+def sampled(values: Sequence[float | None], seeds: Sequence[int], planned: int, failed: int) -> Cell:
+    """A cell of `values`, one a seed, None where it diverged, of so many planned ones."""
+    finite = [v for v in values if v is not None]
+    counts = (planned, len(finite), len(values) - len(finite))
+    return Cell(
+        status=_status(*counts),
+        mean=mean(finite),
+        std=deviation(finite),
+        n=len(finite),
+        n_planned=planned,
+        n_diverged=counts[2],
+        n_failed=failed,
+        min=min(finite, default=None),
+        max=max(finite, default=None),
+        seeds=list(seeds),
+        values=list(values),
+        notes=_count_notes(*counts, failed),
+    )
+
+
+def _one_setting(column: Column, planned: Sequence[PlannedRun], records: Sequence[Record]) -> None:
+    """StoreError unless all are of the column's problem and of one setting, each seed once."""
+    setting, seed_of = planned[0].setting, {run.id: run.seed for run in planned}
+    strangers = [r.id for r in planned if (r.problem, r.setting) != (column.problem, setting)]
+    strangers += [r.id for r in records if (r.digests.problem, r.digests.setting) != (column.problem, setting)]
+    strangers += [r.id for r in records if r.seed != seed_of[r.id]]
+    if strangers:
+        raise StoreError(
+            f"{column.label}, row {planned[0].row}: runs {', '.join(dict.fromkeys(strangers))} are of another problem, "
+            f"setting or seed than was planned, so no mean can be taken"
+        )
+    seeds: dict[int, str] = {}
+    for run in planned:
+        if seeds.setdefault(run.seed, run.id) != run.id:
+            raise StoreError(
+                f"{column.label}, row {run.row}: runs {seeds[run.seed]} and {run.id} are both of seed {run.seed}"
+            )
+
+
+def _status(planned: int, n: int, diverged: int) -> Literal["complete", "incomplete", "missing", "diverged"]:
+    if n + diverged < planned:
+        return "incomplete" if n + diverged else "missing"
+    return "complete" if n else "diverged"
+
+
+def _count_notes(planned: int, n: int, diverged: int, failed: int) -> list[str]:
+    notes = []
+    if n + diverged < planned:
+        notes.append(f"{n + diverged} of {planned} seeds done; not ranked")
+    if diverged:
+        ranked = "" if n + diverged < planned else "; ranked after the others" if n else "; ranked last"
+        notes.append(f"{diverged} of {planned} seeds diverged{ranked}")
+    if failed:
+        notes.append(f"{failed} of {planned} seeds failed")
+    return notes
+
+
+def _code_notes(records: Sequence[Record]) -> list[str]:
+    trees = {record.provenance.get("code", {}).get("tree") for record in records}
+    return [f"runs of {len(trees)} versions of the code"] if len(trees) > 1 else []
+
+
+def _tuning_notes(winner: Winner) -> list[str]:
+    notes = []
+    if not winner.complete:
+        done = len(winner.candidates) + len(winner.failed)
+        notes.append(f"{done} of {winner.planned} settings tuned")
+    if winner.failed:
+        notes.append(f"{len(winner.failed)} of {winner.planned} settings left out: a tuning run failed")
+    if winner.edges:
+        notes.append(f"chosen on the edge of what was tried: {', '.join(winner.edges)}")
+    return notes

@@ -1,0 +1,111 @@
+"""A leaderboard of records that no plan names: each problem is a column, each setting a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from optathlon.results.board.build import leaderboard
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.errors import StoreError
+from optathlon.results.hyperparameter_text import differing, flat, hyperparameters, in_words
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
+from optathlon.results.record import Record
+from optathlon.results.references import References
+from optathlon.results.scores import by_id
+
+
+def leaderboard_of_records(
+    records: Iterable[Record], name: str = "records", references: Mapping[str, References] = MappingProxyType({})
+) -> Leaderboard:
+    """A board without a plan: each problem a column, each setting a row; nothing selected, headline scores shown.
+
+    references: by problem.
+    """
+    found = sorted(by_id(records).values(), key=lambda r: (r.digests.problem, r.digests.setting, r.seed))
+    columns = _columns(found)
+    rows = _rows(found)
+    runs = [
+        PlannedRun(
+            id=r.id,
+            problem=r.digests.problem,
+            setting=r.digests.setting,
+            seed=r.seed,
+            role="report",
+            row=rows[r.digests.setting].name,
+            column=columns[r.digests.problem].name,
+        )
+        for r in found
+    ]
+    scales = {str(r.problem.get("scale", "paper")) for r in found}
+    head = PlanHead(
+        name=name,
+        scale=", ".join(sorted(scales)),
+        created="",
+        digest="",
+        baseline=None,
+        columns=sorted(columns.values(), key=lambda c: c.name),
+        rows=sorted(rows.values(), key=lambda r: r.name),
+        problems={r.digests.problem: r.problem for r in found},
+        settings={r.digests.setting: r.setting for r in found},
+    )
+    return leaderboard(Plan(head=head, runs=runs), found, references=references)
+
+
+def _columns(records: Sequence[Record]) -> dict[str, Column]:
+    of_problem: dict[str, list[Record]] = {}
+    for record in records:
+        of_problem.setdefault(record.digests.problem, []).append(record)
+    labels = _distinct({p: (_problem_label(rs[0].problem), flat(rs[0].problem)) for p, rs in of_problem.items()})
+    columns = {}
+    for problem, alike in of_problem.items():
+        headline = alike[0].headline
+        if strangers := [r.id for r in alike if r.headline != headline]:
+            raise StoreError(
+                f"records {alike[0].id}, {', '.join(strangers)}: of one problem, but with different headlines"
+            )
+        # A column in which all runs diverged may know no score, and needs no direction.
+        score = next((s for r in alike for s in r.scores if s.name == headline), None)
+        columns[problem] = Column(
+            name=labels[problem],
+            label=labels[problem],
+            problem=problem,
+            metric=headline,
+            unit=score.unit if score else "",
+            higher_is_better=bool(score and score.higher_is_better),
+            selection=None,
+            selection_higher_is_better=None,
+        )
+    return columns
+
+
+def _rows(records: Sequence[Record]) -> dict[str, Row]:
+    settings = {r.digests.setting: r.setting for r in records}
+    named = {}
+    for digest, setting in settings.items():
+        others = {k: v for k, v in setting.items() if k not in ("optimizer", "hyperparameters")}
+        named[digest] = (str(setting.get("optimizer", "?")), hyperparameters(setting) | flat(others))
+    labels = _distinct(named)
+    return {digest: Row(name=labels[digest], optimizer=named[digest][0]) for digest in settings}
+
+
+def _problem_label(problem: Mapping[str, Any]) -> str:
+    """The task with its scale and data editions in brackets, where they are not the paper's and the official ones."""
+    marks = [problem["scale"]] if problem.get("scale", "paper") != "paper" else []
+    marks += [edition for edition in problem.get("data", {}).values() if edition != "official"]
+    task = str(problem.get("task", "?"))
+    return f"{task} [{', '.join(marks)}]" if marks else task
+
+
+def _distinct(named: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    """Labels by digest: the name, with the values in which those of the same name differ."""
+    groups: dict[str, list[str]] = {}
+    for digest, (label, _) in named.items():
+        groups.setdefault(label, []).append(digest)
+    labels = {}
+    for label, digests in groups.items():
+        keys = differing(named[d][1] for d in digests)
+        for digest in digests:
+            labels[digest] = " ".join(filter(None, (label, in_words(named[digest][1], keys))))
+    return labels

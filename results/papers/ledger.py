@@ -1,0 +1,206 @@
+"""Ours beside theirs: every published number, what our runs came to, and whether that reproduces it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.hyperparameter_text import flat
+from optathlon.results.papers.published import Published
+from optathlon.results.plan import Column, Plan
+from optathlon.results.record import Record
+from optathlon.results.scores import usable
+from optathlon.results.statistics.difference import Difference, from_error
+from optathlon.results.statistics.summary import deviation, mean
+from optathlon.results.statistics.ties import ALPHA
+from optathlon.results.statistics.welch import from_summaries
+
+Verdict = Literal["reproduced", "within noise", "not reproduced", "protocol differs", "not run"]
+_Place = tuple[Column, Cell]
+_UNTESTED = "neither side has a deviation: nothing can be said"
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "within noise", "not reproduced", "protocol differs", "not run")
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One published number beside one row of a board.
+
+    difference: ours less theirs. z: that in standard errors. verdict: "not run" until all our seeds are done, or if
+    neither side has a deviation; "protocol differs" where ours is another problem or setting than the paper's; "not
+    reproduced" if a seed diverged; "reproduced" if |difference| is at most one deviation of theirs (of ours, where they
+    give none); else "not reproduced" if p < 0.05 by Welch's test of the two summaries, else "within noise".
+    """
+
+    published: Published
+    verdict: Verdict
+    sweep: str = ""
+    row: str = ""
+    mean: float | None = None
+    std: float | None = None
+    n: int = 0
+    difference: float | None = None
+    z: float | None = None
+    p: float | None = None
+    notes: list[str] = []
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger looks at. deviations: by digest of a problem, how its protocol differs from the paper's."""
+
+    plan: Plan
+    board: Leaderboard
+    records: Mapping[str, Record]
+    deviations: Mapping[str, Sequence[str]] = {}
+
+
+def ledger(published: Iterable[Published], sweeps: Sequence[Sweep]) -> list[Entry]:
+    """An entry for each published number and each row that has its task, optimizer and setting; one where none has.
+
+    Beside an average over tasks stands ours, taken seed by seed, if the sweep has all of them.
+    """
+    numbers = list(published)
+    entries = []
+    for number in numbers:
+        averaged = _averaged(number, numbers)
+        found = [entry for sweep in sweeps for entry in _entries(number, averaged, sweep)]
+        run = [entry for entry in found if entry.verdict != "not run"]
+        entries += run or found[:1] or [Entry(published=number, verdict="not run")]
+    return entries
+
+
+def _averaged(number: Published, numbers: Iterable[Published]) -> list[str]:
+    """The tasks that `number` is an average over, by its note: "task-a" and "task-b" of its table for "task"."""
+    if not number.note.startswith("average of"):
+        return []
+    same = (p for p in numbers if (p.table, p.optimizer, p.metric) == (number.table, number.optimizer, number.metric))
+    return sorted({p.task for p in same if p.task.startswith(f"{number.task}-")})
+
+
+def _entries(number: Published, averaged: Collection[str], sweep: Sweep) -> Iterator[Entry]:
+    problems, settings = sweep.plan.head.problems, sweep.plan.head.settings
+    for row in sweep.board.rows:
+        for places in _places(number, averaged, row, sweep) if row.optimizer == number.optimizer else ():
+            differs: dict[str, None] = {}
+            for column, cell in places:
+                setting = settings.get(cell.setting or "", {})
+                if cell.setting is not None and not _agrees(number, setting):
+                    break
+                differs |= dict.fromkeys(_other_data(problems[column.problem]))
+                differs |= dict.fromkeys(sweep.deviations.get(column.problem, ()))
+                differs |= dict.fromkeys(_own_protocol(number, setting))
+            else:
+                yield _entry(number, sweep, row.name, [cell for _, cell in places], list(differs))
+
+
+def _places(number: Published, averaged: Collection[str], row: BoardRow, sweep: Sweep) -> list[list[_Place]]:
+    """What of `row` stands beside `number`: each cell of its task, or together those of the tasks it averages."""
+    of_task: dict[str, list[_Place]] = {}
+    for place in zip(sweep.board.columns, row.cells, strict=True):
+        task = sweep.plan.head.problems[place[0].problem].get("task", place[0].name)
+        of_task.setdefault(task, []).append(place)
+    parts = [of_task.get(task, []) for task in averaged]
+    together = [[place for (place,) in parts]] if parts and all(len(part) == 1 for part in parts) else []
+    return [[place] for place in of_task.get(number.task, [])] + together
+
+
+def _agrees(number: Published, setting: Mapping[str, Any]) -> bool:
+    """Whether the hyperparameters that the paper's number is told apart by are ours."""
+    ours = flat(setting.get("hyperparameters", {})) | flat(setting.get("protocol", {}), "protocol.")
+    missing = object()
+    return all(_same(ours.get(key, missing), value) for key, value in number.setting.items())
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, int | float) and isinstance(theirs, int | float):
+        return math.isclose(ours, theirs, rel_tol=1e-9)
+    return ours == theirs
+
+
+def _other_data(problem: Mapping[str, Any]) -> list[str]:
+    scale = problem.get("scale", "paper")
+    editions = {d: edition for d, edition in problem.get("data", {}).items() if edition != "official"}
+    return [*([f"scale {scale}"] if scale != "paper" else []), *(f"data {d} {e}" for d, e in editions.items())]
+
+
+def _own_protocol(number: Published, setting: Mapping[str, Any]) -> list[str]:
+    changed = flat(setting.get("protocol", {}), "protocol.")
+    return [f"{key}={value}" for key, value in changed.items() if key not in number.setting]
+
+
+def _entry(number: Published, sweep: Sweep, row: str, cells: Sequence[Cell], differs: list[str]) -> Entry:
+    start = Entry(published=number, verdict="not run", sweep=sweep.plan.head.name, row=row)
+    if missing := next((cell for cell in cells if cell.status in ("missing", "incomplete")), None):
+        return msgspec.structs.replace(start, notes=missing.notes)
+    scores = [_scores(number, sweep, cell) for cell in cells]
+    if words := sorted({v for of_seed in scores for v in of_seed.values() if isinstance(v, str)}):
+        return msgspec.structs.replace(start, notes=words)
+    common = sorted(set(scores[0]).intersection(*scores[1:]))
+    values = [_mean([of_seed[seed] for of_seed in scores]) for seed in common]
+    finite = [v for v in values if v is not None]
+    lost = [f"{len(values) - len(finite)} of {len(values)} seeds diverged"] if len(finite) < len(values) else []
+    ours, spread = mean(finite), deviation(finite)
+    found = None if ours is None else _compared(ours, spread, len(finite), number)
+    verdict = (
+        "protocol differs"
+        if differs
+        else "not reproduced"
+        if lost or not found
+        else _verdict(found, number.std or spread)
+    )
+    return msgspec.structs.replace(
+        start,
+        verdict=verdict,
+        mean=ours,
+        std=spread,
+        n=len(finite),
+        difference=found and found.delta,
+        z=found.delta / found.error if found and found.error else None,
+        p=found and found.p,
+        notes=[*differs, *lost, *([_UNTESTED] if verdict == "not run" else [])],
+    )
+
+
+def _scores(number: Published, sweep: Sweep, cell: Cell) -> dict[int, float | str | None]:
+    """Our scores of the paper's metric by seed."""
+    return {seed: _score(sweep.records[run], number) for seed, run in zip(cell.seeds, cell.runs, strict=True)}
+
+
+def _mean(values: Sequence[float | str | None]) -> float | None:
+    """Over the tasks that are averaged; None if one of the runs diverged."""
+    finite = [v for v in values if isinstance(v, float)]
+    return mean(finite) if len(finite) == len(values) else None
+
+
+def _score(record: Record, number: Published) -> float | str | None:
+    """Our score of the paper's metric; None if the run diverged, words if it was not measured so."""
+    score = next((s for s in record.scores if s.name == f"test/{number.metric}"), None)
+    if record.status == "diverged":
+        return None
+    if score is None:
+        return f"our runs have no score test/{number.metric}"
+    if score.unit != number.unit:
+        return f"ours is in {score.unit!r}, the paper's in {number.unit!r}"
+    return float(score.value) if score.value is not None and usable(score.value) else None
+
+
+def _compared(ours: float, spread: float | None, n: int, number: Published) -> Difference:
+    """Ours less theirs. A missing deviation is taken to be the other's, a missing count of theirs to be 1."""
+    delta = ours - number.mean
+    if spread and number.std and number.n and number.n > 1:
+        return from_summaries(delta, spread, n, number.std, number.n, 1 - ALPHA)
+    std, df = (spread, n - 1) if spread else (number.std, (number.n or 1) - 1)
+    if not std or df < 1:
+        return Difference(delta=delta)
+    return from_error(delta, std * math.sqrt(1 / n + 1 / (number.n or 1)), df, 1 - ALPHA)
+
+
+def _verdict(found: Difference, near: float | None) -> Verdict:
+    if found.p is None or near is None:
+        return "not run"
+    if abs(found.delta) <= near:
+        return "reproduced"
+    return "not reproduced" if found.p < ALPHA else "within noise"

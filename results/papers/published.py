@@ -1,0 +1,67 @@
+"""The published numbers: every results table of both papers, one CSV a table in results/papers/tables/."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from optathlon.results.errors import StoreError
+
+FOLDER = Path(__file__).resolve().parent / "tables"
+HEADER = ["task", "optimizer", "setting", "metric", "unit", "mean", "std", "n", "table", "note"]
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of a paper. task, optimizer, metric: by this suite's names ("sgd" where a paper says SGDM).
+
+    setting: hyperparameters, in this suite's units, in which numbers of one task and optimizer differ, as well as
+    "protocol.length" and the like. std: as printed, with unknown ddof; None where the paper gives none, and n with it.
+    """
+
+    task: str
+    optimizer: str
+    setting: dict[str, Any]
+    metric: str
+    unit: str
+    mean: float
+    std: float | None
+    n: int | None
+    table: str
+    note: str
+
+
+def published(folder: Path = FOLDER) -> list[Published]:
+    """All published numbers, by file and line; StoreError, with file and line, of one that cannot be read."""
+    return [entry for path in sorted(folder.glob("*.csv")) for entry in _table(path)]
+
+
+def _table(path: Path) -> list[Published]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        if (header := next(reader, [])) != HEADER:
+            raise StoreError(f"{path}: has columns {header}, must be {HEADER}")
+        found = []
+        for line in reader:
+            try:
+                found.append(_entry(dict(zip(HEADER, line, strict=True))))
+            except ValueError as error:
+                raise StoreError(f"{path}, line {reader.line_num}: {error}") from None
+        return found
+
+
+def _entry(line: dict[str, str]) -> Published:
+    std, n = line["std"], line["n"]
+    words = dict(_word(word) for word in line["setting"].split())
+    numbers = {"mean": float(line["mean"]), "std": float(std) if std else None, "n": int(n) if n else None}
+    return Published(**{**line, "setting": words, **numbers})
+
+
+def _word(word: str) -> tuple[str, Any]:
+    key, equals, text = word.partition("=")
+    if not equals:
+        raise ValueError(f"setting {word!r}: must be KEY=VALUE, values as in JSON")
+    return key, json.loads(text)

@@ -1,0 +1,227 @@
+"""The committed records of a store, and the index that makes reading ten thousand of them quick."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from optathlon.results.errors import StoreError
+from optathlon.results.record import Record
+from optathlon.results.store.files import names, read, replace
+from optathlon.results.store.layout import Layout, checked_id
+from optathlon.results.store.light_records import Sharing
+from optathlon.results.store.schema_versions import decode
+
+THREADS = 16
+AHEAD = 1024  # records that are read before they are decoded
+SAMPLE = 200
+SLOW_OPEN = 0.2e-3
+_KEY = b'{"id":"'
+_RECORD = re.compile(r"[0-9a-f]{16}\.json")
+
+
+class Archive(Layout):
+    """Records below `root`. problems: what was found there and could not be used, each by name and with a remedy."""
+
+    def __init__(self, root: Path | str) -> None:
+        super().__init__(root)
+        self.problems: list[str] = []
+        self._known: dict[bool, dict[str, Record]] = {False: {}, True: {}}
+        self._sharing = Sharing()
+
+    def commit(self, record: Record) -> bool:
+        """Write the outcome of a run, on disk when this returns; False if it has one: the first wins."""
+        return self._put(self._record(record.id), msgspec.json.encode(record) + b"\n")
+
+    def record(self, run_id: str) -> Record | None:
+        """The whole record of a run; None if it has none, StoreError if it cannot be read."""
+        path = self._record(run_id)
+        data = read(path)
+        return None if data is None else self._decode(data, run_id, path)
+
+    def finished(self) -> set[str]:
+        """Ids of all runs that have a record, by listing folders only."""
+        return self._listed()
+
+    def records(self, ids: Iterable[str] | None = None, curves: bool = False, brief: bool = False) -> list[Record]:
+        """The records of `ids` (all, if None) that exist, by id; those that cannot be read are named in `problems`.
+
+        Without `curves` the points of curves are left empty, which lets the index answer. brief: without curves, and
+        of the provenance only the attempt and the tree of the code, which is all that a board needs of large stores.
+        """
+        there = self._listed()
+        wanted = sorted(there if ids is None else {checked_id(i) for i in ids} & there)
+        if curves:
+            return [r for i, data in self._read(wanted) if (r := self._usable(i, data))]
+        return self._light_records(wanted, there, brief)
+
+    def _light_records(self, wanted: list[str], there: set[str], brief: bool) -> list[Record]:
+        known = self._recall(wanted, there, brief)
+        fresh = [i for i in wanted if i not in known]
+        for run_id, data in self._read(fresh):
+            if record := self._usable(run_id, data):
+                known[run_id] = self._sharing.light(record, brief)
+        return [known[i] for i in wanted if i in known]
+
+    def written(self) -> Iterator[tuple[Record, bytes]]:
+        """Every record with its bytes as they are on disk, by id; those that cannot be read are named in `problems`."""
+        for run_id, data in self._read(sorted(self._listed())):
+            if record := self._usable(run_id, data):
+                yield record, data
+
+    def adopt(self, run_id: str, data: bytes) -> bool:
+        """Write the record of a run as another store has it, to the byte; False if the run has one: the first wins."""
+        return self._put(self._record(run_id), data)
+
+    def compact(self) -> int:
+        """Write index.jsonl, which may be deleted at any time, anew; returns how many records it holds."""
+        there = self._listed()
+        written_to = self._written_to(there)
+        lines = {i: line for i, line in self._index() if i in there - written_to and self._from_index(i, line)}
+        for run_id, data in self._read([i for i in sorted(there - self.forgotten()) if i not in lines]):
+            if self._usable(run_id, data):
+                lines[run_id] = _index_line(data)
+        if there:
+            replace(self.root / "index.jsonl", (lines[i] for i in sorted(lines)))
+        return len(lines)
+
+    def _listed(self) -> set[str]:
+        found = set()
+        for shard in names(self.root / "records"):
+            folder = self.root / "records" / shard
+            for name in names(folder):
+                if _RECORD.fullmatch(name) and name.startswith(shard) and len(shard) == 2:
+                    found.add(name[:-5])
+                else:
+                    self._problem(f"{folder / name}: is not a record's file (<16 hex digits>.json); remove it")
+        return found
+
+    def _recall(self, wanted: list[str], there: set[str], brief: bool) -> dict[str, Record]:
+        """What is known, with the index, leaving out what has been forgotten: it may have been run again since."""
+        known = self._known[brief]
+        for run_id in known.keys() & (known.keys() - there | self.forgotten()):
+            del known[run_id]
+        if unknown := set(wanted) - known.keys():
+            unknown -= self._written_to(unknown)
+            with _no_collection():
+                for run_id, line in self._index():
+                    if run_id in unknown and (record := self._from_line(run_id, line, brief)):
+                        known[run_id] = record
+        return known
+
+    def _from_line(self, run_id: str, line: bytes, brief: bool) -> Record | None:
+        if found := self._sharing.of_line(run_id, line, brief):
+            return found
+        record = self._from_index(run_id, line)
+        return self._sharing.light(record, brief) if record else None
+
+    def _from_index(self, run_id: str, line: bytes) -> Record | None:
+        """The record in a line of the index; None if the line is damaged, so that the record itself is read."""
+        with contextlib.suppress(StoreError):
+            return self._decode(line, run_id, "index.jsonl")
+        return None
+
+    def _index(self) -> Iterator[tuple[str, bytes]]:
+        forgotten = self.forgotten()
+        with contextlib.suppress(OSError), (self.root / "index.jsonl").open("rb") as file:
+            for line in file:
+                if line.startswith(_KEY) and line.endswith(b"}\n"):
+                    run_id = line[len(_KEY) : len(_KEY) + 16].decode(errors="replace")
+                    if run_id not in forgotten:
+                        yield run_id, line
+
+    def _written_to(self, ids: Iterable[str]) -> set[str]:
+        """Those of `ids` whose record is younger than the index, or damaged since: the record itself is to be read.
+
+        None where it takes long to ask, as on a network file system.
+        """
+        index, records = self.root / "index.jsonl", str(self.root / "records")
+        found = set()
+        start = time.perf_counter()
+        with contextlib.suppress(FileNotFoundError):
+            made = os.stat(index).st_mtime_ns
+            for asked, run_id in enumerate(ids, start=1):
+                try:
+                    if os.stat(f"{records}/{run_id[:2]}/{run_id}.json").st_mtime_ns > made:
+                        found.add(run_id)
+                except OSError:
+                    found.add(run_id)
+                if asked == SAMPLE and time.perf_counter() - start > SLOW_OPEN * SAMPLE:
+                    return set()
+        return found
+
+    def _read(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
+        """The bytes of records; with threads if opening files is slow here, as on a network file system."""
+        paths = [str(self._record(i)) for i in ids]
+        start = time.perf_counter()
+        first = [_bytes(path) for path in paths[:SAMPLE]]
+        slow = time.perf_counter() - start > SLOW_OPEN * len(first)
+        rest = _read_by_threads(paths[SAMPLE:]) if slow else map(_bytes, paths[SAMPLE:])
+        for run_id, path, data in zip(ids, paths, itertools.chain(first, rest), strict=True):
+            if isinstance(data, OSError):
+                self._problem(f"{path}: cannot be read ({data.strerror})")
+            elif data is not None:
+                yield run_id, data
+            elif os.path.islink(path):
+                self._problem(f"{path}: is a link to nothing; remove it")
+
+    def _usable(self, run_id: str, data: bytes) -> Record | None:
+        try:
+            return self._decode(data, run_id, self._record(run_id))
+        except StoreError as error:
+            self._problem(f"{error}; `optathlon forget {run_id}` moves it away")
+            return None
+
+    def _decode(self, data: bytes, run_id: str, where: object) -> Record:
+        record = decode(data, Record, where)
+        if record.id != run_id:
+            raise StoreError(f"{where}: holds run {record.id}, a copy under another name")
+        return record
+
+    def _problem(self, message: str) -> None:
+        if message not in self.problems:
+            self.problems.append(message)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the cycle collector, which would look through all records again and again while none can be garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _bytes(path: str) -> bytes | OSError | None:
+    """What the file holds, or why it cannot be read; None if there is none."""
+    try:
+        return read(path)
+    except OSError as error:
+        return error
+
+
+def _read_by_threads(paths: list[str]) -> Iterator[bytes | OSError | None]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(paths), AHEAD):
+            yield from pool.map(_bytes, paths[start : start + AHEAD])
+
+
+def _index_line(data: bytes) -> bytes:
+    """A record's bytes on one line, its id first, without the bulk. Fields that this version does not know are kept."""
+    values = msgspec.json.decode(data)
+    if "points" in (curve := values.get("curve", {})):
+        values["curve"] = curve | {"points": {}}
+    return msgspec.json.encode({"id": values.pop("id"), **values}) + b"\n"

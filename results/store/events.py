@@ -1,0 +1,80 @@
+"""What an attempt says while it runs: a JSON object a line, in a file that only this attempt writes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from optathlon.results.store.files import make_folder, share
+
+STEP = "update"
+NUMBERS = (STEP, "resumed", "time", "seconds", "evaluating")
+TAIL_BYTES = 1 << 14
+
+
+class EventLog:
+    """Appends to `path`, each line in one write, so that only a kill can tear one, and only the last."""
+
+    def __init__(self, path: Path) -> None:
+        make_folder(path.parent)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        share(path)
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Write `event`; non-finite numbers become null."""
+        # Events only tell; a full disk must not end the training.
+        with contextlib.suppress(OSError):
+            os.write(self._file, msgspec.json.encode(event) + b"\n")
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def parse(data: bytes) -> list[dict[str, Any]]:
+    """The events in a file's bytes. A line torn by a kill is left out."""
+    events = []
+    for line in data.split(b"\n"):
+        try:
+            event = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+    return events
+
+
+def of_run(data: bytes) -> list[dict[str, Any]]:
+    """The events in the bytes of an attempt's file, without those where something stands in place of a number."""
+    return [e for e in parse(data) if all(type(e.get(key, 0)) in (int, float) for key in NUMBERS)]
+
+
+def tail(path: Path) -> list[dict[str, Any]]:
+    """The events in the last 16 kB of an attempt's file, whatever its length; none if it is not there."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES))
+        return of_run(file.read())
+    return []
+
+
+def merge(attempts: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The events of a run from those of its attempts, oldest first: of each update only what the newest attempt said.
+
+    Events without an update stay where they are among their attempt's.
+    """
+    placed: list[tuple[float, int, dict[str, Any]]] = []
+    newest: dict[float, int] = {}
+    for number, events in enumerate(attempts):
+        at = next((e[STEP] for e in events if STEP in e), float("inf"))
+        for event in events:
+            if STEP in event:
+                at = event[STEP]
+                newest[at] = number
+            placed.append((at, number, event))
+    kept = [p for p in placed if STEP not in p[2] or newest[p[0]] == p[1]]
+    return [event for _, _, event in sorted(kept, key=lambda p: p[:2])]

@@ -1,0 +1,124 @@
+"""Plans and submissions of a store: numbered, written once, never changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from sys import intern
+from typing import Any
+
+import msgspec
+
+from optathlon.results.errors import StoreError
+from optathlon.results.plan import Plan, PlanHead, PlannedRun
+from optathlon.results.store.events import parse
+from optathlon.results.store.files import names, read
+from optathlon.results.store.layout import NAME, Layout
+from optathlon.results.store.schema_versions import decode, decoder
+
+_NUMBERED = re.compile(r"(plan|submission)-(\d{4,})\.jsonl?")
+
+
+class Plans(Layout):
+    """Plans of the sweeps of a store."""
+
+    def put_plan(self, plan: Plan, toml: bytes) -> int:
+        """Write `plan`, and the sweep `toml` that it came from, if its digest is new; returns the plan's number."""
+        lines = b"".join(msgspec.json.encode(part) + b"\n" for part in (plan.head, *plan.runs))
+        return self.put_plan_file(plan.head, lines, toml)
+
+    def put_plan_file(self, head: PlanHead, lines: bytes, toml: bytes) -> int:
+        """Write the plan that begins with `head`, given as its file, as `put_plan` does; returns its number."""
+        folder, number = self._sweep(head.name), 1
+        while True:
+            path = folder / f"plan-{number:04d}.jsonl"
+            if self._put(path, lines) or self._head(path).digest == head.digest:
+                self._put(path.with_suffix(".toml"), toml)
+                return number
+            number += 1
+
+    def plan_file(self, name: str, number: int) -> tuple[bytes, bytes]:
+        """Plan `number` of the sweep `name` and the sweep it came from, as they are written."""
+        path = self._sweep(name) / f"plan-{number:04d}.jsonl"
+        return read(path) or b"", read(path.with_suffix(".toml")) or b""
+
+    def plan_digests(self, name: str) -> dict[str, int]:
+        """The numbers of the plans of the sweep `name` by their digests."""
+        folder = self._sweep(name)
+        return {self._head(folder / f"plan-{n:04d}.jsonl").digest: n for n in self._numbers(name, "plan")}
+
+    def plan(self, name: str, number: int | None = None) -> Plan:
+        """Plan `number` of the sweep `name`, or its newest; StoreError if there is none or it cannot be read."""
+        numbers = self._numbers(name, "plan")
+        if number is None and numbers:
+            number = numbers[-1]
+        if number not in numbers or number is None:
+            which = "no plan" if number is None else f"no plan {number}"
+            known = ", ".join(map(str, numbers)) or f"plans are of: {', '.join(self.plan_names()) or 'no sweep yet'}"
+            raise StoreError(f"{self._sweep(name)}: {which} of sweep {name!r} in this store ({known})")
+        path = self._sweep(name) / f"plan-{number:04d}.jsonl"
+        head, _, rest = (read(path) or b"").partition(b"\n")
+        try:
+            runs = decoder(PlannedRun).decode_lines(rest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path}: damaged ({error}); remove it and launch the sweep again") from None
+        plan = Plan(head=decode(head, PlanHead, f"{path}, line 1"), runs=_shared(runs))
+        _check(plan, path)
+        return plan
+
+    def plan_names(self) -> list[str]:
+        """Names of the sweeps that have a plan, sorted."""
+        return [n for n in names(self.root / "sweeps") if NAME.fullmatch(n) and self._numbers(n, "plan")]
+
+    def plan_numbers(self, name: str) -> list[int]:
+        """Numbers of the plans of the sweep `name`, oldest first."""
+        return self._numbers(name, "plan")
+
+    def put_submission(self, name: str, submission: dict[str, Any]) -> Path:
+        """Write down what is about to be submitted for the sweep `name`; returns the file."""
+        folder, number = self._sweep(name), 1 + max(self._numbers(name, "submission"), default=0)
+        while not self._put(path := folder / f"submission-{number:04d}.json", msgspec.json.encode(submission) + b"\n"):
+            number += 1
+        return path
+
+    def submissions(self, name: str) -> list[dict[str, Any]]:
+        """What was submitted for the sweep `name`, oldest first; what cannot be read of it is passed over."""
+        folder = self._sweep(name)
+        found = (read(folder / f"submission-{n:04d}.json") for n in self._numbers(name, "submission"))
+        return [submission for data in found if data for submission in parse(data)]
+
+    def _numbers(self, name: str, kind: str) -> list[int]:
+        matches = filter(None, map(_NUMBERED.fullmatch, names(self._sweep(name))))
+        return sorted(int(match[2]) for match in matches if match[1] == kind)
+
+    def _head(self, path: Path) -> PlanHead:
+        return decode((read(path) or b"").partition(b"\n")[0], PlanHead, f"{path}, line 1")
+
+
+def _shared(runs: list[PlannedRun]) -> list[PlannedRun]:
+    """`runs`, changed in place so that equal names and digests are one object: a third of the memory."""
+    for at, run in enumerate(runs):
+        runs[at] = PlannedRun(
+            id=run.id,
+            problem=intern(run.problem),
+            setting=intern(run.setting),
+            seed=run.seed,
+            role=run.role,
+            row=intern(run.row),
+            column=intern(run.column),
+        )
+    return runs
+
+
+def _check(plan: Plan, path: Path) -> None:
+    known = {
+        "row": {row.name for row in plan.head.rows},
+        "column": {column.name for column in plan.head.columns},
+        "problem": plan.head.problems.keys(),
+        "setting": plan.head.settings.keys(),
+    }
+    for part, values in known.items():
+        if {getattr(run, part) for run in plan.runs} <= values:
+            continue
+        number, run = next((n, r) for n, r in enumerate(plan.runs, start=2) if getattr(r, part) not in values)
+        raise StoreError(f"{path}, line {number}: {part} {getattr(run, part)!r} is not in the plan's first line")

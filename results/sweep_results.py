@@ -1,0 +1,61 @@
+"""What there is to look at: a plan, what came of it, and its board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from optathlon.results.board.build import leaderboard
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.selection import Winner, winners
+from optathlon.results.plan import Plan
+from optathlon.results.record import Record
+from optathlon.results.references import References
+from optathlon.results.store.run_state import State
+from optathlon.results.store.store import Store
+
+
+class SweepResults(msgspec.Struct, frozen=True, kw_only=True):
+    """records: by id, without curves, and of their provenance the attempt and the tree of the code. states: of the runs
+    without a record. references: of the plan's problems, by digest."""
+
+    plan: Plan
+    records: Mapping[str, Record]
+    states: Mapping[str, State]
+    board: Leaderboard
+    references: Mapping[str, References] = {}
+
+    def winners(self) -> dict[tuple[str, str], Winner]:
+        """What is chosen in each cell (row, column) that has tuning runs."""
+        failed = {run for run, state in self.states.items() if state.kind == "failed"}
+        return winners(self.plan, self.records.values(), failed)
+
+    def printed(self) -> Leaderboard | None:
+        """The board as the sweep's [table] lays it out; None if it has none."""
+        if self.plan.head.table is msgspec.UNSET:
+            return None
+        return leaderboard(self.plan, self.records.values(), self.states, printed=True, references=self.references)
+
+
+def load_results(
+    store: Store, plan: Plan, *, on: Sequence[str] | Literal["common"] | None = None, printed: bool = False
+) -> SweepResults:
+    """`plan` with the records of `store`, their board and its references; what could not be read is in the store's
+    `problems`.
+
+    on, printed: as `leaderboard` takes them.
+    """
+    ids = dict.fromkeys(run.id for run in plan.runs)
+    records = {record.id: record for record in store.records(ids, brief=True)}
+    states = store.states(i for i in ids if i not in records)
+    references = store.references(column.problem for column in plan.head.columns)
+    board = leaderboard(plan, records.values(), states, on=on, printed=printed, references=references)
+    return SweepResults(plan=plan, records=records, states=states, board=board, references=references)
+
+
+def shown_curves(store: Store, board: Leaderboard) -> dict[str, Record]:
+    """The records of the runs that the cells of `board` show, by id, with the points of their curves."""
+    ids = dict.fromkeys(run for row in board.rows for cell in row.cells for run in cell.runs)
+    return {record.id: record for record in store.records(ids, curves=True)}

@@ -1,0 +1,227 @@
+"""A leaderboard as text: long and wide CSV, Markdown, LaTeX, JSON, and a table for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.plan import Column
+from optathlon.results.readable import one_line
+from optathlon.results.scores import direction
+from optathlon.results.statistics.difference import mean_interval
+from optathlon.results.text.latex import latex
+from optathlon.results.text.wording import Shown, metric, told
+
+Format = Literal["csv", "wide", "md", "latex", "json", "table"]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_MARKUP = str.maketrans({c: f"\\{c}" for c in "\\`*|<"})
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+def render(board: Leaderboard, format: Format = "table", *, color: bool = False) -> str:
+    """`board` as text that ends in a newline: long or wide CSV, Markdown, LaTeX, JSON or an aligned table.
+
+    color: with terminal escapes, which only the table has. ValueError for another format.
+    """
+    if format == "table":
+        return _table(board, color)
+    writers: dict[str, Callable[[Leaderboard], str]] = {
+        "csv": _long,
+        "wide": _wide,
+        "md": _markdown,
+        "latex": latex,
+        "json": _json,
+    }
+    if format not in writers:
+        raise ValueError(f"format {format!r}: must be one of {', '.join([*writers, 'table'])}")
+    return writers[format](board)
+
+
+def long_table(board: Leaderboard) -> tuple[list[str], list[list[Any]]]:
+    """Header and lines, one a cell, rows by columns in the board's order; hyperparameters last, None where missing.
+
+    After them a line for each score of a reference model, whose kind is "reference", with its name as row and its score
+    as mean.
+    """
+    names = dict.fromkeys(name for row in board.rows for cell in row.cells for name in cell.hyperparameters)
+    header = [*_FACTS, *(f"hyperparameter.{name}" if name in _FACTS else name for name in names)]
+    lines = [
+        [*(fact(board, column, row, cell) for fact in _FACTS.values()), *map(cell.hyperparameters.get, names)]
+        for row in board.rows
+        for column, cell in zip(board.columns, row.cells, strict=True)
+    ]
+    for row in board.references:
+        for column, value in zip(board.columns, row.values, strict=True):
+            if value is not None:
+                facts = _reference(column, row.name, value)
+                lines.append([*map(facts.get, _FACTS), *(None for _ in names)])
+    return header, lines
+
+
+def _reference(column: Column, name: str, value: float) -> dict[str, Any]:
+    """The facts that there are of a reference model's score."""
+    return {
+        "task": column.name,
+        "label": column.label,
+        "metric": column.metric,
+        "unit": column.unit,
+        "direction": direction(column.higher_is_better),
+        "row": name,
+        "mean": value,
+        "kind": "reference",
+    }
+
+
+_FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
+    "task": lambda board, column, row, cell: column.name,
+    "label": lambda board, column, row, cell: column.label,
+    "metric": lambda board, column, row, cell: column.metric,
+    "unit": lambda board, column, row, cell: column.unit,
+    "direction": lambda board, column, row, cell: direction(column.higher_is_better),
+    "row": lambda board, column, row, cell: row.name,
+    "optimizer": lambda board, column, row, cell: row.optimizer,
+    "status": lambda board, column, row, cell: cell.status,
+    "rank": lambda board, column, row, cell: cell.rank,
+    "best": lambda board, column, row, cell: cell.best,
+    "tied": lambda board, column, row, cell: cell.tied,
+    "mean": lambda board, column, row, cell: cell.mean,
+    "mean_lo": lambda board, column, row, cell: _interval(cell)[0],
+    "mean_hi": lambda board, column, row, cell: _interval(cell)[1],
+    "std": lambda board, column, row, cell: cell.std,
+    "ddof": lambda board, column, row, cell: board.ddof,
+    "n": lambda board, column, row, cell: cell.n,
+    "n_planned": lambda board, column, row, cell: cell.n_planned,
+    "n_diverged": lambda board, column, row, cell: cell.n_diverged,
+    "n_failed": lambda board, column, row, cell: cell.n_failed,
+    "min": lambda board, column, row, cell: cell.min,
+    "max": lambda board, column, row, cell: cell.max,
+    "delta": lambda board, column, row, cell: cell.delta,
+    "delta_lo": lambda board, column, row, cell: cell.delta_lo,
+    "delta_hi": lambda board, column, row, cell: cell.delta_hi,
+    "p": lambda board, column, row, cell: cell.p,
+    "p_holm": lambda board, column, row, cell: cell.p_holm,
+    "baseline": lambda board, column, row, cell: board.baseline,
+    "setting_id": lambda board, column, row, cell: cell.setting and cell.setting[:16],
+    "settings_tried": lambda board, column, row, cell: cell.settings_tried,
+    "edge": lambda board, column, row, cell: ";".join(cell.edges),
+    "runs": lambda board, column, row, cell: ";".join(cell.runs),
+    "notes": lambda board, column, row, cell: "; ".join([*row.notes, *cell.notes]),
+    "kind": lambda board, column, row, cell: "optimizer",
+}
+
+
+def _interval(cell: Cell) -> tuple[float | None, float | None]:
+    """The 95 % t interval of the mean of a cell without diverged seeds."""
+    return (mean_interval(cell.finite) if cell.comparable else None) or (None, None)
+
+
+def _long(board: Leaderboard) -> str:
+    header, lines = long_table(board)
+    return _csv(header, lines)
+
+
+def _wide(board: Leaderboard) -> str:
+    header = ["row", "optimizer"]
+    for column in board.columns:
+        title = f"{column.label} {column.metric}"
+        header += [title, f"{title} std", f"{title} n", f"{title} status"]
+    lines = []
+    for row in board.rows:
+        cells = [v for cell in row.cells for v in (cell.mean, cell.std, cell.n, cell.status)]
+        lines.append([row.name, row.optimizer, *cells, row.mean_rank, "optimizer"])
+    for row in board.references:
+        cells = [v for value in row.values for v in (value, None, None, None)]
+        lines.append([row.name, None, *cells, None, "reference"])
+    part = board.on and len(board.on) < len(board.columns)
+    header.append(f"mean_rank over {';'.join(board.on)}" if part else "mean_rank")
+    header.append("kind")
+    return _csv(_no_formulas(header), map(_no_formulas, lines))
+
+
+def _no_formulas(line: Iterable[Any]) -> list[Any]:
+    """`line` with an apostrophe before each text that a spreadsheet would carry out."""
+    return [f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v for v in line]
+
+
+def _csv(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_field(value) for value in line] for line in lines)
+    return text.getvalue()
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return json.dumps(value)
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _json(board: Leaderboard) -> str:
+    return json.dumps(msgspec.to_builtins(board), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _markdown(board: Leaderboard) -> str:
+    board = told(board, _unmarked)
+    shown = Shown(board)
+    lines = [["optimizer", *(f"{c.label}<br>{metric(c)}" for c in board.columns), *shown.rank_title]]
+    lines.append([":--", *("--:" for _ in lines[0][1:])])
+    for row in itertools.chain(*shown.groups()):
+        name = shown.row(row)
+        cells = [f"**{text}**" if cell.best else text for cell, text in shown.cells(row)]
+        lines.append([name, *cells, *shown.mean_rank(row)])
+    lines += shown.references()
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    notes = "".join(f"{mark} {note}<br>\n" for mark, note in shown.footnotes())
+    said = "".join(f"\n{line}\n" for line in [shown.caption(), *shown.verdicts()])
+    return f"{text}{said}" + (f"\n{notes}" if notes else "")
+
+
+def _unmarked(text: str) -> str:
+    """`text` as Markdown shows it to the letter."""
+    return one_line(text).translate(_MARKUP).replace("](", r"]\(")
+
+
+def _table(board: Leaderboard, color: bool) -> str:
+    board = told(board, one_line)
+    shown = Shown(board)
+    titles = [["optimizer", *(c.label for c in board.columns), *shown.rank_title]]
+    titles.append(["", *(metric(c) for c in board.columns), *("" for _ in shown.rank_title)])
+    groups = [[_line(shown, row, color) for row in group] for group in shown.groups()]
+    groups += [[(line, [False] * len(line)) for line in shown.references()]] if board.references else []
+    every = [texts for group in groups for texts, _ in group]
+    widths = [max(map(len, column)) for column in zip(*titles, *every, strict=True)]
+    rule = "  ".join("-" * width for width in widths)
+    body = [_aligned(line, widths, [False] * len(line)) for line in titles]
+    for group in groups:
+        body += [rule, *(_aligned(texts, widths, bold) for texts, bold in group)]
+    body.append(rule)
+    marks = "" if color else "; * best"
+    notes = (f"{mark} {note}" for mark, note in shown.footnotes())
+    return "\n".join([*body, shown.caption() + marks, *shown.verdicts(), *notes]) + "\n"
+
+
+def _line(shown: Shown, row: BoardRow, color: bool) -> tuple[list[str], list[bool]]:
+    """The texts of a row, and which of them are bold."""
+    name = shown.row(row)
+    texts = [f"{text} *" if cell.best and not color else text for cell, text in shown.cells(row)]
+    bold = [False, *(cell.best and color for cell in row.cells), *(False for _ in shown.rank_title)]
+    return [name, *texts, *shown.mean_rank(row)], bold
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int], bold: Sequence[bool]) -> str:
+    padded = [line[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True))]
+    marked = (f"{_BOLD}{text}{_PLAIN}" if b else text for text, b in zip(padded, bold, strict=True))
+    return "  ".join(marked).rstrip()

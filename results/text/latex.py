@@ -1,0 +1,99 @@
+"""A leaderboard as a LaTeX tabular in the papers' style; it needs the package booktabs."""
+
+from __future__ import annotations
+
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.plan import Column
+from optathlon.results.readable import one_line
+from optathlon.results.text.wording import Shown, metric, number, told
+
+# pdfLaTeX knows none of these letters in text.
+_GREEK = (
+    "α alpha β beta γ gamma δ delta ε varepsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu ξ xi π pi "
+    "ρ rho σ sigma τ tau υ upsilon φ varphi χ chi ψ psi ω omega Γ Gamma Δ Delta Θ Theta Λ Lambda Ξ Xi Π Pi Σ Sigma "
+    "Φ Phi Ψ Psi Ω Omega"
+)
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "–": "--",
+    "−": "$-$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "±": r"$\pm$",
+    "≈": r"$\approx$",
+    "†": r"$^{\dagger}$",
+    **{letter: rf"$\{name}$" for letter, name in zip(_GREEK.split()[::2], _GREEK.split()[1::2], strict=True)},
+}
+
+
+def latex(board: Leaderboard) -> str:
+    """Only the tabular: mean (bold where best, underlined where not separable from it), difference, ± deviation.
+
+    Caption, verdicts and footnotes stand before it as comments, to be taken into the paper's own caption.
+    """
+    board = told(board, one_line)
+    shown = Shown(board)
+    head = ["Optimizer", *(escaped(c.label) for c in board.columns), *shown.rank_title]
+    under = ["", *(escaped(metric(c)) for c in board.columns), *("" for _ in shown.rank_title)]
+    body = []
+    for group in shown.groups():
+        body.append(r"\midrule")
+        for row in group:
+            name = escaped(row.name) + _marks(shown, row.notes)
+            cells = [_cell(shown, cell, column) for column, cell in zip(board.columns, row.cells, strict=True)]
+            body.append(_line([name, *cells, *map(escaped, shown.mean_rank(row))]))
+    if board.references:
+        body += [r"\midrule", *(_line(list(map(escaped, line))) for line in shown.references())]
+    notes = [f"{number}: {note}" for note, number in shown.notes.items()]
+    comments = [shown.caption(), *shown.verdicts(), *notes]
+    lines = [
+        *(f"% {' '.join(comment.split())}" for comment in comments),
+        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        r"\toprule",
+        _line(head),
+        _line(under),
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """`text` with every character that LaTeX would read otherwise written out."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _line(cells: list[str]) -> str:
+    # After the line before, a bracket or a star would be an argument of its \\.
+    first = f"{{}}{cells[0]}" if cells[0].startswith(("[", "*")) else cells[0]
+    return " & ".join([first, *cells[1:]]) + r" \\"
+
+
+def _cell(shown: Shown, cell: Cell, column: Column) -> str:
+    if cell.mean is None:
+        return ("diverged" if cell.status == "diverged" else "--") + _marks(shown, cell.notes)
+    mean = number(cell.mean, column.digits)
+    parts = [rf"\textbf{{{mean}}}" if cell.best else rf"\underline{{{mean}}}" if cell.tied else mean]
+    if cell.delta is not None:
+        dagger = r"$^{\dagger}$" if shown.proven(cell) else ""
+        parts.append(rf"{{\scriptsize({number(cell.delta, column.digits, '+')}){dagger}}}")
+    if cell.std is not None:
+        parts.append(rf"$\pm$ {number(cell.std, column.digits)}")
+    if count := shown.count(cell):
+        parts.append(count)
+    return " ".join(parts) + _marks(shown, cell.notes)
+
+
+def _marks(shown: Shown, notes: list[str]) -> str:
+    return rf"\textsuperscript{{{','.join(map(str, shown.numbers(notes)))}}}" if notes else ""

@@ -1,0 +1,164 @@
+"""The words of a board for people: cells, marks, footnotes and caption, the same in every format that is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.plan import Column
+
+PROVEN, TIED = "†", "≈"
+UNTRAINED = "(no optimizer)"
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def told(board: Leaderboard, write: Callable[[str], str]) -> Leaderboard:
+    """`board` with its names, labels and notes, which may come from anywhere, as `write` makes them."""
+    change = msgspec.structs.replace
+    columns = [change(c, label=write(c.label), metric=write(c.metric), unit=write(c.unit)) for c in board.columns]
+    rows = [
+        change(
+            row,
+            name=write(row.name),
+            notes=[write(note) for note in row.notes],
+            cells=[change(cell, notes=[write(n) for n in cell.notes]) if cell.notes else cell for cell in row.cells],
+        )
+        for row in board.rows
+    ]
+    references = [change(row, name=write(row.name)) for row in board.references]
+    baseline = None if board.baseline is None else write(board.baseline)
+    return change(board, name=write(board.name), baseline=baseline, columns=columns, rows=rows, references=references)
+
+
+def metric(column: Column) -> str:
+    """ "test/accuracy (%) ↑"."""
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{column.metric}{unit} {'↑' if column.higher_is_better else '↓'}"
+
+
+class Shown:
+    """The words for a board's cells and rows, and the footnotes they refer to, numbered as they are first shown."""
+
+    def __init__(self, board: Leaderboard) -> None:
+        self.board = board
+        self.notes: dict[str, int] = {}
+        self.planned = sorted({c.n_planned for row in board.rows for c in row.cells if c.n_planned})
+        self.rank_title = ["mean rank"] if len(board.columns) > 1 and board.on else []
+
+    def groups(self) -> list[list[BoardRow]]:
+        """The rows that have an aggregate, and then those that lack a cell for it; one group where none is shown."""
+        if not self.rank_title:
+            return [self.board.rows]
+        whole = self.board.whole()
+        names = {row.name for row in whole}
+        return [group for group in (whole, [row for row in self.board.rows if row.name not in names]) if group]
+
+    def cells(self, row: BoardRow) -> list[tuple[Cell, str]]:
+        """Each cell of `row` with its text."""
+        columns = self.board.columns
+        return [(cell, self._cell(cell, column)) for column, cell in zip(columns, row.cells, strict=True)]
+
+    def row(self, row: BoardRow) -> str:
+        return row.name + self._marks(row.notes)
+
+    def references(self) -> list[list[str]]:
+        """The lines of the reference models, marked as such, as long as those of rows."""
+        columns, board = self.board.columns, self.board
+        return [
+            [
+                f"{row.name} {UNTRAINED}",
+                *("" if v is None else number(v, c.digits) for c, v in zip(columns, row.values, strict=True)),
+                *("" for _ in self.rank_title),
+            ]
+            for row in board.references
+        ]
+
+    def mean_rank(self, row: BoardRow) -> list[str]:
+        """The mean rank, or of how many of the tasks that it is taken over the row has all records."""
+        if not self.rank_title:
+            return []
+        return [f"{len(self._ranked(row))}/{len(self.board.on)}" if row.mean_rank is None else f"{row.mean_rank:.2f}"]
+
+    def _ranked(self, row: BoardRow) -> list[str]:
+        cells = zip(self.board.columns, row.cells, strict=True)
+        return [column.name for column, cell in cells if cell.rank is not None and column.name in self.board.on]
+
+    def _cell(self, cell: Cell, column: Column) -> str:
+        if cell.mean is None:
+            return ("diverged" if cell.status == "diverged" else "–") + self._marks(cell.notes)
+        parts = [number(cell.mean, column.digits)]
+        if cell.delta is not None:
+            mark = PROVEN if self.proven(cell) else ""
+            parts.append(f"({number(cell.delta, column.digits, '+')}){mark}")
+        if cell.std is not None:
+            parts.append(f"± {number(cell.std, column.digits)}")
+        if count := self.count(cell):
+            parts.append(count)
+        if cell.tied and not cell.best:
+            parts.append(TIED)
+        return " ".join(parts) + self._marks(cell.notes)
+
+    def proven(self, cell: Cell) -> bool:
+        """Whether the cell is shown to differ from the baseline."""
+        return cell.p_holm is not None and cell.p_holm < self.board.alpha
+
+    def count(self, cell: Cell) -> str:
+        """The cell's seeds, where they are not those of all: "2/3" or "n=2"."""
+        if cell.n < cell.n_planned:
+            return f"{cell.n}/{cell.n_planned}"
+        return f"n={cell.n}" if len(self.planned) > 1 else ""
+
+    def numbers(self, notes: Iterable[str]) -> list[int]:
+        """The numbers of footnotes, new ones for those not shown before."""
+        return [self.notes.setdefault(note, len(self.notes) + 1) for note in notes]
+
+    def _marks(self, notes: Iterable[str]) -> str:
+        numbers = self.numbers(notes)
+        return f" {','.join(str(n).translate(_SUPERSCRIPT) for n in numbers)}" if numbers else ""
+
+    def caption(self) -> str:
+        over = f"n = {self.planned[0]} seeds" if len(self.planned) == 1 else "n seeds"
+        baseline = f" (difference to {self.board.baseline})" if self.board.baseline else ""
+        return f"{self.board.name}: mean{baseline} ± sample standard deviation (ddof = {self.board.ddof}) over {over}"
+
+    def verdicts(self) -> list[str]:
+        """What the marks of verdicts mean here, and over which family they hold."""
+        board, cells = self.board, [cell for row in self.board.rows for cell in row.cells]
+        said = []
+        if board.family:
+            shown = "" if any(map(self.proven, cells)) else "; none is"
+            said.append(
+                f"{PROVEN} shown to differ from {board.baseline}: p < {board.alpha:g} by Welch's test, Holm over all "
+                f"{board.family} comparisons with it on this board (more rows or tasks change p, no mean){shown}"
+            )
+        elif any(cell.delta is not None for cell in cells):
+            said.append("no difference is tested: one seed, no spread, or seeds to come")
+        if any(cell.tied and not cell.best for cell in cells):
+            said.append(f"{TIED} not separable from the best of its column (Welch's test, Holm over the column)")
+        if board.references:
+            said.append(f"{UNTRAINED} a reference model on the same data: in no rank, test or aggregate")
+        return [*said, *self._aggregates()]
+
+    def _aggregates(self) -> list[str]:
+        """Over which tasks and rows the mean rank is taken, where it is not all of them."""
+        board = self.board
+        part = len(board.on) < len(board.columns)
+        if not self.rank_title or not (part or len(self.groups()) > 1):
+            return []
+        labels = {column.name: column.label for column in board.columns}
+        where = f"{len(board.on)} of {len(board.columns)} tasks" if part else f"all {len(board.on)} tasks"
+        which = f" ({', '.join(labels[name] for name in board.on)})" if part else ""
+        below = "; below the line, how many the others have" if len(self.groups()) > 1 and board.whole() else ""
+        return [f"mean rank over {where}{which}, among rows with all their seeds in each{below}"]
+
+    def footnotes(self) -> list[tuple[str, str]]:
+        return [(str(number).translate(_SUPERSCRIPT), note) for note, number in self.notes.items()]
+
+
+def number(value: float, digits: int, sign: str = "") -> str:
+    """`value` with `digits` decimals; sign: "+" for differences."""
+    # Adding 0.0 turns a difference that rounds to -0.00 into +0.00.
+    return format(round(value, digits) + 0.0, f"{sign}.{digits}f")

@@ -1,0 +1,124 @@
+"""Two rows: per task by independent and by paired tests, and over tasks; and the seeds that would decide them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import scipy.stats
+
+from optathlon.results import StoreError, leaderboard
+from optathlon.results.analysis.row_comparison import compare
+from optathlon.results.analysis.seeds_needed import needs
+from optathlon.results.statistics.planner import power
+from tests.results.make import DIVERGED, Sweep, setting
+
+TASKS = tuple(f"task-{i}" for i in range(8))
+
+
+def board_of(value, tasks=TASKS, seeds=range(3), rows=("sgd", "adamp")):
+    sweep = Sweep({r: [setting(r, lr=0.1 * len(r))] for r in rows}, tasks=tasks, report=tuple(seeds), baseline="sgd")
+    return leaderboard(sweep.plan, sweep.records(lambda r: value(r.row, r.column, r.seed)))
+
+
+def noise(*key):
+    return random.Random(repr(key)).gauss(0, 1)
+
+
+def test_a_task_has_welch_pairs_and_settings():
+    board = board_of(lambda row, task, seed: noise(task, seed) + noise(row, task, seed))
+    found = compare(board, "adamp", "sgd")
+    a, b = (board.cell(row, "task-0") for row in ("adamp", "sgd"))
+    task = found.tasks[0]
+    assert task.welch.p == pytest.approx(scipy.stats.ttest_ind(a.values, b.values, equal_var=False).pvalue)
+    assert task.paired.p == pytest.approx(scipy.stats.ttest_rel(a.values, b.values).pvalue)
+    assert task.correlation == pytest.approx(scipy.stats.pearsonr(a.values, b.values).statistic)
+    assert (task.seeds, task.smallest_flips) == (3, 0.25)
+    assert task.flips >= 0.25
+    assert task.settings == {"lr": (0.5, pytest.approx(0.3))}
+
+
+def test_turned_round_it_says_the_same():
+    board = board_of(lambda *key: noise(*key))
+    one, other = compare(board, "adamp", "sgd"), compare(board, "sgd", "adamp")
+    assert (one.wins, one.losses) == (other.losses, other.wins)
+    assert one.wilcoxon == pytest.approx(other.wilcoxon)
+    assert one.improvement == pytest.approx(1 - other.improvement)
+    assert [t.p_holm for t in one.tasks] == pytest.approx([t.p_holm for t in other.tasks])
+
+
+def test_small_gains_everywhere_are_proven_over_tasks_and_not_on_any():
+    board = board_of(lambda row, task, seed: noise(row, task, seed) + 1.0 * (row == "adamp"))
+    found = compare(board, "adamp", "sgd")
+    assert {t.verdict for t in found.tasks} == {"not separable"}
+    assert found.wilcoxon < 0.05
+    assert found.scale == "units"
+
+
+def test_a_large_gain_is_a_verdict():
+    board = board_of(lambda row, task, seed: noise(row, task, seed) + 30 * (row == "adamp"))
+    assert {t.verdict for t in compare(board, "adamp", "sgd").tasks} == {"a"}
+    assert {t.verdict for t in compare(board, "sgd", "adamp").tasks} == {"b"}
+
+
+def test_what_is_not_whole_or_has_one_seed_is_not_compared():
+    def value(row, task, seed):
+        return {("adamp", "task-0", 1): DIVERGED, ("sgd", "task-1", 2): None}.get(
+            (row, task, seed), noise(row, task, seed)
+        )
+
+    found = compare(board_of(value), "adamp", "sgd")
+    assert [t.verdict for t in found.tasks[:2]] == ["not comparable"] * 2
+    assert found.wins + found.losses == 6
+    single = compare(board_of(noise, seeds=[0]), "adamp", "sgd")
+    assert {t.verdict for t in single.tasks} == {"not tested"}
+    assert single.tasks[0].flips == 1.0
+
+
+def test_of_equal_rows_wilcoxon_over_tasks_is_significant_in_one_of_twenty():
+    false = 0
+    for trial in range(150):
+        board = board_of(lambda *key, trial=trial: noise(trial, *key), seeds=range(2))
+        false += compare(board, "adamp", "sgd").wilcoxon < 0.05
+    assert false <= 0.09 * 150
+
+
+def test_a_row_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(StoreError, match=r"no row 'adamw' \(it has sgd, adamp\)"):
+        compare(board_of(noise), "adamw", "sgd")
+
+
+def test_the_planner_asks_for_as_many_seeds_as_have_the_power():
+    board = board_of(lambda row, task, seed: noise(row, task, seed) + 1.5 * (row == "adamp"), seeds=range(4))
+    for need in needs(board):
+        assert (need.n, need.baseline, need.row) == (4, "sgd", "adamp")
+        if need.decided:
+            assert need.more == 0
+        elif need.more is not None:
+            level = 0.05 / board.family
+            assert power(need.delta, need.deviation, 4 + need.more, level) >= 0.8
+            assert need.more == 1 or power(need.delta, need.deviation, 3 + need.more, level) < 0.8
+
+
+def test_following_the_plan_decides_it_in_most_tables():
+    sigma, true = 1.0, 1.2
+    chance = random.Random(0)
+    decided = 0
+    (need,) = needs(
+        board_of(lambda row, task, seed: true * (row == "adamp") + (-1) ** seed * 0.866, TASKS[:1], range(4))
+    )
+    assert need.deviation == pytest.approx(sigma, abs=1e-3)
+    assert not need.decided
+    seeds = range(4 + need.more)
+    for _ in range(100):
+        board = board_of(lambda row, task, seed: true * (row == "adamp") + chance.gauss(0, sigma), TASKS[:1], seeds)
+        decided += board.cell("adamp", "task-0").p_holm < 0.05
+    assert 70 <= decided <= 92
+
+
+def test_nothing_is_planned_without_a_difference_a_deviation_or_a_baseline():
+    assert [n.more for n in needs(board_of(lambda row, task, seed: float(seed), TASKS[:1]))] == [None]
+    assert [n.more for n in needs(board_of(lambda row, task, seed: float(len(row)), TASKS[:1]))] == [None]
+    assert needs(leaderboard(Sweep({"sgd": [setting("sgd")]}).plan, [])) == []
+    unfinished = board_of(lambda row, task, seed: None if seed == 1 else noise(row, seed), TASKS[:1])
+    assert needs(unfinished) == []

@@ -1,0 +1,175 @@
+"""The winner of a cell is a pure function of plan and records."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from optathlon.results import StoreError, free_reports, winners
+from optathlon.results.hyperparameter_text import edges
+from optathlon.results.record import Score
+from tests.results.make import DIVERGED, Sweep, digest, setting
+
+LOW, MID, HIGH = (setting("sgd", lr=rate, momentum=0.9) for rate in (0.01, 0.1, 1.0))
+CELL = ("sgd", "mnist")
+
+
+@pytest.fixture
+def sweep():
+    return Sweep({"sgd": [LOW, MID, HIGH]}, tune=[0, 1])
+
+
+def tuned(sweep, **values):
+    """Tuning records; each value is one validation score a seed, DIVERGED, or None for no record."""
+    records = []
+    for name, scores in values.items():
+        which = {"low": LOW, "mid": MID, "high": HIGH}[name]
+        for run, score in zip(sweep.runs(role="tune", setting=which), scores, strict=True):
+            if score == DIVERGED:
+                records.append(sweep.record(run, DIVERGED))
+            elif score is not None:
+                records.append(sweep.record(run, test=0.0, validation=score))
+    return records
+
+
+def choose(sweep, records, failed=()):
+    return winners(sweep.plan, records, failed)[CELL]
+
+
+def test_the_best_mean_over_the_tuning_seeds_wins(sweep):
+    winner = choose(sweep, tuned(sweep, low=[0.9, 0.1], mid=[0.6, 0.6], high=[0.5, 0.5]))
+    assert winner.setting == digest(MID)
+    assert winner.mean == pytest.approx(0.6)
+    assert winner.complete
+    assert [c.setting for c in winner.candidates] == [digest(s) for s in (MID, LOW, HIGH)]
+
+
+def test_lower_is_better_where_the_column_says_so(sweep):
+    columns = [msgspec.structs.replace(c, selection_higher_is_better=False) for c in sweep.plan.head.columns]
+    plan = msgspec.structs.replace(sweep.plan, head=msgspec.structs.replace(sweep.plan.head, columns=columns))
+    records = [
+        msgspec.structs.replace(r, scores=[msgspec.structs.replace(s, higher_is_better=False) for s in r.scores])
+        for r in tuned(sweep, low=[0.9, 0.1], mid=[0.6, 0.6], high=[0.45, 0.45])
+    ]
+    assert winners(plan, records)[CELL].setting == digest(HIGH)
+
+
+def test_test_scores_and_report_seeds_select_nothing(sweep):
+    records = tuned(sweep, low=[0.1, 0.1], mid=[0.2, 0.2], high=[0.3, 0.3])
+    for run in sweep.runs(role="report", setting=LOW):
+        records.append(sweep.record(run, test=1.0, validation=1.0))
+    assert choose(sweep, records).setting == digest(HIGH)
+
+
+def test_before_the_tuning_is_complete_nobody_has_won(sweep):
+    winner = choose(sweep, tuned(sweep, low=[0.9, 0.9], mid=[0.6, None], high=[0.5, 0.5]))
+    assert (winner.setting, winner.complete, len(winner.candidates), winner.planned) == (None, False, 2, 3)
+    assert free_reports(sweep.plan, []) == []
+
+
+def test_a_setting_that_failed_for_good_is_out_and_blocks_nothing(sweep):
+    run = sweep.runs(role="tune", setting=LOW)[1]
+    winner = choose(sweep, tuned(sweep, low=[0.9, None], mid=[0.6, 0.6], high=[0.5, 0.5]), failed={run.id})
+    assert (winner.setting, winner.complete, winner.failed) == (digest(MID), True, [digest(LOW)])
+
+
+def test_where_all_settings_failed_nothing_is_left_to_report(sweep):
+    failed = {r.id for r in sweep.runs(role="tune")}
+    winner = choose(sweep, [], failed)
+    assert (winner.setting, winner.complete, winner.candidates) == (None, True, [])
+    assert free_reports(sweep.plan, [], failed) == []
+
+
+def test_a_failed_run_that_succeeded_after_all_is_in_again(sweep):
+    records = tuned(sweep, low=[0.9, 0.9], mid=[0.6, 0.6], high=[0.5, 0.5])
+    assert choose(sweep, records, failed={r.id for r in records}).setting == digest(LOW)
+
+
+def test_diverged_settings_come_last_whatever_their_other_seeds(sweep):
+    winner = choose(sweep, tuned(sweep, low=[0.99, DIVERGED], mid=[DIVERGED, DIVERGED], high=[0.01, 0.01]))
+    assert [c.setting for c in winner.candidates] == [digest(s) for s in (HIGH, LOW, MID)]
+    assert [c.n_diverged for c in winner.candidates] == [0, 1, 2]
+
+
+def test_a_non_finite_score_counts_as_diverged(sweep):
+    winner = choose(sweep, tuned(sweep, low=[float("nan"), 0.9], mid=[0.1, 0.1], high=[float("inf"), 0.9]))
+    assert winner.setting == digest(MID)
+
+
+def test_ties_go_to_fewer_updates_then_to_the_plans_order(sweep):
+    equal = tuned(sweep, low=[0.3, 0.5], mid=[0.5, 0.3], high=[0.4, 0.4])
+    assert choose(sweep, equal).setting == digest(LOW)
+    shorter = [msgspec.structs.replace(r, updates=99) if r.setting == MID else r for r in equal]
+    assert choose(sweep, shorter).setting == digest(MID)
+
+
+def test_a_winner_on_the_edge_of_its_grid_is_told(sweep):
+    for best, told in (("low", ["lr"]), ("mid", []), ("high", ["lr"])):
+        scores = {"low": [0.1] * 2, "mid": [0.1] * 2, "high": [0.1] * 2, best: [0.9] * 2}
+        assert choose(sweep, tuned(sweep, **scores)).edges == told
+
+
+def test_settings_drawn_at_random_have_no_edge_but_those_that_move_together_do():
+    drawn = [{"lr": lr, "wd": wd, "beta": 0.9} for lr, wd in ((0.013, 0.2), (0.4, 0.07), (0.09, 0.9), (0.7, 0.31))]
+    assert [edges(each, drawn) for each in drawn] == [[], [], [], []]
+    together = [{"lr": 0.1 * 3**i, "wd": 0.1 / 3**i} for i in range(4)]
+    assert [edges(each, together) for each in together] == [["lr", "wd"], [], [], ["lr", "wd"]]
+    one = [{"lr": each["lr"]} for each in drawn]
+    assert [edges(each, one) for each in one] == [["lr"], [], [], ["lr"]]
+
+
+def test_words_and_switches_have_no_edge():
+    settings = [setting("sgd", lr=0.1, nesterov=n, kind=k) for n, k in ((True, "a"), (False, "b"))]
+    sweep = Sweep({"sgd": settings}, tune=[0])
+    assert choose(sweep, sweep.records(lambda r: 0.5, role="tune")).edges == []
+
+
+def test_reports_are_free_for_the_winner_and_where_nothing_is_tuned(sweep):
+    records = tuned(sweep, low=[0.1, 0.1], mid=[0.9, 0.9], high=[0.3, 0.3])
+    free = free_reports(sweep.plan, records)
+    assert free == sweep.runs(role="report", setting=MID)
+    assert len(free) == 3
+    untuned = Sweep({"a": [LOW], "b": [MID]})
+    assert free_reports(untuned.plan, []) == untuned.plan.runs
+
+
+def test_each_cell_waits_for_itself_only():
+    sweep = Sweep({"sgd": [LOW, MID], "adam": [HIGH]}, tasks=["mnist", "ptb"], tune=[0])
+    records = sweep.records(lambda r: 0.5, role="tune", column="mnist", row="sgd")
+    assert {(r.row, r.column) for r in free_reports(sweep.plan, records)} == {("sgd", "mnist")}
+
+
+def test_records_of_another_metric_direction_or_setting_are_named(sweep):
+    records = tuned(sweep, low=[0.1, 0.1], mid=[0.9, 0.9], high=[0.3, 0.3])
+    score = Score(name="validation/accuracy", unit="%", higher_is_better=False, value=0.1)
+    for changes, said in (
+        ({"scores": [score]}, "lower values are better"),
+        ({"scores": []}, "has no score 'validation/accuracy'"),
+        ({"digests": msgspec.structs.replace(records[0].digests, setting="other")}, "not the planned one"),
+    ):
+        wrong = msgspec.structs.replace(records[0], **changes)
+        with pytest.raises(StoreError, match=f"{wrong.id}.*{said}"):
+            winners(sweep.plan, [wrong, *records[1:]])
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_winner_depends_on_no_order_and_on_no_other_row(data):
+    values = st.one_of(st.floats(0, 1), st.just(DIVERGED), st.just(None))
+    sweep = Sweep({"sgd": [LOW, MID], "adam": [HIGH]}, tune=[0, 1])
+    records = []
+    for run in sweep.runs(role="tune"):
+        value = data.draw(values)
+        if value is not None:
+            records.append(sweep.record(run, DIVERGED) if value == DIVERGED else sweep.record(run, 0.0, value))
+    chosen = winners(sweep.plan, records)
+    assert winners(sweep.plan, data.draw(st.permutations(records))) == chosen
+    alone = [r for r in records if r.setting != HIGH]
+    assert winners(sweep.plan, alone)[CELL] == chosen[CELL]
+    best = chosen[CELL]
+    if best.setting and best.candidates[0].n_diverged == 0:
+        whole = [c.mean for c in best.candidates if c.n_diverged == 0]
+        assert best.mean == max(whole)

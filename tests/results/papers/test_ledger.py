@@ -1,0 +1,176 @@
+"""Ours beside theirs, and what may be said of it."""
+
+from __future__ import annotations
+
+import statistics
+
+import msgspec
+import pytest
+import scipy.stats
+
+from optathlon.results import leaderboard
+from optathlon.results.papers.ledger import Sweep as Looked
+from optathlon.results.papers.ledger import ledger
+from optathlon.results.papers.published import Published
+from tests.results.make import DIVERGED, Sweep, counted, digest, setting
+
+THEIRS = Published(
+    task="mnist",
+    optimizer="adamp",
+    setting={},
+    metric="accuracy",
+    unit="%",
+    mean=70.82,
+    std=0.06,
+    n=3,
+    table="T",
+    note="",
+)
+
+
+def looked(values, scale="paper", rows=None, **options):
+    sweep = Sweep(rows or {"adamp": [setting("adamp")]}, scale=scale)
+    records = sweep.records(counted(*values))
+    return Looked(
+        plan=sweep.plan, board=leaderboard(sweep.plan, records), records={r.id: r for r in records}, **options
+    )
+
+
+def one(values, theirs=THEIRS, **options):
+    (entry,) = ledger([theirs], [looked(values, **options)])
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([70.85, 70.75, 70.82], "reproduced"),
+        ([70.0, 71.0, 70.2], "within noise"),
+        ([69.0, 69.1, 68.9], "not reproduced"),
+        ([75.0, 75.1, 74.9], "not reproduced"),
+        ([70.82, 70.82, DIVERGED], "not reproduced"),
+        ([DIVERGED] * 3, "not reproduced"),
+        ([70.82, 70.82, None], "not run"),
+        ([None] * 3, "not run"),
+    ],
+)
+def test_verdicts(values, verdict):
+    assert one(values).verdict == verdict
+
+
+def test_difference_z_and_p_are_welchs_of_the_two_summaries():
+    entry = one([70.0, 71.0, 70.2])
+    expected = scipy.stats.ttest_ind_from_stats(entry.mean, entry.std, 3, 70.82, 0.06, 3, equal_var=False)
+    assert entry.difference == pytest.approx(entry.mean - 70.82)
+    assert entry.z == pytest.approx(expected.statistic)
+    assert entry.p == pytest.approx(expected.pvalue)
+
+
+def test_a_number_without_a_deviation_is_one_run_with_ours():
+    single = msgspec.structs.replace(THEIRS, std=None, n=None)
+    entry = one([70.0, 71.0, 70.2], single)
+    assert entry.z == pytest.approx((entry.mean - 70.82) / (entry.std * (1 / 3 + 1) ** 0.5))
+    assert entry.verdict == "reproduced"
+    assert one([60.0, 60.1, 59.9], single).verdict == "not reproduced"
+
+
+def test_our_runs_without_spread_take_theirs_and_with_neither_nothing_is_said():
+    assert one([70.0] * 3).verdict == "not reproduced"
+    assert one([70.82] * 3).verdict == "reproduced"
+    entry = one([70.0] * 3, msgspec.structs.replace(THEIRS, std=None, n=None))
+    assert (entry.verdict, entry.difference) == ("not run", pytest.approx(-0.82))
+    assert entry.notes == ["neither side has a deviation: nothing can be said"]
+
+
+def test_another_scale_other_data_or_another_protocol_is_no_reproduction():
+    assert one([70.82, 70.85, 70.80], scale="smoke").verdict == "protocol differs"
+    assert one([70.82, 70.85, 70.80], scale="smoke").notes == ["scale smoke"]
+    own = setting("adamp") | {"protocol": {"length": 92}}
+    entry = one([70.82, 70.85, 70.80], rows={"adamp": [own]})
+    assert (entry.verdict, entry.notes) == ("protocol differs", ["protocol.length=92"])
+    theirs = msgspec.structs.replace(THEIRS, setting={"protocol.length": 92})
+    assert one([70.82, 70.85, 70.80], theirs, rows={"adamp": [own]}).verdict == "reproduced"
+    column = looked([70.0]).board.columns[0].problem
+    told = one([70.82, 70.85, 70.80], deviations={column: ["protocol.batch=64, the paper's 256"]})
+    assert (told.verdict, told.notes) == ("protocol differs", ["protocol.batch=64, the paper's 256"])
+
+
+def test_the_setting_must_agree_where_the_paper_tells_numbers_apart_by_it():
+    decays = {f"adamp {d:g}": [setting("adamp", weight_decay=d)] for d in (0.0, 1e-4)}
+    theirs = [msgspec.structs.replace(THEIRS, setting={"weight_decay": d}) for d in (0, 1e-4, 1e-2)]
+    entries = ledger(theirs, [looked([70.82, 70.85, 70.80], rows=decays)])
+    assert [(e.row, e.verdict) for e in entries] == [
+        ("adamp 0", "reproduced"),
+        ("adamp 0.0001", "reproduced"),
+        ("", "not run"),
+    ]
+
+
+def test_every_row_that_fits_is_told_and_nothing_is_picked():
+    rates = {f"adamp {r:g}": [setting("adamp", lr=r)] for r in (0.1, 0.2)}
+    entries = ledger([THEIRS], [looked([70.82, 70.85, 70.80], rows=rates)])
+    assert [e.row for e in entries] == ["adamp 0.1", "adamp 0.2"]
+
+
+def test_a_number_nobody_ran_has_one_entry_and_a_sweep_that_did_wins_over_one_that_did_not():
+    other = msgspec.structs.replace(THEIRS, task="imagenet-resnet18")
+    (entry,) = ledger([other], [looked([70.0, 70.1, 70.2])])
+    assert (entry.verdict, entry.row) == ("not run", "")
+    entries = ledger([THEIRS], [looked([None] * 3), looked([70.82, 70.85, 70.80])])
+    assert [e.verdict for e in entries] == ["reproduced"]
+    assert ledger([THEIRS], [])[0].verdict == "not run"
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [({"metric": "f1"}, "our runs have no score test/f1"), ({"unit": ""}, "ours is in '%', the paper's in ''")],
+)
+def test_another_metric_or_unit_is_never_compared(change, note):
+    entry = one([70.82, 70.85, 70.80], msgspec.structs.replace(THEIRS, **change))
+    assert (entry.verdict, entry.notes, entry.difference) == ("not run", [note], None)
+
+
+def test_a_metric_that_is_not_the_headline_is_found_in_the_records():
+    sweep = Sweep({"adamp": [setting("adamp")]}, scale="paper")
+    records = []
+    for run, score in zip(sweep.plan.runs, (50.0, 51.0, 52.0), strict=True):
+        record = sweep.record(run, 70.0)
+        extra = msgspec.structs.replace(record.scores[0], name="test/f1", value=score)
+        records.append(msgspec.structs.replace(record, scores=[*record.scores, extra]))
+    state = Looked(plan=sweep.plan, board=leaderboard(sweep.plan, records), records={r.id: r for r in records})
+    (entry,) = ledger([msgspec.structs.replace(THEIRS, metric="f1")], [state])
+    assert entry.mean == pytest.approx(51.0)
+    assert digest(setting("adamp")) == state.board.rows[0].cells[0].setting
+
+
+def averages(tasks, values=(1.0, 2.0, 4.0), **options):
+    """The ledger of a paper's "mnist", an average of mnist-a and mnist-b, beside a sweep of `tasks`."""
+    numbers = [msgspec.structs.replace(THEIRS, task=f"mnist-{part}", mean=1.0) for part in "ab"]
+    numbers.append(msgspec.structs.replace(THEIRS, mean=12.0, std=None, n=None, note="average of the two"))
+    sweep = Sweep({"adamp": [setting("adamp")]}, scale="paper", tasks=tasks, **options)
+    far = {"mnist-a": 0.0, "mnist-b": 20.0, "other": 100.0}
+    source = dict(zip((10, 11, 12), values, strict=True))
+    records = sweep.records(lambda r: v if (v := source[r.seed]) in (None, DIVERGED) else v + far[r.column])
+    board = leaderboard(sweep.plan, records)
+    return ledger(numbers, [Looked(plan=sweep.plan, board=board, records={r.id: r for r in records})])
+
+
+def test_beside_an_average_over_tasks_stands_ours_taken_seed_by_seed():
+    *_, mean = averages(("mnist-a", "mnist-b", "other"))
+    assert (mean.row, mean.n, mean.mean) == ("adamp", 3, pytest.approx(10 + 7 / 3))
+    assert mean.std == pytest.approx(statistics.stdev([11, 12, 14]))
+    assert (mean.difference, mean.verdict) == (pytest.approx(1 / 3), "reproduced")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "values"),
+    [(("mnist-a", "other"), (1.0, 2.0, 4.0)), (("mnist-a", "mnist-b"), (1.0, 2.0, None))],
+)
+def test_an_average_over_fewer_tasks_or_seeds_is_another_number(tasks, values):
+    *_, mean = averages(tasks, values)
+    assert (mean.verdict, mean.mean) == ("not run", None)
+
+
+def test_an_average_with_a_diverged_seed_is_not_reproduced():
+    *_, mean = averages(("mnist-a", "mnist-b"), (1.0, 2.0, DIVERGED))
+    assert (mean.verdict, mean.n, mean.notes) == ("not reproduced", 2, ["1 of 3 seeds diverged"])

@@ -1,0 +1,362 @@
+"""Records are immutable and the truth; the index is only quick; nothing unreadable is dropped in silence."""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import os
+import threading
+import time
+
+import msgspec
+import pytest
+
+from optathlon.results import Store, StoreError
+from optathlon.results.record import Record
+from optathlon.results.store import archive as archive_module
+from optathlon.results.store import schema_versions as schema_module
+from tests.results.make import record, setting
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def three(store):
+    records = [record(0.1 * n, seed=n) for n in (1, 2, 3)]
+    for r in records:
+        store.commit(r)
+    return sorted(records, key=lambda r: r.id)
+
+
+def path_of(store, r):
+    return store.root / "records" / r.id[:2] / f"{r.id}.json"
+
+
+def fresh(store):
+    return Store(store.root)
+
+
+def light(r):
+    curve = msgspec.structs.replace(r.curve, points={})
+    return msgspec.structs.replace(r, curve=curve)
+
+
+def test_a_record_comes_back_as_it_was(store, three):
+    assert [store.record(r.id) for r in three] == three
+    assert store.records(curves=True) == three
+    assert store.finished() == {r.id for r in three}
+
+
+def test_boards_get_records_without_their_bulk(store, three):
+    assert store.records() == [light(r) for r in three]
+
+
+def test_only_what_is_asked_for_and_exists_is_returned(store, three):
+    assert [r.id for r in store.records([three[1].id, "0" * 16])] == [three[1].id]
+    assert [r.id for r in store.records((r.id for r in three[:2]), curves=True)] == [r.id for r in three[:2]]
+
+
+def test_with_without_and_with_a_damaged_index_the_records_are_the_same(store, three):
+    expected = store.records()
+    assert store.compact() == 3
+    index = store.root / "index.jsonl"
+    whole = index.read_bytes()
+    assert fresh(store).records() == expected
+    for damaged in (whole[: len(whole) // 2], whole.replace(b"finished", b"\xff"), b"", b"garbage\n" + whole):
+        index.write_bytes(damaged)
+        reader = fresh(store)
+        assert reader.records() == expected
+        assert reader.problems == []
+        store.compact()
+        assert index.read_bytes() == whole
+    index.unlink()
+    assert fresh(store).records() == expected
+
+
+def test_lines_that_disagree_about_what_a_digest_stands_for_keep_what_they_say(store):
+    first = record(0.1, seed=1)
+    other = record(0.2, seed=2, digests=first.digests, setting=setting("adam"))
+    for r in (first, other):
+        store.commit(r)
+    store.compact()
+    assert {r.id: r.setting for r in fresh(store).records()} == {r.id: r.setting for r in (first, other)}
+
+
+def test_problems_and_settings_of_the_index_are_held_once(store, three):
+    store.compact()
+    found = fresh(store).records()
+    assert len({id(r.problem) for r in found}) == len({id(r.setting) for r in found}) == 1
+
+
+def test_brief_records_have_of_their_provenance_what_boards_need(store):
+    where = {"attempt": 3, "code": {"tree": "aaaa", "commit": "bbbb"}, "machine": {"host": "node"}}
+    odd = {"attempt": "three"}
+    written = [record(0.1 * n, seed=n, provenance=p) for n, p in ((1, where), (2, where), (3, {}), (4, odd))]
+    for each in written:
+        store.commit(each)
+    kept = {1: {"attempt": 3, "code": {"tree": "aaaa"}}, 3: {"attempt": 0, "code": {"tree": None}}, 4: {}}
+    expected = [
+        msgspec.structs.replace(light(r), provenance=kept[min(r.seed, 1) if r.seed < 3 else r.seed])
+        for r in sorted(written, key=lambda r: r.id)
+    ]
+    assert fresh(store).records(brief=True) == expected
+    store.compact()
+    reader = fresh(store)
+    assert reader.records(brief=True) == expected
+    assert reader.records() == [light(r) for r in sorted(written, key=lambda r: r.id)]
+    of_two = [r.provenance for r in reader.records(brief=True) if r.seed < 3]
+    assert of_two[0] is of_two[1]
+
+
+def test_reading_leaves_the_garbage_collector_as_it_was(store, three):
+    store.compact()
+    for before in (True, False):
+        gc.enable() if before else gc.disable()
+        fresh(store).records()
+        assert gc.isenabled() == before
+    gc.enable()
+
+
+def test_the_index_spares_opening_the_records_it_has(store, three, monkeypatch):
+    store.compact()
+    store.commit(late := record(0.9, seed=9))
+    opened = []
+    read = archive_module.read
+    monkeypatch.setattr(archive_module, "read", lambda path: opened.append(str(path)) or read(path))
+    assert len(fresh(store).records()) == 4
+    assert opened == [str(path_of(store, late))]
+
+
+def test_an_index_outlives_no_record(store, three):
+    store.compact()
+    path_of(store, three[0]).unlink()
+    assert [r.id for r in fresh(store).records()] == [r.id for r in three[1:]]
+    assert store.compact() == 2
+
+
+def test_a_run_forgotten_and_run_again_shows_its_new_record(store, three):
+    again = msgspec.structs.replace(three[0], updates=999)
+    reader = fresh(store)
+    reader.records()
+    store.compact()
+    store.forget(three[0].id)
+    assert [r.id for r in reader.records()] == [r.id for r in three[1:]]
+    store.commit(again)
+    for each in (reader, store, fresh(store)):
+        assert {r.id: r.updates for r in each.records()}[again.id] == 999
+    store.compact()
+    assert {r.id: r.updates for r in fresh(store).records()}[again.id] == 999
+
+
+def test_a_reader_that_was_not_looking_sees_the_new_record_too(store, three):
+    reader = fresh(store)
+    reader.records()
+    store.forget(three[0].id)
+    store.commit(msgspec.structs.replace(three[0], updates=999))
+    assert {r.id: r.updates for r in reader.records()}[three[0].id] == 999
+
+
+def test_fields_of_a_newer_minor_version_survive_the_index_and_the_trash(store, three):
+    path = path_of(store, three[0])
+    values = json.loads(path.read_bytes()) | {"humidity": 0.4}
+    path.write_text(json.dumps(values))
+    assert fresh(store).records() == [light(r) for r in three]
+    store.compact()
+    line = next(li for li in (store.root / "index.jsonl").read_text().splitlines() if three[0].id in li[:30])
+    assert json.loads(line)["humidity"] == 0.4
+    assert json.loads((store.forget(three[0].id) / path.name).read_text()) == values
+
+
+def compact_long_ago(store):
+    store.compact()
+    index = store.root / "index.jsonl"
+    os.utime(index, (index.stat().st_mtime - 60,) * 2)
+    for path in (store.root / "records").glob("*/*.json"):
+        os.utime(path, (index.stat().st_mtime - 60,) * 2)
+
+
+def damage(path, how):
+    values = json.loads(path.read_bytes())
+    wrong = {
+        "truncated": lambda: path.write_bytes(path.read_bytes()[:50]),
+        "empty": lambda: path.write_bytes(b""),
+        "binary": lambda: path.write_bytes(os.urandom(200)),
+        "not a number": lambda: path.write_text(path.read_text().replace("100", "NaN")),
+        "nested too deeply": lambda: path.write_text(f'{{"provenance": {"[" * 5000}{"]" * 5000}}}'),
+        "foreign": lambda: path.write_text(json.dumps({"schema": 1, "hello": "world"})),
+        "no schema": lambda: path.write_text("{}"),
+        "another type": lambda: path.write_text(json.dumps(values | {"updates": "many"})),
+        "newer": lambda: path.write_text(json.dumps(values | {"schema": 99})),
+        "newer and other": lambda: path.write_text(json.dumps({"id": values["id"], "schema": 99})),
+        "older": lambda: path.write_text(json.dumps(values | {"schema": 0})),
+        "copied": lambda: path.write_text(json.dumps(values | {"id": "f" * 16})),
+    }
+    wrong[how]()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("truncated", "truncated or not JSON"),
+        ("empty", "truncated or not JSON"),
+        ("binary", "truncated or not JSON"),
+        ("not a number", "truncated or not JSON"),
+        ("nested too deeply", "is not a record: maximum recursion depth"),
+        ("foreign", "is not a record"),
+        ("no schema", "is not a record"),
+        ("another type", "is not a record"),
+        ("newer", "schema 99 is newer"),
+        ("newer and other", "schema 99 is newer"),
+        ("older", "schema 0 is too old"),
+        ("copied", "under another name"),
+    ],
+)
+@pytest.mark.parametrize("indexed", [False, True])
+def test_what_cannot_be_used_is_named_with_the_remedy_and_hides_nothing_else(store, three, how, said, indexed):
+    if indexed:
+        compact_long_ago(store)
+    damage(path_of(store, three[1]), how)
+    for curves in (False, True):
+        reader = fresh(store)
+        assert [r.id for r in reader.records(curves=curves)] == [three[0].id, three[2].id]
+        (problem,) = reader.problems
+        assert str(path_of(store, three[1])) in problem
+        assert said in problem
+        assert f"forget {three[1].id}" in problem
+        reader.records(curves=curves)
+        assert len(reader.problems) == 1
+    with pytest.raises(StoreError, match=said):
+        store.record(three[1].id)
+    assert store.compact() == 2
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize("how", ["folder", "link to nothing"])
+def test_what_is_in_the_place_of_a_record_is_named_too(store, three, how, indexed):
+    if indexed:
+        compact_long_ago(store)
+    (path := path_of(store, three[1])).unlink()
+    path.mkdir() if how == "folder" else path.symlink_to("nowhere")
+    reader = fresh(store)
+    assert [r.id for r in reader.records()] == [three[0].id, three[2].id]
+    (problem,) = reader.problems
+    assert str(path) in problem
+
+
+def test_where_asking_takes_long_the_index_is_believed(store, three, monkeypatch):
+    compact_long_ago(store)
+    damage(path_of(store, three[1]), "truncated")
+    monkeypatch.setattr(archive_module, "SAMPLE", 2)
+    monkeypatch.setattr(archive_module, "SLOW_OPEN", 0.0)
+    assert len(fresh(store).records()) == 3
+
+
+def test_files_that_are_no_records_are_named(store, three):
+    shard = path_of(store, three[0]).parent
+    strange = ["notes.txt", f"{three[0].id} (copy).json", f"{three[0].id}.json.bak", "zz.json"]
+    for name in strange:
+        (shard / name).write_bytes(path_of(store, three[0]).read_bytes())
+    for shard_of_none in ("00", three[0].id[0]):
+        elsewhere = store.root / "records" / shard_of_none
+        elsewhere.mkdir()
+        (elsewhere / f"{three[0].id}.json").write_bytes(b"{}")
+    (shard / ".half-written").write_bytes(b"{")
+    assert store.records() == [light(r) for r in three]
+    assert len(store.problems) == len(strange) + 2
+    assert all("is not a record's file" in p for p in store.problems)
+
+
+def test_an_older_schema_is_upgraded_step_by_step(store, three, monkeypatch):
+    monkeypatch.setitem(
+        schema_module.UPGRADES,
+        Record,
+        {
+            -1: lambda values: values | {"steps": values.pop("iterations")},
+            0: lambda values: values | {"updates": values.pop("steps")},
+        },
+    )
+    path = path_of(store, three[0])
+    values = json.loads(path.read_bytes())
+    values["iterations"] = values.pop("updates")
+    path.write_text(json.dumps(values | {"schema": -1}))
+    assert store.record(three[0].id) == three[0]
+    store.compact()
+    assert fresh(store).records() == [light(r) for r in three]
+
+
+def test_slow_file_systems_are_read_by_threads(store, monkeypatch):
+    for number in range(40):
+        store.commit(record(0.1, seed=number))
+    expected = store.records()
+    readers = set()
+    read = archive_module.read
+
+    def slow_read(path):
+        readers.add(threading.get_ident())
+        time.sleep(0.002)
+        return read(path)
+
+    monkeypatch.setattr(archive_module, "SAMPLE", 5)
+    monkeypatch.setattr(archive_module, "read", slow_read)
+    assert fresh(store).records() == expected
+    assert len(readers) > 4
+    monkeypatch.setattr(archive_module, "SLOW_OPEN", 10.0)
+    readers.clear()
+    assert fresh(store).records() == expected
+    assert len(readers) == 1
+
+
+def _commit_many(root, first):
+    store = Store(root)
+    for number in range(first, first + 150):
+        store.commit(record(0.5, seed=number, of_setting=setting("sgd", lr=0.1)))
+
+
+def test_records_written_while_read_are_there_whole_or_not_at_all(store):
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_commit_many, args=(store.root, 1000 * n)) for n in (1, 2)]
+    for writer in writers:
+        writer.start()
+    seen, rounds = 0, 0
+    while any(w.is_alive() for w in writers):
+        reader = fresh(store)
+        count = len(reader.records())
+        assert reader.problems == []
+        assert count >= seen
+        seen, rounds = count, rounds + 1
+        reader.compact()
+    assert rounds > 1
+    assert len(fresh(store).records()) == 300
+
+
+def test_a_record_that_vanishes_between_listing_and_reading_is_just_not_there(store, three, monkeypatch):
+    listed = store._listed()
+    path_of(store, three[0]).unlink()
+    monkeypatch.setattr(store, "_listed", lambda: listed)
+    assert [r.id for r in store.records()] == [r.id for r in three[1:]]
+    assert store.problems == []
+
+
+def test_a_store_may_be_moved(store, three, tmp_path):
+    store.compact()
+    expected = store.records()
+    os.rename(store.root, tmp_path / "moved")
+    assert Store(tmp_path / "moved").records() == expected
+
+
+def test_the_index_of_a_shared_store_is_shared(store):
+    store.root.mkdir()
+    store.root.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        store.commit(r := record())
+        store.compact()
+    finally:
+        os.umask(before)
+    for path in (store.root / "index.jsonl", path_of(store, r)):
+        assert path.stat().st_mode & 0o060 == 0o060
+    assert path_of(store, r).parent.stat().st_mode & 0o070 == 0o070
