@@ -25,14 +25,14 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from optathlon.optimizers.adabound import AdaBound
-from optathlon.optimizers.adam_sgd import AdamSGD
-from optathlon.optimizers.adamp import AdamP
-from optathlon.optimizers.adarem import AdaRem
-from optathlon.optimizers.muon import Muon
-from optathlon.optimizers.rmsprop_tf import RMSpropTF
-from optathlon.optimizers.sgdp import SGDP
-from optathlon.optimizers.soap import SOAP
+from optathlon.optimizers.rules.adabound import AdaBound
+from optathlon.optimizers.rules.adam_sgd import AdamSGD
+from optathlon.optimizers.rules.adamp import AdamP
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.muon import Muon
+from optathlon.optimizers.rules.rmsprop_tf import RMSpropTF
+from optathlon.optimizers.rules.sgdp import SGDP
+from optathlon.optimizers.rules.soap import SOAP
 
 Shapes = list[tuple[int, ...]]
 SGD: dict[str, Any] = {"lr": 1e-6, "momentum": 0.9}

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from optathlon.optimizers.catalog import CATALOG
-from optathlon.optimizers.catalog_modern import MODERN
+from optathlon.optimizers.catalog.ours import CATALOG
+from optathlon.optimizers.catalog.pytorch_optimizer import MODERN
 from optathlon.optimizers.errors import OptimizerError, did_you_mean
 from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec, load
 

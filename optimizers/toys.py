@@ -10,10 +10,10 @@ import msgspec
 import torch
 from torch import Tensor
 
-from optathlon.optimizers.adamp import AdamP
-from optathlon.optimizers.adarem import AdaRem
-from optathlon.optimizers.grassmann import SGDG, AdamG
-from optathlon.optimizers.sgdp import SGDP
+from optathlon.optimizers.rules.adamp import AdamP
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.grassmann import SGDG, AdamG
+from optathlon.optimizers.rules.sgdp import SGDP
 
 Build = Callable[[list[Tensor]], torch.optim.Optimizer]
 SEARCHED = tuple(10 ** (-3 + 2 * i / 20) for i in range(21))

@@ -14,7 +14,7 @@ from optathlon.suite.errors import FAILED, OK, UsageError
 from optathlon.suite.sweep import look_beside
 
 if TYPE_CHECKING:
-    from optathlon.optimizers.conformance import Card
+    from optathlon.optimizers.conformance.checks import Card
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +29,10 @@ def main(args: argparse.Namespace) -> int:
     say(f"checks {spec.name} on small problems; this takes seconds")
     import torch
 
-    from optathlon.optimizers import conformance
+    from optathlon.optimizers.conformance import checks
 
     torch.set_num_threads(1)
-    card = conformance.check(spec, values)
+    card = checks.check(spec, values)
     if args.json:
         print_json({"card": card, "passed": card.passed})
     else:

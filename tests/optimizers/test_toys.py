@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from optathlon.optimizers.sgdp import SGDP
+from optathlon.optimizers.rules.sgdp import SGDP
 from optathlon.optimizers.toys import (
     FIGURES,
     adarem_regret,
@@ -19,7 +19,7 @@ from optathlon.optimizers.toys import (
     rosenbrock,
 )
 
-GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())["toys"]
+GOLDEN = json.loads((Path(__file__).parent / "rules" / "golden.json").read_text())["toys"]
 
 
 @pytest.mark.parametrize(("momentum", "largest"), [(0.9, 2.93), (0.95, 5.67), (0.99, 27.87)])

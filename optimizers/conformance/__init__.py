@@ -1,0 +1,1 @@
+"""What an optimizer must do to be trained with, proven by `optathlon check`."""

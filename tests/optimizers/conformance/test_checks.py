@@ -1,0 +1,191 @@
+import warnings
+
+import msgspec
+import pytest
+import torch
+
+from optathlon.optimizers import OptimizerError, names, optimizer
+from optathlon.optimizers.catalog.pytorch_optimizer import MODERN
+from optathlon.optimizers.conformance.checks import CHECKS, check
+from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
+
+LACKS = {
+    "keeps what epoch end does in its state",
+    "foreach equals the loop",
+    "fused equals the loop",
+    "can be captured in a graph",
+    "moves to another device",
+}
+LACKS_MORE = {
+    "lbfgs": {"groups have rates of their own", "takes added groups", "leaves gradients as they are"},
+    "prodigy": {"groups have rates of their own"},
+    "sam": {"leaves gradients as they are"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_built_in_passes_and_its_card_says_what_it_lacks(name):
+    if name in [spec.name for spec in MODERN]:
+        pytest.importorskip("pytorch_optimizer")
+    card = check(optimizer(name))
+    assert card.passed, [f for f in card.findings if f.status == "fail"]
+    assert len(card.findings) == len(CHECKS)
+    lacks = {f.check: f.detail for f in card.findings if f.status == "lacks"}
+    assert set(lacks) <= LACKS | LACKS_MORE.get(name, set())
+    assert all(lacks.values())
+    assert msgspec.json.decode(msgspec.json.encode(card), type=type(card)) == card
+
+
+def test_the_card_measures_memory_and_how_steps_follow_gradients():
+    adam, sgd, adamp = (check(optimizer(n)) for n in ("adam", "sgd", "adamp"))
+    assert sgd.state_bytes == 0
+    assert adam.state_bytes == pytest.approx(8, abs=0.01)
+    assert adamp.state_bytes == pytest.approx(8, abs=0.01)
+    assert (adam.gradient_power, sgd.gradient_power) == (0, 1)
+    assert sgd.step_cost is not None
+    assert sgd.step_cost < 1 < adamp.step_cost
+
+
+class Sound(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, {"lr": lr, "momentum": 0.9})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self.update()
+        return loss
+
+    def update(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    buffer = self.state[p].setdefault("buffer", torch.zeros_like(p))
+                    p.sub_(buffer.mul_(group["momentum"]).add_(p.grad), alpha=group["lr"])
+
+
+class KeepsStateBeside(Sound):
+    def update(self):
+        self.count = getattr(self, "count", 0) + 1
+        for group in self.param_groups:
+            group["momentum"] = 0.9 / self.count
+        super().update()
+
+
+class DecaysAtRateZero(Sound):
+    def update(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.mul_(0.99)
+        super().update()
+
+
+class KeepsItsFirstRate(Sound):
+    def add_param_group(self, param_group):
+        super().add_param_group(param_group)
+        self.param_groups[-1]["first"] = self.param_groups[-1]["lr"]
+
+    def update(self):
+        for group in self.param_groups:
+            group["lr"] = group["first"]
+        super().update()
+
+
+class WritesToGradients(Sound):
+    def update(self):
+        super().update()
+        for p in self.param_groups[0]["params"]:
+            if p.grad is not None:
+                p.grad.mul_(2)
+
+
+class LosesTheLoss(Sound):
+    @torch.no_grad()
+    def step(self, closure=None):
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
+        self.update()
+
+
+class IsRandom(Sound):
+    def update(self):
+        for p in self.param_groups[0]["params"]:
+            if p.grad is not None:
+                p.add_(torch.empty_like(p).normal_(), alpha=0.1 * self.param_groups[0]["lr"])
+        super().update()
+
+
+class UpdatesItsFirstGroups(Sound):
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, lr)
+        self.known = len(self.param_groups)
+
+    def update(self):
+        everything, self.param_groups = self.param_groups, self.param_groups[: self.known]
+        super().update()
+        self.param_groups = everything
+
+
+class Ascends(Sound):
+    def update(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.add_(p.grad, alpha=group["lr"])
+
+
+class DividesByZero(Sound):
+    def update(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.sub_(p.grad / p.grad.norm(), alpha=group["lr"])
+
+
+class CallsItselfTwice(Sound):
+    def step(self, closure=None):
+        super().step()
+        return super().step(closure)
+
+
+FAULTS = {
+    Sound: set(),
+    KeepsStateBeside: {"goes on from a checkpoint"},
+    DecaysAtRateZero: {
+        "rate zero moves nothing",
+        "leaves parameters without gradient alone",
+        "groups have rates of their own",
+    },
+    KeepsItsFirstRate: {"rate zero moves nothing", "takes its rate from the groups"},
+    WritesToGradients: {"leaves gradients as they are"},
+    LosesTheLoss: {"takes a closure and returns its loss"},
+    IsRandom: {"same twice", "goes on from a checkpoint"},
+    UpdatesItsFirstGroups: {"takes added groups"},
+    Ascends: {"descends a small regression", "descends rosenbrock"},
+    DividesByZero: {"survives zero gradients"},
+    CallsItselfTwice: {"calls step hooks"},
+}
+
+
+@pytest.mark.parametrize(("fault", "caught"), FAULTS.items(), ids=lambda x: getattr(x, "__name__", ""))
+def test_each_fault_is_caught_by_its_check(fault, caught, monkeypatch):
+    spec = OptimizerSpec(name="faulty", factory="here:X", hyperparameters={"lr": Hyperparameter("float", 0.01)})
+    monkeypatch.setattr("optathlon.optimizers.conformance.problems.load", lambda path: fault)
+    monkeypatch.setattr("optathlon.optimizers.spec.load", lambda path: fault)
+    Sound([torch.zeros(1, requires_grad=True)])  # torch puts hooks around the step of every class it has built
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        card = check(spec)
+    failed = {f.check for f in card.findings if f.status == "fail"}
+    assert failed == caught
+    assert card.passed == (not caught)
+
+
+def test_values_that_do_not_fit_are_refused():
+    with pytest.raises(OptimizerError, match="did you mean lr"):
+        check(optimizer("adam"), {"lrr": 1.0})

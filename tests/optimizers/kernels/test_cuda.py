@@ -1,0 +1,187 @@
+"""The Triton kernels: in Triton's interpreter they take the plain implementation's steps; for a GPU they compile."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from optathlon.optimizers.rules.adamp import AdamP
+
+pytest.importorskip("triton")
+
+SAME_STEPS = """
+import torch
+
+from optathlon.optimizers import gpu
+from optathlon.optimizers.rules.adamp import AdamP
+from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.rules.sgdp import SGDP
+
+called = []
+for name in ("adamp", "sgdp", "adarem"):
+    def watched(*args, run=getattr(gpu, name), name=name, **options):
+        called.append(name)
+        return run(*args, **options)
+    setattr(gpu, name, watched)
+
+gpu.BLOCK, gpu.ROWS = 16, 4  # so that small tensors have several chunks a row and several blocks of rows
+SHAPES = ((6, 4, 3, 3), (5, 7), (3, 40), (9,), (1, 12), (0, 4))
+CASES = [
+    (AdamP, {"weight_decay": 0.1}),
+    (AdamP, {"weight_decay": 0.1, "nesterov": True, "maximize": True, "capturable": True}),
+    (AdamP, {"projection": "layer"}),
+    (SGDP, {"momentum": 0.9, "weight_decay": 0.1}),
+    (SGDP, {"momentum": 0.9, "nesterov": True, "dampening": 0.1}),
+    (SGDP, {"momentum": 0.9, "project_buffer": True, "projection": "channel"}),
+    (AdaRem, {"beta": 0.9, "weight_decay": 0.1}),
+    (AdaRem, {"beta": 0.9, "eps_mode": "relative", "global_max": True, "maximize": True}),
+    (AdaRemS, {"beta": 0.9, "sphere": True}),
+]
+
+
+def gradients(params, generator):
+    for i, p in enumerate(params):
+        w, g = p.detach().float(), torch.randn(p.shape, generator=generator)
+        if p.ndim > 1 and p.numel() and i != 2:
+            rows, wr = (t.reshape(1, -1) if i == 1 else t.flatten(1) for t in (g, w))
+            g = (rows - (rows * wr).sum(1, keepdim=True) / (wr * wr).sum(1, keepdim=True) * wr).view_as(w)
+        p.grad = g.to(p.dtype)
+
+
+def train(build, options, dtype, **how):
+    generator = torch.Generator().manual_seed(0)
+    params = [torch.randn(s, generator=generator).to(dtype).requires_grad_() for s in SHAPES]
+    if dtype == torch.float32:
+        params[0] = params[0].detach().to(memory_format=torch.channels_last).requires_grad_()
+    optimizer = build(params, lr=1e-2, **how, **options)
+    for _ in range(4):
+        gradients(params, generator)
+        optimizer.step()
+    return params, optimizer
+
+
+# Not bfloat16: the interpreter cuts what a GPU rounds.
+for dtype, tolerance in ((torch.float32, 4e-6), (torch.float16, 4e-3)):
+    for build, options in CASES:
+        called.clear()
+        ours, fused = train(build, options, dtype, fused=True)
+        assert called or (dtype == torch.float16 and issubclass(build, AdaRem)), (build, dtype)
+        plain, loop = train(build, options, dtype, foreach=False)
+        for a, b in zip(ours, plain):
+            torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+            for key, value in loop.state[b].items():
+                torch.testing.assert_close(fused.state[a][key], value, rtol=tolerance, atol=tolerance)
+        if hasattr(fused, "projections"):
+            assert fused.projections() == loop.projections()
+            assert sum(list(fused.projections().values())[1:]) > 1
+
+weight = torch.ones(3, 4, requires_grad=True)
+weight.grad = torch.ones(3, 4)
+weight.grad[1, 2] = float("nan")
+optimizer = AdamP([weight], fused=True)
+optimizer.step()
+assert weight.isnan().sum() == 1 and optimizer.projections()["none"] == 1
+
+weight = torch.ones(300, requires_grad=True)
+weight.grad = torch.ones(300)
+weight.grad[200] = float("nan")
+optimizer = AdaRem([weight], lr=0.1, fused=True)
+optimizer.step()
+assert optimizer.state[weight]["largest"].isnan() and weight.isnan().sum() == 1
+print("same")
+"""
+
+COMPILES = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from optathlon.optimizers import gpu
+
+INTS = {name: "*i64" for name in ("chunks", "pointers", "shapes")}
+FLOATS = {name: "*fp32" for name in ("scalars", "sums", "parts", "layers", "views", "rates", "largest")}
+POINTERS = {**INTS, **FLOATS, "limits": "*fp64", "tops": "*i32", "count": "i32"}
+CONSTANTS = {"BLOCK": gpu.BLOCK, "ROWS": gpu.ROWS}
+CASES = [
+    *((k, {"ADAM": a, "KEPT": not a, "DTYPE": d})
+      for k in (gpu._advance, gpu._descend) for a in (True, False) for d in gpu.DTYPES.values()),
+    (gpu._decide, {"PROJECTION": 0}),
+    *((gpu._adarem, {"RELATIVE": r, "DTYPE": d}) for r in (True, False) for d in gpu.DTYPES.values()),
+]
+for kernel, options in CASES:
+    constants = {k: v for k, v in {**CONSTANTS, **options}.items() if k in kernel.arg_names}
+    signature = {n: "constexpr" if n in constants else POINTERS.get(n, "fp32") for n in kernel.arg_names}
+    values = {(kernel.arg_names.index(k),): v for k, v in constants.items()}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=values)
+    code = triton.compile(source, target=GPUTarget("cuda", 90, 32))
+    assert "cubin" in code.asm
+print("compiled")
+"""
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), **environment},
+    )
+
+
+@pytest.mark.slow
+def test_the_kernels_take_the_plain_implementation_s_steps():
+    done = run(SAME_STEPS, TRITON_INTERPRET="1")
+    assert done.stdout.split() == ["same"], done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_the_kernels_compile_for_a_gpu_without_one(tmp_path):
+    done = run(COMPILES, TRITON_INTERPRET="0", TRITON_CACHE_DIR=str(tmp_path))
+    assert done.stdout.split() == ["compiled"], done.stderr[-3000:]
+
+
+def test_without_triton_the_plain_implementation_runs_and_only_asking_for_the_fused_one_on_a_gpu_fails():
+    code = """
+    import sys
+    sys.modules["triton"] = None
+    import os, torch
+    from optathlon.optimizers.rules.adamp import AdamP
+    weight = torch.ones(3, 4, requires_grad=True)
+    weight.grad = torch.ones(3, 4)
+    for fused in (None, True):
+        AdamP([weight], fused=fused).step()
+    os.environ["TRITON_INTERPRET"] = "1"
+    AdamP([weight]).step()
+    try:
+        AdamP([weight], fused=True).step()
+    except RuntimeError as error:
+        print(error)
+    """
+    done = run(code)
+    assert "needs Triton" in done.stdout, done.stderr
+    assert "leave fused out" in done.stdout
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("capturable", [False, True])
+def test_on_a_gpu_the_fused_step_is_the_foreach_one(capturable):
+    def ends(**how):
+        generator = torch.Generator().manual_seed(0)
+        params = [
+            torch.randn(s, generator=generator).cuda().requires_grad_() for s in ((64, 32, 3, 3), (300, 2000), (7,))
+        ]
+        optimizer = AdamP(params, lr=1e-2, weight_decay=0.1, capturable=capturable, **how)
+        for _ in range(5):
+            for p in params:
+                p.grad = torch.randn(p.shape, generator=generator).cuda()
+            optimizer.step()
+        return params
+
+    for a, b in zip(ends(fused=True), ends(foreach=True), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
