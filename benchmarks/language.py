@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optathlon.tasks.language.transformer_xl import Layer, Memory, Reading, TransformerXL
+from optathlon.tasks.language.transformer_xl.model import Layer, Memory, Reading, TransformerXL
 
 Step = Callable[[TransformerXL, Tensor, Tensor, Memory, Reading], tuple[Tensor, Memory]]
 SIZES: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from optathlon.tasks.retrieval.recall import BUDGET, recall_at  # noqa: E402
+from optathlon.tasks.metrics.recall import BUDGET, recall_at  # noqa: E402
 
 KS, PER_CLASS, NOISE = (1, 10, 100, 1000), 5, 4.0
 

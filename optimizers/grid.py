@@ -113,7 +113,7 @@ def default_grid(name: str) -> Grid:
 
 def default_table(name: str) -> dict[str, Any]:
     """The grid that comes with the built-in optimizer `name`, as its TOML table; OptimizerError if there is none."""
-    folder = importlib.resources.files(__package__) / "grids"
+    folder = importlib.resources.files(__name__.rpartition(".")[0]) / "grids"
     file = folder / f"{name}.toml"
     if not file.is_file():
         known = [f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")]

@@ -49,7 +49,7 @@ def _built() -> Path:
     compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         raise RuntimeError("found no C++ compiler (c++, g++, clang++, or $CXX)")
-    room = importlib.resources.files(__package__)
+    room = importlib.resources.files(__name__.rpartition(".")[0])
     sources = {name: (room / name).read_text(encoding="utf-8") for name in _SOURCES}
     key = "\0".join([*sources.values(), compiler, *_FLAGS, platform.machine(), _cpu()])
     target = cache_folder() / f"fused-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"

@@ -7,7 +7,7 @@ import msgspec
 from optathlon.tasks.schedule import Cosine
 from optathlon.tasks.task import Metric, Protocol, Select, Task
 
-DATASETS = {"speech-commands": "optathlon.tasks.audio.speech_commands:SpeechCommands"}
+DATASETS = {"speech-commands": "optathlon.tasks.audio.speech_commands.dataset:SpeechCommands"}
 
 _PAPER = Protocol(
     length=30,
@@ -50,7 +50,7 @@ TASKS = (
             "mini": _smaller(15, 16, channels=64, training_clips=500, evaluation_clips=100),
             "smoke": _smaller(5, 8, channels=16, dropout=0.0, words=10, training_clips=48, evaluation_clips=8),
         },
-        workload="optathlon.tasks.audio.workload:KeywordSpotting",
+        workload="optathlon.tasks.audio.keyword_spotting:KeywordSpotting",
         datasets=("speech-commands",),
         source="Heo et al. 2021 (AdamP), tables 4 and H.2, appendix E.5; Won et al. 2020",
         version=1,

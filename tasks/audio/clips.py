@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optathlon.tasks.audio.speech_commands import Clip, read_clip
+from optathlon.tasks.audio.speech_commands.layout import Clip, read_clip
 
 IN_MEMORY = 4 << 30  # bytes; the official training split takes 2.7 GB
 

@@ -11,8 +11,8 @@ from optathlon.tasks.schedule import Constant, Cosine, MultiStep
 from optathlon.tasks.task import Metric, Protocol, Select, Task
 
 DATASETS = {
-    "ptb": "optathlon.tasks.language.ptb:PennTreebank",
-    "wikitext-103": "optathlon.tasks.language.wikitext:WikiText103",
+    "ptb": "optathlon.tasks.language.ptb.dataset:PennTreebank",
+    "wikitext-103": "optathlon.tasks.language.wikitext103.dataset:WikiText103",
 }
 _PERPLEXITY = Metric("perplexity", "", higher_is_better=False)
 _LOSS = Metric("loss", "nats/token", higher_is_better=False)
@@ -115,7 +115,7 @@ def _wikitext103(name: str, what: str, source: str, *, weight_norm: bool) -> Tas
             "mini": _transformer_xl(20_000, 60, 2000, weight_norm=weight_norm, **half),
             "smoke": _transformer_xl(600, 10, 200, weight_norm=weight_norm, **small, **short),
         },
-        workload="optathlon.tasks.language.txl_workload:TransformerXLWorkload",
+        workload="optathlon.tasks.language.transformer_xl.workload:TransformerXLWorkload",
         check="optathlon.tasks.language.settings:transformer_xl_settings_of",
         references="optathlon.tasks.language.references:wikitext103",
         datasets=("wikitext-103",),
@@ -145,7 +145,7 @@ TASKS = (
             ),
             "smoke": _ptb(_PAPER, length=3, batch=10, schedule=MultiStep(milestones=(2,)), settings=_SMALL),
         },
-        workload="optathlon.tasks.language.workload:AwdLstm",
+        workload="optathlon.tasks.language.awd_lstm.workload:AwdLstm",
         check="optathlon.tasks.language.settings:settings_of",
         references="optathlon.tasks.language.references:ptb",
         datasets=("ptb",),
@@ -168,7 +168,7 @@ TASKS = (
             "mini": _ptb(_MERITY, length=20, settings=_HALF | {"dropouth": 0.125, "dropouti": 0.2}),
             "smoke": _ptb(_MERITY, length=3, batch=10, settings=_SMALL),
         },
-        workload="optathlon.tasks.language.workload:AwdLstm",
+        workload="optathlon.tasks.language.awd_lstm.workload:AwdLstm",
         check="optathlon.tasks.language.settings:settings_of",
         references="optathlon.tasks.language.references:ptb",
         datasets=("ptb",),
@@ -236,7 +236,7 @@ TASKS = (
                 evaluation_tokens=20_000,
             ),
         },
-        workload="optathlon.tasks.language.llama_workload:LlamaWorkload",
+        workload="optathlon.tasks.language.llama.workload:LlamaWorkload",
         check="optathlon.tasks.language.settings:llama_settings_of",
         references="optathlon.tasks.language.references:wikitext103_in_subwords",
         datasets=("wikitext-103",),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from optathlon.tasks.data.dataset import require
-from optathlon.tasks.language import ptb, wikitext
-from optathlon.tasks.language.ptb import Corpus
+from optathlon.tasks.language.ptb.dataset import PennTreebank
+from optathlon.tasks.language.ptb.layout import read
 from optathlon.tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
+from optathlon.tasks.language.text.corpus import Corpus
+from optathlon.tasks.language.wikitext103 import dataset
 
 
 def penn_treebank(settings: Settings, data: Path) -> Corpus:
     """What `settings` leave, with their vocabulary; DataError if the corpus is not there or not whole."""
-    require(ptb.PennTreebank(), data)
-    corpus = ptb.read(data / ptb.PennTreebank.name)
+    require(PennTreebank(), data)
+    corpus = read(data / PennTreebank.name)
     if settings.vocabulary:
         corpus = corpus.limited(settings.vocabulary)
     return corpus.cut(settings.train_tokens, settings.evaluation_tokens)
@@ -21,5 +23,5 @@ def penn_treebank(settings: Settings, data: Path) -> Corpus:
 
 def wikitext103(settings: TransformerXLSettings | LlamaSettings, data: Path) -> Corpus:
     """What `settings` leave; DataError if the corpus is not there or not whole."""
-    require(wikitext.WikiText103(), data)
-    return wikitext.read(data / wikitext.NAME).cut(settings.train_tokens, settings.evaluation_tokens)
+    require(dataset.WikiText103(), data)
+    return dataset.read(data / dataset.NAME).cut(settings.train_tokens, settings.evaluation_tokens)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from optathlon.tasks.language import corpora
-from optathlon.tasks.language.ngrams import Split, bigram_perplexities, unigram_perplexity
-from optathlon.tasks.language.ptb import EOS, Corpus
 from optathlon.tasks.language.settings import llama_settings_of, settings_of, transformer_xl_settings_of
+from optathlon.tasks.language.text.corpus import EOS, Corpus
+from optathlon.tasks.language.text.ngrams import Split, bigram_perplexities, unigram_perplexity
 from optathlon.tasks.task import Protocol
 
 SPLITS: tuple[Split, ...] = ("validation", "test")

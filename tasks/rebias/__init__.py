@@ -57,7 +57,7 @@ def _biased_mnist(rho: str, rho_of_smoke: float) -> Task:
             Metric("loss", "nats", higher_is_better=False),
         ),
         protocols=_protocols(float(rho), rho_of_smoke),
-        workload="optathlon.tasks.rebias.workload:BiasedMnist",
+        workload="optathlon.tasks.rebias.biased_mnist:BiasedMnist",
         check="optathlon.tasks.rebias.settings:settings_of",
         datasets=("mnist",),
         source="Heo et al. 2021 (AdamP), Table D.1 and section E.4.2; Bahng et al. 2020 (ReBias)",
@@ -71,4 +71,4 @@ TASKS = (  # smoke has a fortieth of the images, so it colors twenty times as ma
     _biased_mnist("0.995", 0.90),
     _biased_mnist("0.990", 0.80),
 )
-DATASETS = {"mnist": "optathlon.tasks.rebias.mnist:Mnist"}
+DATASETS = {"mnist": "optathlon.tasks.rebias.mnist.dataset:Mnist"}

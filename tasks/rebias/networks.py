@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from optathlon.tasks.rebias.biased import CLASSES
+from optathlon.tasks.rebias.coloring import CLASSES
 
 
 class SimpleConvNet(nn.Module):

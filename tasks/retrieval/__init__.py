@@ -10,10 +10,10 @@ from optathlon.tasks.schedule import Step
 from optathlon.tasks.task import Metric, Protocol, Select, Task
 
 DATASETS = {
-    "cub": "optathlon.tasks.retrieval.cub:Cub",
-    "cars": "optathlon.tasks.retrieval.cars:Cars",
-    "inshop": "optathlon.tasks.retrieval.inshop:InShop",
-    "sop": "optathlon.tasks.retrieval.sop:Sop",
+    "cub": "optathlon.tasks.retrieval.datasets.cub:Cub",
+    "cars": "optathlon.tasks.retrieval.datasets.cars:Cars",
+    "inshop": "optathlon.tasks.retrieval.datasets.inshop:InShop",
+    "sop": "optathlon.tasks.retrieval.datasets.sop:Sop",
 }
 RECALLS = {
     "cub": (1, 2, 4, 8, 16, 32),

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from optathlon.tasks.images.weights import find as weights_file
 from optathlon.tasks.retrieval.losses import unit
-from optathlon.tasks.retrieval.weights import find as weights_file
 
 
 class Embedder(nn.Module):

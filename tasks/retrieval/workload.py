@@ -13,13 +13,15 @@ from torch import Tensor
 from optathlon.tasks.data.dataset import Dataset, require
 from optathlon.tasks.data.loading import load, share, split
 from optathlon.tasks.errors import TaskError
+from optathlon.tasks.images.photos import Photo, Splits
+from optathlon.tasks.images.pictures import Pictures
+from optathlon.tasks.images.transforms import normalize
+from optathlon.tasks.metrics.recall import recall_at
 from optathlon.tasks.randomness import generator, shuffled
-from optathlon.tasks.retrieval import RECALLS, cars, cub, inshop, sop
+from optathlon.tasks.retrieval import RECALLS
+from optathlon.tasks.retrieval.datasets import cars, cub, inshop, sop
 from optathlon.tasks.retrieval.losses import proxy_anchor, semihard_triplets
 from optathlon.tasks.retrieval.networks import Embedder, resnet50, small
-from optathlon.tasks.retrieval.photos import Photo, Splits
-from optathlon.tasks.retrieval.pictures import Pictures, normalize
-from optathlon.tasks.retrieval.recall import recall_at
 from optathlon.tasks.retrieval.settings import settings_of
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload

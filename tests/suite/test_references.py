@@ -17,8 +17,8 @@ from optathlon.results import Store
 from optathlon.suite import main, references
 from optathlon.suite.run import Problem, digest
 from optathlon.tasks import Metric, Protocol, Task
-from optathlon.tasks.language import ptb
-from optathlon.tasks.language.ngrams import bigram_perplexity, unigram_perplexity
+from optathlon.tasks.language.ptb import layout
+from optathlon.tasks.language.text.ngrams import bigram_perplexity, unigram_perplexity
 from tests.suite.sweeps import command, environment, optathlon, write
 
 GOOD = {"constant": {"test/accuracy": 50.0, "validation/loss": np.float32(0.5)}, "coin": {"test/accuracy": 49}}
@@ -248,7 +248,7 @@ def test_a_language_tasks_board_shows_its_ngrams_also_where_runs_were_recorded_b
     optathlon(tmp_path, "data", "miniature", "ptb")
     (tmp_path / "ngrams.toml").write_text(PTB)
     assert optathlon(tmp_path, "launch", "ngrams.toml").returncode == 0
-    corpus = ptb.read(tmp_path / "data" / "ptb")
+    corpus = layout.read(tmp_path / "data" / "ptb")
     expected = {"unigram": [unigram_perplexity(corpus)], "bigram": [bigram_perplexity(corpus)]}
     assert shown(tmp_path, capsys) == expected
     records = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "records").rglob("*.json")}

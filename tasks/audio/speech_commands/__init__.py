@@ -1,0 +1,1 @@
+"""The Speech Commands data set."""

@@ -1,0 +1,161 @@
+"""Speech Commands as Google distributes it: folders of words, lists of validation and test clips."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from optathlon.tasks.errors import DataError
+
+NAME = "speech-commands"
+
+
+ARCHIVE = "speech_commands_v0.02.tar.gz"
+
+
+ARCHIVE_SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
+
+
+TREE = "SpeechCommands/speech_commands_v0.02"
+
+
+NOISE = "_background_noise_"
+
+
+SAMPLE_RATE = 16_000
+
+
+LONGEST = 16_384
+
+
+COUNTS = {"training": 84_843, "validation": 9_981, "test": 11_005}
+
+
+LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+
+
+WORDS = tuple(
+    "backward bed bird cat dog down eight five follow forward four go happy house learn left marvin nine no off on"  # noqa: SIM905
+    " one right seven sheila six stop three tree two up visual wow yes zero".split()
+)
+
+
+class Clip(NamedTuple):
+    """A recording: its path below the tree, "word/speaker_nohash_0.wav", and its word's place in WORDS."""
+
+    path: str
+    word: int
+
+
+def find_tree(folder: Path) -> Path | None:
+    """Where below `folder` the word folders lie: directly or as torchaudio has them; None if nowhere."""
+    lists = [t for t in (folder, folder / TREE) if any((t / name).exists() for name in LISTS.values())]
+    return lists[0] if lists else None
+
+
+def tree_of(folder: Path) -> Path:
+    """find_tree, or DataError."""
+    tree = find_tree(folder)
+    if tree is None:
+        wanted = " and ".join(LISTS.values())
+        raise DataError(f"{NAME}: no {wanted} in {folder} or {folder / TREE}; expected the layout of {ARCHIVE}")
+    return tree
+
+
+def index(tree: Path) -> dict[str, list[Clip]]:
+    """The recordings of training, validation and test, each by word and file name; DataError if the layout is broken.
+
+    Validation and test are what their lists name; training is every other recording in a word's folder.
+    """
+    found = {clip.path: clip for clip in _recordings(tree)}
+    splits: dict[str, list[Clip]] = {}
+    listed: dict[str, str] = {}
+    for split, name in LISTS.items():
+        for number, line in enumerate(_lines(tree / name), start=1):
+            if line not in found:
+                raise DataError(f"{NAME}: {tree / name}, line {number}: {line!r} is not a recording in {tree}")
+            if line in listed:
+                raise DataError(
+                    f"{NAME}: {tree / name}, line {number}: {line!r} is listed twice ({listed[line]} already)"
+                )
+            listed[line] = split
+    for split in COUNTS:
+        splits[split] = [clip for path, clip in found.items() if listed.get(path, "training") == split]
+        missing = set(range(len(WORDS))) - {clip.word for clip in splits[split]}
+        if missing:
+            raise DataError(f"{NAME}: {tree}: the {split} split has no recording of {WORDS[min(missing)]!r}")
+    return splits
+
+
+def _recordings(tree: Path) -> Iterable[Clip]:
+    folders = {entry.name for entry in os.scandir(tree) if entry.is_dir()} - {NOISE, TREE.partition("/")[0]}
+    for folder in sorted(folders ^ set(WORDS)):
+        state = "is missing" if folder in WORDS else "is no word of Speech Commands v0.02"
+        raise DataError(f"{NAME}: folder {tree / folder} {state}; expected the 35 words {', '.join(WORDS)}")
+    for word, folder in enumerate(WORDS):
+        for name in sorted(entry.name for entry in os.scandir(tree / folder) if entry.name.endswith(".wav")):
+            yield Clip(f"{folder}/{name}", word)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{NAME}: {path} is unreadable ({error}); expected one word/file.wav a line") from None
+
+
+def open_clip(path: Path, longest: int) -> soundfile.SoundFile:
+    """An open recording; DataError unless it is an intact wav of 1 to `longest` samples, 16 kHz, mono, 16-bit PCM."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            size = os.fstat(file.fileno()).st_size
+        sound = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise DataError(f"{NAME}: {path} is not a readable wav file: {error}") from None
+    wrong = None
+    if (sound.samplerate, sound.channels, sound.format, sound.subtype) != (SAMPLE_RATE, 1, "WAV", "PCM_16"):
+        wrong = f"{sound.samplerate} Hz, {sound.channels} channels, {sound.format} {sound.subtype}"
+    elif not 1 <= sound.frames <= longest:
+        wrong = f"{sound.frames} samples"
+    elif struct.unpack("<4sI", head)[1] + 8 > size:
+        wrong = f"only {size} bytes of the {struct.unpack('<4sI', head)[1] + 8} it announces"
+    if wrong:
+        sound.close()
+        raise DataError(f"{NAME}: {path} has {wrong}; expected 1 to {longest} samples, 16,000 Hz, mono, 16-bit PCM")
+    return sound
+
+
+def read_clip(path: Path, longest: int) -> np.ndarray:
+    """The samples of a recording, int16; DataError as open_clip."""
+    with open_clip(path, longest) as sound:
+        return sound.read(dtype="int16")
+
+
+def official_split(path: str) -> str:
+    """The official rule (README of the data set): a hash of the speaker's part of the name gives 10 % each to
+    validation and test, so that no speaker is in two splits."""
+    speaker = re.sub(r"_nohash_.*$", "", path.rpartition("/")[2])
+    most = 2**27 - 1
+    percentage = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (most + 1) * (100.0 / most)
+    return "validation" if percentage < 10 else "test" if percentage < 20 else "training"
+
+
+def write_lists(tree: Path, paths: Iterable[str]) -> None:
+    """Write both lists for recordings at `paths` by the official rule."""
+    chosen = {split: sorted(p for p in paths if official_split(p) == split) for split in LISTS}
+    for split, name in LISTS.items():
+        (tree / name).write_text("".join(f"{path}\n" for path in chosen[split]), encoding="utf-8")
+
+
+def write_clip(path: Path, samples: np.ndarray) -> None:
+    """Write floats in -1..1 as the official recordings are: 16 kHz, mono, 16-bit PCM."""
+    soundfile.write(path, np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16), SAMPLE_RATE, subtype="PCM_16")

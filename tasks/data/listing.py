@@ -1,0 +1,46 @@
+"""Lists in text files, and the trees of files that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from optathlon.tasks.errors import DataError
+
+DIGITS = 18
+
+
+def find_tree(folder: Path, tree: str, sign: str) -> Path:
+    """Where below `folder` the official tree begins: in `tree` or in `folder` itself, by the file `sign`."""
+    found = next((place for place in (folder / tree, folder) if (place / sign).is_file()), None)
+    if found is None:
+        raise DataError(f"{folder.name}: no {sign} in {folder / tree} or {folder}; expected the official layout")
+    return found
+
+
+def rows(path: Path, names: Sequence[str], skip: int = 0) -> Iterator[tuple[str, list[str]]]:
+    """Each line after the first `skip` as its place, for messages, and as many words as there are `names`."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is unreadable ({error}); expected lines of {' '.join(names)}") from None
+    for number, line in enumerate(lines[skip:], start=skip + 1):
+        if words := line.split():
+            if len(words) != len(names):
+                raise DataError(f"{path}, line {number}: {line!r} has {len(words)} words; expected {' '.join(names)}")
+            yield f"{path}, line {number}", words
+
+
+def number(place: str, name: str, word: str) -> int:
+    """`word` as a positive number of 64 bits; DataError names the `place` if it is none."""
+    if not (word.isascii() and word.isdigit() and len(word) <= DIGITS and int(word)):
+        raise DataError(f"{place}: {name} {word[:40]!r} is not a positive number of at most {DIGITS} digits")
+    return int(word)
+
+
+def below(tree: Path, place: str, path: str) -> Path:
+    """`tree` / `path`; DataError names the `place` if that leads out of the tree."""
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise DataError(f"{place}: {path!r} is not a path below {tree}")
+    return tree / parts

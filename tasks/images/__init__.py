@@ -1,0 +1,1 @@
+"""Pictures: files, decoding, augmentation per sample, pretrained weights, drawings of emoji."""

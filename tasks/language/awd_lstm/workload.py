@@ -1,0 +1,133 @@
+"""AWD-LSTM on Penn Treebank, made live: truncated backpropagation through streams with a carried memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from optathlon.tasks.data.loading import load, share
+from optathlon.tasks.language.awd_lstm.model import AwdLstmModel, Memory
+from optathlon.tasks.language.corpora import penn_treebank
+from optathlon.tasks.language.settings import settings_of
+from optathlon.tasks.language.text.streams import Window, cut, parallel, segments, windows
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
+
+
+class _Carried:
+    """The memory of one part's streams before and after the micro-batch `index`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.index: int | None = None
+        self.before = self.after = memory
+
+
+class AwdLstm(Workload):
+    """Trains on `Protocol.batch` parallel streams of text, whose memory goes on from window to window of an epoch.
+
+    An update is one window of all streams. Its part k is that window of the streams k * part to (k + 1) * part, which
+    has a memory, dropout masks and dropped weights of its own.
+    """
+
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
+        self.settings = s = settings_of(protocol)
+        corpus = penn_treebank(s, self.data)
+        self.train = parallel(corpus.train, protocol.batch)
+        validation = parallel(corpus.validation, s.validation_batch, "protocol.settings.validation_batch")
+        test = parallel(corpus.test, s.test_batch, "protocol.settings.test_batch")
+        self.held_out = {"validation": validation.to(self.device), "test": test.to(self.device)}
+        self.model = AwdLstmModel(
+            len(corpus.words),
+            emsize=s.emsize,
+            nhid=s.nhid,
+            nlayers=s.nlayers,
+            dropout=s.dropout,
+            dropouth=s.dropouth,
+            dropouti=s.dropouti,
+            dropoute=s.dropoute,
+            wdrop=s.wdrop,
+        ).to(self.device)
+        self.players = {"model": self.model}
+        self._forget()
+
+    def _forget(self) -> None:
+        parts = range(self.rank, self.protocol.parts, self.world)
+        self._carried = {part: _Carried(self.model.no_memory(self.protocol.part)) for part in parts}
+
+    def tags(self, player: str) -> dict[str, set[str]]:
+        """As the modules tell; the tied matrix is one parameter, both embedding and head."""
+        tags = super().tags(player)
+        tags["encoder.weight"].add("head")
+        tags["decoder_bias"].add("head")
+        return tags
+
+    def start_epoch(self, epoch: int, resuming: bool) -> None:
+        """Each epoch reads the streams from their beginning, with no memory."""
+        if not resuming:
+            self._forget()
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Windows of random length; data is (tokens read, tokens to predict), each length × streams of a part."""
+        found = windows(len(self.train), self.settings, self.seed, epoch)
+        of = len(found) * self.protocol.parts
+        mine = share(of, start, self.rank, self.world)
+        jobs = [(found[index // self.protocol.parts], index % self.protocol.parts) for index in mine]
+        for index, (window, _), fetched in zip(mine, jobs, load(self._cut, jobs, self.data_workers), strict=True):
+            tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in fetched)
+            scale = window.drawn / self.settings.bptt
+            yield Batch((tokens, targets), index, of, size=targets.numel(), lr_scale=scale)
+
+    def _cut(self, job: tuple[Window, int]) -> tuple[Tensor, Tensor]:
+        window, part = job
+        size = self.protocol.part
+        return cut(self.train[:, part * size : (part + 1) * size], window)
+
+    def loss(self, batch: Batch, player: str) -> Tensor:
+        """Mean cross-entropy + alpha · mean(dropped²) + beta · mean((rawₜ₊₁ - rawₜ)²), of the last layer's output."""
+        carried = self._carried[batch.index % self.protocol.parts]
+        if batch.index != carried.index:
+            carried.index, carried.before = batch.index, carried.after
+        tokens, targets = batch.data
+        output = self.model(tokens, carried.before)
+        carried.after = [(hidden.detach(), cell.detach()) for hidden, cell in output.memory]
+        loss = F.cross_entropy(self.model.decode(output.dropped).flatten(0, 1), targets.flatten())
+        if self.settings.alpha:
+            loss = loss + self.settings.alpha * output.dropped.pow(2).mean()
+        if self.settings.beta:
+            loss = loss + self.settings.beta * (output.raw[1:] - output.raw[:-1]).pow(2).mean()
+        return loss
+
+    @torch.no_grad()
+    def evaluate(self, split: str) -> dict[str, float]:
+        """loss: mean cross-entropy, nats per scored token (all but each stream's first); perplexity: its exp."""
+        streams = self.held_out[split]
+        memory = self.model.no_memory(streams.shape[1])
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        training = self.model.training
+        self.model.eval()
+        try:
+            for segment in segments(len(streams), self.settings.bptt):
+                tokens, targets = cut(streams, segment)
+                output = self.model(tokens, memory)
+                memory = output.memory
+                logits = self.model.decode(output.dropped).flatten(0, 1)
+                total += F.cross_entropy(logits, targets.flatten(), reduction="sum")
+        finally:
+            self.model.train(training)
+        loss = total / streams[1:].numel()
+        return {"perplexity": loss.exp().item(), "loss": loss.item()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Each part's memory after the last window: all that a resume in an epoch needs beside the weights."""
+        return {"memory": {part: [list(pair) for pair in carried.after] for part, carried in self._carried.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for part in self._carried:
+            memory = [(hidden.to(self.device), cell.to(self.device)) for hidden, cell in state["memory"][part]]
+            self._carried[part] = _Carried(memory)

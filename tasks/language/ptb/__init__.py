@@ -1,0 +1,1 @@
+"""The Penn Treebank data set."""

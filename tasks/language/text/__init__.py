@@ -1,0 +1,1 @@
+"""Text as tasks read it: corpora, token files, subwords, streams, n-gram models."""

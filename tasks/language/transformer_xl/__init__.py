@@ -1,0 +1,1 @@
+"""Transformer-XL with an adaptive softmax."""

@@ -1,0 +1,1 @@
+"""The WikiText-103 data set."""

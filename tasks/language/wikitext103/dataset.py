@@ -1,0 +1,158 @@
+"""WikiText-103: 28,475 good and featured Wikipedia articles, in the official layouts (Merity et al. 2016)."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.language.text import hub, token_files
+from optathlon.tasks.language.text.corpus import UNK, Corpus
+from optathlon.tasks.language.text.token_files import SPLITS
+
+NAME = "wikitext-103"
+ARCHIVE, ARCHIVE_MD5 = "wikitext-103-v1.zip", "9ddaacaf6af0710eda8c456decff7832"
+LAYOUTS = ("wikitext-103/wiki.{}.tokens", "wiki.{}.tokens", "wikitext-103/{}.txt", "{}.txt")
+HUB_FOLDERS = (".", "wikitext-103-v1")
+LINES = {"train": 1_801_350, "valid": 3_760, "test": 4_358}
+TOKENS = {"train": 103_227_021, "valid": 217_646, "test": 245_569}
+WORDS = 267_735
+LARGEST_MEMBER = 1 << 30
+RARE = 3
+
+
+class WikiText103(Dataset):
+    """103,227,021 / 217,646 / 245,569 tokens of 267,735 words, with an <eos> for each line, also for empty ones."""
+
+    name: ClassVar[str] = NAME
+    title: ClassVar[str] = "WikiText-103 (word level)"
+    licence: ClassVar[str] = "CC BY-SA 3.0 (text of Wikipedia)"
+    homepage: ClassVar[str] = "https://huggingface.co/datasets/Salesforce/wikitext"
+    get: ClassVar[str] = (
+        f"{ARCHIVE} (MD5 {ARCHIVE_MD5}), or its wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens, or the same"
+        " as train.txt, valid.txt and test.txt; or the hub's wikitext-103-v1 as parquet files, or saved"
+        ' by `datasets.load_dataset("Salesforce/wikitext", "wikitext-103-v1").save_to_disk(FOLDER)`; directly in the'
+        " folder"
+    )
+    standins: ClassVar[dict[str, int]] = {"0128b4b285cacbb9": 1}  # gensim 4.4.0
+
+    def verify(self, folder: Path) -> str | None:
+        """Unpack the archive if nothing else is there, count and number the words, and compare the counts."""
+        if _text(folder) is None and _copy(folder) is None and (folder / ARCHIVE).is_file():
+            unpack(folder / ARCHIVE, folder)
+        made = prepare(folder)
+        if (made.lines, made.tokens, made.words) != (LINES, TOKENS, WORDS):
+            return None
+        archive = folder / ARCHIVE
+        known = archive.is_file() and file_digest(archive, "md5") == ARCHIVE_MD5
+        return f"{f'MD5 of {ARCHIVE}, ' if known else ''}counts of lines, tokens and words"
+
+    def write_miniature(self, folder: Path) -> None:
+        """Articles about invented towns, each of which names its town again and again."""
+        from optathlon.tasks.language.wikitext103.miniature import articles
+
+        write(folder, articles())
+
+    def write_standin(self, folder: Path) -> list[Source]:
+        """106 articles of the English Wikipedia, from a test file of the package `gensim`."""
+        from optathlon.tasks.language.wikitext103.standin import source, splits
+
+        write(folder, splits())
+        return [source()]
+
+
+def prepare(folder: Path) -> token_files.About:
+    """Make the token files of the text in `folder`, unless they are there; DataError if the text is not whole."""
+    text, copy = _text(folder), _copy(folder)
+    if text is not None and copy is not None:
+        raise DataError(f"{NAME}: {folder} holds the text twice, {text[0].name} and {copy}; keep one of them")
+    if text is not None:
+        files: dict[str, Path] = dict(zip(SPLITS, text, strict=True))
+        return token_files.ensure(folder, _digest(text), lambda split: _lines(files[split]))
+    if copy is not None:
+        return token_files.ensure(folder, _digest(hub.files(copy)), lambda split: hub.lines(copy, split))
+    raise DataError(f"{NAME}: {folder} holds none of the files; expected {WikiText103.get}")
+
+
+def read(folder: Path) -> Corpus:
+    """The prepared corpus; ids are ranks by frequency in training, 0 is <eos>."""
+    return token_files.read(folder)
+
+
+def _text(folder: Path) -> list[Path] | None:
+    """The three text files below `folder`; None without any, DataError if some are missing or there are two copies."""
+    begun = [layout for layout in LAYOUTS if any(path.exists() for path in _at(folder, layout))]
+    if len(begun) > 1:
+        copies = " and ".join(str(folder / layout.format("*")) for layout in begun)
+        raise DataError(f"{NAME}: two copies of the data, {copies}; keep one of them")
+    for path in (paths := _at(folder, begun[0]) if begun else []):
+        if not path.is_file():
+            raise DataError(f"{NAME}: {path} is missing; expected {', '.join(p.name for p in paths)} side by side")
+    return paths or None
+
+
+def _copy(folder: Path) -> Path | None:
+    return next((folder / below for below in HUB_FOLDERS if hub.is_copy(folder / below)), None)
+
+
+def _at(folder: Path, layout: str) -> list[Path]:
+    return [folder / layout.format(split) for split in SPLITS]
+
+
+def _digest(paths: list[Path]) -> str:
+    return hashlib.sha256("\n".join(map(file_digest, paths)).encode()).hexdigest()
+
+
+def _lines(path: Path) -> Iterator[str]:
+    empty = True
+    try:
+        with path.open(encoding="utf-8-sig") as text:
+            for line in text:
+                empty = empty and line.isspace()
+                yield line
+    except UnicodeDecodeError as error:
+        raise DataError(f"{NAME}: {path} is not UTF-8 ({error.reason}); expected the text of {ARCHIVE}") from None
+    if empty:
+        raise DataError(f"{NAME}: {path} is empty; expected lines of words")
+
+
+def write(folder: Path, lines: dict[str, list[list[str]]]) -> None:
+    """Write lines of words by split as the archive has them: a space at the start and end of each line.
+
+    By WikiText's rule a word with fewer than three occurrences in training is <unk>, in every split.
+    """
+    counts: dict[str, int] = {}
+    for word in (word for words in lines["train"] for word in words):
+        counts[word] = counts.get(word, 0) + 1
+    for split, path in zip(SPLITS, _at(folder, LAYOUTS[0]), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="\n") as text:
+            for words in lines[split]:
+                text.write(f" {' '.join(w if counts.get(w, 0) >= RARE else UNK for w in words)} \n" if words else " \n")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Take the three text files, and nothing else, out of wikitext-103-v1.zip to make folder/wikitext-103, all at once.
+
+    Raises DataError if the archive is damaged, or one of the three is missing or too large.
+    """
+    final = folder / Path(LAYOUTS[0]).parent
+    try:
+        with workspace(folder, ".unpacking-") as work, zipfile.ZipFile(archive) as found:
+            for name in (LAYOUTS[0].format(split) for split in SPLITS):
+                if found.getinfo(name).file_size > LARGEST_MEMBER:
+                    raise DataError(f"{NAME}: {archive}: {name} has more than {LARGEST_MEMBER} bytes")
+                with found.open(name) as member, (work / Path(name).name).open("wb") as out:
+                    shutil.copyfileobj(member, out)
+            work.rename(final)
+    except KeyError as error:
+        raise DataError(f"{NAME}: {archive}: {error.args[0]}; expected {ARCHIVE} with MD5 {ARCHIVE_MD5}") from None
+    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:  # the last: encrypted, or unknown to zlib
+        raise DataError(f"{NAME}: {archive} is damaged ({error}); expected MD5 {ARCHIVE_MD5}; fetch it again") from None

@@ -1,0 +1,1 @@
+"""Metrics, equal to the well-known libraries'."""

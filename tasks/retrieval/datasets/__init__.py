@@ -1,0 +1,1 @@
+"""The four data sets of image retrieval, each in its official layout."""
