@@ -11,6 +11,7 @@ from optathlon.tasks.language.ptb.layout import (
     ARCHIVE,
     NAME,
     SPLITS,
+    WHERE_TO_GET,
     is_there,
     read,
     texts_of,
