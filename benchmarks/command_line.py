@@ -18,8 +18,8 @@ from pathlib import Path
 
 from optathlon.results import Store
 from optathlon.results.record import Curve, Identity, Record, Score
-from optathlon.suite import sweep
-from optathlon.suite.plan import expand
+from optathlon.suite.planning import sweep_reader
+from optathlon.suite.planning.plan import expand
 
 SWEEP = """
 name = "finished-{runs}"
@@ -36,7 +36,7 @@ def finished(folder: Path, runs: int) -> Path:
     """A store in which every run of a sweep has a record."""
     file = folder / f"finished-{runs}.toml"
     file.write_text(SWEEP.format(runs=runs, seeds=list(range(10)), trials=runs // 10))
-    plan = expand(sweep.load(file), folder / "data")
+    plan = expand(sweep_reader.load(file), folder / "data")
     store = Store(folder / f"store-{runs}")
     for planned in plan.runs:
         problem, setting = plan.head.problems[planned.problem], plan.head.settings[planned.setting]

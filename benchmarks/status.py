@@ -20,8 +20,8 @@ from pathlib import Path
 from optathlon.results import Store, this_process
 from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.record import Curve, Ended, Identity, Record, Score
-from optathlon.suite import sweep
-from optathlon.suite.plan import expand
+from optathlon.suite.planning import sweep_reader
+from optathlon.suite.planning.plan import expand
 
 SWEEP = """
 name = "large"
@@ -43,7 +43,7 @@ def half_done(folder: Path, runs: int) -> Path:
     """A store in which the runs of a sweep are in all states; returns the sweep's file."""
     file = folder / "large.toml"
     file.write_text(SWEEP.format(seeds=list(range(10)), trials=runs // 40))
-    plan, store = expand(sweep.load(file), folder / "data"), Store(folder / "store")
+    plan, store = expand(sweep_reader.load(file), folder / "data"), Store(folder / "store")
     for number, run in enumerate(plan.runs):
         state = MIXTURE[number * 37 % 100] if number * 37 % 100 < len(MIXTURE) else "waiting"
         if state == "finished":

@@ -8,13 +8,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from optathlon.optimizers import OptimizerError
 from optathlon.suite.errors import FAILED
-from optathlon.suite.run import Run, optimizer_of, task_of
+from optathlon.suite.identity import Run, optimizer_of, task_of
+from optathlon.suite.readable import said
 from optathlon.tasks import DataError, TaskError
 
 
@@ -71,9 +70,6 @@ CLASSES = {
 }
 UNKNOWN = Failure("failed", "`optathlon logs {run}` prints the traceback")
 
-REASON, TRACE = 4_000, 60_000  # characters of them that are kept
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-_LEFT_OUT = "\n... the middle of this is left out ...\n"
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -114,52 +110,6 @@ def of_exit(code: int, out_of_memory: bool) -> str:
     if code < 0:
         return "crash" if -code in _CRASHES else "killed"
     return "bug" if code == FAILED else "crash"  # a process of ours ends with another code only if a library ends it
-
-
-def said(error: BaseException) -> str:
-    """The message of `error`, also of one that cannot say it."""
-    try:
-        return str(error)
-    except Exception as another:
-        return f"(its message cannot be read: {type(another).__name__})"
-
-
-def legible(text: str, limit: int = REASON) -> str:
-    """`text` as it may be written down and shown on a terminal: what is no text but for line ends and tabs is escaped,
-    and the middle of what is longer than `limit` characters is left out."""
-    text = _NO_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-    if len(text) <= limit:
-        return text
-    kept = (limit - len(_LEFT_OUT)) // 2
-    return text[:kept] + _LEFT_OUT + text[-kept:]
-
-
-def oom_kills() -> int:
-    """How many processes the kernel has killed for their memory, in this process's control group if it has one, else
-    on this machine; 0 where neither can be read."""
-    for path in (*_memory_groups(), Path("/proc/vmstat")):
-        with suppress(OSError, ValueError):
-            for line in path.read_text().splitlines():
-                if line.startswith("oom_kill "):
-                    return int(line.split()[1])
-    return 0
-
-
-def die_first() -> None:
-    """Let the kernel, short of memory, kill this process rather than the one that can tell of it."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")
-
-
-def _memory_groups() -> Iterator[Path]:
-    """Where the control group of this process counts, by version 2 or 1."""
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if not controllers:
-                yield Path(f"/sys/fs/cgroup{path}/memory.events")
-            elif "memory" in controllers.split(","):
-                yield Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

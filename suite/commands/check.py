@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optathlon import optimizers
 from optathlon.suite.console import add_json, print_json, say, table
 from optathlon.suite.errors import FAILED, OK, UsageError
-from optathlon.suite.sweep import look_beside
+from optathlon.suite.planning.sweep_reader import look_beside
 
 if TYPE_CHECKING:
     from optathlon.optimizers.conformance.checks import Card

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from optathlon.results import Store, StoreError
 from optathlon.results.plan import Plan
-from optathlon.suite import find, status, workers
 from optathlon.suite.console import add_json, add_store, print_json, say
+from optathlon.suite.monitoring import alive_workers, find_run, status
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +39,9 @@ def _done_with(store: Store) -> Iterator[Path]:
             plans = [store.plan(name, number) for number in store.plan_numbers(name)]
         except StoreError:  # `status` says what is wrong with it
             continue
-        there = workers.look(store, name)
+        there = alive_workers.look(store, name)
         if not (there.names or there.unknown or any(_is_open(store, plan) for plan in plans)):
-            yield from (f for f in find.job_folders(store, name) if f.stat().st_uid == os.getuid())
+            yield from (f for f in find_run.job_folders(store, name) if f.stat().st_uid == os.getuid())
 
 
 def _is_open(store: Store, plan: Plan) -> bool:

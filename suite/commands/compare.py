@@ -9,7 +9,7 @@ import msgspec
 from optathlon.results import Store, load_results
 from optathlon.results.analysis.row_comparison import Comparison, OnTask, compare
 from optathlon.results.hyperparameter_text import short
-from optathlon.suite import boards
+from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 from optathlon.tasks.errors import did_you_mean
@@ -25,8 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    shown = [load_results(store, store.plan(name)).board for name in boards.names(store, args.sweep)]
-    boards.tell_problems(store)
+    shown = [load_results(store, store.plan(name)).board for name in _boards.names(store, args.sweep)]
+    _boards.tell_problems(store)
     if not shown:
         raise UsageError(f"{store.root} has no sweep yet; launch one")
     for name in (args.a, args.b):

@@ -17,9 +17,9 @@ from optathlon import tasks
 from optathlon.results import put_new
 from optathlon.slurm import slots
 from optathlon.slurm.cluster import ClusterError, Job
-from optathlon.suite import cluster
 from optathlon.suite.console import add_data, add_json, add_store, print_json, table
 from optathlon.suite.errors import ENVIRONMENT, UsageError
+from optathlon.suite.planning import cluster_settings
 from optathlon.tasks.data.dataset import require
 
 Finding = tuple[str, str, str]
@@ -121,14 +121,14 @@ def _slurm() -> list[Finding]:
         found.append(("ok", "slurm", about))
         for name, what in site.partitions().items():
             found.append(("ok", f"partition {name.rstrip('*')}", what + ("; default" if name.endswith("*") else "")))
-        settings = cluster.settings([cluster.user_table()])
+        settings = cluster_settings.settings([cluster_settings.user_table()])
         job = Job((), "optathlon-doctor", Path.cwd(), resources=settings.resources)
         later = SlurmCluster().check(job)
     except (ClusterError, UsageError) as error:
         return [*found, ("check", "sbatch --test-only" if found else "slurm", str(error))]
     if later:
         return [*found, ("check", "sbatch --test-only", later)]
-    file = cluster.user_file()
+    file = cluster_settings.user_file()
     return [
         *found,
         ("ok", "sbatch --test-only", f"a worker would be taken ({file if file.exists() else 'no settings'})"),

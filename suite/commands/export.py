@@ -7,9 +7,10 @@ from pathlib import Path
 
 from optathlon.results import Store
 from optathlon.results.store.parquet import write_parquet
-from optathlon.suite import boards, sweep
+from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import OK
+from optathlon.suite.planning import sweep_reader
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,13 +20,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    boards.check_output("--parquet", args.parquet)
+    _boards.check_output("--parquet", args.parquet)
     store = Store(args.store)
-    ids = {run.id for run in store.plan(sweep.name_of(args.sweep)).runs} if args.sweep else None
+    ids = {run.id for run in store.plan(sweep_reader.name_of(args.sweep)).runs} if args.sweep else None
     records = store.records(ids)
     references = store.references({record.digests.problem for record in records})
-    boards.tell_problems(store)
-    with boards.writing("--parquet", args.parquet):
+    _boards.tell_problems(store)
+    with _boards.writing("--parquet", args.parquet):
         write_parquet(records, args.parquet, references)
     say(f"written: {args.parquet}, {len(records)} runs")
     return OK

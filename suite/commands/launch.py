@@ -6,9 +6,12 @@ from __future__ import annotations
 import argparse
 
 from optathlon.results import Store
-from optathlon.suite import launch, progress, references, sweep, workers
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say
 from optathlon.suite.errors import FAILED, INTERRUPTED
+from optathlon.suite.launching import launch
+from optathlon.suite.monitoring import alive_workers, progress
+from optathlon.suite.planning import sweep_reader
+from optathlon.suite.working import references
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
         canary=args.canary,
         budget=args.budget,
     )
-    begun = launch.Launch(sweep.load(sweep.find(args.sweep)), store, wishes)
+    begun = launch.Launch(sweep_reader.load(sweep_reader.find(args.sweep)), store, wishes)
     if args.dry_run:
         return _show(begun, args.json)
     done = begun.carry_out()
@@ -118,7 +121,7 @@ def _told(done: launch.Launched) -> list[str]:
 
 def _follow(store: Store, done: launch.Launched, name: str) -> int:
     try:
-        seen = progress.follow(store, done.plan, lambda: len(workers.look(store, name, done.number).names))
+        seen = progress.follow(store, done.plan, lambda: len(alive_workers.look(store, name, done.number).names))
     except KeyboardInterrupt:
         say(f"left; the runs go on. `optathlon status {name}` tells how, `optathlon cancel {name}` stops them")
         return INTERRUPTED

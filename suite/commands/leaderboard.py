@@ -10,7 +10,7 @@ from pathlib import Path
 from optathlon.results import Store, leaderboard_of_records
 from optathlon.results.errors import StoreError
 from optathlon.results.text import formats
-from optathlon.suite import boards
+from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import INCOMPLETE, UsageError
 
@@ -18,8 +18,8 @@ FORMATS = ("table", "csv", "wide", "md", "latex", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    boards.add_part(parser)
-    boards.add_on(parser)
+    _boards.add_part(parser)
+    _boards.add_on(parser)
     parser.add_argument("--plain", action="store_true", help="every task and row, even if the sweep has a [table]")
     parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
@@ -30,16 +30,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if args.output:
-        boards.check_output("--output", args.output)
+        _boards.check_output("--output", args.output)
     store = Store(args.store)
     plain = args.plain or args.on != ["complete"]
-    found = [view.board for view in boards.views(store, args, printed=not plain)]
+    found = [view.board for view in _boards.views(store, args, printed=not plain)]
     if not found:
         if args.tasks or args.optimizers or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
         records = store.records(brief=True)
         references = store.references({record.digests.problem for record in records})
-        boards.tell_problems(store)
+        _boards.tell_problems(store)
         if not records:
             raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
         found = [leaderboard_of_records(records, references=references)]
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     color = args.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     text = "\n".join(formats.render(board, args.format, color=color) for board in found)
     if args.output:
-        boards.write("--output", args.output, text)
+        _boards.write("--output", args.output, text)
         say(f"written: {args.output}")
     else:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")

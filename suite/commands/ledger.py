@@ -16,7 +16,7 @@ from optathlon.results.hyperparameter_text import differing, flat
 from optathlon.results.papers.ledger import VERDICTS, Entry, Sweep, ledger
 from optathlon.results.papers.published import published
 from optathlon.results.plan import Plan
-from optathlon.suite import boards
+from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, table
 
 
@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    looked = [_looked_at(store, store.plan(name)) for name in boards.names(store, args.sweep)]
-    boards.tell_problems(store)
+    looked = [_looked_at(store, store.plan(name)) for name in _boards.names(store, args.sweep)]
+    _boards.tell_problems(store)
     entries = ledger([p for p in published() if fnmatch.fnmatchcase(p.task, args.task)], looked)
     counts = collections.Counter(entry.verdict for entry in entries)
     shown = [entry for entry in entries if args.all or entry.row]

@@ -50,9 +50,9 @@ def _optimizers(_: argparse.Namespace) -> list[dict[str, Any]]:
 def _sweeps(_: argparse.Namespace) -> list[dict[str, Any]]:
     import tomllib
 
-    from optathlon.suite import sweep
+    from optathlon.suite.planning import sweep_reader
 
-    tables = [tomllib.loads(sweep.find(name).read_text()) for name in sweep.built_in()]
+    tables = [tomllib.loads(sweep_reader.find(name).read_text()) for name in sweep_reader.built_in()]
     return [{"name": t["name"], "scale": t.get("scale", "paper"), "summary": t.get("summary", "")} for t in tables]
 
 

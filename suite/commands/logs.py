@@ -14,10 +14,11 @@ from optathlon.results import State, Store
 from optathlon.results.record import Attempt, Ended
 from optathlon.results.store.refusals import refusals
 from optathlon.results.store.run_state import LOST, UNKNOWN
-from optathlon.suite import failures, find
+from optathlon.suite import failures, readable
 from optathlon.suite.commands.launch import positive
 from optathlon.suite.console import add_json, add_store, print_json, say
 from optathlon.suite.errors import UsageError
+from optathlon.suite.monitoring import find_run
 
 LINES, POLL_SECONDS = 20, 0.5
 JOB_FILES = ("*.txt", "*.out", "*.err")
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    run = find.run(store, args.run)
+    run = find_run.run(store, args.run)
     if args.job:
         return _job(store, run, args.json)
     attempts, endings = store.attempts(run), store.endings(run)
@@ -69,7 +70,7 @@ def _print_log(path: Path, lines: int | None) -> None:
 def _text(attempt: Attempt, ended: Ended | None, running: bool) -> str:
     lines = [f"attempt {attempt.number}, {attempt.created} on {attempt.owner.host}: {_how(ended, running)}"]
     if ended and ended.trace:
-        lines += ["", failures.legible(ended.trace.rstrip(), failures.TRACE), ""]
+        lines += ["", readable.legible(ended.trace.rstrip(), readable.TRACE), ""]
     if failure := _failure(ended, running):
         what, advice = failures.known(failure).what, failures.advice(failure, attempt.run, [attempt.owner.host])
         lines.append(f"  {what}: {advice}")
@@ -80,7 +81,7 @@ def _how(ended: Ended | None, running: bool) -> str:
     if ended is None:
         return "is running" if running else "it never said how it ended"
     moved = "" if ended.kind != "failed" else ", after a new checkpoint" if ended.moved else ", with no new checkpoint"
-    return failures.legible(f"{ended.kind}{moved} at {ended.ended}{': ' + ended.reason if ended.reason else ''}")
+    return readable.legible(f"{ended.kind}{moved} at {ended.ended}{': ' + ended.reason if ended.reason else ''}")
 
 
 def _failure(ended: Ended | None, running: bool) -> str:
@@ -120,18 +121,18 @@ def _follow(store: Store, attempt: Attempt) -> None:
 
 def _refused(store: Store, state: State, run: str) -> str:
     """Who refused a run that still waits, and why."""
-    planned = find.sweep_of(store, run) if state.kind in ("waiting", "stopped") else None
+    planned = find_run.sweep_of(store, run) if state.kind in ("waiting", "stopped") else None
     refusal = refusals(store, planned[0].head.name).get(run) if planned else None
     return f"; a worker on {refusal.host} refused it: {refusal.why}" if refusal else ""
 
 
 def _job(store: Store, run: str, as_json: bool) -> int:
     """Print the logs of the jobs of the run's sweep that name it, else those of the newest job."""
-    planned = find.sweep_of(store, run)
+    planned = find_run.sweep_of(store, run)
     if planned is None:
         raise UsageError(f"run {run} stands in no plan of {store.root}: no worker carried it out")
     name = planned[0].head.name
-    jobs = [[p for pattern in JOB_FILES for p in sorted(f.glob(pattern))] for f in find.job_folders(store, name)]
+    jobs = [[p for pattern in JOB_FILES for p in sorted(f.glob(pattern))] for f in find_run.job_folders(store, name)]
     texts = {path: path.read_text(errors="replace") for files in jobs for path in files}
     naming = [path for path, text in texts.items() if run in text]
     if not (shown := naming or (jobs[-1] if jobs else [])):

@@ -14,8 +14,8 @@ from optathlon.results.record import Identity, Record
 from optathlon.results.store.merge import Conflict, Merged, merge
 from optathlon.suite.console import add_json, print_json, say
 from optathlon.suite.errors import INCOMPLETE, OK
-from optathlon.suite.progress import Teller
-from optathlon.suite.run import digest, run_id
+from optathlon.suite.identity import digest, run_id
+from optathlon.suite.monitoring.progress import Teller
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

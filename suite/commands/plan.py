@@ -6,11 +6,12 @@ import argparse
 from collections import Counter
 
 from optathlon.results import Store
-from optathlon.suite import budget, status, sweep
 from optathlon.suite.commands.launch import hours
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
 from optathlon.suite.errors import USAGE, UsageError
-from optathlon.suite.plan import expand
+from optathlon.suite.monitoring import budget, status
+from optathlon.suite.planning import sweep_reader
+from optathlon.suite.planning.plan import expand
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    given = sweep.load(sweep.find(args.sweep))
+    given = sweep_reader.load(sweep_reader.find(args.sweep))
     plan = expand(given, args.data)
     seen = status.overview(store, plan)
     allowed = given.budget if args.budget is None else args.budget

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from optathlon.results import Store, SweepResults
 from optathlon.results.errors import TooLittle
 from optathlon.results.sweep_results import shown_curves
-from optathlon.suite import boards
+from optathlon.suite.commands import _boards
 from optathlon.suite.commands.summary import add_estimator, add_target, add_tolerance, check_tolerance, targets
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import FAILED, OK, UsageError
@@ -36,8 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "kinds:\n" + "\n".join(f"  {kind:<12} {text}" for kind, text in KINDS.items())
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
-    boards.add_part(parser, "the store's only one")
-    boards.add_on(parser)
+    _boards.add_part(parser, "the store's only one")
+    _boards.add_on(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .svg, .pdf or .png (default: SWEEP-KIND.svg)")
     parser.add_argument("--metric", help="a recorded curve, such as train/loss (default: the headline, else its twin)")
     parser.add_argument("--difference", action="store_true", help="curves less the baseline's, seed by seed")
@@ -54,13 +54,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     _check(args)
     store = Store(args.store)
-    view = boards.one(store, args)
+    view = _boards.one(store, args)
     path = args.output or Path(f"{view.plan.head.name}-{args.kind}.svg")
     from optathlon.results.plots.files import write
 
     try:
         draw = _drawing(args, store, view)
-        with boards.writing("--output", path), warnings.catch_warnings(record=True) as warned:
+        with _boards.writing("--output", path), warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             write(draw, path)
     except TooLittle as error:
@@ -82,7 +82,7 @@ def _check(args: argparse.Namespace) -> None:
         return
     if args.output.suffix not in SUFFIXES:
         raise UsageError(f"--output {args.output}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    boards.check_output("--output", args.output)
+    _boards.check_output("--output", args.output)
 
 
 def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:

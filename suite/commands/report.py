@@ -13,8 +13,8 @@ from optathlon.results.page.report import Report, view_of_records
 from optathlon.results.papers.ledger import Entry, Sweep, ledger
 from optathlon.results.papers.published import published
 from optathlon.results.sweep_results import shown_curves
-from optathlon.suite import boards
 from optathlon.suite.code import code
+from optathlon.suite.commands import _boards
 from optathlon.suite.commands.ledger import deviations
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import OK
@@ -23,25 +23,25 @@ DEFAULT = Path("report.html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    boards.add_part(parser, "the store's only one; all records, if there is none")
+    _boards.add_part(parser, "the store's only one; all records, if there is none")
     parser.add_argument("--output", type=Path, default=DEFAULT, metavar="FILE", help=f"default: {DEFAULT}")
     add_store(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    boards.check_output("--output", args.output)
+    _boards.check_output("--output", args.output)
     store = Store(args.store)
-    if boards.names(store, args.sweep) or args.tasks or args.optimizers:
+    if _boards.names(store, args.sweep) or args.tasks or args.optimizers:
         report = _of_sweep(store, args)
     else:
         report = _of_records(store)
-    boards.write("--output", args.output, html(report))
+    _boards.write("--output", args.output, html(report))
     say(f"written: {args.output}")
     return OK
 
 
 def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
-    view = boards.one(store, args)
+    view = _boards.one(store, args)
     told = len(store.problems)
     whole = shown_curves(store, view.board)
     for problem in store.problems[told:]:
@@ -68,7 +68,7 @@ def _entries(view: SweepResults) -> list[Entry]:
 def _of_records(store: Store) -> Report:
     records = store.records(curves=True)
     references = store.references({record.digests.problem for record in records})
-    boards.tell_problems(store)
+    _boards.tell_problems(store)
     if not records:
         raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
     view = view_of_records(leaderboard_of_records(records, references=references), records)

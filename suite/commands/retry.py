@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from optathlon.results import Store
-from optathlon.suite import find, sweep
 from optathlon.suite.console import add_json, add_store, print_json, say
 from optathlon.suite.errors import UsageError
+from optathlon.suite.monitoring import find_run
+from optathlon.suite.planning import sweep_reader
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +40,9 @@ def main(args: argparse.Namespace) -> int:
 def _failed(store: Store, given: str) -> list[str]:
     """The runs that `given` names and that failed for good; UsageError for a single run in another state."""
     if given.endswith(".toml") or given in store.plan_names():
-        states = store.states(dict.fromkeys(r.id for r in store.plan(sweep.name_of(given)).runs))
+        states = store.states(dict.fromkeys(r.id for r in store.plan(sweep_reader.name_of(given)).runs))
         return [name for name, state in states.items() if state.kind == "failed" and state.attempt]
-    run = find.run(store, given)
+    run = find_run.run(store, given)
     state = store.states([run])[run]
     if state.kind == "diverged":
         raise UsageError(f"run {run} diverged, which is an outcome; `optathlon forget {run}` lets it be run anew")

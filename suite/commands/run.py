@@ -13,14 +13,14 @@ import msgspec
 from optathlon import tasks
 from optathlon.results import Store, this_process
 from optathlon.results.record import Ended, Record
-from optathlon.suite import references
 from optathlon.suite.commands.launch import not_negative
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
-from optathlon.suite.distributed import Place, environment, unshareable, visible_gpus
 from optathlon.suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
-from optathlon.suite.plan import problem_of, setting_of
-from optathlon.suite.run import Run, optimizer_of, task_of
-from optathlon.suite.sweep import flat_tags, look_beside
+from optathlon.suite.identity import Run, optimizer_of, task_of
+from optathlon.suite.planning.plan import problem_of, setting_of
+from optathlon.suite.planning.sweep_reader import flat_tags, look_beside
+from optathlon.suite.training.place import Place, environment, unshareable, visible_gpus
+from optathlon.suite.working import references
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -122,8 +122,9 @@ def _nest(table: dict[str, Any], keys: list[str], value: Any) -> None:
 def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
     import torch
 
-    from optathlon.suite.execute import execute, exit_code, stop_flag
-    from optathlon.suite.worker import threads
+    from optathlon.suite.working.execute import execute, exit_code
+    from optathlon.suite.working.machine import threads
+    from optathlon.suite.working.stopping import stop_flag
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise MachineError("--device cuda: torch sees no GPU on this machine; see `optathlon doctor`")
@@ -155,9 +156,10 @@ def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
 
 def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> int:
     """As _train, on several processes: forked here, or as the one at `place` of those that are there already."""
-    from optathlon.suite.collective import Lost, meet
-    from optathlon.suite.execute import stop_flag
-    from optathlon.suite.together import BUSY, IN_ORDER, REFUSED, Job, how, on_this_machine, take_part
+    from optathlon.suite.training.team import Lost, meet
+    from optathlon.suite.working.exits import IN_ORDER, REFUSED, how
+    from optathlon.suite.working.several_processes import BUSY, Job, on_this_machine, take_part
+    from optathlon.suite.working.stopping import stop_flag
 
     before = max(store.endings(run.id), default=0)
     job = Job(run, store, args.data, args.data_workers, args.device, say=say, watch=Progress(run))
@@ -209,7 +211,7 @@ class Progress:
     """Tells how a run gets on: one line on a terminal, one log line per half minute elsewhere."""
 
     def __init__(self, run: Run) -> None:
-        from optathlon.suite.progress import Teller
+        from optathlon.suite.monitoring.progress import Teller
 
         self.run, self.length, self.teller = run, run.protocol.length, Teller()
         self.began: tuple[float, float] | None = (0.0, 0.0)

@@ -15,9 +15,9 @@ from optathlon import optimizers, tasks
 from optathlon.optimizers.decay import formula, readings
 from optathlon.results import Store
 from optathlon.results.hyperparameter_text import flat
-from optathlon.suite import sweep
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say
 from optathlon.suite.errors import UsageError
+from optathlon.suite.planning import sweep_reader
 from optathlon.tasks.errors import did_you_mean
 
 
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    sweep.look_beside(Path.cwd())
+    sweep_reader.look_beside(Path.cwd())
     for kind, look in (
         ("task", _task),
         ("optimizer", _optimizer),
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
             else:
                 print(_text(found))
             return 0
-    known = [*tasks.names(), *optimizers.names(), *tasks.dataset_paths(), *sweep.built_in()]
+    known = [*tasks.names(), *optimizers.names(), *tasks.dataset_paths(), *sweep_reader.built_in()]
     raise UsageError(f"nothing is called {args.name!r}{did_you_mean(args.name, known)}")
 
 
@@ -95,10 +95,10 @@ def _dataset(args: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _sweep(args: argparse.Namespace) -> dict[str, Any] | None:
-    if args.name not in sweep.built_in() and not args.name.endswith(".toml"):
+    if args.name not in sweep_reader.built_in() and not args.name.endswith(".toml"):
         return None
-    path = sweep.find(args.name)
-    return {"name": sweep.load(path).name, "file": str(path), "toml": path.read_text()}
+    path = sweep_reader.find(args.name)
+    return {"name": sweep_reader.load(path).name, "file": str(path), "toml": path.read_text()}
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any] | None:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 from optathlon.results import State, Store, StoreError
 from optathlon.results.plan import Plan
-from optathlon.suite import progress, status, sweep, workers
 from optathlon.suite.console import add_json, add_store, print_json, say, table
 from optathlon.suite.errors import ENVIRONMENT, INCOMPLETE
-from optathlon.suite.last import Last, last
+from optathlon.suite.monitoring import alive_workers, progress, status
+from optathlon.suite.monitoring.ended_workers import Last, last
+from optathlon.suite.planning import sweep_reader
 
 RUNNING = 20
-Seen = tuple[status.Overview, workers.Workers, Last | None]
+Seen = tuple[status.Overview, alive_workers.Workers, Last | None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    names = [sweep.name_of(args.sweep)] if args.sweep else store.plan_names()
+    names = [sweep_reader.name_of(args.sweep)] if args.sweep else store.plan_names()
     if not names:
         say(f"no sweep was launched in {args.store}")
     plans = [store.plan(names[0])] if args.sweep else list(_readable(store, names))
@@ -54,7 +55,7 @@ def _readable(store: Store, names: list[str]) -> Iterator[Plan]:
 def _look(store: Store, plans: list[Plan]) -> list[Seen]:
     """Files first: what the scheduler says of the same moment is older."""
     seen = [status.overview(store, plan) for plan in plans]
-    found = [(each, workers.look(store, each.plan.head.name)) for each in seen]
+    found = [(each, alive_workers.look(store, each.plan.head.name)) for each in seen]
     return [(each, alive, last(store, alive) if each.left else None) for each, alive in found]
 
 
@@ -78,7 +79,7 @@ def _page(seen: list[Seen], whole: bool) -> str:
     return "\n".join(_text(*each) if whole else progress.line(each[0], len(each[1].names)) for each in seen)
 
 
-def _document(seen: status.Overview, alive: workers.Workers, over: Last | None) -> dict:
+def _document(seen: status.Overview, alive: alive_workers.Workers, over: Last | None) -> dict:
     cells = [{"row": row, "task": column, **counts} for (row, column), counts in seen.cells.items()]
     return {
         "sweep": seen.plan.head.name,
@@ -131,11 +132,11 @@ def _document(seen: status.Overview, alive: workers.Workers, over: Last | None) 
     }
 
 
-def _waiting(alive: workers.Workers, names: list[str]) -> dict:
+def _waiting(alive: alive_workers.Workers, names: list[str]) -> dict:
     return {"workers": len(names), "reasons": alive.reasons(names)}
 
 
-def _text(seen: status.Overview, alive: workers.Workers, over: Last | None) -> str:
+def _text(seen: status.Overview, alive: alive_workers.Workers, over: Last | None) -> str:
     lines = [progress.line(seen, len(alive.names)), *_queue(seen, alive), *(over.told() if over else ())]
     kinds = [kind for kind in status.KINDS if seen.counts[kind]]
     rows = [
@@ -153,14 +154,14 @@ def _text(seen: status.Overview, alive: workers.Workers, over: Last | None) -> s
     return "\n".join([*lines, ""])
 
 
-def _queue(seen: status.Overview, alive: workers.Workers) -> list[str]:
+def _queue(seen: status.Overview, alive: alive_workers.Workers) -> list[str]:
     """What only a scheduler knows."""
     lines = []
     if waiting := alive.pending:
         why = f" ({', '.join(reasons)})" if (reasons := alive.reasons(waiting)) else ""
         lines.append(f"{len(waiting)} of {len(alive.names)} workers wait in the queue{why}")
     if alive.held:
-        lines.append(workers.told_of_held(alive))
+        lines.append(alive_workers.told_of_held(alive))
     if never := alive.never:
         why = ", ".join(alive.reasons(never))
         lines.append(f"{len(never)} workers cannot start ({why}): correct what they ask for, and launch again")

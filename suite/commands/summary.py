@@ -16,7 +16,7 @@ from optathlon.results.analysis.over_tasks import Overall, overall
 from optathlon.results.analysis.time_to_target import Times, times
 from optathlon.results.analysis.tuning import SOURCES, Budget, Rates, budgets, rates
 from optathlon.results.sweep_results import shown_curves
-from optathlon.suite import boards
+from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, table
 from optathlon.suite.errors import UsageError
 from optathlon.tasks.errors import did_you_mean
@@ -25,8 +25,8 @@ SECTIONS = ("overall", "differences", "times", "budget", "rate")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    boards.add_part(parser)
-    boards.add_on(parser)
+    _boards.add_part(parser)
+    _boards.add_on(parser)
     parser.add_argument("--section", nargs="+", choices=SECTIONS, default=SECTIONS, help="only these")
     add_target(parser)
     add_tolerance(parser)
@@ -78,7 +78,7 @@ def targets(view: SweepResults, words: Sequence[str]) -> dict[str, float]:
 def main(args: argparse.Namespace) -> int:
     check_tolerance(args.tolerance)
     store = Store(args.store)
-    views = boards.views(store, args)
+    views = _boards.views(store, args)
     if not views:
         raise UsageError(f"{store.root} has no sweep yet; launch one")
     found = [{name: _section(name, store, view, args) for name in args.section} for view in views]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optathlon.results import Store
 from optathlon.suite.console import add_data, add_store
-from optathlon.suite.sweep import look_beside
+from optathlon.suite.planning.sweep_reader import look_beside
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     from optathlon.slurm.slurm import SlurmCluster
-    from optathlon.suite.distributed import environment
-    from optathlon.suite.worker import Assignment, Worker
-    from optathlon.suite.workers import bury_followed
+    from optathlon.suite.monitoring.alive_workers import bury_followed
+    from optathlon.suite.training.place import environment
+    from optathlon.suite.working.assignment import Assignment
+    from optathlon.suite.working.worker import Worker
 
     if args.beside:
         look_beside(args.beside)
@@ -50,6 +51,6 @@ def main(args: argparse.Namespace) -> int:
     )
     if environment() is None:
         return Worker(given).work()
-    from optathlon.suite import team
+    from optathlon.suite.working import team_worker
 
-    return team.work(given)
+    return team_worker.work(given)

@@ -19,10 +19,11 @@ import torch._dynamo  # every optimizer wants it: imported once, not in every ch
 
 from optathlon.results import Store, this_process
 from optathlon.results.record import Record
-from optathlon.suite.execute import execute, exit_code, stop_flag
-from optathlon.suite.plan import problem_of
-from optathlon.suite.run import Run, Setting, optimizer_of, task_of
-from optathlon.suite.train import CHECKPOINT_SECONDS
+from optathlon.suite.identity import Run, Setting, optimizer_of, task_of
+from optathlon.suite.planning.plan import problem_of
+from optathlon.suite.training.surroundings import CHECKPOINT_SECONDS
+from optathlon.suite.working.execute import execute, exit_code
+from optathlon.suite.working.stopping import stop_flag
 from optathlon.tasks.registry import resolve
 
 SMALL = {

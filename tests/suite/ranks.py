@@ -12,14 +12,15 @@ from typing import Any
 import torch
 import torch._dynamo  # or each forked process would import it
 
-from optathlon.suite.checkpoint import Checkpoints, SharedCheckpoints
-from optathlon.suite.collective import ALONE, Joined, Team, meet
-from optathlon.suite.distributed import Place
 from optathlon.suite.errors import Preempted
-from optathlon.suite.execute import build
-from optathlon.suite.run import Run
-from optathlon.suite.together import fork, watch_over
-from optathlon.suite.train import Surroundings, train
+from optathlon.suite.identity import Run
+from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.training.loop import train
+from optathlon.suite.training.place import Place
+from optathlon.suite.training.surroundings import Surroundings
+from optathlon.suite.training.team import ALONE, Joined, Team, meet
+from optathlon.suite.working.execute import build
+from optathlon.suite.working.forking import fork, watch_over
 
 CPU = torch.device("cpu")
 

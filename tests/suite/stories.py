@@ -10,15 +10,15 @@ import msgspec
 from optathlon.results import Store, this_process
 from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.record import Attempt, Curve, Ended, Identity, Owner, Record, Score
-from optathlon.suite import sweep
-from optathlon.suite.plan import expand
+from optathlon.suite.planning import sweep_reader
+from optathlon.suite.planning.plan import expand
 from tests.suite.sweeps import write
 
 
 def planned(folder: Path, text: str, store: Store | None = None) -> Plan:
     """The plan of the sweep `text`, of the toy task in `folder`; put into `store` if there is one."""
     file = write(folder, text)
-    plan = expand(sweep.load(file), folder / "data")
+    plan = expand(sweep_reader.load(file), folder / "data")
     if store is not None:
         store.put_plan(plan, file.read_bytes())
     return plan

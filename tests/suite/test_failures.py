@@ -15,8 +15,9 @@ import torch
 from optathlon.optimizers import OptimizerError
 from optathlon.results import Store
 from optathlon.results.store.files import utc
-from optathlon.suite import failures, find
-from optathlon.suite.run import Problem, Run, Setting
+from optathlon.suite import failures, readable
+from optathlon.suite.identity import Problem, Run, Setting
+from optathlon.suite.monitoring import find_run
 from optathlon.tasks import DataError
 from tests.suite.sweeps import command, environment, optathlon, write
 
@@ -86,7 +87,7 @@ def run(tmp_path, monkeypatch):
     """A run of the toy task by SGD."""
     write(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    from optathlon.suite.run import optimizer_of, task_of
+    from optathlon.suite.identity import optimizer_of, task_of
 
     task, spec = task_of("toy:TASK"), optimizer_of("sgd")
     problem = Problem(task=task.name, version=1, scale="smoke", data={}, protocol=task.protocol("smoke"))
@@ -155,16 +156,16 @@ def test_causes_that_go_in_circles_and_errors_that_cannot_be_told_are_classed_al
     one.__cause__, other.__cause__ = other, one
     assert failures.of_error(one, run) == "optimizer"
     assert failures.of_error(throw(MuteError()), run) == "bug"
-    assert failures.said(MuteError()) == "(its message cannot be read: KeyError)"
+    assert readable.said(MuteError()) == "(its message cannot be read: KeyError)"
 
 
 def test_what_is_written_down_can_be_stored_and_shown():
     evil = "\x1b[2J\x07 \udc80 \u202e\r\n\tkept: \u00e9 \u4e2d"
-    assert failures.legible(evil) == "\\x1b[2J\\x07 \\udc80 \\u202e\\r\n\tkept: \u00e9 \u4e2d"
-    long = failures.legible(f"begin{'x' * 5_000_000}end")
-    assert len(long) <= failures.REASON
+    assert readable.legible(evil) == "\\x1b[2J\\x07 \\udc80 \\u202e\\r\n\tkept: \u00e9 \u4e2d"
+    long = readable.legible(f"begin{'x' * 5_000_000}end")
+    assert len(long) <= readable.REASON
     assert (long.startswith("begin"), long.endswith("end")) == (True, True)
-    assert failures.legible(long) == long
+    assert readable.legible(long) == long
 
 
 HOSTILE = """
@@ -204,7 +205,7 @@ def test_a_run_ends_as_failed_whatever_its_code_raises(optimizer, reason, tmp_pa
     done = optathlon(tmp_path, "run", "toy:TASK", f"hostile:{optimizer}", "--scale", "smoke")
     assert (done.returncode, f"failed: {reason}" in done.stderr) == (1, True), done.stderr
     store = Store(tmp_path / "store")
-    (ended,) = store.endings(next(iter(find.known(store)))).values()
+    (ended,) = store.endings(next(iter(find_run.known(store)))).values()
     assert (ended.kind, ended.failure) == ("failed", "optimizer")
     assert "in step" in ended.trace
 
@@ -216,7 +217,8 @@ def test_memory_that_torch_cannot_have_on_a_cpu_has_no_type_of_its_own(run):
 def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
     import toy
 
-    from optathlon.suite import execute, groups
+    from optathlon.suite.training import parameter_groups
+    from optathlon.suite.working import execute
 
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.grad = torch.ones(2)
@@ -224,7 +226,7 @@ def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
     workload = execute.build(run, tmp_path, torch.device("cpu"), 0)
     assert failures.of_error(raised(lambda: workload.loss(None, "model")), run) == "task"
     assert failures.of_error(raised(lambda: toy.Toy(None, None)), run) == "task"
-    assert failures.of_error(raised(lambda: groups.groups(None, None, None, None, None)), run) == "bug"
+    assert failures.of_error(raised(lambda: parameter_groups.groups(None, None, None, None, None)), run) == "bug"
     assert failures.of_error(raised(lambda: execute.train(run, None, None)), run) == "bug"
 
 
@@ -266,7 +268,7 @@ def test_each_way_to_fail_is_told_apart_tried_three_times_and_kept(tmp_path):
     expected = EXPECTED | {"task": ("task", "ZeroDivisionError: ")}
     store = Store(tmp_path / "store")
     for row, (failure, reason) in expected.items():
-        name = find.run(store, f"toy:TASK/{row}/s0")
+        name = find_run.run(store, f"toy:TASK/{row}/s0")
         state, endings = store.states([name])[name], store.endings(name)
         assert (state.kind, state.failure) == ("failed", failure), row
         assert state.reason.startswith(reason), row

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from optathlon.suite.collective import merged
+from optathlon.suite.training.team import merged
 from optathlon.tasks.workload import TAGS, Batch, Workload
 
 Build = Callable[..., Workload]  # build(seed=, rank=, world=, data_workers=) -> a fresh workload

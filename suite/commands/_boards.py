@@ -1,0 +1,126 @@
+"""What commands that look at boards share: which sweeps, which part of them, and over which tasks to sum up."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fnmatch
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from optathlon.results import Store, SweepResults, load_results
+from optathlon.results.board.plan_part import part
+from optathlon.results.plan import Plan
+from optathlon.results.store.files import hand_out
+from optathlon.suite.console import say
+from optathlon.suite.errors import MachineError, UsageError
+from optathlon.suite.planning import sweep_reader
+from optathlon.tasks.errors import did_you_mean
+
+
+def add_part(parser: argparse.ArgumentParser, default: str = "every sweep") -> None:
+    parser.add_argument("sweep", nargs="?", help=f"a launched sweep's name or file (default: {default})")
+    parser.add_argument("--tasks", nargs="+", metavar="PATTERN", help="only these tasks: 'cub-*' cars-triplet")
+    parser.add_argument("--optimizers", nargs="+", metavar="PATTERN", help="only rows of such a name or optimizer")
+
+
+def add_on(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on", nargs="+", metavar="TASK", default=["complete"],
+        help="what is summed up over: complete (default: all tasks, for rows that have them all), common (the tasks "
+        "that all rows shown have), or tasks by name or pattern",
+    )  # fmt: skip
+
+
+def names(store: Store, given: str | None) -> list[str]:
+    """The sweep that was named, or all of the store."""
+    return [sweep_reader.name_of(given)] if given else store.plan_names()
+
+
+def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[SweepResults]:
+    """What is to be looked at; UsageError if a pattern fits nothing, and what could not be read is said on stderr.
+
+    printed: laid out as each sweep's [table] says, unless only a part is wanted.
+    """
+    found = []
+    for name in names(store, args.sweep):
+        plan = _part(store.plan(name), args.tasks, args.optimizers)
+        on = _on(plan, getattr(args, "on", None))
+        found.append(load_results(store, plan, on=on, printed=printed))
+    tell_problems(store)
+    return found
+
+
+def check_output(option: str, path: Path) -> None:
+    """UsageError if there can be no file `path`, before there is anything to write."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UsageError(f"{option} {path}: is a folder; name the file in it")
+
+
+@contextlib.contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """MachineError, naming what was asked for, if `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"{option} {path}: cannot be written ({error.strerror or error})") from None
+
+
+def write(option: str, path: Path, text: str) -> None:
+    """Write `text` to `path` as `hand_out` does."""
+    with writing(option, path):
+        hand_out(path, text.encode())
+
+
+def tell_problems(store: Store) -> None:
+    for problem in store.problems:
+        say(f"left out: {problem}")
+
+
+def one(store: Store, args: argparse.Namespace) -> SweepResults:
+    """The one view that is wanted; UsageError if there are several or none."""
+    known = names(store, args.sweep)
+    if len(known) != 1:
+        which = f"name a sweep: {', '.join(known)}" if known else f"{store.root} has no sweep yet; launch one"
+        raise UsageError(which)
+    return views(store, args)[0]
+
+
+def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> Plan:
+    if tasks is None and optimizers is None:
+        return plan
+    columns = {column.name: (column.name,) for column in plan.head.columns}
+    rows = {row.name: (row.name, row.optimizer) for row in plan.head.rows}
+    shown = _matching(rows, optimizers, f"{plan.head.name}: no row", "--optimizers")
+    if plan.head.baseline in rows and plan.head.baseline not in shown:
+        say(f"{plan.head.name}: no differences are shown, as {plan.head.baseline} is left out")
+    return part(plan, set(_matching(columns, tasks, f"{plan.head.name}: no task", "--tasks")), set(shown))
+
+
+def _on(plan: Plan, words: Sequence[str] | None) -> list[str] | Literal["common"] | None:
+    if words is None or words == ["complete"]:
+        return None
+    if words == ["common"]:
+        return "common"
+    return _matching({c.name: (c.name,) for c in plan.head.columns}, words, f"{plan.head.name}: no task", "--on")
+
+
+def _matching(known: dict[str, tuple[str, ...]], patterns: Sequence[str] | None, what: str, option: str) -> list[str]:
+    """The names of `known` of which a word matches one of `patterns`; all if there are none."""
+    if patterns is None:
+        return list(known)
+    for pattern in patterns:
+        if not any(_fits(words, pattern) for words in known.values()):
+            raise UsageError(
+                f"{option}: {what} matches {pattern!r}{did_you_mean(pattern, list(known))}; "
+                "the sweep's name, if any, comes before the options"
+            )
+    return [name for name, words in known.items() if any(_fits(words, pattern) for pattern in patterns)]
+
+
+def _fits(words: Iterable[str], pattern: str) -> bool:
+    # A name is itself before it is a pattern: [0.9, 0.999] in one is no range of letters.
+    return any(word == pattern or fnmatch.fnmatchcase(word, pattern) for word in words)

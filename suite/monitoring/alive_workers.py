@@ -1,0 +1,210 @@
+"""The workers of a sweep, wherever they were submitted: what of them is alive, and how to stop them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from optathlon.results import State, Store
+from optathlon.results.errors import StoreError
+from optathlon.results.plan import Plan
+from optathlon.results.record import Ended
+from optathlon.results.store.files import exists, read, utc
+from optathlon.results.store.run_state import LOST
+from optathlon.slurm.cluster import Alive, Cluster
+from optathlon.slurm.local import LocalCluster
+from optathlon.slurm.slurm import SlurmCluster
+from optathlon.suite.planning.ready_runs import Stage
+
+HANDLE, WITHDRAWN = "handle", "withdrawn"
+SUBMITTING_SECONDS = 120.0
+ENDED_BY_SLURM = frozenset({"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "DEADLINE", "REVOKED"})
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job of workers: of which plan, for which stage, and for which tasks (none: all). cluster: where it is. folder:
+    its own, below the store. follows: it goes on with what another job leaves behind. launch: its launch's place
+    among all of the sweep."""
+
+    handle: str
+    cluster: str
+    plan: int
+    stage: Stage = "all"
+    tasks: frozenset[str] = frozenset()
+    folder: str = ""
+    follows: bool = False
+    launch: int = 0
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What is alive of a sweep's jobs, by job."""
+
+    alive: Mapping[Submitted, Alive]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all workers that run or wait to; not of those that cannot start."""
+        return [
+            name
+            for alive in self.alive.values()
+            for name in (*alive.running, *alive.pending)
+            if name not in alive.never
+        ]
+
+    @property
+    def pending(self) -> list[str]:
+        """The names of those that wait in a queue, and need nobody to start."""
+        return [name for alive in self.alive.values() for name in alive.pending if name not in alive.held | alive.never]
+
+    @property
+    def held(self) -> list[str]:
+        """The names of those that start only when somebody releases them."""
+        return [name for alive in self.alive.values() for name in alive.pending if name in alive.held]
+
+    @property
+    def never(self) -> list[str]:
+        """The names of those that cannot start as they were submitted."""
+        return [name for alive in self.alive.values() for name in alive.pending if name in alive.never]
+
+    def reasons(self, names: Collection[str]) -> list[str]:
+        """Why `names` wait, in the scheduler's words."""
+        asked = set(names)
+        found = {why for alive in self.alive.values() for name, why in alive.why.items() if name in asked}
+        return sorted(found - {"None", ""})
+
+    def of(self, plan: int) -> Workers:
+        """Those of one plan."""
+        return Workers({job: alive for job, alive in self.alive.items() if job.plan == plan})
+
+    def without_waiting(self, plan: int, mine: str) -> tuple[Workers, list[str]]:
+        """These but for the copies of `plan`'s jobs, of those whose handles begin with `mine`, that can never start or
+        wait behind other jobs; and the names of those."""
+        stay, gone = {}, []
+        for job, alive in self.alive.items():
+            out = alive.behind | alive.never if job.plan == plan and job.handle.startswith(mine) else frozenset()
+            stay[job] = replace(alive, pending=tuple(name for name in alive.pending if name not in out))
+            gone += [name for name in alive.pending if name in out]
+        return Workers(stay), gone
+
+    @property
+    def unknown(self) -> list[str]:
+        """Handles of the jobs that nothing is known of here: other machines', or of a controller that is silent."""
+        return [job.handle for job, alive in self.alive.items() if not alive.known]
+
+    def lost(self, states: Mapping[str, State]) -> list[str]:
+        """Of the runs that `states` calls running, those whose job has left the queue: nobody carries them out."""
+        known = {job.handle: alive for job, alive in self.alive.items() if alive.known and job.cluster == "slurm"}
+        found = []
+        for run, state in states.items():
+            name = (state.owner.job or "") if state.kind == "running" and state.owner else ""
+            alive = known.get(name.rpartition(":")[0])
+            if alive is not None and name not in (*alive.running, *alive.pending):
+                found.append(run)
+        return found
+
+
+def told_of_held(there: Workers) -> str:
+    """For people: which workers are held, why, and what lets them start."""
+    jobs = sorted({name.rpartition(":")[2].partition("_")[0] for name in there.held})
+    reasons = there.reasons(there.held)
+    release = f"`scontrol release {' '.join(jobs)}`"
+    who = "only an administrator of the cluster" if reasons == ["JobHeldAdmin"] else release
+    return f"{len(there.held)} workers are held ({', '.join(reasons)}): {who} lets them start; or cancel, and launch"
+
+
+@functools.cache
+def cluster(kind: str) -> Cluster:
+    """The one `kind` of cluster of this process; it remembers what a controller said for a while."""
+    return SlurmCluster() if kind == "slurm" else LocalCluster()
+
+
+def look(store: Store, name: str, number: int | None = None) -> Workers:
+    """What is alive of the workers of sweep `name` (of its plan `number`); of a Slurm cluster, in one query."""
+    jobs = [job for job in submitted(store, name) if number in (None, job.plan)]
+    alive: dict[str, Alive] = {}
+    for kind in {job.cluster for job in jobs}:
+        alive |= cluster(kind).alive([job.handle for job in jobs if job.cluster == kind])
+    return Workers({job: alive[job.handle] for job in jobs})
+
+
+def bury(store: Store, jobs: Mapping[str, str], states: Mapping[str, State], slurm: SlurmCluster) -> None:
+    """Say of the runs of `jobs`, each with the copy of a job that it was in and that has left the queue, that they are
+    over: else a worker waits 15 minutes. What Slurm itself ended is no failure of the run."""
+    ended = slurm.ended(jobs.values())
+    for run, job in jobs.items():
+        state = ended.get(job, "")
+        told = f"died with its job {job.rpartition(':')[2]}{f' ({state})' if state else ''}, which said nothing"
+        kind, failure = ("stopped", "") if state in ENDED_BY_SLURM else ("failed", LOST)
+        store.end(Ended(run=run, number=states[run].attempt, kind=kind, reason=told, failure=failure, ended=utc()))
+
+
+def bury_followed(store: Store, plan: Plan, handles: Collection[str], slurm: SlurmCluster) -> None:
+    """`bury` the runs of `plan` that a job which waited for the jobs `handles` finds still running in them: it has
+    started, so they are over, also where nobody launches again and the node has no Slurm commands to ask."""
+    states = store.states(dict.fromkeys(run.id for run in plan.runs))
+    jobs = {run: state.owner.job or "" for run, state in states.items() if state.kind == "running" and state.owner}
+    bury(store, {run: job for run, job in jobs.items() if job.rpartition(":")[0] in handles}, states, slurm)
+
+
+def submitting(store: Store, name: str, number: int) -> bool:
+    """Whether a launch of plan `number` of sweep `name` is submitting jobs at this moment, or died of it just now."""
+    for submission in store.submissions(name):
+        if submission.get("cluster") == "slurm" and submission.get("plan") == number:
+            for job in _of_slurm(number, submission.get("jobs")):
+                folder = store.root / job.folder
+                settled = any(exists(folder / file) for file in (HANDLE, WITHDRAWN))
+                if not settled and _seconds_since(str(submission.get("created"))) < SUBMITTING_SECONDS:
+                    return True
+    return False
+
+
+def _seconds_since(moment: str) -> float:
+    try:
+        return abs((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    except ValueError:
+        return SUBMITTING_SECONDS
+
+
+def cancel(store: Store, name: str) -> list[str]:
+    """Ask every worker of sweep `name` to stop, which lets its runs save; returns the handles of those that were there.
+
+    Raises ClusterError where a scheduler does not answer.
+    """
+    jobs = list(submitted(store, name))
+    asked = []
+    for kind in ("local", "slurm"):
+        if handles := [job.handle for job in jobs if job.cluster == kind]:
+            asked += cluster(kind).cancel(handles)
+    return asked
+
+
+def submitted(store: Store, name: str) -> Iterator[Submitted]:
+    """Every job that was ever submitted for sweep `name`; what cannot be read of it is passed over."""
+    for launch, submission in enumerate(store.submissions(name)):
+        plan = submission.get("plan")
+        if not isinstance(plan, int):
+            continue
+        if submission.get("cluster") == "local":
+            folder = str(submission.get("folder"))
+            try:
+                handle = read(store.root / folder / HANDLE)
+            except (OSError, StoreError):
+                continue
+            if handle is not None:
+                yield Submitted(handle.decode(errors="replace"), "local", plan, folder=folder, launch=launch)
+        else:
+            yield from _of_slurm(plan, submission.get("jobs"), launch)
+
+
+def _of_slurm(plan: int, jobs: Any, launch: int = 0) -> Iterator[Submitted]:
+    for job in jobs if isinstance(jobs, list) else ():
+        with contextlib.suppress(msgspec.ValidationError, ValueError, TypeError):
+            yield msgspec.convert({**job, "cluster": "slurm", "plan": plan, "launch": launch}, Submitted)

@@ -1,0 +1,180 @@
+"""What the runs of a plan will cost, in seconds of one slot, judged by runs that were measured in the same store."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optathlon.results import State, Store
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.record import Record
+from optathlon.suite.identity import canonical
+
+# What of a protocol does not change the time that a unit of its length takes.
+FREE_OF_COST = ("length", "schedule", "clip_norm", "clip_value", "select", "checkpoint", "restore_best_at", "tags")
+PARTIAL_RUNS = 200
+SAME, OTHER_OPTIMIZER, UNKNOWN = "same problem and optimizer", "same problem, other optimizers", "nothing"
+
+Shape = str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a run takes from its beginning to its outcome, None where nothing like it was measured. slots: on so
+    many devices at once.
+
+    basis: SAME, OTHER_OPTIMIZER or UNKNOWN. The same problem is the same task, data and protocol but for what does not
+    change the time that a unit of length takes; a run of another length counts by the ratio.
+    """
+
+    seconds: float | None
+    basis: str
+    slots: int = 1
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """rate: seconds a unit of length, on so many slots of a device. whole: of a run that is finished."""
+
+    rate: float
+    device: str
+    slots: int
+    whole: bool
+
+
+class Forecast:
+    """Predicted costs of the runs of `plan`, by the records of the whole store and by what its unfinished runs say."""
+
+    def __init__(self, store: Store, plan: Plan, states: Mapping[str, State]) -> None:
+        self.store, self.plan = store, plan
+        self._shapes: dict[tuple[str, str], tuple[Shape, float]] = {}
+        self._costs: dict[tuple[str, str], Cost] = {}
+        self.devices: set[str] = set()
+        self._measures: dict[tuple[Shape, str | None], list[_Measure]] = {}
+        self._medians: dict[tuple[Shape, str | None], _Measure] = {}
+        tasks = {problem["task"] for problem in plan.head.problems.values()}
+        for record in store.records():
+            if record.status == "finished" and record.problem.get("task") in tasks:
+                self._add_record(record)
+        self._add_partial(states)
+
+    def cost(self, run: PlannedRun) -> Cost:
+        """What `run` takes from its beginning to its outcome."""
+        key = (run.problem, run.setting)
+        if key not in self._costs:
+            self._costs[key] = self._cost(*key)
+        return self._costs[key]
+
+    def spent(self, ids: Iterable[str]) -> float:
+        """Hours of one slot that the runs `ids` which have an outcome took, in all their attempts."""
+        return sum(_slots(r) * (_seconds(self.store, r) or 0.0) for r in self.store.records(ids)) / 3600.0
+
+    def _cost(self, problem: str, setting: str) -> Cost:
+        head = self.plan.head
+        shape, length = self._shape(problem, head.problems[problem], setting, head.settings[setting])
+        optimizer = head.settings[setting]["optimizer"]
+        for basis, like in ((SAME, optimizer), (OTHER_OPTIMIZER, None)):
+            if found := self._typical(shape, like):
+                return Cost(found.rate * length, basis, found.slots)
+        return Cost(None, UNKNOWN)
+
+    def _typical(self, shape: Shape, optimizer: str | None) -> _Measure | None:
+        """The median on the devices that most were measured on; of runs under way only where none is finished."""
+        key = (shape, optimizer)
+        if key in self._measures and key not in self._medians:
+            measures = [m for m in self._measures[key] if m.whole] or self._measures[key]
+            device, slots = Counter((m.device, m.slots) for m in measures).most_common(1)[0][0]
+            rate = statistics.median(m.rate for m in measures if (m.device, m.slots) == (device, slots))
+            self.devices.add(device if slots == 1 else f"{slots} x {device}")
+            self._medians[key] = _Measure(rate, device, slots, measures[0].whole)
+        return self._medians.get(key)
+
+    def _add_record(self, record: Record) -> None:
+        digests = record.digests
+        shape, length = self._shape(digests.problem, record.problem, digests.setting, record.setting)
+        seconds = _seconds(self.store, record)
+        if seconds and length:
+            device = str(_machine(record).get("device", ""))
+            self._measure(shape, record.setting, _Measure(seconds / length, device, _slots(record), True))
+
+    def _add_partial(self, states: Mapping[str, State]) -> None:
+        """What unfinished runs of the plan say of their pace; the first 200 are enough."""
+        begun = (r for r in self.plan.runs if states[r.id].kind in ("running", "stopped"))
+        for run, _ in zip(begun, range(PARTIAL_RUNS), strict=False):
+            problem, setting = self.plan.head.problems[run.problem], self.plan.head.settings[run.setting]
+            pace = Pace.of(self.store.latest(run.id, states[run.id].attempt))
+            if pace and pace.time_rate:
+                shape, _ = self._shape(run.problem, problem, run.setting, setting)
+                self._measure(shape, setting, _Measure(1.0 / pace.time_rate, "runs under way", 1, False))
+
+    def _measure(self, shape: Shape, setting: Mapping[str, Any], measure: _Measure) -> None:
+        for optimizer in (setting["optimizer"], None):
+            self._measures.setdefault((shape, optimizer), []).append(measure)
+
+    def _shape(
+        self, of_problem: str, problem: Mapping[str, Any], of_setting: str, setting: Mapping[str, Any]
+    ) -> tuple[Shape, float]:
+        """What makes two runs take equally long by the unit of their length, and the length."""
+        changes = canonical(own) if (own := setting.get("protocol")) else ""
+        if (of_problem, changes) not in self._shapes:
+            protocol = resolved(problem, setting)
+            kept = {key: value for key, value in protocol.items() if key not in FREE_OF_COST}
+            shape = canonical([problem["task"], problem["version"], problem["data"], kept])
+            self._shapes[of_problem, changes] = shape, float(protocol["length"])
+        return self._shapes[of_problem, changes]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast an attempt is going: updates a second, and units of its length a second."""
+
+    updates: float
+    time_rate: float
+
+    @classmethod
+    def of(cls, events: list[dict[str, Any]]) -> Pace | None:
+        """By the first and the last of the newest `events` of one attempt; None before there are two."""
+        told = [e for e in events if {"update", "time", "seconds"} <= e.keys()]
+        if len(told) < 2 or (seconds := told[-1]["seconds"] - told[0]["seconds"]) <= 0:
+            return None
+        return cls(*((told[-1][key] - told[0][key]) / seconds for key in ("update", "time")))
+
+
+def resolved(problem: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
+    """The protocol of a run: the problem's with the setting's own changes."""
+    return _merged(problem["protocol"], setting.get("protocol", {}))
+
+
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        k: _merged(table[k], v) for k, v in changes.items() if isinstance(v, dict) and isinstance(table.get(k), dict)
+    }
+    return {**table, **changes, **both}
+
+
+def _seconds(store: Store, record: Record) -> float | None:
+    """Seconds that all attempts of a finished run took."""
+    clock, attempt = record.provenance.get("clock"), record.provenance.get("attempt", 1)
+    last = clock.get("seconds") if isinstance(clock, dict) else None
+    if not isinstance(last, int | float) or not isinstance(attempt, int):
+        return None
+    return float(last) + sum(_earlier(store, record.id, attempt))
+
+
+def _machine(record: Record) -> dict[str, Any]:
+    machine = record.provenance.get("machine")
+    return machine if isinstance(machine, dict) else {}
+
+
+def _slots(record: Record) -> int:
+    """On how many processes, a device each, a run was trained."""
+    slots = _machine(record).get("processes")
+    return slots if isinstance(slots, int) and slots > 0 else 1
+
+
+def _earlier(store: Store, run: str, attempt: int) -> Iterator[float]:
+    for number in range(1, attempt):
+        yield next((e["seconds"] for e in reversed(store.latest(run, number)) if "seconds" in e), 0.0)

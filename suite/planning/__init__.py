@@ -1,0 +1,1 @@
+"""From a sweep file to a plan: which runs there are, and which may be started."""

@@ -1,0 +1,60 @@
+"""Which runs of a plan may be carried out now: a pure function of the plan and of what the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from optathlon.results import State, Store, free_reports
+from optathlon.results.plan import Plan, PlannedRun
+from optathlon.suite.identity import canonical
+
+Stage = Literal["tune", "report", "all"]
+Kind = tuple[str, str]
+
+
+def wanted(
+    store: Store, plan: Plan, stage: Stage, states: Mapping[str, State] | None = None, *, canary: bool = False
+) -> list[PlannedRun]:
+    """The runs that `stage` of `plan` calls for now: tuning, and reports of cells whose tuning is complete.
+
+    states: of all runs of the plan, if they are known already. canary: of each kind (problem, optimizer, protocol of
+    its own) only the first run until one has saved its first checkpoint or has its outcome.
+    """
+    states = store.states(dict.fromkeys(r.id for r in plan.runs)) if states is None else states
+    tune = [r for r in plan.runs if r.role == "tune"]
+    runs = tune if stage in ("tune", "all") else []
+    if stage != "tune":
+        tuned = store.records(r.id for r in tune) if tune else []
+        runs = runs + free_reports(plan, tuned, {r.id for r in tune if states[r.id].kind == "failed"})
+    if not canary:
+        return runs
+    canaries = Canaries(store, plan, states)
+    return [r for r in runs if canaries.awaited(r) is None]
+
+
+class Canaries:
+    """The first run of each kind (problem, optimizer, protocol of its own), for which the others of it wait until a run
+    of the kind has saved a checkpoint or has its outcome. held: those of kinds that still wait, in the plan's order."""
+
+    def __init__(self, store: Store, plan: Plan, states: Mapping[str, State]) -> None:
+        own = {digest: canonical([s["optimizer"], s.get("protocol", {})]) for digest, s in plan.head.settings.items()}
+        self._kinds = {(run.problem, run.setting): (run.problem, own[run.setting]) for run in plan.runs}
+        first: dict[Kind, PlannedRun] = {}
+        passed: set[Kind] = set()
+        for run in plan.runs:
+            kind = self._kinds[run.problem, run.setting]
+            first.setdefault(kind, run)
+            if kind not in passed and _passed(store, run, states[run.id]):
+                passed.add(kind)
+        self._held = {kind: run for kind, run in first.items() if kind not in passed}
+        self.held = list(self._held.values())
+
+    def awaited(self, run: PlannedRun) -> PlannedRun | None:
+        """The canary that `run` waits for; None if it may be carried out."""
+        canary = self._held.get(self._kinds[run.problem, run.setting])
+        return canary if canary and canary.id != run.id else None
+
+
+def _passed(store: Store, run: PlannedRun, state: State) -> bool:
+    return state.kind in ("finished", "diverged") or bool(state.attempt and store.moved(run.id))

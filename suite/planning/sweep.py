@@ -1,0 +1,103 @@
+"""A sweep file: tasks × optimizers × grids × seeds, read from TOML with every error caught before anything starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from optathlon import tasks
+from optathlon.optimizers import Grid, OptimizerError, OptimizerSpec
+from optathlon.optimizers.grid import flatten, is_space
+from optathlon.suite.errors import SweepError, hint
+
+MOST_SETTINGS = 100_000
+
+
+class Seeds(msgspec.Struct, frozen=True):
+    """Seeds that select settings (none: every setting is a row) and seeds that are reported; never the same."""
+
+    tune: tuple[int, ...]
+    report: tuple[int, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One [[optimizer]] block. grid: its grid tables as written. protocol: what it changes in every task's protocol."""
+
+    label: str
+    spec: OptimizerSpec
+    grid: dict[str, Any]
+    protocol: dict[str, Any]
+    where: str
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sweep file says, checked. override: by task, changes of protocol, of cluster and, by optimizer label, of
+    grids. cluster: see suite.cluster.
+
+    canary: see suite.wanted. budget: hours of one slot that all of it may take. table: see suite.table.
+    """
+
+    name: str
+    tasks: list[tasks.Task]
+    scale: str
+    seeds: Seeds
+    baseline: str | None
+    canary: bool = False
+    budget: float | None = None
+    entries: list[Entry]
+    protocol: dict[str, Any]
+    override: dict[str, dict[str, Any]]
+    cluster: dict[str, Any]
+    table: dict[str, Any]
+    file: str
+    toml: bytes
+
+    def protocol_of(self, task: tasks.Task) -> tasks.Protocol:
+        """The task's protocol at this scale with this sweep's changes; with tuning seeds, with a validation split."""
+        changes = self.override.get(task.name, {}).get("protocol", {})
+        try:
+            protocol = task.protocol(self.scale).override(self.protocol).override(changes)
+            metrics = [m.name for m in task.metrics]
+            if protocol.select and protocol.select.metric not in metrics:
+                what = f"protocol.select.metric: {protocol.select.metric!r} is none of its metrics"
+                raise tasks.TaskError(what + hint(protocol.select.metric, metrics))
+            return protocol.with_validation() if self.seeds.tune else protocol
+        except tasks.TaskError as error:
+            raise SweepError(f"{self.file}: {task.name}: {error}") from None
+
+    def settings(self, entry: Entry, task: tasks.Task) -> list[dict[str, Any]]:
+        """Every setting of `entry` on `task`, as resolved hyperparameters."""
+        changes = self.override.get(task.name, {}).get(entry.label, {})
+        where = f"{self.file}: override.{task.name}.{entry.label}" if changes else entry.where
+        try:
+            return _settings(_overridden(entry.grid, changes), where, entry.spec)
+        except OptimizerError as error:
+            raise SweepError(str(error)) from None
+
+
+def _settings(table: Mapping[str, Any], where: str, spec: OptimizerSpec) -> list[dict[str, Any]]:
+    """Every setting of `spec` in a grid's table; OptimizerError, before any is made, if there are too many to list."""
+    grid = Grid.parse(table, where)
+    lists = [grid.zip or [{}], range(grid.random.trials if grid.random else 1), *grid.grid.values()]
+    if (count := math.prod(map(len, lists))) > MOST_SETTINGS:
+        raise OptimizerError(f"{where}: {spec.name} has {count:,} settings; a sweep lists at most {MOST_SETTINGS:,}")
+    return grid.settings(spec)
+
+
+def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`grid` with the keys that `changes` mentions taken from there, wherever they stood."""
+    merged = {key: (flatten(value, leaf=is_space) if isinstance(value, dict) else value) for key, value in grid.items()}
+    for word in ("fixed", "grid"):
+        for key, value in flatten(changes.get(word, {})).items():
+            for other in ("fixed", "grid", "random"):
+                merged.get(other, {}).pop(key, None)
+            merged.setdefault(word, {})[key] = value
+    for word in ("zip", "random"):
+        if word in changes:
+            merged[word] = changes[word]
+    if set(merged.get("random", {})) <= {"trials", "seed"}:
+        merged.pop("random", None)
+    return merged

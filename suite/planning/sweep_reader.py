@@ -1,0 +1,293 @@
+"""Reads a sweep file, and refuses what it cannot mean."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from optathlon import tasks
+from optathlon.optimizers import OptimizerError, OptimizerSpec
+from optathlon.optimizers.grid import default_table, flatten
+from optathlon.suite.errors import SweepError, UsageError, hint
+from optathlon.suite.identity import optimizer_of, task_of
+from optathlon.suite.planning import cluster_settings
+from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, _overridden, _settings
+
+KEYS = ("name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol")
+
+
+KEYS += ("override", "cluster", "table")
+
+
+OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random")
+
+
+GRID_KEYS = ("fixed", "grid", "zip", "random")
+
+
+BUILT_IN = Path(__file__).resolve().parent.parent / "sweeps"
+
+
+def find(name: str) -> Path:
+    """The sweep file `name`: a path, or the name of a sweep that comes with the suite; SweepError if there is none."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        if not path.is_file():
+            raise SweepError(f"{name}: no such sweep file")
+        return path
+    if (BUILT_IN / f"{name}.toml").is_file():
+        return BUILT_IN / f"{name}.toml"
+    raise SweepError(f"unknown sweep {name!r}: neither a file nor built in{hint(name, built_in())}")
+
+
+def built_in() -> list[str]:
+    return sorted(p.stem for p in BUILT_IN.glob("*.toml"))
+
+
+def load(path: Path) -> Sweep:
+    """Read and check the sweep file at `path`; SweepError names file, field, value and what would be right.
+
+    `module:NAME` entries are also looked for beside the file.
+    """
+    data, table = _read(path)
+    look_beside(path.parent)
+    return _Reader(str(path), data, table).sweep()
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    try:
+        data = path.read_bytes()
+        return data, tomllib.loads(data.decode("utf-8-sig"))  # some editors write a byte order mark
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SweepError(f"{path}: unreadable: {error}") from None
+
+
+def flat_tags(changes: Mapping[str, Any], specs: Iterable[OptimizerSpec]) -> dict[str, Any]:
+    """Changes of a protocol with its options by tag flat, {"norm.weight_decay": 0.0}, as a protocol has them.
+
+    UsageError if one is an option of none of `specs`, on which it would have no effect.
+    """
+    tags = changes.get("tags")
+    if not isinstance(tags, Mapping):
+        return dict(changes)
+    known = dict.fromkeys(["lr_scale", *(name for spec in specs for name in spec.hyperparameters)])
+    for key in (flat := flatten(tags)):
+        tag, dot, option = key.partition(".")
+        if not dot:
+            raise UsageError(f"protocol.tags.{tag}: must name an option of the tag too, {tag}.weight_decay")
+        if option not in known:
+            raise UsageError(f"protocol.tags.{key}: no optimizer here has an option {option!r}{hint(option, known)}")
+    return {**changes, "tags": flat}
+
+
+def look_beside(folder: Path) -> None:
+    """Let `module:NAME` find modules in `folder`, after everything that is installed."""
+    if (where := str(Path(folder).resolve())) not in sys.path:
+        sys.path.append(where)
+
+
+class _Reader:
+    def __init__(self, file: str, data: bytes, table: Mapping[str, Any]) -> None:
+        self.file, self.data, self.table = file, data, table
+
+    def sweep(self) -> Sweep:
+        self._only(self.table, KEYS, "")
+        self._text("summary", None)
+        found = self._tasks()
+        entries = self._entries()
+        labels = [e.label for e in entries]
+        baseline = self._text("baseline", None)
+        if baseline is not None and baseline not in labels:
+            raise self._error(f"baseline: {baseline!r} is none of this sweep's optimizers{hint(baseline, labels)}")
+        scale = self._text("scale", "paper")
+        if scale not in tasks.SCALES:
+            raise self._error(f"scale: {scale!r} is not a scale{hint(scale, tasks.SCALES)}")
+        name = self._text("name", Path(self.file).stem)
+        if (
+            not 0 < len(name) <= 100
+            or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+            or name.startswith(".")
+        ):
+            raise self._error(f"name: {name!r} must consist of letters (a to z), digits, '.', '_' and '-'")
+        return Sweep(
+            name=name,
+            tasks=found,
+            scale=scale,
+            seeds=self._seeds(),
+            baseline=baseline or labels[0],
+            canary=self._canary(),
+            budget=self._budget(),
+            entries=entries,
+            protocol=self._protocol(self.table, "", [e.spec for e in entries]),
+            override=self._override([t.name for t in found], entries),
+            cluster=self._cluster(self._table("cluster"), "cluster.", cluster_settings.PARSERS),
+            table=self._table("table"),
+            file=self.file,
+            toml=self.data,
+        )
+
+    def _tasks(self) -> list[tasks.Task]:
+        names = self.table.get("tasks")
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise self._error(f'tasks: must be a list of task names, ["biased-mnist-0.990", ...], not {names!r}')
+        found: dict[str, tasks.Task] = {}
+        for position, name in enumerate(names):
+            try:
+                matches = tasks.names(name) if "*" in name else [name]
+                if not matches:
+                    raise tasks.TaskError(f"no task matches {name!r}{hint(name, tasks.names())}")
+                for match in matches:
+                    found[match] = task_of(match)
+            except tasks.TaskError as error:
+                raise self._error(f"tasks[{position}]: {error}") from None
+        if len(set(names)) < len(names):
+            raise self._error(f"tasks: {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        return list(found.values())
+
+    def _entries(self) -> list[Entry]:
+        blocks = self.table.get("optimizer")
+        if not isinstance(blocks, list) or not blocks or not all(isinstance(b, dict) for b in blocks):
+            raise self._error("optimizer: must be one or more [[optimizer]] blocks")
+        entries: list[Entry] = []
+        for number, block in enumerate(blocks):
+            entry = self._entry(block, number)
+            if entry.label in (e.label for e in entries):
+                raise self._error(
+                    f"optimizer[{number}].label: {entry.label!r} stands twice; give each block its own label"
+                )
+            entries.append(entry)
+        return entries
+
+    def _entry(self, block: Mapping[str, Any], number: int) -> Entry:
+        where = f"optimizer[{number}]"
+        self._only(block, OPTIMIZER_KEYS, f"{where}.")
+        name = block.get("name")
+        if not isinstance(name, str):
+            raise self._error(f'{where}.name: must be an optimizer\'s name, "adamw", not {name!r}')
+        label = block.get("label", name)
+        if not isinstance(label, str) or not label.isprintable() or label in ("", "protocol", "cluster"):
+            what = 'must be text on one line, and neither "protocol" nor "cluster"'
+            raise self._error(f"{where}.label: {what}; it is {label!r}")
+        try:
+            spec = optimizer_of(name)
+            grid = {key: block[key] for key in GRID_KEYS if key in block}
+            if grid.get("grid") == "default":
+                self._table("fixed", block, f"{where}.")
+                grid = _overridden(default_table(name), {"fixed": grid.get("fixed", {})})
+            self._not_empty(grid, where)
+            _settings(grid, f"{self.file}: {where}", spec)
+        except OptimizerError as error:
+            text = str(error)
+            raise SweepError(text if text.startswith(self.file) else f"{self.file}: {where}: {text}") from None
+        protocol = {**spec.protocol, **self._protocol(block, f"{where}.", [spec])}
+        return Entry(label=label, spec=spec, grid=grid, protocol=protocol, where=f"{self.file}: {where}")
+
+    def _seeds(self) -> Seeds:
+        seeds = self.table.get("seeds", [0])
+        if isinstance(seeds, dict):
+            self._only(seeds, ("tune", "report"), "seeds.")
+            tune, report = (self._seed_list(f"seeds.{k}", seeds.get(k, [])) for k in ("tune", "report"))
+        else:
+            tune, report = (), self._seed_list("seeds", seeds)
+        if not report:
+            raise self._error("seeds: there must be at least one seed to report, seeds = [0, 1, 2]")
+        if both := sorted(set(tune) & set(report)):
+            raise self._error(
+                f"seeds: {both[0]} both tunes and reports; the two must be disjoint, or the reported mean is biased"
+            )
+        return Seeds(tune, report)
+
+    def _seed_list(self, where: str, seeds: Any) -> tuple[int, ...]:
+        if not isinstance(seeds, list) or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
+            raise self._error(f"{where}: must be a list of whole numbers from 0 on, [0, 1, 2], not {seeds!r}")
+        if len(set(seeds)) < len(seeds):
+            raise self._error(f"{where}: {next(s for s in seeds if seeds.count(s) > 1)} stands twice")
+        return tuple(seeds)
+
+    def _override(self, names: list[str], entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
+        override, specs = self._table("override"), {e.label: e.spec for e in entries}
+        for task, changes in override.items():
+            if task not in names:
+                raise self._error(f"override.{task}: is none of this sweep's tasks{hint(task, names)}")
+            if not isinstance(changes, dict):
+                raise self._error(f"override.{task}: must be a table, not {changes!r}")
+            self._only(changes, ("protocol", "cluster", *specs), f"override.{task}.")
+            for label, change in changes.items():
+                if not isinstance(change, dict):
+                    raise self._error(f"override.{task}.{label}: must be a table, not {change!r}")
+                if label == "cluster":
+                    changes[label] = self._cluster(change, f"override.{task}.cluster.", cluster_settings.PER_TASK)
+                elif label == "protocol":
+                    changes[label] = self._protocol(changes, f"override.{task}.", specs.values())
+                else:
+                    self._only(change, GRID_KEYS, f"override.{task}.{label}.")
+                    for word in ("fixed", "grid", "random"):
+                        self._table(word, change, f"override.{task}.{label}.")
+                    self._not_empty(change, f"override.{task}.{label}")
+        return override
+
+    def _protocol(self, table: Mapping[str, Any], where: str, specs: Iterable[OptimizerSpec]) -> dict[str, Any]:
+        try:
+            return flat_tags(self._table("protocol", table, where), specs)
+        except UsageError as error:
+            raise self._error(f"{where}{error}") from None
+
+    def _not_empty(self, table: Mapping[str, Any], where: str) -> None:
+        """Refuse {} for a value, which would be left out without a word."""
+        for key, value in table.items():
+            if isinstance(value, dict):
+                for inner, of_inner in value.items():
+                    if of_inner == {}:
+                        raise self._error(f"{where}.{key}.{inner}: is an empty table; it must have a value")
+                self._not_empty(value, f"{where}.{key}")
+
+    def _cluster(self, table: Mapping[str, Any], prefix: str, keys: Iterable[str]) -> dict[str, Any]:
+        try:
+            return cluster_settings.parse(table, self.file, prefix, keys)
+        except UsageError as error:
+            raise SweepError(str(error)) from None
+
+    def _table(self, key: str, table: Mapping[str, Any] | None = None, where: str = "") -> dict[str, Any]:
+        value = (self.table if table is None else table).get(key, {})
+        if not isinstance(value, dict):
+            raise self._error(f"{where}{key}: must be a table, not {value!r}")
+        return value
+
+    def _text(self, key: str, default: Any) -> Any:
+        value = self.table.get(key, default)
+        if value is not default and not isinstance(value, str):
+            raise self._error(f"{key}: must be text, not {value!r}")
+        return value
+
+    def _canary(self) -> bool:
+        canary = self.table.get("canary", False)
+        if not isinstance(canary, bool):
+            raise self._error(f"canary: must be true or false, not {canary!r}")
+        return canary
+
+    def _budget(self) -> float | None:
+        table = self._table("budget")
+        self._only(table, ("hours",), "budget.")
+        hours = table.get("hours")
+        if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < 1e9):
+            raise self._error(f"budget.hours: must be a number above 0, hours of one slot, not {hours!r}")
+        return None if hours is None else float(hours)
+
+    def _only(self, table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+        for key in table:
+            if key not in known:
+                raise self._error(f"{where}{key}: unknown{hint(key, known)}")
+
+    def _error(self, message: str) -> SweepError:
+        return SweepError(f"{self.file}: {message}")
+
+
+def name_of(given: str) -> str:
+    """The name of a launched sweep from its name, or from its file."""
+    if given.endswith(".toml"):
+        path = find(given)
+        return str(_read(path)[1].get("name", path.stem))
+    return given

@@ -1,0 +1,73 @@
+"""Evaluations during training, and the outcome at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from optathlon.suite.training.checkpoint import digest_of
+from optathlon.suite.training.precision import autocast
+from optathlon.suite.training.seeds import seed
+from optathlon.suite.training.state import State
+from optathlon.suite.training.surroundings import Fenced, Surroundings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: scores by "split/metric", empty if it diverged."""
+
+    status: str
+    scores: dict[str, float]
+    state: State
+    weights: str
+
+
+def _score(state: State) -> float | None:
+    select = state.protocol.select
+    return None if select is None or "validation" not in state.watched else state.watched["validation"][select.metric]
+
+
+def evaluate(state: State, split: str) -> dict[str, float]:
+    """The workload's metrics on `split`, noted in the curve; random numbers in it are functions of the split alone."""
+    seed(state.workload.device, "evaluate", split)
+    with torch.no_grad(), autocast(state.workload.device, state.protocol.precision):
+        metrics = _evaluated(state, split)
+    for name, value in metrics.items():
+        state.note(f"{split}/{name}", value)
+    return metrics
+
+
+def _evaluated(state: State, split: str) -> dict[str, float]:
+    """All processes evaluate, so that none waits long for another; the first one's numbers count for all."""
+    metrics = state.workload.evaluate(split)
+    return state.team.first(lambda: metrics)
+
+
+def finish(state: State, around: Surroundings) -> Outcome:
+    """Judge the last or the best weights on the test split, once."""
+    if state.team.agree(around.fenced()):
+        raise Fenced
+    if state.diverged:
+        return _outcome("diverged", {}, state)
+    if state.protocol.checkpoint == "best" and state.best is not None:
+        state.restore_best(around.checkpoints)
+        watched = state.best["watched"]
+        with around.clock.evaluation():
+            return _judged(state, watched)
+    with around.clock.evaluation(), state.evaluation_weights():
+        return _judged(state, state.watched)
+
+
+def _judged(state: State, watched: dict[str, dict[str, float]]) -> Outcome:
+    seed(state.workload.device, "evaluate", "test")
+    with torch.no_grad(), autocast(state.workload.device, state.protocol.precision):
+        splits = {**watched, "test": _evaluated(state, "test")}
+    scores = {f"{split}/{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
+    return _outcome("finished", scores, state)
+
+
+def _outcome(status: str, scores: dict[str, float], state: State) -> Outcome:
+    weights = digest_of(state.workload.players)
+    state.team.same_weights(weights)
+    return Outcome(status, scores, state, weights)

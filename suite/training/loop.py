@@ -1,0 +1,127 @@
+"""The training loop of every task and optimizer. Stopped anywhere and continued, it gives the same weights."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from optathlon.suite.identity import Run
+from optathlon.suite.training.diagnostics import diagnose, snapshot
+from optathlon.suite.training.evaluation import Outcome, _score, evaluate, finish
+from optathlon.suite.training.precision import autocast, clip, set_rate
+from optathlon.suite.training.saver import _Saver
+from optathlon.suite.training.seeds import seed
+from optathlon.suite.training.state import State
+from optathlon.suite.training.surroundings import Surroundings
+from optathlon.tasks.workload import Batch, Workload
+
+
+def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
+    """Train `run` on a workload just built from its seed, from the newest checkpoint if there is one, to its outcome.
+
+    Raises Preempted once the state is saved after `around.stop()` turned true, Fenced if another attempt took over; on
+    several processes, all of which must call it, in all of them after the same update.
+    """
+    p, state = run.protocol, State(run, workload, around.team)
+    saver = _Saver(state, around)
+    saver.load()
+    while True:
+        if not state.settled:
+            settle(state, around)
+            saver.save_when_due()
+        if state.over:
+            return finish(state, around)
+        if state.batch == 0 and p.unit == "epochs" and state.epoch in p.restore_best_at:
+            state.restore_best(around.checkpoints)
+        seed(workload.device, run.seed, "epoch", state.epoch)
+        workload.start_epoch(state.epoch, state.batch > 0)
+        at = state.update
+        for parts in chunks(workload.batches(state.epoch, state.batch), p.parts // workload.world):
+            means = {name: update(state, name, parts) for name in workload.players}
+            state.advance(parts, means)
+            saver.save_when_due()
+            if not state.settled:
+                break
+        if state.update == at:
+            raise RuntimeError(
+                f"{run.problem.task}: epoch {state.epoch} gave no update from micro-batch {state.batch} on"
+            )
+
+
+def chunks(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Lists of `size` micro-batches; an incomplete last one is left out."""
+    iterator = iter(batches)
+    while len(parts := list(itertools.islice(iterator, size))) == size:
+        yield parts
+
+
+def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
+    """One optimizer step of player `name` on `parts`; returns the mean loss, left on the device.
+
+    Where the optimizer calls its closure several times, that is the first call's loss, and the others leave no trace in
+    buffers: batch-norm statistics move once an update.
+    """
+    run, p, workload = state.run, state.protocol, state.workload
+    net, optimizer, scaler = workload.players[name], state.optimizers[name], state.scalers[name]
+    factor = p.schedule.factor(state.time, p.length) * parts[0].lr_scale
+    for group in optimizer.param_groups:
+        set_rate(group, factor)
+    losses: list[Tensor] = []
+
+    def closure() -> Tensor:
+        for player in workload.players.values():
+            player.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=workload.device)
+        kept = [(b, b.clone()) for net in workload.players.values() for b in net.buffers()] if losses else []
+        for batch in state.team.through(parts, workload.players.values()):
+            seed(workload.device, run.seed, "loss", state.epoch, batch.index, name)
+            with torch.enable_grad():
+                with autocast(workload.device, p.precision):
+                    loss = workload.loss(batch, name) / p.parts
+                scaler.scale(loss).backward()
+            total = total + loss.detach().float()
+        for buffer, value in kept:
+            buffer.copy_(value)
+        total = state.team.sum_gradients(net, total)
+        scaler.unscale_(optimizer)
+        clip(net, p.clip_norm, p.clip_value)
+        losses.append(total)
+        return total
+
+    before = snapshot(net) if state.update == state.sample_at else None
+    if state.spec.flags & {"closure"}:
+        optimizer.step(closure)  # type: ignore[arg-type]
+    else:
+        closure()
+        scaler.step(optimizer)
+        scaler.update()
+    if before is not None:
+        diagnose(state, name, before)
+    return losses[0]
+
+
+def settle(state: State, around: Surroundings) -> None:
+    """Do what is due at a border: curve, evaluation, best, the optimizers' epoch hook."""
+    state.look_for_divergence()
+    state.note_losses()
+    if state.diverged:
+        state.settled = True
+        return
+    score = None
+    if state.evaluation_due and state.protocol.watch:
+        with around.clock.evaluation(), state.evaluation_weights():
+            state.watched = {split: evaluate(state, split) for split in state.protocol.watch}
+            score = _score(state)
+            if state.protocol.needs_best and score is not None and state.consider(score):
+                state.keep_best(score, around.checkpoints)
+    if state.batch == 0:
+        for optimizer in state.optimizers.values():
+            if hasattr(optimizer, "epoch_end"):
+                higher = state.protocol.select is None or state.protocol.select.higher_is_better
+                signed = None if score is None else score if higher else -score
+                optimizer.epoch_end(state.epoch - 1, signed)  # type: ignore[attr-defined]
+    state.sample_at = state.update
+    state.settled = True

@@ -1,0 +1,37 @@
+"""What a run needs from outside: where checkpoints go, who wants to know, and whether to stop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.training.state import Clock
+from optathlon.suite.training.team import ALONE, Team
+
+CHECKPOINT_SECONDS = "OPTATHLON_CHECKPOINT_SECONDS"
+
+
+@dataclass
+class Surroundings:
+    """What a run needs from outside: where checkpoints go, who wants to know, and whether to stop.
+
+    team: the processes that train the run, each with surroundings of its own; any of them may be asked to stop.
+    fenced: asked before each write; True means that another attempt owns the run now.
+    moved: told when a checkpoint further on than the one found was saved.
+    """
+
+    checkpoints: Checkpoints | SharedCheckpoints
+    team: Team = ALONE
+    event: Callable[[dict[str, Any]], None] = lambda _: None
+    stop: Callable[[], bool] = lambda: False
+    fenced: Callable[[], bool] = lambda: False
+    moved: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=Clock)
+    interval: float = field(default_factory=lambda: float(os.environ.get(CHECKPOINT_SECONDS, "600")))
+
+
+class Fenced(Exception):  # noqa: N818
+    """A newer attempt owns this run; nothing more is written."""

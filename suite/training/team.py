@@ -1,0 +1,238 @@
+"""What the processes of one run tell each other while they train: `Team` of one, `Joined` of several."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from optathlon.suite.errors import MachineError
+from optathlon.suite.training.place import Place
+from optathlon.suite.training.reduction import Statistics, sum_gradients
+from optathlon.tasks.workload import Batch
+
+T = TypeVar("T")
+Meeting = dist.Store  # type: ignore[attr-defined]
+
+TEAM_SECONDS = "OPTATHLON_TEAM_SECONDS"
+
+
+class Lost(RuntimeError):  # noqa: N818
+    """Another process of the run died, or did not answer in time."""
+
+
+class OutOfStep(RuntimeError):  # noqa: N818
+    """The processes of a run do not have the same weights, or not the same state where it must be."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why a run failed: the error in a line, its traceback, and its class (suite.failures). asked: after its process
+    had been asked to stop."""
+
+    reason: str
+    trace: str
+    failure: str
+    asked: bool = False
+
+
+class Team:
+    """All processes of a run; here there is only this one, and so nothing to tell."""
+
+    rank, world = 0, 1
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return (platform.node(),)
+
+    def agree(self, wish: int) -> int:
+        """The greatest `wish` of all processes, which each of them must ask at the same point."""
+        return wish
+
+    def first(self, make: Callable[[], T]) -> T:
+        """What `make` gives in the first process; the others do not call it."""
+        return make()
+
+    def all(self, value: T) -> list[T]:
+        """The values of all processes, in order of rank."""
+        return [value]
+
+    def through(self, parts: Iterable[Batch], nets: Iterable[nn.Module]) -> Iterator[Batch]:
+        """Each of this process's `parts` of an update; after the last, the buffers of `nets` are as if all parts of
+        all processes had gone through here in order."""
+        yield from parts
+
+    def sum_gradients(self, net: nn.Module, loss: Tensor) -> Tensor:
+        """Replace each gradient of `net` by the sum over all processes; returns the sum of `loss`."""
+        return loss
+
+    def same_weights(self, digest: str) -> None:
+        """OutOfStep if the processes' digests differ."""
+
+    def blame(self, own: Fault) -> Fault:
+        """Say that this process fails by `own`; returns the fault that was the first of all processes'."""
+        return own
+
+    def leave(self) -> None:
+        """Part in good order, when all have done their work."""
+
+
+class Joined(Team):
+    """One process of several that have met. RuntimeErrors of torch.distributed come as Lost.
+
+    Tensors on a GPU travel by NCCL, all else by gloo.
+    """
+
+    def __init__(self, place: Place, store: Meeting, device: torch.device) -> None:
+        self.rank, self.world, self.store = place.rank, place.world, store
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        self.statistics: Statistics | None = None
+        with awaiting_others():
+            dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world, timeout=patience())
+        self._hosts = tuple(self.all(platform.node()))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return self._hosts
+
+    def agree(self, wish: int) -> int:
+        asked = torch.tensor(wish)
+        with awaiting_others():
+            dist.all_reduce(asked, dist.ReduceOp.MAX)
+        return int(asked)
+
+    def first(self, make: Callable[[], T]) -> T:
+        told: list[Any] = [make() if self.rank == 0 else None]
+        with awaiting_others():
+            dist.broadcast_object_list(told, 0)
+        return told[0]
+
+    def all(self, value: T) -> list[T]:
+        told: list[Any] = [None] * self.world
+        with awaiting_others():
+            dist.all_gather_object(told, value)
+        return told
+
+    def through(self, parts: Iterable[Batch], nets: Iterable[nn.Module]) -> Iterator[Batch]:
+        self.statistics = self.statistics or Statistics(nets, self.rank, self.world)
+        self.statistics.begin()
+        for part in parts:
+            yield part
+            self.statistics.note()
+        with awaiting_others():
+            self.statistics.fold()
+
+    def sum_gradients(self, net: nn.Module, loss: Tensor) -> Tensor:
+        with awaiting_others():
+            return sum_gradients(net, loss)
+
+    def same_weights(self, digest: str) -> None:
+        digests = self.all(digest)
+        if other := next((rank for rank, d in enumerate(digests) if d != digests[0]), None):
+            raise OutOfStep(
+                f"the weights of process {other} ({self.hosts[other]}) are not those of process 0 ({self.hosts[0]}):"
+                " the optimizer decides by more than gradients and its state, or the two devices round differently"
+            )
+
+    def blame(self, own: Fault) -> Fault:
+        with contextlib.suppress(RuntimeError):  # where the store died with the first process
+            return msgspec.json.decode(
+                self.store.compare_set("fault", "", msgspec.json.encode(own).decode()), type=Fault
+            )
+        return own
+
+    def leave(self) -> None:
+        self.agree(0)
+        dist.destroy_process_group()
+
+
+ALONE = Team()
+
+
+def first_fault(store: Meeting) -> Fault | None:
+    """The fault that a process which met at `store` reported first, if one did."""
+    with contextlib.suppress(RuntimeError):
+        if store.check(["fault"]):
+            return msgspec.json.decode(store.get("fault"), type=Fault)
+    return None
+
+
+def patience() -> timedelta:
+    """How long a process waits for the others."""
+    return timedelta(seconds=float(os.environ.get(TEAM_SECONDS, "600")))
+
+
+def meet(place: Place, *, serving: bool = True) -> Meeting:
+    """Where the processes of `place.world` find each other. The first one serves it, unless something else does.
+
+    MachineError if it cannot, Lost if it cannot be reached.
+    """
+    if place.file:
+        return dist.FileStore(place.file, place.world)  # type: ignore[attr-defined]
+    serving = serving and place.rank == 0 and not place.served
+    where = f"{place.address}:{place.port}"
+    try:
+        store = dist.TCPStore(  # type: ignore[attr-defined]
+            place.address, place.port, None, serving, patience(), wait_for_workers=False
+        )
+    except RuntimeError as error:
+        if serving:
+            raise MachineError(f"{where} cannot be served to the other processes; set MASTER_PORT ({error})") from None
+        raise Lost(f"the first process does not answer at {where} ({error})") from None
+    return within(store, f"optathlon/{place.start}")
+
+
+def within(store: Meeting, name: str) -> Meeting:
+    """A part of `store`, apart from others of it."""
+    return dist.PrefixStore(name, store)  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def awaiting_others() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # gloo has no type of its own
+        said = re.sub(r"^\[[^\]]*\] ", "", str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
+        raise Lost(f"another process of the run was lost, or did not answer: {said}") from error
+
+
+def merged(states: Sequence[Any], where: str = "its state") -> Any:
+    """One state of those of all processes: dictionaries are merged by key, all else must be equal (OutOfStep)."""
+    if all(isinstance(state, Mapping) for state in states):
+        keys = dict.fromkeys(key for state in states for key in state)
+        return {key: merged([s[key] for s in states if key in s], f"{where}[{key!r}]") for key in keys}
+    if not all(_equal(states[0], other) for other in states[1:]):
+        raise OutOfStep(
+            f"the workload's state differs between processes: {where}; what belongs to a part of the update must be"
+            " kept under the part's number (tasks/workload.py)"
+        )
+    return states[0]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Bit for bit, so that a NaN equals itself."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        alike = (one.dtype, one.shape) == (other.dtype, other.shape)
+        return alike and one.reshape(-1).view(torch.uint8).equal(other.reshape(-1).view(torch.uint8))
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other or (one != one and other != other))
+
+
+def on_cpu(state: Any) -> Any:
+    """`state` with its tensors copied to the CPU."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu()
+    if isinstance(state, Mapping):
+        return {key: on_cpu(value) for key, value in state.items()}
+    return type(state)(map(on_cpu, state)) if isinstance(state, list | tuple) else state

@@ -1,0 +1,52 @@
+"""The record of a run's outcome."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from optathlon.results.record import Curve, Record, Score
+from optathlon.suite.identity import Run, task_of
+from optathlon.suite.training.evaluation import Outcome
+from optathlon.tasks import Task
+
+
+def headline(task: Task) -> str:
+    return f"test/{task.metrics[0].name}"
+
+
+def selection(run: Run, task: Task) -> str | None:
+    """The score that settings are selected by: on validation the protocol's, else the headline; None without one."""
+    if run.protocol.holdout == "none":
+        return None
+    return f"validation/{run.protocol.select.metric if run.protocol.select else task.metrics[0].name}"
+
+
+def _record(run: Run, outcome: Outcome, written_down: dict[str, Any]) -> Record:
+    task, state = task_of(run.problem.task), outcome.state
+    metrics = {m.name: m for m in task.metrics}
+    names = outcome.scores or {headline(task): None, selection(run, task): None}
+    scores = []
+    for name, value in names.items():
+        metric = metrics.get(name.partition("/")[2]) if name else None
+        if name and metric:
+            finite = value if value is not None and math.isfinite(value) else None
+            scores.append(Score(name=name, unit=metric.unit, higher_is_better=metric.higher_is_better, value=finite))
+    return Record(
+        id=run.id,
+        digests=run.digests,
+        problem=msgspec.to_builtins(run.problem),
+        setting=msgspec.to_builtins(run.setting),
+        seed=run.seed,
+        status="diverged" if outcome.status == "diverged" else "finished",
+        scores=scores,
+        headline=headline(task),
+        selection=selection(run, task),
+        updates=state.update,
+        diverged_at=state.known_bad if state.diverged else None,
+        weights=outcome.weights,
+        curve=Curve(unit=state.protocol.unit, points=state.curve),
+        provenance=written_down,
+    )

@@ -1,0 +1,119 @@
+"""Has the references of problems computed: what models that no optimizer trains score there. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import numbers
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from optathlon.results import Store, StoreError
+from optathlon.results.plan import Plan
+from optathlon.results.references import References
+from optathlon.results.scores import usable
+from optathlon.suite.errors import Preempted
+from optathlon.suite.identity import Problem, Run, digest, task_of
+from optathlon.suite.readable import legible, said
+from optathlon.tasks import Task
+from optathlon.tasks.registry import resolve
+
+SPLITS = ("validation", "test")
+LONGEST_NAME, LONGEST_REASON = 60, 400
+LIMIT_SECONDS = 900.0
+STOPPED_BY = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+
+def after(kind: str, store: Store, run: Run, data: Path, say: Callable[[str], None]) -> None:
+    """`ensure` the references of the problem of `run`, which ended as `kind`, once it has its outcome."""
+    if kind in ("finished", "diverged"):
+        ensure(store, run.problem, data, say)
+
+
+def of_plan(store: Store, plan: Plan, data: Path, say: Callable[[str], None]) -> None:
+    """`ensure` the references of every problem of `plan`."""
+    for problem in plan.head.problems.values():
+        ensure(store, msgspec.convert(problem, Problem), data, say)
+
+
+def ensure(store: Store, problem: Problem, data: Path, say: Callable[[str], None]) -> None:
+    """Have the references of `problem` computed and stored, if its task has some and nobody did so before.
+
+    It is said if that fails, and kept beside the results so that nobody tries in vain again; nothing is raised, and no
+    run depends on it. A signal ends it, with nothing written, and so does LIMIT_SECONDS, as a failure.
+    """
+    task, start = task_of(problem.task), time.monotonic()
+    if task.references is None:
+        return
+    try:
+        with _ended_by_signals():
+            if store.has_references(of_problem := digest(problem)):
+                return
+            found = _compute(task, problem, data)
+            store.put_references(msgspec.structs.replace(found, problem=of_problem))
+        how = f"{', '.join(found.models) or 'none'}, in {time.monotonic() - start:.1f} s"
+        if found.error:
+            how = f"{found.error} (in {task.references}; no run is affected)"
+    except Preempted:
+        how = "stopped; the next run of it computes them"
+    except (OSError, StoreError) as error:
+        how = f"could not be written: {error}"
+    say(f"references of {task.name}: {how}")
+
+
+def _compute(task: Task, problem: Problem, data: Path) -> References:
+    """The references of `problem`, or why there are none."""
+    nobody = References(problem="", task=task.name)
+    try:
+        scores = resolve(str(task.references))(problem.protocol, Path(data))
+        return msgspec.structs.replace(nobody, models=_checked(scores, task))
+    except (Preempted, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a function from outside may raise anything
+        reason = " ".join(f"{type(error).__name__}: {said(error)}".split())
+        return msgspec.structs.replace(nobody, error=legible(reason, LONGEST_REASON))
+
+
+def _checked(scores: Any, task: Task) -> dict[str, dict[str, float]]:
+    """`scores` as floats. TypeError or ValueError if they are not, by model, finite values of the task's metrics."""
+    if not isinstance(scores, dict) or not all(isinstance(of, dict) for of in scores.values()):
+        raise TypeError(f"returned {_short(scores)}; expected {{model: {{'test/{task.metrics[0].name}': value}}}}")
+    known = [f"{split}/{metric.name}" for split in SPLITS for metric in task.metrics]
+    for model, of in scores.items():
+        if not (isinstance(model, str) and model.isprintable() and 0 < len(model.strip()) <= LONGEST_NAME):
+            raise ValueError(f"model {_short(model)}: must be a name of at most {LONGEST_NAME} printable characters")
+        for name, value in of.items():
+            if name not in known:
+                raise ValueError(f"score {_short(name)} of {model}: must be one of {', '.join(known)}")
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not usable(float(value)):
+                raise ValueError(f"{name} of {model} is {_short(value)}: must be a finite number")
+    return {model: {name: float(value) for name, value in of.items()} for model, of in scores.items()}
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Preempted is raised in the block by SIGTERM, SIGINT and SIGUSR2, as nothing in it is worth waiting for, and
+    TimeoutError after LIMIT_SECONDS."""
+
+    def stop(number: int, _: object) -> NoReturn:
+        if number == signal.SIGALRM:
+            raise TimeoutError(f"not done after {LIMIT_SECONDS:.0f} s")
+        raise Preempted(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (*STOPPED_BY, signal.SIGALRM)}
+    timer = signal.setitimer(signal.ITIMER_REAL, LIMIT_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        for number, handler in before.items():
+            signal.signal(number, handler)
