@@ -52,8 +52,11 @@ def _sweeps(_: argparse.Namespace) -> list[dict[str, Any]]:
 
     from optathlon.suite.planning import sweep_reader
 
-    tables = [tomllib.loads(sweep_reader.find(name).read_text()) for name in sweep_reader.built_in()]
-    return [{"name": t["name"], "scale": t.get("scale", "paper"), "summary": t.get("summary", "")} for t in tables]
+    rows = []
+    for name in sweep_reader.built_in():
+        sweep = tomllib.loads(sweep_reader.find(name).read_text())
+        rows.append({"name": name, "scale": sweep.get("scale", "paper"), "summary": sweep.get("summary", "")})
+    return rows
 
 
 def _datasets(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from optathlon.optimizers.decay import formula, readings
 from optathlon.results import Store
 from optathlon.results.hyperparameter_text import flat
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say
-from optathlon.suite.errors import UsageError
+from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.planning import sweep_reader
 from optathlon.tasks.errors import did_you_mean
 
@@ -95,9 +95,12 @@ def _dataset(args: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _sweep(args: argparse.Namespace) -> dict[str, Any] | None:
-    if args.name not in sweep_reader.built_in() and not args.name.endswith(".toml"):
-        return None
-    path = sweep_reader.find(args.name)
+    try:
+        path = sweep_reader.find(args.name)
+    except SweepError:
+        if args.name.endswith(".toml"):
+            raise
+        return None  # it may still be a run
     return {"name": sweep_reader.load(path).name, "file": str(path), "toml": path.read_text()}
 
 

@@ -16,35 +16,50 @@ from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import cluster_settings
 from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, _overridden, _settings
 
-KEYS = ("name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol")
-
-
-KEYS += ("override", "cluster", "table")
-
-
+KEYS = (
+    "name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol", "override",
+    "cluster", "table",
+)  # fmt: skip
 OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random")
-
-
 GRID_KEYS = ("fixed", "grid", "zip", "random")
-
-
 BUILT_IN = Path(__file__).resolve().parent.parent / "sweeps"
 
 
 def find(name: str) -> Path:
-    """The sweep file `name`: a path, or the name of a sweep that comes with the suite; SweepError if there is none."""
+    """Returns the sweep file that `name` says: a path, or a built-in sweep by its place (`adarem/table-3`) or by the
+    name that it has in a store (`adarem-ptb`). SweepError if there is none."""
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise SweepError(f"{name}: no such sweep file")
         return path
-    if (BUILT_IN / f"{name}.toml").is_file():
+    if name in (places := built_in()):
         return BUILT_IN / f"{name}.toml"
-    raise SweepError(f"unknown sweep {name!r}: neither a file nor built in{hint(name, built_in())}")
+    # `status` and `leaderboard` print the name in the store, and people launch again what they read there.
+    by_own_name = {_own_name(BUILT_IN / f"{place}.toml"): place for place in places}
+    if name in by_own_name:
+        return BUILT_IN / f"{by_own_name[name]}.toml"
+    raise SweepError(f"unknown sweep {name!r}: neither a file nor built in{hint(name, places)}")
 
 
 def built_in() -> list[str]:
-    return sorted(p.stem for p in BUILT_IN.glob("*.toml"))
+    """Returns the places of the built-in sweeps, sorted: "quickstart", "adarem/table-3"."""
+    return sorted(path.relative_to(BUILT_IN).with_suffix("").as_posix() for path in BUILT_IN.rglob("*.toml"))
+
+
+def name_of(given: str) -> str:
+    """Returns the name in a store of a launched sweep, given by that name, by its file or by a built-in's place."""
+    return _own_name(find(given)) if given.endswith(".toml") or given in built_in() else given
+
+
+def _own_name(path: Path) -> str:
+    return str(_read(path)[1].get("name", _default_name(path)))
+
+
+def _default_name(path: Path) -> str:
+    """The name of a sweep whose file gives none. A store's folders are flat: adamp/table-2 is adamp-table-2 there."""
+    path = path.resolve()
+    return "-".join(path.relative_to(BUILT_IN).with_suffix("").parts) if path.is_relative_to(BUILT_IN) else path.stem
 
 
 def load(path: Path) -> Sweep:
@@ -105,7 +120,7 @@ class _Reader:
         scale = self._text("scale", "paper")
         if scale not in tasks.SCALES:
             raise self._error(f"scale: {scale!r} is not a scale{hint(scale, tasks.SCALES)}")
-        name = self._text("name", Path(self.file).stem)
+        name = self._text("name", _default_name(Path(self.file)))
         if (
             not 0 < len(name) <= 100
             or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
@@ -283,11 +298,3 @@ class _Reader:
 
     def _error(self, message: str) -> SweepError:
         return SweepError(f"{self.file}: {message}")
-
-
-def name_of(given: str) -> str:
-    """The name of a launched sweep from its name, or from its file."""
-    if given.endswith(".toml"):
-        path = find(given)
-        return str(_read(path)[1].get("name", path.stem))
-    return given
