@@ -11,6 +11,7 @@ import msgspec
 
 from optathlon import optimizers, tasks
 from optathlon.results.record import Identity
+from optathlon.suite.user_modules import prefer_own
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +85,11 @@ def run_id(identity: Identity, seed: int) -> str:
 
 @functools.cache
 def task_of(name: str) -> tasks.Task:
+    prefer_own(name)
     return tasks.task(name)
 
 
 @functools.cache
 def optimizer_of(name: str) -> optimizers.OptimizerSpec:
+    prefer_own(name)
     return optimizers.optimizer(name)

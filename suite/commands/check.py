@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optathlon import optimizers
 from optathlon.suite.console import add_json, print_json, say, table
 from optathlon.suite.errors import FAILED, OK, UsageError
-from optathlon.suite.planning.sweep_reader import look_beside
+from optathlon.suite.identity import optimizer_of
+from optathlon.suite.user_modules import look_beside
 
 if TYPE_CHECKING:
     from optathlon.optimizers.conformance.checks import Card
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     look_beside(Path.cwd())
-    spec, values = optimizers.optimizer(args.optimizer), _values(args.values)
+    spec, values = optimizer_of(args.optimizer), _values(args.values)
     say(f"checks {spec.name} on small problems; this takes seconds")
     import torch
 

@@ -10,10 +10,10 @@ import argparse
 import math
 from typing import Any
 
-from optathlon import optimizers
 from optathlon.optimizers.decay import CONVENTION_OF, CONVENTIONS, convert, readings
 from optathlon.suite.console import add_json, print_json, table
 from optathlon.suite.errors import OK, UsageError
+from optathlon.suite.identity import optimizer_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def _conversion(args: argparse.Namespace) -> int:
 def _readings(args: argparse.Namespace) -> int:
     if args.source or args.target:
         raise UsageError(f"{args.optimizer} has its own convention: give either its name or --from and --to")
-    spec = optimizers.optimizer(args.optimizer)
+    spec = optimizer_of(args.optimizer)
     if args.lr is None and spec.hyperparameters["lr"].required:
         raise UsageError(f"{spec.name}: its lr has no default, give one: --lr 0.1")
     given: dict[str, Any] = {"lr": args.lr, "momentum": args.momentum, "wd_ratio": args.wd_ratio}

@@ -18,8 +18,9 @@ from optathlon.suite.console import add_data, add_json, add_store, print_json, s
 from optathlon.suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of, setting_of
-from optathlon.suite.planning.sweep_reader import flat_tags, look_beside
+from optathlon.suite.planning.sweep_reader import flat_tags
 from optathlon.suite.training.place import Place, environment, unshareable, visible_gpus
+from optathlon.suite.user_modules import look_beside
 from optathlon.suite.working import references
 
 

@@ -17,7 +17,9 @@ from optathlon.results import Store
 from optathlon.results.hyperparameter_text import flat
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say
 from optathlon.suite.errors import SweepError, UsageError
+from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import sweep_reader
+from optathlon.suite.user_modules import look_beside
 from optathlon.tasks.errors import did_you_mean
 
 
@@ -30,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    sweep_reader.look_beside(Path.cwd())
+    look_beside(Path.cwd())
     for kind, look in (
         ("task", _task),
         ("optimizer", _optimizer),
@@ -52,7 +54,7 @@ def _task(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.name not in tasks.names() and ":" not in args.name:
         return None
     try:
-        task = tasks.task(args.name)
+        task = task_of(args.name)
     except tasks.TaskError:
         return None
     found = msgspec.to_builtins(task)
@@ -64,7 +66,7 @@ def _task(args: argparse.Namespace) -> dict[str, Any] | None:
 def _optimizer(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.name not in optimizers.names() and ":" not in args.name:
         return None
-    spec = optimizers.optimizer(args.name)
+    spec = optimizer_of(args.name)
     found = msgspec.to_builtins(spec)
     found["hyperparameters"] = {
         name: h.default if not h.required else "required" for name, h in spec.hyperparameters.items()
@@ -125,7 +127,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any] | None:
 def _command(record: dict[str, Any]) -> str:
     """The command that makes the run anew; UsageError, or that of what is not installed here, if there is none."""
     problem, setting = record["problem"], record["setting"]
-    task, spec = tasks.task(problem["task"]), optimizers.optimizer(setting["optimizer"])
+    task, spec = task_of(problem["task"]), optimizer_of(setting["optimizer"])
     if (own := flat(setting["protocol"])) != flat(spec.protocol):
         what = ", ".join(f"protocol.{key} = {value}" for key, value in own.items()) or "no change of the protocol"
         raise UsageError(f"a sweep alone can give an optimizer a protocol of its own; in its block stands {what}")

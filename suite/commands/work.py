@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optathlon.results import Store
 from optathlon.suite.console import add_data, add_store
-from optathlon.suite.planning.sweep_reader import look_beside
+from optathlon.suite.user_modules import look_beside
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import cluster_settings
 from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, _overridden, _settings
+from optathlon.suite.user_modules import look_beside
 
 KEYS = (
     "name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol", "override",
@@ -96,12 +96,6 @@ def flat_tags(changes: Mapping[str, Any], specs: Iterable[OptimizerSpec]) -> dic
         if option not in known:
             raise UsageError(f"protocol.tags.{key}: no optimizer here has an option {option!r}{hint(option, known)}")
     return {**changes, "tags": flat}
-
-
-def look_beside(folder: Path) -> None:
-    """Let `module:NAME` find modules in `folder`, after everything that is installed."""
-    if (where := str(Path(folder).resolve())) not in sys.path:
-        sys.path.append(where)
 
 
 class _Reader:

@@ -16,12 +16,12 @@ import torch
 from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 from optathlon.suite.errors import Preempted, UsageError
 from optathlon.suite.identity import Problem, Run, Setting, optimizer_of, task_of
-from optathlon.suite.planning.sweep_reader import look_beside
 from optathlon.suite.training.checkpoint import Checkpoints
 from optathlon.suite.training.evaluation import Outcome
 from optathlon.suite.training.loop import train
 from optathlon.suite.training.parameter_groups import groups
 from optathlon.suite.training.surroundings import Fenced, Surroundings
+from optathlon.suite.user_modules import look_beside
 from optathlon.suite.working.execute import build
 from tests.suite.sweeps import HERE
 

@@ -13,10 +13,10 @@ import torch
 from optathlon import tasks
 from optathlon.suite.errors import MachineError
 from optathlon.suite.identity import Problem, Run, Setting, optimizer_of, task_of
-from optathlon.suite.planning.sweep_reader import look_beside
 from optathlon.suite.training.place import Place, environment, first_host, unshareable
 from optathlon.suite.training.reduction import sum_gradients
 from optathlon.suite.training.team import Lost, OutOfStep, merged
+from optathlon.suite.user_modules import look_beside
 from optathlon.tasks import Protocol
 from optathlon.tasks.data import dataset
 from optathlon.tasks.workload import Batch

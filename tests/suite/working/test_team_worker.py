@@ -17,8 +17,9 @@ from optathlon.results.store.run_state import LOST
 from optathlon.suite.errors import FAILED, PREEMPTED
 from optathlon.suite.planning.plan import expand
 from optathlon.suite.planning.plan import run_of as run_of_plan
-from optathlon.suite.planning.sweep_reader import load, look_beside
+from optathlon.suite.planning.sweep_reader import load
 from optathlon.suite.training.team import TEAM_SECONDS, Fault
+from optathlon.suite.user_modules import look_beside
 from optathlon.suite.working import endings, forking, several_processes, team_worker
 from optathlon.suite.working.assignment import Assignment
 from optathlon.suite.working.execute import follow
