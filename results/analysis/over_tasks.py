@@ -10,7 +10,8 @@ import msgspec
 from optathlon.results.analysis.row_comparison import compare
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.judging import ranks_among_whole
-from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column
 from optathlon.results.statistics.holm import holm
 from optathlon.results.statistics.improvement import probability_of_improvement

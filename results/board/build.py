@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.cells import Cells
 from optathlon.results.board.judging import aggregated_ranks, judged
-from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.reference_rows import reference_rows
+from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column, Plan
 from optathlon.results.record import Record
 from optathlon.results.references import References

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.judging import ALPHA
+from optathlon.results.board.long_table import long_table
 from optathlon.results.board.reference_rows import ReferenceRow
+from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column
 
 if TYPE_CHECKING:
@@ -16,20 +18,7 @@ if TYPE_CHECKING:
 
 
 SCHEMA = 1
-
-
 DDOF = 1
-
-
-class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: its cells in the columns' order. mean_rank: over the board's `on`, among the rows that have a rank in
-    each of them; None for the others."""
-
-    name: str
-    optimizer: str
-    notes: list[str]
-    mean_rank: float | None
-    cells: list[Cell]
 
 
 class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +50,17 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
         """The rows that aggregates are taken of: those with all their records in each column of `on`."""
         return [row for row in self.rows if row.mean_rank is not None]
 
+    def long_table(self) -> tuple[list[str], list[list[Any]]]:
+        """Header and lines, one a cell, rows by columns in the board's order; hyperparameters last, None where missing.
+
+        After them a line for each score of a reference model, whose kind is "reference", with its name as row and its
+        score as mean.
+        """
+        return long_table(self.columns, self.rows, self.references, {"baseline": self.baseline, "ddof": self.ddof})
+
     def to_pandas(self) -> pandas.DataFrame:
-        """One line a cell, with the columns of the long CSV."""
+        """One line per cell, with the columns of the long CSV (docs/leaderboards.md)."""
         import pandas
 
-        from optathlon.results.text.formats import long_table
-
-        header, lines = long_table(self)
-        return pandas.DataFrame(lines, columns=header)
+        header, lines = self.long_table()
+        return pandas.DataFrame(lines, columns=pandas.Index(header))

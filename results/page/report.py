@@ -11,7 +11,8 @@ from optathlon.results.analysis import learning_curves
 from optathlon.results.analysis.seeds_needed import Need, needs
 from optathlon.results.analysis.tuning import Budget, budgets
 from optathlon.results.board.cell import Cell
-from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.board.selection import Winner
 from optathlon.results.papers.ledger import Entry
 from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from optathlon.results.board.cell import Cell
-from optathlon.results.board.model import BoardRow
 from optathlon.results.board.reference_rows import ReferenceRow
+from optathlon.results.board.row import BoardRow
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import color_class

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from optathlon.results.board.cell import Cell
-from optathlon.results.board.model import BoardRow
+from optathlon.results.board.row import BoardRow
 from optathlon.results.board.selection import Winner
 from optathlon.results.hyperparameter_text import differing, flat, hyperparameters, in_words
 from optathlon.results.page.figures import budget_figure, curve_figures, strip, strip_axis

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from optathlon.results.board.cell import Cell
-from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.hyperparameter_text import flat
 from optathlon.results.papers.published import Published
 from optathlon.results.plan import Column, Plan

@@ -11,12 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from optathlon.results.board.cell import Cell
-from optathlon.results.board.model import BoardRow, Leaderboard
-from optathlon.results.plan import Column
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.readable import one_line
-from optathlon.results.scores import direction
-from optathlon.results.statistics.difference import mean_interval
 from optathlon.results.text.latex import latex
 from optathlon.results.text.wording import Shown, metric, told
 
@@ -45,86 +42,8 @@ def render(board: Leaderboard, format: Format = "table", *, color: bool = False)
     return writers[format](board)
 
 
-def long_table(board: Leaderboard) -> tuple[list[str], list[list[Any]]]:
-    """Header and lines, one a cell, rows by columns in the board's order; hyperparameters last, None where missing.
-
-    After them a line for each score of a reference model, whose kind is "reference", with its name as row and its score
-    as mean.
-    """
-    names = dict.fromkeys(name for row in board.rows for cell in row.cells for name in cell.hyperparameters)
-    header = [*_FACTS, *(f"hyperparameter.{name}" if name in _FACTS else name for name in names)]
-    lines = [
-        [*(fact(board, column, row, cell) for fact in _FACTS.values()), *map(cell.hyperparameters.get, names)]
-        for row in board.rows
-        for column, cell in zip(board.columns, row.cells, strict=True)
-    ]
-    for row in board.references:
-        for column, value in zip(board.columns, row.values, strict=True):
-            if value is not None:
-                facts = _reference(column, row.name, value)
-                lines.append([*map(facts.get, _FACTS), *(None for _ in names)])
-    return header, lines
-
-
-def _reference(column: Column, name: str, value: float) -> dict[str, Any]:
-    """The facts that there are of a reference model's score."""
-    return {
-        "task": column.name,
-        "label": column.label,
-        "metric": column.metric,
-        "unit": column.unit,
-        "direction": direction(column.higher_is_better),
-        "row": name,
-        "mean": value,
-        "kind": "reference",
-    }
-
-
-_FACTS: dict[str, Callable[[Leaderboard, Column, BoardRow, Cell], Any]] = {
-    "task": lambda board, column, row, cell: column.name,
-    "label": lambda board, column, row, cell: column.label,
-    "metric": lambda board, column, row, cell: column.metric,
-    "unit": lambda board, column, row, cell: column.unit,
-    "direction": lambda board, column, row, cell: direction(column.higher_is_better),
-    "row": lambda board, column, row, cell: row.name,
-    "optimizer": lambda board, column, row, cell: row.optimizer,
-    "status": lambda board, column, row, cell: cell.status,
-    "rank": lambda board, column, row, cell: cell.rank,
-    "best": lambda board, column, row, cell: cell.best,
-    "tied": lambda board, column, row, cell: cell.tied,
-    "mean": lambda board, column, row, cell: cell.mean,
-    "mean_lo": lambda board, column, row, cell: _interval(cell)[0],
-    "mean_hi": lambda board, column, row, cell: _interval(cell)[1],
-    "std": lambda board, column, row, cell: cell.std,
-    "ddof": lambda board, column, row, cell: board.ddof,
-    "n": lambda board, column, row, cell: cell.n,
-    "n_planned": lambda board, column, row, cell: cell.n_planned,
-    "n_diverged": lambda board, column, row, cell: cell.n_diverged,
-    "n_failed": lambda board, column, row, cell: cell.n_failed,
-    "min": lambda board, column, row, cell: cell.min,
-    "max": lambda board, column, row, cell: cell.max,
-    "delta": lambda board, column, row, cell: cell.delta,
-    "delta_lo": lambda board, column, row, cell: cell.delta_lo,
-    "delta_hi": lambda board, column, row, cell: cell.delta_hi,
-    "p": lambda board, column, row, cell: cell.p,
-    "p_holm": lambda board, column, row, cell: cell.p_holm,
-    "baseline": lambda board, column, row, cell: board.baseline,
-    "setting_id": lambda board, column, row, cell: cell.setting and cell.setting[:16],
-    "settings_tried": lambda board, column, row, cell: cell.settings_tried,
-    "edge": lambda board, column, row, cell: ";".join(cell.edges),
-    "runs": lambda board, column, row, cell: ";".join(cell.runs),
-    "notes": lambda board, column, row, cell: "; ".join([*row.notes, *cell.notes]),
-    "kind": lambda board, column, row, cell: "optimizer",
-}
-
-
-def _interval(cell: Cell) -> tuple[float | None, float | None]:
-    """The 95 % t interval of the mean of a cell without diverged seeds."""
-    return (mean_interval(cell.finite) if cell.comparable else None) or (None, None)
-
-
 def _long(board: Leaderboard) -> str:
-    header, lines = long_table(board)
+    header, lines = board.long_table()
     return _csv(header, lines)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from optathlon.results.board.cell import Cell
-from optathlon.results.board.model import BoardRow, Leaderboard
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column
 
 PROVEN, TIED = "†", "≈"
