@@ -13,6 +13,12 @@ from pathlib import Path
 
 from optathlon.slurm.cluster import PYTHON, Alive, Cluster, Job
 
+# What torchrun, a pod or srun tell one of several processes. A worker that is started by one of them (from a shell
+# inside `srun --pty`, say) is none of them.
+OF_A_RANK = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"}
+OF_A_RANK |= {"SLURM_STEP_ID", "SLURM_STEPID", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"}
+OF_A_RANK |= {"SLURM_NTASKS", "SLURM_NPROCS", "SLURM_STEP_NUM_TASKS"}
+
 
 class LocalCluster(Cluster):
     """Each job is a session of its own (Ctrl-C in the launcher, or its terminal closing, does not reach it).
@@ -32,7 +38,7 @@ class LocalCluster(Cluster):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=job.folder,
-                env={**os.environ, **job.environment},
+                env={**{k: v for k, v in os.environ.items() if k not in OF_A_RANK}, **job.environment},
                 start_new_session=True,
             )
         self._started.append(process)

@@ -13,10 +13,13 @@ from optathlon.slurm.cluster import ClusterError
 
 PATIENCE = 60.0
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
-STARTED = frozenset(
-    {"CONFIGURING", "RUNNING", "SIGNALING", "SUSPENDED", "STOPPED", "RESIZING", "STAGE_OUT", "COMPLETING"}
+# slurm.h's base states that are over, and LAUNCH_FAILED and RECONFIG_FAIL, flags that end a job. A state that is not
+# listed, as a later Slurm may have, counts as alive: to wait for a job too long costs time, to replace one that lives
+# trains a run twice.
+ENDED = frozenset(
+    {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY"}
+    | {"REVOKED", "LAUNCH_FAILED", "RECONFIG_FAIL"}
 )
-LIVING = WAITING | STARTED  # jobs in all other states are over
 ON_HOLD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 # Slurm's reasons (job_reason_string). Limits a job or a node stay passed; those a user or an account ease with time.
 HELD = re.compile(r"JobHeld(User|Admin)|JobHoldMaxRequeue|.*\bheld\b.*")
@@ -48,6 +51,11 @@ class Queued:
     reason: str
     user: str
     name: str
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, however."""
+        return self.state in ENDED
 
     @property
     def held(self) -> bool:

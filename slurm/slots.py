@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from optathlon.slurm.cluster import ClusterError
 
 FOLDER = "optathlon-slots"
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+GPU_NAME = re.compile(r"(GPU|MIG)-[0-9A-Fa-f-]+|MIG-GPU-[0-9A-Fa-f-]+/\d+/\d+")
 LOCK = re.compile(r"(gpu|core)-[\w.+:-]+\.lock")
 
 
@@ -43,9 +45,10 @@ def names(at_least: int = 1) -> list[str]:
 
     GPUs are shared, gpu-0, gpu-1, gpu-0+1, ..., where there are fewer than `at_least`; cores are not.
     """
-    if gpus := _gpus():
+    if gpus := visible_gpus():
         rounds = -(-max(at_least, len(gpus)) // len(gpus))
-        return [f"gpu-{gpu}+{turn}" if turn else f"gpu-{gpu}" for turn in range(rounds) for gpu in gpus]
+        numbered = [f"gpu-{_file_name(gpu)}" for gpu in gpus]
+        return [f"{name}+{turn}" if turn else name for turn in range(rounds) for name in numbered]
     return [f"core-{core}" for core in range(_cores())]
 
 
@@ -58,12 +61,33 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _gpus() -> list[str]:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [gpu.strip() for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA names them.
+
+    Found without touching CUDA, which a process that forks must not.
+
+    CUDA reads CUDA_VISIBLE_DEVICES up to the first word that names no GPU ("-1", "none", "NoDevFiles", a number beyond
+    the last), and shows none at all where one is named twice.
+    """
     folder = Path("/proc/driver/nvidia/gpus")
-    return [str(i) for i in range(len(list(folder.iterdir())))] if folder.is_dir() else []
+    there = len(list(folder.iterdir())) if folder.is_dir() else None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [str(i) for i in range(there or 0)]
+    words = [word.strip() for word in visible.split(",")]
+    gpus = list(itertools.takewhile(lambda word: _names_a_gpu(word, there), words))
+    return gpus if len(set(gpus)) == len(gpus) else []
+
+
+def _names_a_gpu(word: str, there: int | None) -> bool:
+    """there: how many GPUs the driver shows; None where it shows nothing, so that any number may be one."""
+    if word.isascii() and word.isdecimal():
+        return there is None or int(word) < there
+    return GPU_NAME.fullmatch(word) is not None
+
+
+def _file_name(gpu: str) -> str:
+    return gpu.replace("/", ":")  # older MIG devices are called MIG-GPU-<uuid>/<instance>/<instance>
 
 
 @contextlib.contextmanager
@@ -156,9 +180,15 @@ def acquire(taken: set[str], folder: Path | None = None, at_least: int = 1) -> S
         except OSError:
             os.close(descriptor)
             continue
-        gpu = {"CUDA_VISIBLE_DEVICES": name.removeprefix("gpu-").partition("+")[0]} if name.startswith("gpu-") else {}
-        return Slot(name, gpu, descriptor)
+        return Slot(name, _environment(name), descriptor)
     return None
+
+
+def _environment(slot: str) -> dict[str, str]:
+    """What shows a run the slot's GPU alone."""
+    called = {_file_name(gpu): gpu for gpu in visible_gpus()}
+    gpu = called.get(slot.removeprefix("gpu-").partition("+")[0])
+    return {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
 
 
 def _open(path: Path) -> int:

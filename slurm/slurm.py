@@ -53,7 +53,7 @@ class SlurmCluster(Cluster):
         user = _user()
         if not self.site.accounting or (limit := site.submit_limit(user, account, qos)) is None:
             return None
-        return max(0, limit - sum(job.state in site.LIVING for job in self._queue([user])))
+        return max(0, limit - sum(not job.over for job in self._queue([user])))
 
     def admitted(self, job: Job) -> int:
         """How many copies of `job`, at most an array's, the controller would queue now: also by limits of groups and
@@ -153,13 +153,13 @@ class SlurmCluster(Cluster):
         with contextlib.suppress(ClusterError):
             for job in self._queue(users) if users else ():
                 handle = f"slurm:{self.site.name}:{job.user}:{job.name}"
-                if job.state not in site.LIVING and job.job in jobs.get(handle, ()):
+                if job.over and job.job in jobs.get(handle, ()):
                     found[f"{handle}:{job.job}"] = job.state
         with contextlib.suppress(ClusterError):
             for handle, copies in jobs.items() if self.site.accounting else ():
                 if left := [job for job in copies if f"{handle}:{job}" not in found]:
                     states = site.ends(left, handle.rpartition(":")[2])
-                    found |= {f"{handle}:{job}": state for job, state in states.items() if state not in site.LIVING}
+                    found |= {f"{handle}:{job}": state for job, state in states.items() if state in site.ENDED}
         return found
 
     def _look(self, handles: Iterable[str]) -> dict[str, Alive]:
@@ -170,7 +170,7 @@ class SlurmCluster(Cluster):
             return {}
         queued: dict[tuple[str, str], list[site.Queued]] = defaultdict(list)
         for job in self._queue({user for _, _, user, _ in here.values()}):
-            if job.state in site.LIVING:
+            if not job.over:
                 queued[job.user, job.name].append(job)
         return {handle: _alive(handle, queued[user, name]) for handle, (_, _, user, name) in here.items()}
 

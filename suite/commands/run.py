@@ -13,13 +13,14 @@ import msgspec
 from optathlon import tasks
 from optathlon.results import Store, this_process
 from optathlon.results.record import Ended, Record
+from optathlon.slurm import slots
 from optathlon.suite.commands.launch import not_negative
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
 from optathlon.suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of, setting_of
 from optathlon.suite.planning.sweep_reader import flat_tags
-from optathlon.suite.training.place import Place, environment, unshareable, visible_gpus
+from optathlon.suite.training.place import Place, environment, unshareable
 from optathlon.suite.user_modules import look_beside
 from optathlon.suite.working import references
 
@@ -70,7 +71,7 @@ def _check_processes(args: argparse.Namespace, run: Run, place: Place | None) ->
         raise UsageError(why)
     if place is not None or args.processes == 1 or args.device == "cpu":
         return
-    gpus = len(visible_gpus())
+    gpus = len(slots.visible_gpus())
     if gpus < args.processes and (gpus or args.device == "cuda"):
         raise MachineError(f"--processes {args.processes}: each takes a GPU, here are {gpus}; or take --device cpu")
 

@@ -112,13 +112,8 @@ def gpu(place: Place) -> dict[str, str]:
 
     Empty on a machine without GPUs. MachineError if there are fewer than processes.
     """
-    if not (gpus := visible_gpus()):
+    if not (gpus := slots.visible_gpus()):
         return {}
     if len(gpus) > 1 and place.local_rank >= len(gpus):
         raise MachineError(f"process {place.local_rank} of this machine has no GPU: it sees {len(gpus)}")
     return {"CUDA_VISIBLE_DEVICES": gpus[0] if len(gpus) == 1 else gpus[place.local_rank]}
-
-
-def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, found without touching CUDA, which a process that forks must not."""
-    return [name.removeprefix("gpu-") for name in slots.names() if name.startswith("gpu-")]

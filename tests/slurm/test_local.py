@@ -87,3 +87,15 @@ def test_a_recycled_process_id_is_not_the_job(tmp_path):
 def test_jobs_of_another_machine_are_unknown():
     assert not LocalCluster().alive(["local:elsewhere:b:1:2"])["local:elsewhere:b:1:2"].known
     assert LocalCluster().cancel(["local:elsewhere:b:1:2"]) == []
+
+
+def test_a_job_started_from_one_of_several_processes_is_none_of_them(tmp_path, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "SLURM_PROCID", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")  # whose cores and GPUs it may use all the same
+    cluster = LocalCluster()
+    handle = cluster.submit(job(tmp_path, "import os; print(sorted(k for k in os.environ if k[:5] in SEEN))".replace(
+        "SEEN", "('RANK', 'WORLD', 'MASTE', 'SLURM')"
+    )))  # fmt: skip
+    wait_for(lambda: cluster.alive([handle]) == {handle: Alive()})
+    assert (tmp_path / "job" / "log.txt").read_text() == "['SLURM_JOB_ID']\n"

@@ -67,3 +67,17 @@ def test_as_many_copies_are_admitted_as_the_controller_takes(monkeypatch, limit,
     full = "sbatch: AssocGrpSubmitJobsLimit; allocation failure: Job violates accounting/QOS policy"
     monkeypatch.setattr(SlurmCluster, "_refusal", lambda _, job: full if job.copies > limit else "")
     assert cluster.admitted(Job((), "job", Path("/jobs"), copies=copies)) == expected
+
+
+@pytest.mark.parametrize(
+    "state", ["COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED"]
+)
+def test_a_job_is_over_in_the_states_that_end_one(state):
+    assert queued(state, "None").over
+
+
+@pytest.mark.parametrize(
+    "state", ["RUNNING", "PENDING", "COMPLETING", "STAGE_OUT", "POWER_UP_NODE", "SOME_STATE_OF_2030"]
+)
+def test_a_job_in_any_other_state_is_alive_also_in_one_that_we_do_not_know(state):
+    assert not queued(state, "None").over

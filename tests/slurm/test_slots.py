@@ -71,6 +71,36 @@ def test_slots_are_the_visible_gpus_or_else_the_cores(monkeypatch):
     assert slots.names() == [f"core-{i}" for i in range(len(os.sched_getaffinity(0)))]
 
 
+@pytest.mark.parametrize(
+    ("visible", "gpus"),
+    [
+        ("NoDevFiles", []),
+        ("none", []),
+        ("void", []),
+        ("-1", []),
+        ("0,-1,1", ["0"]),
+        ("2, 5", ["2", "5"]),
+        ("0,none,1", ["0"]),
+        ("1,../../../tmp/x,2", ["1"]),
+        ("1,1", []),
+        ("GPU-8932f937-d72c,GPU-5a", ["GPU-8932f937-d72c", "GPU-5a"]),
+        ("MIG-GPU-8932f937-d72c/1/0,MIG-3f2b", ["MIG-GPU-8932f937-d72c/1/0", "MIG-3f2b"]),
+        ("0,²", ["0"]),
+    ],
+)
+def test_visible_gpus_are_read_as_cuda_reads_them(monkeypatch, visible, gpus):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert slots.visible_gpus() == gpus
+
+
+def test_a_mig_device_with_slashes_in_its_name_has_a_lock_file_like_every_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-GPU-8932f937-d72c/1/0")
+    slot = slots.acquire(set(), tmp_path)
+    assert slot.environment == {"CUDA_VISIBLE_DEVICES": "MIG-GPU-8932f937-d72c/1/0"}
+    (lock,) = tmp_path.iterdir()
+    assert slots.LOCK.fullmatch(lock.name)
+
+
 def test_a_gpu_slot_shows_its_run_that_gpu_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     assert slots.acquire({"gpu-2"}, tmp_path).environment == {"CUDA_VISIBLE_DEVICES": "5"}
