@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class TaskError(ValueError):
@@ -19,3 +21,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
+
+
+def one_line(error: BaseException) -> str:
+    """The message of `error` without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def raised(error: BaseException, file: str | None = None) -> str:
+    """'KeyError: 'test' (mine.py, line 40)': the type, the words and the innermost place of `error`, in `file` if it
+    came through there."""
+    told = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
+    if isinstance(error, SyntaxError):
+        return told  # which names its place itself
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f for f in frames if f.filename == file] or frames
+    return f"{told} ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else told

@@ -17,7 +17,8 @@ import msgspec
 
 from optathlon.tasks.data import dataset as data
 from optathlon.tasks.data.dataset import Dataset
-from optathlon.tasks.errors import TaskError, did_you_mean
+from optathlon.tasks.description import verify
+from optathlon.tasks.errors import TaskError, did_you_mean, one_line, raised
 from optathlon.tasks.task import Protocol, Task
 
 FAMILIES = ("optathlon.tasks.rebias", "optathlon.tasks.language", "optathlon.tasks.audio", "optathlon.tasks.retrieval")
@@ -29,10 +30,14 @@ def resolve(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise TaskError(f"{path}: {error}") from error
+    except ModuleNotFoundError as error:
+        here = error.name == module.partition(".")[0]
+        remedy = "; its file must lie in this folder or beside the sweep, or be installed" if here else ""
+        raise TaskError(f"{path}: {error}{remedy}") from error
+    except (ImportError, AttributeError, TaskError) as error:
+        raise TaskError(f"{path}: {one_line(error)}") from error
     except (Exception, SystemExit) as error:  # a module from outside may raise anything
-        raise TaskError(f"{path}: {type(error).__name__}: {error}") from error
+        raise TaskError(f"{path}: importing it raised {raised(error)}") from error
 
 
 @functools.cache
@@ -73,7 +78,12 @@ def require(task: Task, protocol: Protocol, root: Path) -> None:
 def _outside(path: str, name: str) -> Task:
     found = resolve(path)
     if not isinstance(found, Task):
-        raise TaskError(f"{path}: is a {type(found).__name__}, not a tasks.Task")
+        what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise TaskError(f"{path}: is {what}, not a Task; name the Task that describes it, as in mine:TASK")
+    try:
+        verify(found)
+    except TaskError as error:
+        raise TaskError(f"{path}: {error}") from None
     version = found.version if found.version is not None else _file_digest(path.partition(":")[0])
     return msgspec.structs.replace(found, name=name, version=version)
 

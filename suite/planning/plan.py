@@ -15,11 +15,12 @@ from optathlon.optimizers.spec import TAGS
 from optathlon.results.hyperparameter_text import short
 from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
 from optathlon.results.record import Identity
-from optathlon.suite.errors import SweepError, UsageError
+from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import Problem, Run, Setting, digest, run_id, task_of
 from optathlon.suite.planning.printed_table import table
-from optathlon.suite.planning.sweep import Entry, Sweep, hint
+from optathlon.suite.planning.sweep import Entry, Sweep
 from optathlon.tasks.data.dataset import edition
+from optathlon.tasks.description import verify_selection
 from optathlon.tasks.registry import resolve
 
 ROLES: tuple[Literal["tune"], Literal["report"]] = ("tune", "report")
@@ -146,8 +147,10 @@ def setting_of(
     Raises UsageError with the reason if the two cannot run together, TaskError if the protocol does not fit.
     """
     resolved = problem.protocol.override(protocol)
-    if check := task_of(problem.task).check:
-        resolve(check)(resolved)
+    task = task_of(problem.task)
+    verify_selection(task, resolved)
+    if task.check:
+        resolve(task.check)(resolved)
     for key, value in resolved.tags.items():
         tag, _, name = key.partition(".")
         if tag not in TAGS:

@@ -11,7 +11,8 @@ import msgspec
 from optathlon import tasks
 from optathlon.optimizers import Grid, OptimizerError, OptimizerSpec
 from optathlon.optimizers.grid import flatten, is_space
-from optathlon.suite.errors import SweepError, hint
+from optathlon.suite.errors import SweepError
+from optathlon.tasks.description import verify_selection
 
 MOST_SETTINGS = 100_000
 
@@ -60,10 +61,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         changes = self.override.get(task.name, {}).get("protocol", {})
         try:
             protocol = task.protocol(self.scale).override(self.protocol).override(changes)
-            metrics = [m.name for m in task.metrics]
-            if protocol.select and protocol.select.metric not in metrics:
-                what = f"protocol.select.metric: {protocol.select.metric!r} is none of its metrics"
-                raise tasks.TaskError(what + hint(protocol.select.metric, metrics))
+            verify_selection(task, protocol)
             return protocol.with_validation() if self.seeds.tune else protocol
         except tasks.TaskError as error:
             raise SweepError(f"{self.file}: {task.name}: {error}") from None

@@ -16,6 +16,8 @@ from optathlon.suite.training.saver import _Saver
 from optathlon.suite.training.seeds import seed
 from optathlon.suite.training.state import State
 from optathlon.suite.training.surroundings import Surroundings
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.verified_workload import loss_of, micro_batches
 from optathlon.tasks.workload import Batch, Workload
 
 
@@ -39,15 +41,16 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
         seed(workload.device, run.seed, "epoch", state.epoch)
         workload.start_epoch(state.epoch, state.batch > 0)
         at = state.update
-        for parts in chunks(workload.batches(state.epoch, state.batch), p.parts // workload.world):
+        for parts in chunks(micro_batches(workload, state.epoch, state.batch), p.parts // workload.world):
             means = {name: update(state, name, parts) for name in workload.players}
             state.advance(parts, means)
             saver.save_when_due()
             if not state.settled:
                 break
         if state.update == at:
-            raise RuntimeError(
-                f"{run.problem.task}: epoch {state.epoch} gave no update from micro-batch {state.batch} on"
+            raise TaskError(
+                f"{run.problem.task}: batches({state.epoch}, {state.batch}) yields no update, which takes "
+                f"{p.parts} micro-batches of {p.part}; there are too few data, or `of` says more than it yields"
             )
 
 
@@ -80,7 +83,7 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
             seed(workload.device, run.seed, "loss", state.epoch, batch.index, name)
             with torch.enable_grad():
                 with autocast(workload.device, p.precision):
-                    loss = workload.loss(batch, name) / p.parts
+                    loss = loss_of(workload, batch, name) / p.parts
                 scaler.scale(loss).backward()
             total = total + loss.detach().float()
         for buffer, value in kept:

@@ -26,8 +26,8 @@ from optathlon.suite.training.surroundings import Fenced, Surroundings
 from optathlon.suite.training.team import ALONE, Fault, Joined, Lost, Team
 from optathlon.suite.working import provenance
 from optathlon.suite.working.outcome import _record
+from optathlon.tasks import verified_workload
 from optathlon.tasks.data.dataset import edition
-from optathlon.tasks.registry import resolve
 from optathlon.tasks.workload import Workload
 
 BEAT_SECONDS = 60.0
@@ -36,9 +36,9 @@ AGAIN = "launch the sweep again"
 
 def build(run: Run, data: Path, device: torch.device, data_workers: int, team: Team = ALONE) -> Workload:
     """The run's workload on this process of `team`, its initial weights a function of the seed."""
-    workload, place = resolve(task_of(run.problem.task).workload), {"rank": team.rank, "world": team.world}
     seed(device, run.seed, "init")
-    return workload(run.protocol, Path(data), device=device, seed=run.seed, data_workers=data_workers, **place)
+    process = {"device": device, "seed": run.seed, "rank": team.rank, "world": team.world, "data_workers": data_workers}
+    return verified_workload.build(task_of(run.problem.task), run.protocol, Path(data), **process)
 
 
 def refusal(run: Run, data: Path, world: int = 1) -> str | None:

@@ -28,7 +28,7 @@ BAD = {
     "task twice": ('tasks = ["toy:TASK", "toy:TASK"]', "tasks: 'toy:TASK' stands twice"),
     "tasks not a list": ('tasks = "toy:TASK"', "tasks: must be a list of task names"),
     "no module": ('tasks = ["nowhere:TASK"]', "tasks[0]: nowhere:TASK: No module named 'nowhere'"),
-    "not a task": ('tasks = ["toy:BASE"]', "toy:BASE: is a Protocol, not a tasks.Task"),
+    "not a task": ('tasks = ["toy:BASE"]', "toy:BASE: is a Protocol, not a Task"),
     "unknown optimizer": (
         'optimizer = [{name = "adamm"}]',
         "optimizer[0]: unknown optimizer 'adamm' (did you mean adam",
@@ -96,7 +96,7 @@ BAD = {
     "label that is a word of the format": ("optimizer = [{name = 'sgd', label = 'protocol'}]", "label: must be text"),
     "label over two lines": ('optimizer = [{name = "sgd", label = "a\\nb"}]', "label: must be text on one line"),
     "name that is no folder everywhere": ('name = "größe"', "name: 'größe' must consist of letters (a to z)"),
-    "module that cannot be imported": ('tasks = ["broken:TASK"]', "broken:TASK: SyntaxError"),
+    "module that cannot be imported": ('tasks = ["broken:TASK"]', "broken:TASK: importing it raised SyntaxError"),
     "settings that cannot run": (
         'tasks = ["biased-mnist-0.990"]\nprotocol.settings.sigma = 0.0',
         "on biased-mnist-0.990: protocol.settings.sigma: Expected `float` > 0.0",

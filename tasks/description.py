@@ -1,0 +1,104 @@
+"""Refuses a task whose description cannot be right. Needs no torch and no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from optathlon.tasks.errors import TaskError, did_you_mean
+from optathlon.tasks.task import SCALES, Metric, Protocol, Task
+
+
+def verify(task: Task) -> None:
+    """Raise TaskError with field, value and remedy unless every field of `task` is what `Task` says of it."""
+    _verify_texts(task)
+    _verify_metrics(task.metrics)
+    if not isinstance(task.protocols, Mapping) or not task.protocols:
+        raise TaskError('protocols: must be a dictionary of protocols by scale, {"smoke": Protocol(...)}')
+    for scale, protocol in task.protocols.items():
+        if scale not in SCALES:
+            raise TaskError(f"protocols: {scale!r} is not a scale{did_you_mean(str(scale), SCALES)}")
+        if not isinstance(protocol, Protocol):
+            raise TaskError(f"protocols[{scale!r}]: must be a Protocol, not {_kind(protocol)}")
+        verify_selection(task, protocol)
+
+
+def verify_selection(task: Task, protocol: Protocol) -> None:
+    """Raise TaskError if `protocol` selects by a metric that `task` does not have, or in the other direction."""
+    if (select := protocol.select) is None:
+        return
+    metric = next((m for m in task.metrics if m.name == select.metric), None)
+    if metric is None:
+        hint = did_you_mean(select.metric, (m.name for m in task.metrics))
+        raise TaskError(f"protocol.select.metric: {select.metric!r} is none of its metrics{hint}")
+    if metric.higher_is_better != select.higher_is_better:
+        raise TaskError(
+            f"protocol.select.higher_is_better: is {select.higher_is_better}, "
+            f"but the metric {metric.name!r} has {metric.higher_is_better}"
+        )
+
+
+def verify_scores(task: Task, split: str, scores: Any) -> None:
+    """Raise TaskError unless `scores`, which `Workload.evaluate(split)` returned, are those that `task` describes."""
+    names = [metric.name for metric in task.metrics]
+    if not isinstance(scores, Mapping):
+        example = ", ".join(f"{name!r}: ..." for name in names)
+        raise TaskError(f"evaluate({split!r}) returns {_kind(scores)}; it must return {{{example}}}")
+    missing, extra = [n for n in names if n not in scores], [n for n in scores if n not in names]
+    if missing or extra:
+        told = [f"misses {_quoted(missing)}"] * bool(missing) + [f"has {_quoted(extra)} besides"] * bool(extra)
+        raise TaskError(
+            f"evaluate({split!r}) {' and '.join(told)}; its names must be those of Task.metrics: {_quoted(names)}"
+        )
+    for name, value in scores.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TaskError(f"evaluate({split!r}): {name!r} is {_kind(value)}, not a number; return float(...) of it")
+
+
+def _verify_texts(task: Task) -> None:
+    for field in ("name", "benchmark", "family", "summary", "workload", "source"):
+        if not isinstance(value := getattr(task, field), str):
+            raise TaskError(f"{field}: must be text, not {_kind(value)}{_path_hint(field, value)}")
+    for field in ("workload", "check", "ready", "references"):
+        value = getattr(task, field)
+        if value is not None and (not isinstance(value, str) or not all(value.partition(":"))):
+            raise TaskError(f'{field}: must be text "module:NAME", not {value!r}{_path_hint(field, value)}')
+    if isinstance(task.datasets, str) or not all(isinstance(name, str) for name in task.datasets):
+        raise TaskError(f"datasets: must be a tuple of names, ({task.datasets!r},)")
+    if isinstance(task.version, bool) or not isinstance(task.version, int | str | None):
+        raise TaskError(f"version: must be a whole number or text, not {_kind(task.version)}")
+
+
+def _verify_metrics(metrics: Any) -> None:
+    if isinstance(metrics, Metric):
+        raise TaskError("metrics: is one Metric, and must be a tuple: write metrics=(Metric(...),) with its comma")
+    if not isinstance(metrics, tuple | list) or not metrics:
+        raise TaskError(f"metrics: must be a tuple of one or more Metrics, not {_kind(metrics)}")
+    for metric in metrics:
+        if not isinstance(metric, Metric):
+            raise TaskError(f'metrics: must hold Metrics, not {_kind(metric)}; write Metric("accuracy", "%", True)')
+        if not isinstance(metric.name, str) or not isinstance(metric.unit, str):
+            raise TaskError(f"metrics: name and unit of {metric} must be text")
+        if not isinstance(metric.higher_is_better, bool):
+            raise TaskError(f"metrics: higher_is_better of {metric.name!r} must be True or False")
+    names = [metric.name for metric in metrics]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise TaskError(f"metrics: {twice[0]!r} stands twice")
+
+
+def _path_hint(field: str, value: Any) -> str:
+    if isinstance(value, type):
+        return f'; write "{value.__module__}:{value.__qualname__}"'
+    return '; write the module and the name in it, "mine:Mine"' if field == "workload" else ""
+
+
+def _kind(value: Any) -> str:
+    if value is None or value == ():
+        return repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a {type(value).__name__}"
+
+
+def _quoted(names: Iterable[Any]) -> str:
+    return ", ".join(map(repr, names))

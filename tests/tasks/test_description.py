@@ -1,0 +1,98 @@
+"""A task whose description cannot be right is refused in one line, wherever it is named."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from optathlon import tasks
+from optathlon.tasks.description import verify, verify_scores
+
+HERE = Path(__file__).resolve().parent
+REFUSED = {
+    "ONE_METRIC": "metrics: is one Metric, and must be a tuple: write metrics=(Metric(...),) with its comma",
+    "NO_METRICS": "metrics: must be a tuple of one or more Metrics, not ()",
+    "CLASS_AS_WORKLOAD": 'workload: must be text, not the class Sound; write "faulty:Sound"',
+    "PLAIN_PATH": "workload: must be text \"module:NAME\", not 'faulty.Sound'",
+    "NO_SCALE": "protocols: 'full' is not a scale (known: mini, paper, smoke)",
+    "ONE_DATASET": "datasets: must be a tuple of names, ('mnist',)",
+    "HALF_VERSION": "version: must be a whole number or text, not a float",
+    "OTHER_SELECT": "protocol.select.metric: 'loss' is none of its metrics (known: accuracy)",
+    "OTHER_WAY": "protocol.select.higher_is_better: is False, but the metric 'accuracy' has True",
+    "NUMBER": "is a int, not a Task; name the Task that describes it",
+    "Sound": "is the class Sound, not a Task; name the Task that describes it",
+    "NOWHERE": "module 'faulty' has no attribute 'NOWHERE'",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    shutil.copy(HERE / "faulty.py", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "faulty", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_description_that_cannot_be_right_is_one_line(name, folder):
+    with pytest.raises(tasks.TaskError) as caught:
+        tasks.task(f"faulty:{name}")
+    assert str(caught.value).startswith(f"faulty:{name}: {REFUSED[name]}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sound_description_is_taken_with_the_digest_of_its_file_as_version(folder):
+    version = tasks.task("faulty:TASK_Sound").version
+    assert isinstance(version, str)
+    assert len(version) == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("raise OSError('no\\nroom')", "broken:TASK: importing it raised OSError: no room (broken.py, line 1)"),
+        ("def (", "broken:TASK: importing it raised SyntaxError: invalid syntax (broken.py, line 1)"),
+        ("import nowhere_at_all", "broken:TASK: No module named 'nowhere_at_all'"),
+        ("from optathlon import Task\nTASK = Task(name='x')", "importing it raised TypeError: Missing required"),
+    ],
+)
+def test_a_file_that_does_not_import_is_one_line(text, expected, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    with pytest.raises(tasks.TaskError) as caught:
+        tasks.task("broken:TASK")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_is_not_there_says_where_it_is_looked_for():
+    with pytest.raises(tasks.TaskError, match="No module named 'nowhere_mine'; its file must lie in this folder"):
+        tasks.task("nowhere_mine:TASK")
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_every_built_in_task_is_right(name):
+    verify(tasks.task(name))
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        (
+            {"acc": 1.0},
+            r"misses 'accuracy' and has 'acc' besides; its names must be those of Task\.metrics",
+        ),
+        ({"accuracy": 1.0, "loss": 2.0}, r"evaluate\('test'\) has 'loss' besides"),
+        ({}, r"evaluate\('test'\) misses 'accuracy';"),
+        (None, r"evaluate\('test'\) returns None; it must return {'accuracy': \.\.\.}"),
+        ({"accuracy": "high"}, r"'accuracy' is a str, not a number"),
+    ],
+)
+def test_scores_are_those_that_the_task_describes(scores, expected, folder):
+    with pytest.raises(tasks.TaskError, match=expected):
+        verify_scores(tasks.task("faulty:TASK_Sound"), "test", scores)
+    verify_scores(tasks.task("faulty:TASK_Sound"), "test", {"accuracy": 1.0})
