@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import itertools
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -20,11 +20,12 @@ from optathlon.results.store.layout import Layout, checked_id
 from optathlon.results.store.light_records import Sharing
 from optathlon.results.store.schema_versions import decode
 
+T = TypeVar("T")
 THREADS = 16
 AHEAD = 1024  # records that are read before they are decoded
 SAMPLE = 200
 SLOW_OPEN = 0.2e-3
-_KEY = b'{"id":"'
+_KEY, _FILE = b'{"id":"', b'","file":"'  # of a line of the index; "file" is the record's stamp
 _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
 
@@ -34,7 +35,7 @@ class Archive(Layout):
     def __init__(self, root: Path | str) -> None:
         super().__init__(root)
         self.problems: list[str] = []
-        self._known: dict[bool, dict[str, Record]] = {False: {}, True: {}}
+        self._known: dict[bool, dict[str, tuple[bytes, Record]]] = {False: {}, True: {}}
         self._sharing = Sharing()
 
     def commit(self, record: Record) -> bool:
@@ -61,15 +62,28 @@ class Archive(Layout):
         wanted = sorted(there if ids is None else {checked_id(i) for i in ids} & there)
         if curves:
             return [r for i, data in self._read(wanted) if (r := self._usable(i, data))]
-        return self._light_records(wanted, there, brief)
+        return self._light_records(wanted, brief)
 
-    def _light_records(self, wanted: list[str], there: set[str], brief: bool) -> list[Record]:
-        known = self._recall(wanted, there, brief)
-        fresh = [i for i in wanted if i not in known]
-        for run_id, data in self._read(fresh):
+    def _light_records(self, wanted: list[str], brief: bool) -> list[Record]:
+        """The records of `wanted` from memory, else from the index, if their files are as they were then, else from the
+        files."""
+        known, stamps = self._known[brief], self._stamps(wanted)
+        changed = {i for i in wanted if i not in known or known[i][0] != stamps[i] or not stamps[i]}
+        for run_id in changed:
+            known.pop(run_id, None)
+        if changed:
+            with _no_collection():
+                for run_id, stamp, line in self._index():
+                    if (
+                        run_id in changed
+                        and stamp == stamps[run_id]
+                        and (record := self._from_line(run_id, line, brief))
+                    ):
+                        known[run_id] = stamp, record
+        for run_id, data in self._read(sorted(changed - known.keys())):
             if record := self._usable(run_id, data):
-                known[run_id] = self._sharing.light(record, brief)
-        return [known[i] for i in wanted if i in known]
+                known[run_id] = stamps[run_id], self._sharing.light(record, brief)
+        return [known[i][1] for i in wanted if i in known]
 
     def written(self) -> Iterator[tuple[Record, bytes]]:
         """Every record with its bytes as they are on disk, by id; those that cannot be read are named in `problems`."""
@@ -83,13 +97,17 @@ class Archive(Layout):
 
     def compact(self) -> int:
         """Write index.jsonl, which may be deleted at any time, anew; returns how many records it holds."""
-        there = self._listed()
-        written_to = self._written_to(there)
-        lines = {i: line for i, line in self._index() if i in there - written_to and self._from_index(i, line)}
-        for run_id, data in self._read([i for i in sorted(there - self.forgotten()) if i not in lines]):
+        # Before the records are read, so that one which is replaced meanwhile does not match its stamp.
+        stamps = self._stamps(self._listed())
+        lines = {
+            i: line
+            for i, stamp, line in self._index()
+            if stamp == stamps.get(i) and self._from_index(i, line) is not None
+        }
+        for run_id, data in self._read(sorted(stamps.keys() - lines.keys())):
             if self._usable(run_id, data):
-                lines[run_id] = _index_line(data)
-        if there:
+                lines[run_id] = _index_line(data, stamps[run_id])
+        if stamps:
             replace(self.root / "index.jsonl", (lines[i] for i in sorted(lines)))
         return len(lines)
 
@@ -104,19 +122,6 @@ class Archive(Layout):
                     self._problem(f"{folder / name}: is not a record's file (<16 hex digits>.json); remove it")
         return found
 
-    def _recall(self, wanted: list[str], there: set[str], brief: bool) -> dict[str, Record]:
-        """What is known, with the index, leaving out what has been forgotten: it may have been run again since."""
-        known = self._known[brief]
-        for run_id in known.keys() & (known.keys() - there | self.forgotten()):
-            del known[run_id]
-        if unknown := set(wanted) - known.keys():
-            unknown -= self._written_to(unknown)
-            with _no_collection():
-                for run_id, line in self._index():
-                    if run_id in unknown and (record := self._from_line(run_id, line, brief)):
-                        known[run_id] = record
-        return known
-
     def _from_line(self, run_id: str, line: bytes, brief: bool) -> Record | None:
         if found := self._sharing.of_line(run_id, line, brief):
             return found
@@ -129,43 +134,28 @@ class Archive(Layout):
             return self._decode(line, run_id, "index.jsonl")
         return None
 
-    def _index(self) -> Iterator[tuple[str, bytes]]:
-        forgotten = self.forgotten()
+    def _index(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """Id, stamp and line of each record in the index. A line without a stamp, as older versions wrote it, is left
+        out."""
+        begin = len(_KEY) + 16
         with contextlib.suppress(OSError), (self.root / "index.jsonl").open("rb") as file:
             for line in file:
-                if line.startswith(_KEY) and line.endswith(b"}\n"):
-                    run_id = line[len(_KEY) : len(_KEY) + 16].decode(errors="replace")
-                    if run_id not in forgotten:
-                        yield run_id, line
+                if line.startswith(_KEY) and line.startswith(_FILE, begin) and line.endswith(b"}\n"):
+                    stamp = line[begin + len(_FILE) : line.find(b'"', begin + len(_FILE))]
+                    yield line[len(_KEY) : begin].decode(errors="replace"), stamp, line
 
-    def _written_to(self, ids: Iterable[str]) -> set[str]:
-        """Those of `ids` whose record is younger than the index, or damaged since: the record itself is to be read.
-
-        None where it takes long to ask, as on a network file system.
-        """
-        index, records = self.root / "index.jsonl", str(self.root / "records")
-        found = set()
-        start = time.perf_counter()
-        with contextlib.suppress(FileNotFoundError):
-            made = os.stat(index).st_mtime_ns
-            for asked, run_id in enumerate(ids, start=1):
-                try:
-                    if os.stat(f"{records}/{run_id[:2]}/{run_id}.json").st_mtime_ns > made:
-                        found.add(run_id)
-                except OSError:
-                    found.add(run_id)
-                if asked == SAMPLE and time.perf_counter() - start > SLOW_OPEN * SAMPLE:
-                    return set()
-        return found
+    def _stamps(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """By id the size and the time of last change of a record's file, which tell whether it is still the one that
+        was read: compared for equality, since a record may be replaced by an older one. Empty where there is none."""
+        ids = list(ids)
+        records = str(self.root / "records")
+        paths = [f"{records}/{run_id[:2]}/{run_id}.json" for run_id in ids]
+        return dict(zip(ids, _all_of(_stamp, paths), strict=True))
 
     def _read(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
-        """The bytes of records; with threads if opening files is slow here, as on a network file system."""
+        """The bytes of the records that there are."""
         paths = [str(self._record(i)) for i in ids]
-        start = time.perf_counter()
-        first = [_bytes(path) for path in paths[:SAMPLE]]
-        slow = time.perf_counter() - start > SLOW_OPEN * len(first)
-        rest = _read_by_threads(paths[SAMPLE:]) if slow else map(_bytes, paths[SAMPLE:])
-        for run_id, path, data in zip(ids, paths, itertools.chain(first, rest), strict=True):
+        for run_id, path, data in zip(ids, paths, _all_of(_bytes, paths), strict=True):
             if isinstance(data, OSError):
                 self._problem(f"{path}: cannot be read ({data.strerror})")
             elif data is not None:
@@ -211,17 +201,36 @@ def _bytes(path: str) -> bytes | OSError | None:
         return error
 
 
-def _read_by_threads(paths: list[str]) -> Iterator[bytes | OSError | None]:
+def _stamp(path: str) -> bytes:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return b""
+    return b"%d,%d" % (status.st_size, status.st_mtime_ns)
+
+
+def _all_of(ask: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
+    """`ask` of each path, in order; with threads if files are slow here, as on a network file system."""
+    start = time.perf_counter()
+    first = [ask(path) for path in paths[:SAMPLE]]
+    yield from first
+    rest = paths[SAMPLE:]
+    if time.perf_counter() - start <= SLOW_OPEN * len(first):
+        yield from map(ask, rest)
+        return
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(paths), AHEAD):
-            yield from pool.map(_bytes, paths[start : start + AHEAD])
+        for begin in range(0, len(rest), AHEAD):
+            yield from pool.map(ask, rest[begin : begin + AHEAD])
 
 
-def _index_line(data: bytes) -> bytes:
-    """A record's bytes on one line, its id first, without the bulk. Fields that this version does not know are kept."""
+def _index_line(data: bytes, stamp: bytes) -> bytes:
+    """A record's bytes on one line, its id and its file's stamp first, without the bulk.
+
+    Fields that this version does not know are kept.
+    """
     values = msgspec.json.decode(data)
     if "points" in (curve := values.get("curve", {})):
         values["curve"] = curve | {"points": {}}
-    return msgspec.json.encode({"id": values.pop("id"), **values}) + b"\n"
+    return msgspec.json.encode({"id": values.pop("id"), "file": stamp.decode(), **values}) + b"\n"

@@ -38,7 +38,7 @@ class Store(ReferenceFiles, Claims, Plans):
         if not ids:
             return {}
         finished = self.finished()
-        outcomes = {r.id: r for r in self._light_records(sorted(finished.intersection(ids)), finished, True)}
+        outcomes = {r.id: r for r in self._light_records(sorted(finished.intersection(ids)), brief=True)}
         started = {i for shard in names(self.root / "work") for i in names(self.root / "work" / shard)}
         states = {}
         for run_id in ids:

@@ -172,11 +172,10 @@ def test_fields_of_a_newer_minor_version_survive_the_index_and_the_trash(store, 
 
 
 def compact_long_ago(store):
-    store.compact()
-    index = store.root / "index.jsonl"
-    os.utime(index, (index.stat().st_mtime - 60,) * 2)
+    """Index records as of a minute ago: a file system's clock ticks slowly, and tests change records at once."""
     for path in (store.root / "records").glob("*/*.json"):
-        os.utime(path, (index.stat().st_mtime - 60,) * 2)
+        os.utime(path, (path.stat().st_mtime - 60,) * 2)
+    store.compact()
 
 
 def damage(path, how):
@@ -247,12 +246,41 @@ def test_what_is_in_the_place_of_a_record_is_named_too(store, three, how, indexe
     assert str(path) in problem
 
 
-def test_where_asking_takes_long_the_index_is_believed(store, three, monkeypatch):
+def test_where_asking_takes_long_threads_ask_and_the_records_are_the_same(store, three, monkeypatch):
     compact_long_ago(store)
+    monkeypatch.setattr(archive_module, "SAMPLE", 1)
+    monkeypatch.setattr(archive_module, "SLOW_OPEN", -1.0)
+    assert fresh(store).records() == [light(r) for r in three]
     damage(path_of(store, three[1]), "truncated")
-    monkeypatch.setattr(archive_module, "SAMPLE", 2)
-    monkeypatch.setattr(archive_module, "SLOW_OPEN", 0.0)
-    assert len(fresh(store).records()) == 3
+    assert [r.id for r in fresh(store).records()] == [three[0].id, three[2].id]
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_a_record_replaced_by_one_with_an_older_date_is_seen_by_all_and_by_the_next_index(store, three, older):
+    compact_long_ago(store)
+    reader = fresh(store)
+    reader.records()
+    path = path_of(store, three[0])
+    changed = path.stat().st_mtime - (3600 if older else 0)
+    path.write_bytes(path.read_bytes().replace(b'"updates":100', b'"updates":99'))
+    os.utime(path, (changed, changed))  # as rsync -a, tar and cp -p leave it
+    for each in (reader, fresh(store)):
+        assert {r.id: r.updates for r in each.records()}[three[0].id] == 99
+    store.compact()
+    assert {r.id: r.updates for r in fresh(store).records()}[three[0].id] == 99
+
+
+def test_an_index_of_an_older_version_is_not_believed_and_is_made_anew(store, three):
+    compact_long_ago(store)
+    index = store.root / "index.jsonl"
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    for line in lines:
+        line.pop("file")
+        line["updates"] = 7
+    index.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    assert [r.updates for r in fresh(store).records()] == [r.updates for r in three]
+    store.compact()
+    assert index.read_text().count('"file"') == 3
 
 
 def test_files_that_are_no_records_are_named(store, three):
