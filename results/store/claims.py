@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +13,10 @@ import msgspec
 from optathlon.results.errors import StoreError
 from optathlon.results.record import Attempt, Ended, Owner
 from optathlon.results.store import events
-from optathlon.results.store.files import age, exists, names, read, server_time, utc
+from optathlon.results.store.files import exists, names, read, utc
 from optathlon.results.store.layout import Layout
-from optathlon.results.store.process_identity import provably_dead, restarted
+from optathlon.results.store.liveness import Liveness
+from optathlon.results.store.process_identity import restarted
 from optathlon.results.store.run_state import LOST, UNKNOWN, State
 from optathlon.results.store.schema_versions import decode
 
@@ -45,7 +45,7 @@ class Claims(Layout):
 
     def __init__(self, root: Path | str, lease: float = LEASE) -> None:
         super().__init__(root)
-        self.lease = lease
+        self.liveness = Liveness(self.root, lease)
 
     def claim(self, run_id: str, owner: Owner) -> Attempt | None:
         """Take a run by creating its next attempt; None if it is done, has failed for good, or is somebody's.
@@ -67,7 +67,7 @@ class Claims(Layout):
             return True
         path = self.work(run_id) / f"attempt-{history.newest:04d}.json"
         before = self._owner(path)
-        return bool(before and (restarted(before, owner) or provably_dead(before))) or self._missed_lease(path)
+        return (before is not None and restarted(before, owner)) or not self.liveness.alive(path, before)
 
     def _owner(self, path: Path) -> Owner | None:
         """The owner in an attempt file; None if it cannot be read, so that only its lease counts."""
@@ -75,14 +75,6 @@ class Claims(Layout):
             if (data := read(path)) is not None:
                 return decode(data, Attempt, path).owner
         return None
-
-    def _missed_lease(self, path: Path) -> bool:
-        silence = age(path, time.time())
-        # A wrong clock here costs a look at the server's or a longer wait, never a living run.
-        if silence is None or abs(silence) < self.lease / 3:
-            return False
-        silence = age(path, server_time(path.parent))
-        return silence is not None and silence > self.lease
 
     def beat(self, attempt: Attempt) -> None:
         """Say that the attempt is alive; at least every minute."""
@@ -142,10 +134,9 @@ class Claims(Layout):
         path = self.work(run_id) / f"attempt-{history.newest:04d}.json"
         owner = self._owner(path)
         ended = self._ended(run_id, history.newest) if history.newest in history.ended else None
-        if ended is None and history.newest not in history.ended:
-            silence = age(path, time.time()) or 0.0
-            if silence <= self.lease and not (owner and provably_dead(owner)):
-                return State(kind="running", attempt=history.newest, owner=owner, silence=max(0.0, silence))
+        if history.newest not in history.ended and self.liveness.alive(path, owner):
+            silence = max(0.0, self.liveness.silence(path) or 0.0)
+            return State(kind="running", attempt=history.newest, owner=owner, silence=silence)
         barren = self.barren(run_id, history)
         where = f" on {owner.host}" if owner else ""
         reason = ended.reason or ended.kind if ended else f"died{where} without saying why"

@@ -36,11 +36,9 @@ def provably_dead(owner: Owner) -> bool:
 
     False means only that this process cannot tell.
     """
-    if owner.host != socket.gethostname():
-        return False
-    if owner.boot != _boot():
+    if owner.host == socket.gethostname() and owner.boot != _boot():
         return bool(owner.boot and _boot())
-    if owner.pid_namespace != _pid_namespace() or owner.pid <= 0:
+    if not _visible(owner):
         return False
     try:
         os.kill(owner.pid, 0)
@@ -50,6 +48,17 @@ def provably_dead(owner: Owner) -> bool:
         pass
     started = _started(owner.pid)
     return bool(started and owner.started and started != owner.started) or _zombie(owner.pid)
+
+
+def provably_alive(owner: Owner) -> bool:
+    """Whether `owner` is seen here, the very process, also a stopped one. False means only that it is not seen."""
+    return _visible(owner) and bool(owner.started) and _started(owner.pid) == owner.started and not _zombie(owner.pid)
+
+
+def _visible(owner: Owner) -> bool:
+    """Whether the process `owner` would be seen from this one, if it were there."""
+    here = (socket.gethostname(), _boot(), _pid_namespace())
+    return (owner.host, owner.boot, owner.pid_namespace) == here and owner.pid > 0
 
 
 def restarted(before: Owner, now: Owner) -> bool:

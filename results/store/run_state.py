@@ -17,7 +17,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a run stands. attempt: number of the newest start (0: none). owner: who runs it, or ran it last.
     failure: the class of what the newest start failed by, as its Ended says; LOST if it died without a word, UNKNOWN if
     it named none, empty if it did not fail. ended: when it ended, if it could say so. silence: seconds since the last
-    heartbeat of a running one, by this machine's clock. barren: starts on end that died or failed without moving the
+    heartbeat of a running one, by the file server's clock. barren: starts on end that died or failed without moving the
     checkpoint; three make it failed."""
 
     kind: Kind

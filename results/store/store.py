@@ -10,6 +10,7 @@ from optathlon.results.errors import StoreError
 from optathlon.results.store.claims import LEASE, Claims
 from optathlon.results.store.files import exists, make_folder, names, put_new, utc
 from optathlon.results.store.layout import checked_id
+from optathlon.results.store.liveness import Liveness
 from optathlon.results.store.plan_files import Plans
 from optathlon.results.store.reference_files import ReferenceFiles
 from optathlon.results.store.run_state import State
@@ -30,10 +31,10 @@ class Store(ReferenceFiles, Claims, Plans):
         if os.path.lexists(self.root) and not self.root.is_dir():
             what = "a link to nothing" if self.root.is_symlink() else "a file"
             raise StoreError(f"{self.root}: is {what}; a store is a folder, made where there is none")
-        self.lease = lease
+        self.liveness = Liveness(self.root, lease)
 
     def states(self, ids: Iterable[str]) -> dict[str, State]:
-        """The state of each run of `ids`, from files only, without asking a scheduler or writing anything."""
+        """The state of each run of `ids`, from files only, asking no scheduler, writing nothing that stays."""
         ids = list(dict.fromkeys(map(checked_id, ids)))
         if not ids:
             return {}

@@ -125,6 +125,44 @@ def test_silence_is_judged_by_the_file_servers_clock_not_this_machines(store, mo
     assert store.claim(RUN, this_process()).number == 2
 
 
+@pytest.mark.parametrize("skew", [-6 * 3600, 6 * 3600])
+def test_states_and_forget_judge_by_the_same_clock(store, monkeypatch, skew):
+    import time
+
+    now = time.time
+    attempt = store.claim(RUN, elsewhere())
+    monkeypatch.setattr(time, "time", lambda: now() + skew)
+    assert store.states([RUN])[RUN].kind == "running"
+    assert store.states([RUN])[RUN].silence < 60
+    assert store.liveness.clock_ahead() == pytest.approx(skew, abs=5)
+    with pytest.raises(StoreError, match="is running"):
+        store.forget(RUN)
+    silent_for(store, attempt, 1000)
+    assert store.states([RUN])[RUN].kind == "stopped"
+    store.forget(RUN)
+
+
+def test_a_process_that_is_seen_here_keeps_its_run_however_long_it_was_silent(store):
+    """The machine was suspended, or the process stopped: it goes on where it is."""
+    attempt = store.claim(RUN, this_process())
+    silent_for(store, attempt, 24 * 3600)
+    assert store.claim(RUN, elsewhere("node-1")) is None
+    assert store.states([RUN])[RUN].kind == "running"
+
+
+def test_a_heartbeat_from_the_future_holds_a_run_no_longer_than_its_lease(store):
+    attempt = store.claim(RUN, elsewhere())
+    silent_for(store, attempt, -24 * 3600)
+    assert store.states([RUN])[RUN].kind == "stopped"
+    assert store.claim(RUN, this_process()).number == 2
+
+
+def test_a_clock_that_is_right_is_not_named(store):
+    silent_for(store, store.claim(RUN, elsewhere()), 600)
+    store.states([RUN])
+    assert store.liveness.clock_ahead() == 0
+
+
 def test_looking_at_the_clock_leaves_no_file(store):
     silent_for(store, store.claim(RUN, elsewhere()), 600)
     before = sorted(os.listdir(store.work(RUN)))
