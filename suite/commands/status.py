@@ -34,6 +34,11 @@ def main(args: argparse.Namespace) -> int:
         say(f"no sweep was launched in {args.store}")
     plans = [store.plan(names[0])] if args.sweep else list(_readable(store, names))
     seen = _watch(store, plans) if args.watch and plans else _look(store, plans)
+    if ahead := store.liveness.clock_ahead():
+        say(
+            f"this machine's clock is {progress.duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} that of "
+            f"{args.store}'s file server, by which heartbeats are judged; set it right"
+        )
     if args.json:
         print_json({"sweeps": [_document(*each) for each in seen]})
     elif seen and not (args.watch and sys.stdout.isatty()):

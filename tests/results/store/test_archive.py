@@ -183,7 +183,7 @@ def damage(path, how):
     wrong = {
         "truncated": lambda: path.write_bytes(path.read_bytes()[:50]),
         "empty": lambda: path.write_bytes(b""),
-        "binary": lambda: path.write_bytes(os.urandom(200)),
+        "binary": lambda: path.write_bytes(b"\x80" + os.urandom(200)),
         "not a number": lambda: path.write_text(path.read_text().replace("100", "NaN")),
         "nested too deeply": lambda: path.write_text(f'{{"provenance": {"[" * 5000}{"]" * 5000}}}'),
         "foreign": lambda: path.write_text(json.dumps({"schema": 1, "hello": "world"})),

@@ -15,6 +15,7 @@ from optathlon.results import Store, this_process
 from optathlon.results.record import Ended
 from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.suite.errors import UsageError
+from optathlon.suite.main import main
 from optathlon.suite.monitoring import find_run, progress, status
 from tests.suite.stories import begin, end, finish, on_host, planned
 from tests.suite.stories import progress as said
@@ -378,3 +379,12 @@ def test_clean_drops_the_jobs_of_sweeps_that_have_all_their_outcomes_and_of_no_o
     assert os.listdir(store.root / "jobs" / "me") == ["failed"]
     assert (tmp_path / "elsewhere").exists()
     assert optathlon(tmp_path, "status", "done", "--check").returncode == 0
+
+
+def test_a_clock_that_disagrees_with_the_file_servers_is_named(store, tmp_path, monkeypatch, capsys):
+    plan = planned(tmp_path, SWEEP, store)
+    begin(store, plan.runs[0], owner=on_host("elsewhere"))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 6 * 3600)
+    assert main(["status", "toys", "--store", str(store.root)]) == 0
+    assert "this machine's clock is 6.0 h ahead of that of" in capsys.readouterr().err
