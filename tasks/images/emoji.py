@@ -19,6 +19,8 @@ from optathlon.tasks.errors import DataError
 RENDERER = "resvg-py"
 WITH_GROUPS = ("twemoji", "noto", "fluent-emoji-flat")
 OTHER = "Other"
+STANDINS = {"220964a27b817c63": 1}
+"""Digest of the sources to N of "standin-N", of every data set that is drawn from all of them."""
 SKIN_TONES = {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"}
 SETS = {
     name: Package(f"@iconify-json/{name}", version, integrity, licence)
@@ -70,6 +72,19 @@ def concepts(least: int) -> list[Concept]:
         if len(own) >= least and not SKIN_TONES & set(key.split("-")):
             found.append(Concept(key, *_described(sets, aligned[key]), own))
     return found
+
+
+def draw(concept: Concept, side: int, seen: set[bytes]) -> dict[str, np.ndarray]:
+    """By vendor the drawings of a concept, as `render`, without those that look exactly like one in `seen`, the
+    digests of drawings so far, to which the new ones are added."""
+    images: dict[str, np.ndarray] = {}
+    for vendor, svg in concept.drawings.items():
+        pixels = render(svg, side)
+        digest = hashlib.sha256(pixels.tobytes()).digest()
+        if digest not in seen:
+            seen.add(digest)
+            images[vendor] = pixels
+    return images
 
 
 def render(svg: str, side: int) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +12,39 @@ from PIL import Image
 
 from optathlon.tasks.errors import DataError
 
+# Some of ImageNet's photos have EXIF blocks that Pillow cannot read; nothing here needs them.
+warnings.filterwarnings("ignore", message="(?i).*corrupt EXIF data", category=UserWarning, module="PIL")
 
-def open_photo(path: Path) -> Image.Image:
-    """The decoded photo in RGB; DataError if the file is missing, truncated or no image."""
+
+@contextmanager
+def opening(path: Path) -> Iterator[Image.Image]:
+    """An image file of which the head is read; DataError if it, or what is done with it, shows that it is missing,
+    truncated or no image."""
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            yield image
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         what = "cannot be read" if isinstance(error, FileNotFoundError | PermissionError) else "is not a whole image"
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise DataError(f"{path} {what} ({reason}); fetch or unpack it again") from None
+
+
+def decode(image: Image.Image, smallest: tuple[int, int] | None = None) -> Image.Image:
+    """The opened photo in RGB; gray, CMYK and palette pictures are converted.
+
+    smallest: (width, height); a JPEG is then decoded to a half, a quarter or an eighth of its size as long as that is
+    no smaller, which is faster.
+    """
+    if smallest is not None:
+        image.draft("RGB", smallest)
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def open_photo(path: Path, smallest: tuple[int, int] | None = None) -> Image.Image:
+    """The decoded photo in RGB, as `decode`, whatever the file's suffix says; DataError as `opening`."""
+    with opening(path) as image:
+        return decode(image, smallest)
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -12,17 +12,33 @@ from torch import Tensor
 
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.photos import Photo
-from optathlon.tasks.images.transforms import center_crop, random_crop
+from optathlon.tasks.images.rand_augment import RandAugment
+from optathlon.tasks.images.transforms import center_crop, open_random_crop, random_crop
 from optathlon.tasks.randomness import generator
 
 
-class Pictures(NamedTuple):
-    """Photos with labels, and the sides in pixels to which they are resized and cut."""
+class Cuts(NamedTuple):
+    """How photos are cut to squares of `crop` pixels.
 
-    photos: Sequence[Photo]
+    In training a random part of at least `smallest_crop` of the area, resized by `training_interpolation`, mirrored
+    half the time and then changed by `policy`; in evaluation the middle of the photo whose shorter side was resized to
+    `resize`. draft: decode no more of a photo than its size in the end needs, which changes pixels by its noise.
+    """
+
     resize: int
     crop: int
     smallest_crop: float
+    interpolation: str = "bilinear"
+    training_interpolation: str = "bilinear"
+    draft: bool = False
+    policy: RandAugment | None = None
+
+
+class Pictures(NamedTuple):
+    """Photos with labels, how they are cut, and the seed of the random cuts."""
+
+    photos: Sequence[Photo]
+    cuts: Cuts
     seed: int
 
     def training(self, job: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -32,12 +48,17 @@ class Pictures(NamedTuple):
 
     def evaluation(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
         """Bytes (n, 3, crop, crop) and labels (n,) of the middles of the photos at `chosen`."""
-        images = [center_crop(open_photo(self.photos[index].path), self.resize, self.crop) for index in chosen]
-        return self._stacked(chosen, images)
+        cuts = self.cuts
+        smallest = (cuts.resize, cuts.resize) if cuts.draft else None
+        images = [open_photo(self.photos[index].path, smallest) for index in chosen]
+        return self._stacked(chosen, [center_crop(i, cuts.resize, cuts.crop, cuts.interpolation) for i in images])
 
     def _cut(self, index: int, epoch: int) -> Image.Image:
+        cuts, path = self.cuts, self.photos[index].path
         random = generator(self.seed, "crop", epoch, index)
-        return random_crop(open_photo(self.photos[index].path), self.crop, self.smallest_crop, random)
+        how = (cuts.crop, cuts.smallest_crop, random, cuts.training_interpolation)
+        image = open_random_crop(path, *how) if cuts.draft else random_crop(open_photo(path), *how)
+        return cuts.policy(image, random) if cuts.policy else image
 
     def _stacked(self, chosen: np.ndarray, images: list[Image.Image]) -> tuple[Tensor, Tensor]:
         pixels = np.stack([np.asarray(image) for image in images])

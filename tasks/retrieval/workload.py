@@ -14,7 +14,7 @@ from optathlon.tasks.data.dataset import Dataset, require
 from optathlon.tasks.data.loading import load, share, split
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.images.photos import Photo, Splits
-from optathlon.tasks.images.pictures import Pictures
+from optathlon.tasks.images.pictures import Cuts, Pictures
 from optathlon.tasks.images.transforms import normalize
 from optathlon.tasks.metrics.recall import recall_at
 from optathlon.tasks.randomness import generator, shuffled
@@ -74,7 +74,7 @@ class Retrieval(Workload):
 
     def _pictures(self, photos: Sequence[Photo]) -> Pictures:
         chosen = self._settings
-        return Pictures(photos, chosen.resize, chosen.crop, chosen.smallest_crop, self.seed)
+        return Pictures(photos, Cuts(chosen.resize, chosen.crop, chosen.smallest_crop), self.seed)
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As Workload.tags, and the embedding as head and the proxies, of which only the direction counts.

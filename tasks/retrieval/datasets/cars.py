@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import multiprocessing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from optathlon.tasks.data import archives, listing
+from optathlon.tasks.data import archives, listing, matlab
 from optathlon.tasks.data.dataset import Dataset, Source, file_digest
 from optathlon.tasks.errors import DataError
+from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save
 from optathlon.tasks.images.photos import Photo, Shown, Splits, decode_all
+from optathlon.tasks.images.shapes import classes
 from optathlon.tasks.retrieval.datasets import photo_lists, standin
-from optathlon.tasks.retrieval.datasets.miniature import classes
 
 NAME = "cars"
 TREE, IMAGES, ANNOTATIONS = "cars196", "car_ims", "cars_annos.mat"
@@ -29,6 +28,7 @@ ARCHIVE, ARCHIVE_MD5, ANNOTATIONS_MD5 = (
 COUNTS = (8054, 8131, 98, 98)
 CLASSES, TRAINING = 196, 98  # classes 1 to 98 train, 99 to 196 test, whatever the file's own test flag says
 HEADER, HEADER_BYTES = b"MATLAB 5.0 MAT-file", 116  # SciPy's own has the time of day
+STRUCT, NEEDED = "annotations", ("relative_im_path", "class")
 FIELDS = ("relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "test")
 
 
@@ -43,7 +43,7 @@ class Cars(Dataset):
         f"{ARCHIVE} (MD5 {ARCHIVE_MD5}) or the folder {IMAGES}/ it unpacks to, and {ANNOTATIONS} (MD5"
         f" {ANNOTATIONS_MD5}), both in {NAME}/ below the data folder; files in cars_train/ and cars_test/ will not do"
     )
-    standins: ClassVar[dict[str, int]] = standin.STANDINS
+    standins: ClassVar[dict[str, int]] = emoji.STANDINS
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no photos are there yet, and decodes every one."""
@@ -53,7 +53,7 @@ class Cars(Dataset):
             archives.unpack(archive, tree / IMAGES, ARCHIVE_MD5)
         whole = file_digest(tree / ANNOTATIONS, "md5") == ANNOTATIONS_MD5
         if not whole:
-            _survive(tree / ANNOTATIONS)
+            matlab.survive(tree / ANNOTATIONS, STRUCT)
         splits = read(folder)
         decode_all(splits)
         official = whole and splits.counts == COUNTS
@@ -75,7 +75,7 @@ def read(folder: Path) -> Splits:
     """Photos of the first 98 classes for training and of the other 98 for the test; DataError if a file is broken."""
     tree = listing.find_tree(folder, TREE, ANNOTATIONS)
     path = tree / ANNOTATIONS
-    records = enumerate(_annotations(path), start=1)
+    records = enumerate(matlab.records(path, STRUCT, NEEDED), start=1)
     photos = photo_lists.unique(_photo(tree, f"{path}, annotation {index}", record) for index, record in records)
     train = [p for p in photos if p.label <= TRAINING]
     return photo_lists.check_splits(NAME, Splits(train, [p for p in photos if p.label > TRAINING]))
@@ -86,35 +86,6 @@ def _photo(tree: Path, place: str, record: Any) -> tuple[str, Photo]:
     if label.size != 1 or label.item() not in range(1, CLASSES + 1):
         raise DataError(f"{place}: class {record['class']} is not in 1 to {CLASSES}")
     return place, Photo(listing.below(tree, place, str(record["relative_im_path"])), int(label.item()))
-
-
-def _survive(path: Path) -> None:
-    """DataError if reading the file ends a process: in damaged ones SciPy follows numbers out of its memory."""
-    process = multiprocessing.get_context("spawn").Process(target=_try, args=(path,))
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise DataError(f"{path} is not a readable MATLAB file (SciPy's reader crashes); fetch it again")
-
-
-def _try(path: Path) -> None:
-    with contextlib.suppress(DataError):  # for this process's reader to tell
-        _annotations(path)
-
-
-def _annotations(path: Path) -> np.ndarray:
-    """The records of the struct `annotations`; DataError if it is not there or lacks a field."""
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(path, squeeze_me=True, variable_names=["annotations"])
-    except Exception as error:  # of many kinds: scipy's reader trusts the file
-        raise DataError(f"{path} is not a readable MATLAB file ({error}); fetch it again") from None
-    records = np.atleast_1d(found.get("annotations", np.array([])))
-    missing = {"relative_im_path", "class"} - set(records.dtype.names or ())
-    if missing:
-        raise DataError(f"{path}: the struct annotations has no field {min(missing)}; expected {', '.join(FIELDS)}")
-    return records
 
 
 def write(folder: Path, shown: Sequence[Shown]) -> None:
@@ -131,5 +102,5 @@ def write(folder: Path, shown: Sequence[Shown]) -> None:
     annotations = np.array(records, dtype=[(field, object) for field in FIELDS])
     names = np.array([one.name for one in shown], dtype=object)
     file = io.BytesIO()
-    savemat(file, {"annotations": annotations, "class_names": names})
+    savemat(file, {STRUCT: annotations, "class_names": names})
     (tree / ANNOTATIONS).write_bytes(HEADER.ljust(HEADER_BYTES) + file.getvalue()[HEADER_BYTES:])

@@ -9,10 +9,11 @@ from typing import ClassVar
 from optathlon.tasks.data import archives, listing
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.errors import DataError
+from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save
 from optathlon.tasks.images.photos import Photo, Shown, Splits, decode_all
+from optathlon.tasks.images.shapes import classes
 from optathlon.tasks.retrieval.datasets import photo_lists, standin
-from optathlon.tasks.retrieval.datasets.miniature import classes
 
 NAME = "cub"
 TREE, ARCHIVE, ARCHIVE_MD5 = "CUB_200_2011", "CUB_200_2011.tgz", "97eceeb196236b17998738112f37df78"
@@ -31,7 +32,7 @@ class Cub(Dataset):
         f"the archive {ARCHIVE} (MD5 {ARCHIVE_MD5}; https://data.caltech.edu/records/65de6-vp158) or what it unpacks to"
         f" ({TREE}/images.txt, image_class_labels.txt, images/) in {NAME}/ below the data folder"
     )
-    standins: ClassVar[dict[str, int]] = standin.STANDINS
+    standins: ClassVar[dict[str, int]] = emoji.STANDINS
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no tree is there yet, and decodes every photo."""

@@ -11,10 +11,11 @@ import numpy as np
 from optathlon.tasks.data import archives, listing
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.errors import DataError
+from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save
 from optathlon.tasks.images.photos import Photo, Shown, Splits, decode_all
+from optathlon.tasks.images.shapes import classes
 from optathlon.tasks.retrieval.datasets import photo_lists, standin
-from optathlon.tasks.retrieval.datasets.miniature import classes
 
 NAME = "inshop"
 TREE, LIST, IMAGES, ARCHIVE = "Inshop_Clothes", "Eval/list_eval_partition.txt", "Img/img", "Img/img.zip"
@@ -34,7 +35,7 @@ class InShop(Dataset):
         f"{LIST} and the photos of 256 x 256 (img.zip, not img_highres.zip) as {ARCHIVE} or unpacked in {IMAGES}/, in"
         f" {NAME}/ below the data folder"
     )
-    standins: ClassVar[dict[str, int]] = standin.STANDINS
+    standins: ClassVar[dict[str, int]] = emoji.STANDINS
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no photos are there yet, and decodes every one."""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import numpy as np
-
 from optathlon.tasks.data.dataset import Source
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.emoji import Concept
 from optathlon.tasks.images.photos import Shown
 from optathlon.tasks.randomness import generator
 
-STANDINS = {"220964a27b817c63": 1}  # digest of the sources -> N of standin-N
 SIDE = 64
 MANY, FEW = 8, 4  # vendors who draw a concept: for the small data sets, for SOP
 BIRDS, CARS = 200, 196
@@ -40,11 +35,5 @@ def sources() -> list[Source]:
 
 
 def _shown(concept: Concept, seen: set[bytes]) -> Shown:
-    images: dict[str, np.ndarray] = {}
-    for vendor, svg in concept.drawings.items():
-        pixels = emoji.render(svg, SIDE)
-        digest = hashlib.sha256(pixels.tobytes()).digest()
-        if digest not in seen:
-            seen.add(digest)
-            images[vendor] = pixels
-    return Shown(concept.name.replace("-", "_"), "_".join(concept.group.replace("&", "").split()), images)
+    group = "_".join(concept.group.replace("&", "").split())
+    return Shown(concept.name.replace("-", "_"), group, emoji.draw(concept, SIDE, seen))

@@ -15,12 +15,13 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from optathlon import tasks
+from optathlon.tasks.data import matlab
 from optathlon.tasks.data.dataset import build, prepare
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.files import open_photo
+from optathlon.tasks.images.shapes import classes
 from optathlon.tasks.retrieval import DATASETS
 from optathlon.tasks.retrieval.datasets import cars, cub, inshop, photo_lists, sop
-from optathlon.tasks.retrieval.datasets.miniature import classes
 
 MODULES = {"cub": cub, "cars": cars, "inshop": inshop, "sop": sop}
 
@@ -233,12 +234,12 @@ def test_annotations_that_are_no_matlab_file_are_named(copy, content) -> None:
 
 def test_annotations_that_crash_the_reader_are_named(copy, monkeypatch) -> None:
     root = copy("cars")
-    monkeypatch.setattr(cars, "_try", _crash)
+    monkeypatch.setattr(matlab, "_try", _crash)
     with pytest.raises(DataError, match=r"cars_annos\.mat is not a readable MATLAB file .*; fetch it again"):
         prepare(tasks.dataset("cars"), root)
 
 
-def _crash(_: Path) -> None:
+def _crash(_: Path, struct: str) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 

@@ -167,4 +167,4 @@ def test_the_standin_of_cub_has_whole_concepts_on_one_side_and_no_picture_twice(
 
 
 def test_every_standin_has_one_edition_for_the_same_sources() -> None:
-    assert {c.standins == standin.STANDINS for c in (cub.Cub, cars.Cars, inshop.InShop, sop.Sop)} == {True}
+    assert {c.standins == emoji.STANDINS for c in (cub.Cub, cars.Cars, inshop.InShop, sop.Sop)} == {True}

@@ -1,4 +1,4 @@
-"""The miniatures of the four data sets: drawn shapes. A class is a hue, a form and a hatching; all else varies."""
+"""Drawn shapes, for the miniatures of photo collections: a class is a hue, a form and a hatching; all else varies."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The data set of the ImageNet Large Scale Visual Recognition Challenge 2012."""
