@@ -1,4 +1,4 @@
-"""The networks of the ImageNet tasks: torchvision's and timm's own, at their published size or narrower and shallower."""
+"""The networks of the ImageNet tasks: those of torchvision and timm, as published or narrower and shallower."""
 
 from __future__ import annotations
 
