@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import inspect
+import operator
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +27,10 @@ ENTRY_POINTS = "optathlon.tasks"
 
 
 def resolve(path: str) -> Any:
-    """The object at "package.module:NAME"; TaskError if the module or the name is not there."""
+    """The object at "package.module:NAME" or "package.module:Class.method"; TaskError if it is not there."""
     module, _, name = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
+        return operator.attrgetter(name)(importlib.import_module(module))
     except ModuleNotFoundError as error:
         here = error.name == module.partition(".")[0]
         remedy = "; its file must lie in this folder or beside the sweep, or be installed" if here else ""
@@ -65,6 +66,22 @@ def task(name: str) -> Task:
     if ":" in name:
         return _outside(name, name)
     raise TaskError(f"unknown task {name!r}{did_you_mean(name, names())}")
+
+
+def check(task: Task, protocol: Protocol) -> None:
+    """TaskError if `task` cannot run by `protocol`, whatever its data are: by its metrics, then by its own check."""
+    if protocol.select is not None:
+        metrics = {metric.name: metric for metric in task.metrics}
+        name = protocol.select.metric
+        if name not in metrics:
+            raise TaskError(f"protocol.select.metric: {name!r} is none of {task.name}'s{did_you_mean(name, metrics)}")
+        if protocol.select.higher_is_better != metrics[name].higher_is_better:
+            better = "higher" if metrics[name].higher_is_better else "lower"
+            raise TaskError(
+                f"protocol.select.higher_is_better: a {better} {name} is better, expected {better == 'higher'}"
+            )
+    if task.check:
+        resolve(task.check)(protocol)
 
 
 def require(task: Task, protocol: Protocol, root: Path) -> None:

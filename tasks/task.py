@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from optathlon.tasks.conversion import convert
 from optathlon.tasks.errors import TaskError, did_you_mean
 from optathlon.tasks.schedule import Constant, Schedule
 
@@ -128,11 +129,7 @@ def _refuse_non_finite(value: Any, place: str) -> None:
 
 def _convert(values: Mapping[str, Any]) -> Protocol:
     _refuse_non_finite(values, "protocol")
-    try:
-        return msgspec.convert(values, Protocol)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        raise TaskError(f"protocol{path.rstrip('`')}: {message}") from None
+    return convert(values, Protocol, "protocol")
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from optathlon.tasks.data.loading import load, share
 from optathlon.tasks.task import Protocol
+
+Job = TypeVar("Job")
 
 TAGS = ("bias", "norm", "gain", "embedding", "head", "transposed", "scale_invariant", "proxy")
 _NORMS = (
@@ -88,6 +91,15 @@ class Workload(ABC):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This process's micro-batches of `epoch` from index `start` (the first of an update) on: each with
         index % world == rank. The same for any number of data workers."""
+
+    def load_share(self, fetch: Callable[[Job], Any], jobs: Sequence[Job], start: int = 0) -> Iterator[tuple[int, Any]]:
+        """(index, fetch(jobs[index])) for each of this process's micro-batches of an epoch, from index `start` on.
+
+        jobs: one per micro-batch of the whole epoch. `fetch` may run ahead in data workers: it is a function of its job
+        alone, with random numbers from optathlon.tasks.randomness.
+        """
+        mine = share(len(jobs), start, self.rank, self.world)
+        yield from zip(mine, load(fetch, [jobs[index] for index in mine], self.data_workers), strict=True)
 
     @abstractmethod
     def loss(self, batch: Batch, player: str) -> Tensor:

@@ -51,6 +51,7 @@ TASKS = (
             "smoke": _smaller(5, 8, channels=16, dropout=0.0, words=10, training_clips=48, evaluation_clips=8),
         },
         workload="optathlon.tasks.audio.keyword_spotting:KeywordSpotting",
+        check="optathlon.tasks.audio.settings:KeywordSpottingSettings.read",
         datasets=("speech-commands",),
         source="Heo et al. 2021 (AdamP), tables 4 and H.2, appendix E.5; Won et al. 2020",
         version=1,

@@ -14,15 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 from torchaudio.transforms import AmplitudeToDB, Spectrogram
 
-from optathlon.tasks.errors import TaskError
-
-Pools = tuple[tuple[int, int], ...]  # of each of the seven stages: over frequency, over time
+from optathlon.tasks.audio.pooling import Pools
 
 SAMPLE_RATE = 16_000
-KEYWORDS: Pools = ((2, 2),) * 6 + ((2, 1),)
-MUSIC_TAGS: Pools = ((2, 2),) * 5 + ((2, 3),) * 2
-SOUND_EVENTS: Pools = ((2, 2),) * 7
-
 HARMONICS = 6
 BANDS_PER_OCTAVE = 24
 LOWEST_MIDI = 24  # C1, 32.7 Hz
@@ -41,24 +35,6 @@ def harmonic_centers() -> Tensor:
     count = (highest - LOWEST_MIDI) * BANDS_PER_OCTAVE // 12
     notes = LOWEST_MIDI + torch.arange(count, dtype=torch.float64) * 12 / BANDS_PER_OCTAVE
     return torch.arange(1, HARMONICS + 1, dtype=torch.float64)[:, None] * midi_to_hz(notes)
-
-
-def frames(samples: int, n_fft: int) -> int:
-    """Frames of a centered spectrogram of `samples` samples with hop n_fft // 2."""
-    return 1 + (samples + 2 * (n_fft // 2) - n_fft) // (n_fft // 2)
-
-
-def check_length(samples: int, n_fft: int, pools: Pools) -> None:
-    """TaskError if `samples` samples give fewer frames than the pooling over time halves (or thirds) away."""
-    needed = math.prod(time for _, time in pools)
-    if frames(samples, n_fft) < needed:
-        least = samples
-        while frames(least, n_fft) < needed:
-            least += 1
-        raise TaskError(
-            f"protocol.settings.input_length: {samples} samples give {frames(samples, n_fft)} frames at n_fft {n_fft},"
-            f" but the pooling of this network needs at least {needed}: take {least} samples or more"
-        )
 
 
 class HarmonicFilters(nn.Module):

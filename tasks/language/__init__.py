@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from optathlon.tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
+from optathlon.tasks.language.settings import AwdLstmSettings, LlamaSettings, TransformerXLSettings
 from optathlon.tasks.schedule import Constant, Cosine, MultiStep
 from optathlon.tasks.task import Metric, Protocol, Select, Task
 
@@ -27,7 +27,7 @@ _PAPER = Protocol(
     select=_BEST_BY_LOSS,
     checkpoint="best",
     holdout="published",
-    settings=msgspec.to_builtins(Settings()),
+    settings=msgspec.to_builtins(AwdLstmSettings()),
 )
 
 
@@ -50,7 +50,7 @@ _SMALL = {
 
 
 def _ptb(base: Protocol, **changes: Any) -> Protocol:
-    settings = msgspec.to_builtins(Settings(**changes.pop("settings")))
+    settings = msgspec.to_builtins(AwdLstmSettings(**changes.pop("settings")))
     return msgspec.structs.replace(base, settings=settings, **changes)
 
 
@@ -59,7 +59,7 @@ _MERITY = msgspec.structs.replace(
     length=500,
     batch=20,
     schedule=Constant(),
-    settings=msgspec.to_builtins(Settings(dropouti=0.4, dropouth=0.25)),
+    settings=msgspec.to_builtins(AwdLstmSettings(dropouti=0.4, dropouth=0.25)),
 )
 
 
@@ -116,7 +116,7 @@ def _wikitext103(name: str, what: str, source: str, *, weight_norm: bool) -> Tas
             "smoke": _transformer_xl(600, 10, 200, weight_norm=weight_norm, **small, **short),
         },
         workload="optathlon.tasks.language.transformer_xl.workload:TransformerXLWorkload",
-        check="optathlon.tasks.language.settings:transformer_xl_settings_of",
+        check="optathlon.tasks.language.settings:TransformerXLSettings.read",
         references="optathlon.tasks.language.references:wikitext103",
         datasets=("wikitext-103",),
         source=source,
@@ -146,7 +146,7 @@ TASKS = (
             "smoke": _ptb(_PAPER, length=3, batch=10, schedule=MultiStep(milestones=(2,)), settings=_SMALL),
         },
         workload="optathlon.tasks.language.awd_lstm.workload:AwdLstm",
-        check="optathlon.tasks.language.settings:settings_of",
+        check="optathlon.tasks.language.settings:AwdLstmSettings.read",
         references="optathlon.tasks.language.references:ptb",
         datasets=("ptb",),
         source="Liu et al. 2020 (AdaRem), table 3 and section 4.2; Merity et al. 2017 (AWD-LSTM), awd-lstm-lm main.py",
@@ -169,7 +169,7 @@ TASKS = (
             "smoke": _ptb(_MERITY, length=3, batch=10, settings=_SMALL),
         },
         workload="optathlon.tasks.language.awd_lstm.workload:AwdLstm",
-        check="optathlon.tasks.language.settings:settings_of",
+        check="optathlon.tasks.language.settings:AwdLstmSettings.read",
         references="optathlon.tasks.language.references:ptb",
         datasets=("ptb",),
         source="Merity et al. 2017 (AWD-LSTM), awd-lstm-lm README, 'Penn Treebank (PTB) with LSTM'",
@@ -237,7 +237,7 @@ TASKS = (
             ),
         },
         workload="optathlon.tasks.language.llama.workload:LlamaWorkload",
-        check="optathlon.tasks.language.settings:llama_settings_of",
+        check="optathlon.tasks.language.settings:LlamaSettings.read",
         references="optathlon.tasks.language.references:wikitext103_in_subwords",
         datasets=("wikitext-103",),
         source="this suite; Touvron et al. 2023 (Llama); Merity et al. 2016 (WikiText-103)",

@@ -7,12 +7,12 @@ from pathlib import Path
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.language.ptb.dataset import PennTreebank
 from optathlon.tasks.language.ptb.layout import read
-from optathlon.tasks.language.settings import LlamaSettings, Settings, TransformerXLSettings
+from optathlon.tasks.language.settings import AwdLstmSettings, LlamaSettings, TransformerXLSettings
 from optathlon.tasks.language.text.corpus import Corpus
 from optathlon.tasks.language.wikitext103 import dataset
 
 
-def penn_treebank(settings: Settings, data: Path) -> Corpus:
+def penn_treebank(settings: AwdLstmSettings, data: Path) -> Corpus:
     """What `settings` leave, with their vocabulary; DataError if the corpus is not there or not whole."""
     require(PennTreebank(), data)
     corpus = read(data / PennTreebank.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from optathlon.tasks.language import corpora
-from optathlon.tasks.language.settings import llama_settings_of, settings_of, transformer_xl_settings_of
+from optathlon.tasks.language.settings import AwdLstmSettings, LlamaSettings, TransformerXLSettings
 from optathlon.tasks.language.text.corpus import EOS, Corpus
 from optathlon.tasks.language.text.ngrams import Split, bigram_perplexities, unigram_perplexity
 from optathlon.tasks.task import Protocol
@@ -20,17 +20,17 @@ Scores = dict[str, dict[str, float]]
 
 def ptb(protocol: Protocol, data: Path) -> Scores:
     """On the Penn Treebank that `protocol` leaves, with its vocabulary: perplexity, and loss in nats a token."""
-    return _scores(corpora.penn_treebank(settings_of(protocol), data), _of_words)
+    return _scores(corpora.penn_treebank(AwdLstmSettings.read(protocol), data), _of_words)
 
 
 def wikitext103(protocol: Protocol, data: Path) -> Scores:
     """On the WikiText-103 that a Transformer-XL `protocol` leaves: perplexity, and loss in nats a token."""
-    return _scores(corpora.wikitext103(transformer_xl_settings_of(protocol), data), _of_words)
+    return _scores(corpora.wikitext103(TransformerXLSettings.read(protocol), data), _of_words)
 
 
 def wikitext103_in_subwords(protocol: Protocol, data: Path) -> Scores:
     """On the words of which a Llama `protocol` makes its subwords: perplexity and loss a word, and bits_per_byte."""
-    corpus = corpora.wikitext103(llama_settings_of(protocol), data)
+    corpus = corpora.wikitext103(LlamaSettings.read(protocol), data)
     sizes = np.array([1 if word == EOS else 1 + len(word.encode()) for word in corpus.words])  # as subwords.lines
 
     def scores(perplexity: float, split: Split) -> dict[str, float]:

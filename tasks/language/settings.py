@@ -1,136 +1,143 @@
-"""What the tasks of this family can be told, with the published command-line defaults; needs no torch."""
+"""What the language tasks can be told, with the published command-line defaults; needs no torch."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from optathlon.tasks.errors import TaskError
+from optathlon.tasks.settings import Count, DropRate, Limit, Positive, Probability, Settings, Weight
 from optathlon.tasks.task import Protocol
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Most = Annotated[int, msgspec.Meta(ge=0)]
-Rate = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
-Weight = Annotated[float, msgspec.Meta(ge=0.0)]
-Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+class LanguageSettings(Settings, frozen=True, kw_only=True):
+    """What every task on a text in three published splits can be told."""
+
+    holdouts: ClassVar = ("published", "none")
+
+    train_tokens: Limit = 0
+    """Only that many words from the start of the training split; 0 for all."""
+    evaluation_tokens: Limit = 0
+    """Only that many words from the start of each other split; 0 for all."""
+
+    def _check_streams(self, protocol: Protocol, evaluated: Sequence[str], rows: int) -> None:
+        """TaskError if the tokens, where the settings limit them, are too few for the streams of training or of the
+        settings `evaluated`."""
+        if self.train_tokens:
+            check_streams("protocol.batch", protocol.batch, self.train_tokens, rows)
+        if self.evaluation_tokens:
+            for name in evaluated:
+                check_streams(f"protocol.settings.{name}", getattr(self, name), self.evaluation_tokens, rows)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Protocol.settings` of AWD-LSTM; the names are those of awd-lstm-lm's `main.py` where it has one.
-
-    emsize, nhid, nlayers: widths of the word vectors and of the hidden layers, and the number of LSTM layers.
-    dropout, dropouth, dropouti, dropoute, wdrop: after the last layer, between layers, on the word vectors, on whole
-        words, and on the hidden-to-hidden weights.
-    alpha, beta: weights of activation regularization and of temporal activation regularization.
-    bptt: the usual window in tokens; bptt_full is the share of windows drawn around it (the others around half of it),
-        bptt_std the deviation, bptt_min the least, of which two tokens are needed to compare.
-    validation_batch, test_batch: streams in evaluation.
-    vocabulary: only that many words, the most frequent in training, the others as <unk>; 0 for all.
-    train_tokens, evaluation_tokens: only that many from the start of each split; 0 for all.
-    """
+class AwdLstmSettings(LanguageSettings, frozen=True, kw_only=True):
+    """`Protocol.settings` of AWD-LSTM; the names are those of awd-lstm-lm's `main.py` where it has one."""
 
     emsize: Count = 400
+    """Width of the word vectors."""
     nhid: Count = 1150
+    """Width of the hidden layers; the last one is as wide as a word vector."""
     nlayers: Count = 3
-    dropout: Rate = 0.4
-    dropouth: Rate = 0.3
-    dropouti: Rate = 0.65
-    dropoute: Rate = 0.1
-    wdrop: Rate = 0.5
+    dropout: DropRate = 0.4
+    """After the last layer."""
+    dropouth: DropRate = 0.3
+    """Between layers."""
+    dropouti: DropRate = 0.65
+    """On the word vectors."""
+    dropoute: DropRate = 0.1
+    """Of whole words."""
+    wdrop: DropRate = 0.5
+    """Of hidden-to-hidden weights."""
     alpha: Weight = 2.0
+    """Of activation regularization."""
     beta: Weight = 1.0
+    """Of temporal activation regularization."""
     bptt: Count = 70
-    bptt_full: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.95
+    """The usual window in tokens."""
+    bptt_full: Probability = 0.95
+    """Share of windows drawn around `bptt`; the others are drawn around half of it."""
     bptt_std: Weight = 5.0
+    """Deviation of a window's length."""
     bptt_min: Annotated[int, msgspec.Meta(ge=2)] = 5
+    """The shortest window; temporal activation regularization compares two tokens."""
     validation_batch: Count = 10
+    """Streams in evaluation on the validation split."""
     test_batch: Count = 1
-    vocabulary: Most = 0
-    train_tokens: Most = 0
-    evaluation_tokens: Most = 0
+    """Streams in evaluation on the test split."""
+    vocabulary: Limit = 0
+    """Only that many words, the most frequent in training, the others as <unk>; 0 for all."""
+
+    def check(self, protocol: Protocol) -> None:
+        if self.vocabulary == 1:
+            raise TaskError("protocol.settings.vocabulary: 1 leaves <unk> alone, expected 0 for all, or 2 or more")
+        self._check_streams(protocol, ("validation_batch", "test_batch"), rows=3)
 
 
-class TransformerXLSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Protocol.settings` of Transformer-XL; the names are those of transformer-xl's `train.py` where it has one.
-
-    n_layer, d_model, n_head, d_head, d_inner: layers, width, attention heads and their width, width between the two
-        linear layers. Words are embedded at d_model.
-    dropout, dropatt: everywhere, and on the attention's weights.
-    weight_norm: of the five linear layers of each layer.
-    cutoffs: ranks at which the softmax's clusters after the first begin; those beyond the vocabulary are left out.
-    tgt_len, mem_len: tokens a segment, and tokens remembered before it, in training and evaluation.
-    evaluation_batch: streams in evaluation.
-    train_tokens, evaluation_tokens: only that many from the start of each split; 0 for all.
-    """
+class TransformerXLSettings(LanguageSettings, frozen=True, kw_only=True):
+    """`Protocol.settings` of Transformer-XL; the names are those of transformer-xl's `train.py` where it has one."""
 
     n_layer: Count = 16
     d_model: Count = 410
+    """Width of words and layers."""
     n_head: Count = 10
     d_head: Count = 41
+    """Width of one attention head."""
     d_inner: Count = 2100
-    dropout: Rate = 0.1
-    dropatt: Rate = 0.0
+    """Width between the two linear layers."""
+    dropout: DropRate = 0.1
+    """Everywhere."""
+    dropatt: DropRate = 0.0
+    """On the attention's weights."""
     weight_norm: bool = False
+    """Of the five linear layers of each layer."""
     cutoffs: list[Count] = msgspec.field(default_factory=lambda: [20_000, 40_000, 200_000])
+    """Ranks at which the softmax's clusters after the first begin; those beyond the vocabulary are left out."""
     tgt_len: Count = 150
-    mem_len: Most = 150
+    """Tokens in a segment, in training and evaluation."""
+    mem_len: Limit = 150
+    """Tokens remembered before it; here 0 is none."""
     evaluation_batch: Count = 10
-    train_tokens: Most = 0
-    evaluation_tokens: Most = 0
+    """Streams in evaluation."""
 
-    def __post_init__(self) -> None:
+    def check(self, protocol: Protocol) -> None:
         if self.d_model % 2:
-            raise ValueError(f"d_model {self.d_model} must be even: positions are pairs of sine and cosine")
+            raise TaskError(
+                f"protocol.settings.d_model: {self.d_model} must be even: positions are pairs of sine and cosine"
+            )
         if any(first >= second for first, second in itertools.pairwise(self.cutoffs)):
-            raise ValueError(f"cutoffs {self.cutoffs} must ascend")
+            raise TaskError(f"protocol.settings.cutoffs: {self.cutoffs} must ascend")
+        self._check_streams(protocol, ("evaluation_batch",), rows=2)
 
 
-class LlamaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Protocol.settings` of the Llama task.
-
-    layers, hidden, heads, intermediate: depth, width, attention heads, width of the gated layer.
-    initializer_range: deviation of every matrix at the start, as transformers calls it.
-    vocabulary: at most so many subwords. context: subwords in a block.
-    train_tokens, evaluation_tokens: only that many words from the start of each split; 0 for all.
-    """
+class LlamaSettings(LanguageSettings, frozen=True, kw_only=True):
+    """`Protocol.settings` of the Llama task."""
 
     layers: Count = 12
     hidden: Count = 512
+    """Width of words and layers."""
     heads: Count = 8
+    """Attention heads, which share `hidden`."""
     intermediate: Count = 1408
-    initializer_range: Annotated[float, msgspec.Meta(gt=0.0)] = 0.02
+    """Width of the gated layer."""
+    initializer_range: Positive = 0.02
+    """Deviation of every matrix at the start, as transformers calls it."""
     vocabulary: Annotated[int, msgspec.Meta(ge=257)] = 32_000
+    """At most so many subwords: 256 bytes and more."""
     context: Count = 512
-    train_tokens: Most = 0
-    evaluation_tokens: Most = 0
+    """Subwords in a block."""
 
-    def __post_init__(self) -> None:
+    def check(self, protocol: Protocol) -> None:
         if self.hidden % (2 * self.heads):
-            raise ValueError(f"hidden {self.hidden} must be an even number times heads {self.heads}: rotary positions")
+            raise TaskError(
+                f"protocol.settings.hidden: {self.hidden} must be an even number times heads {self.heads}: positions"
+                " are pairs of sine and cosine"
+            )
 
 
-def settings_of(protocol: Protocol) -> Settings:
-    """The typed settings of an AWD-LSTM protocol; TaskError names the one that is unknown or out of range."""
-    return _typed(protocol, Settings)
-
-
-def transformer_xl_settings_of(protocol: Protocol) -> TransformerXLSettings:
-    """The typed settings of a Transformer-XL protocol; TaskError names the one that is unknown or out of range."""
-    return _typed(protocol, TransformerXLSettings)
-
-
-def llama_settings_of(protocol: Protocol) -> LlamaSettings:
-    """The typed settings of a Llama protocol; TaskError names the one that is unknown or out of range."""
-    return _typed(protocol, LlamaSettings)
-
-
-def _typed(protocol: Protocol, kind: type[Kind]) -> Kind:
-    if protocol.holdout == "carved":
-        raise TaskError("protocol.holdout: the validation split is published, expected published or none")
-    try:
-        return msgspec.convert(protocol.settings, kind)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        raise TaskError(f"protocol.settings{path.rstrip('`')}: {message}") from None
+def check_streams(name: str, streams: int, tokens: int, rows: int) -> None:
+    """TaskError, with the `name` of the setting that `streams` is, if `tokens` give them less than `rows` each."""
+    if tokens // streams < rows:
+        raise TaskError(f"{name}: {streams} streams are too many for {tokens} tokens; at most {tokens // rows}")

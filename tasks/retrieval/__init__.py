@@ -89,7 +89,7 @@ def _task(data: str, loss: str) -> Task:
         metrics=tuple(Metric(f"recall@{k}", "%", higher_is_better=True) for k in RECALLS[data]),
         protocols=_protocols(loss),
         workload=f"optathlon.tasks.retrieval.workload:{WORKLOADS[data]}",
-        check="optathlon.tasks.retrieval.settings:settings_of",
+        check="optathlon.tasks.retrieval.settings:RetrievalSettings.read",
         ready="optathlon.tasks.retrieval.weights:require",
         datasets=(data,),
         source="Heo et al. 2021 (AdamP), tables 6 and H.4, appendix E.6; Kim et al. 2020 (Proxy-Anchor)",

@@ -2,58 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-import msgspec
+from typing import ClassVar, Literal
 
 from optathlon.tasks.errors import TaskError
+from optathlon.tasks.settings import Count, Limit, Positive, Settings, Share, Weight
 from optathlon.tasks.task import Protocol
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Limit = Annotated[int, msgspec.Meta(ge=0)]
+HELD_BACK = 10
+"""One in so many training classes is the carved validation split."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Protocol.settings` of these tasks.
+class RetrievalSettings(Settings, frozen=True, kw_only=True):
+    """`Protocol.settings` of the retrieval tasks."""
 
-    backbone: "resnet50" with ImageNet's weights, or "small", convolutions of `channels` from scratch. resize, crop:
-    side in pixels. smallest_crop: the least share of a photo's area that a training crop shows. warmup: epochs in which
-    only the embedding and the proxies train. training_classes, evaluation_classes: at most so many, 0 for all.
-    """
+    holdouts: ClassVar = ("carved", "none")
+    least_micro_batch: ClassVar = 2
+    least_because: ClassVar = "a loss needs two photos or more"
 
     loss: Literal["triplet", "proxyanchor"]
     backbone: Literal["resnet50", "small"]
+    """ "resnet50" with ImageNet's weights, or "small", convolutions of `channels` from scratch."""
     channels: list[Count]
     embedding: Count
-    margin: Annotated[float, msgspec.Meta(ge=0.0)]
-    alpha: Annotated[float, msgspec.Meta(gt=0.0)]
+    """Width of the vectors that are compared."""
+    margin: Weight
+    alpha: Positive
+    """How sharply Proxy-Anchor tells near from far."""
     warmup: Limit
+    """Epochs in which only the embedding and the proxies train."""
     resize: Count
+    """Side of the whole photo in pixels."""
     crop: Count
-    smallest_crop: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
+    """Side in pixels of what the network sees."""
+    smallest_crop: Share
+    """The least share of a photo's area that a training crop shows."""
     training_classes: Limit
+    """At most so many, also those held back for validation; 0 for all."""
     evaluation_classes: Limit
+    """At most so many, 0 for all."""
     evaluation_batch: Count
 
+    def check(self, protocol: Protocol) -> None:
+        if self.crop > self.resize:
+            raise TaskError(f"protocol.settings.crop: {self.crop} is more than resize, which is {self.resize}")
+        if self.backbone == "small" and not self.channels:
+            raise TaskError("protocol.settings.channels: the small backbone needs one number or more")
+        if self.backbone == "small" and self.crop < 2 ** len(self.channels):
+            raise TaskError(
+                f"protocol.settings.crop: {self.crop} is too small to be halved {len(self.channels)} times, once"
+                " for each of channels"
+            )
+        least = 3 if protocol.holdout == "carved" else 2
+        for name, fewest in (("training_classes", least), ("evaluation_classes", 2)):
+            if 0 < getattr(self, name) < fewest:
+                raise TaskError(
+                    f"protocol.settings.{name}: {getattr(self, name)} is too few to tell classes apart, expected 0 for"
+                    f" all, or {fewest} or more"
+                )
 
-def settings_of(protocol: Protocol) -> Settings:
-    """The typed settings of `protocol`; TaskError names the one that is unknown or out of range."""
-    try:
-        settings = msgspec.convert(protocol.settings, Settings)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        raise TaskError(f"protocol.settings{path.rstrip('`')}: {message}") from None
-    if settings.crop > settings.resize:
-        raise TaskError(f"protocol.settings.crop: {settings.crop} is more than resize, which is {settings.resize}")
-    if settings.backbone == "small" and not settings.channels:
-        raise TaskError("protocol.settings.channels: the small backbone needs one number or more")
-    if settings.backbone == "small" and settings.crop < 2 ** len(settings.channels):
-        raise TaskError(
-            f"protocol.settings.crop: {settings.crop} is too small to be halved {len(settings.channels)} times, once"
-            " for each of channels"
-        )
-    if protocol.holdout == "published":
-        raise TaskError("protocol.holdout: no validation split is published, expected carved or none")
-    if protocol.part < 2:
-        raise TaskError(f"protocol.micro_batch: {protocol.part} is too small, a loss needs two photos or more")
-    return settings
+
+def held_back(classes: int) -> int:
+    """How many of `classes` training classes the carved validation split takes."""
+    return max(1, classes // HELD_BACK)

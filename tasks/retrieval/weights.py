@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from optathlon.tasks.images.weights import find
-from optathlon.tasks.retrieval.settings import settings_of
+from optathlon.tasks.retrieval.settings import RetrievalSettings
 from optathlon.tasks.task import Protocol
 
 
 def require(protocol: Protocol, root: Path) -> None:
     """DataError if `protocol` starts from weights that are not below the data folder `root`."""
-    if settings_of(protocol).backbone == "resnet50":
+    if RetrievalSettings.read(protocol).backbone == "resnet50":
         find(root)

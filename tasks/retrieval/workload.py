@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from optathlon.tasks.data.dataset import Dataset, require
-from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.data.loading import load, split
 from optathlon.tasks.errors import TaskError
+from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.images.photos import Photo, Splits
 from optathlon.tasks.images.pictures import Cuts, Pictures
 from optathlon.tasks.images.transforms import normalize
@@ -22,11 +22,9 @@ from optathlon.tasks.retrieval import RECALLS
 from optathlon.tasks.retrieval.datasets import cars, cub, inshop, sop
 from optathlon.tasks.retrieval.losses import proxy_anchor, semihard_triplets
 from optathlon.tasks.retrieval.networks import Embedder, resnet50, small
-from optathlon.tasks.retrieval.settings import settings_of
+from optathlon.tasks.retrieval.settings import RetrievalSettings, held_back
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
-
-HELD_BACK = 10  # one in so many training classes is the carved validation split
 
 
 class Retrieval(Workload):
@@ -34,22 +32,22 @@ class Retrieval(Workload):
 
     Metrics: `recall@K` in percent. Random batches, a learning backbone after `warmup` epochs, batch statistics that
     never move, and with Proxy-Anchor a vector for each training class among the parameters. Every rank evaluates the
-    whole split. TaskError for settings that cannot run, DataError for data or weights that are missing or broken.
+    whole split. TaskError for a batch larger than the data, DataError for data or weights that are missing or broken.
     """
 
     dataset: ClassVar[type[Dataset]]
     read: ClassVar[Callable[[Path], Splits]]
 
-    def __init__(self, protocol: Protocol, data: Path, **how: Any) -> None:
-        super().__init__(protocol, data, **how)
-        chosen = self._settings = settings_of(protocol)
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
+        self.settings = s = RetrievalSettings.read(protocol)
         name = self.dataset.name
         require(self.dataset(), self.data)
         self._ks = RECALLS[name]
-        found = type(self).read(self.data / name)
-        train = _first_classes(found.train, chosen.training_classes)
-        gallery = None if found.gallery is None else self._first(found.gallery)
-        self._evaluated = {"test": (self._first(found.query), gallery)}
+        splits = type(self).read(self.data / name)
+        train = _first_classes(splits.train, s.training_classes)
+        gallery = None if splits.gallery is None else self._first(splits.gallery)
+        self._evaluated = {"test": (self._first(splits.query), gallery)}
         if protocol.holdout == "carved":
             held = _held_back([p.label for p in train], name)
             self._evaluated["validation"] = ([p for p in train if p.label in held], None)
@@ -63,18 +61,18 @@ class Retrieval(Workload):
         self.players = {"model": self._network().to(self.device)}
 
     def _first(self, photos: Sequence[Photo]) -> list[Photo]:
-        return _first_classes(photos, self._settings.evaluation_classes)
+        return _first_classes(photos, self.settings.evaluation_classes)
 
     def _network(self) -> Embedder:
-        chosen = self._settings
-        backbone = resnet50(self.data) if chosen.backbone == "resnet50" else small(chosen.channels)
-        channels = 2048 if chosen.backbone == "resnet50" else chosen.channels[-1]
-        classes = 1 + max(p.label for p in self._train) if chosen.loss == "proxyanchor" else None
-        return Embedder(backbone, channels, chosen.embedding, classes)
+        s = self.settings
+        backbone = resnet50(self.data) if s.backbone == "resnet50" else small(s.channels)
+        channels = 2048 if s.backbone == "resnet50" else s.channels[-1]
+        classes = 1 + max(p.label for p in self._train) if s.loss == "proxyanchor" else None
+        return Embedder(backbone, channels, s.embedding, classes)
 
     def _pictures(self, photos: Sequence[Photo]) -> Pictures:
-        chosen = self._settings
-        return Pictures(photos, Cuts(chosen.resize, chosen.crop, chosen.smallest_crop), self.seed)
+        s = self.settings
+        return Pictures(photos, Cuts(s.resize, s.crop, s.smallest_crop), self.seed)
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As Workload.tags, and the embedding as head and the proxies, of which only the direction counts.
@@ -91,48 +89,39 @@ class Retrieval(Workload):
     def start_epoch(self, epoch: int, resuming: bool) -> None:
         """In the first `warmup` epochs the backbone is frozen."""
         for parameter in self.players["model"].get_submodule("backbone").parameters():
-            parameter.requires_grad_(epoch >= self._settings.warmup)
+            parameter.requires_grad_(epoch >= self.settings.warmup)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Bytes (n, 3, crop, crop) and labels (n,) of randomly chosen photos; the last, short batch is left out."""
         order = shuffled(len(self._train), self.seed, epoch)
         parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        mine = share(len(parts), start, self.rank, self.world)
-        jobs = [(epoch, parts[index]) for index in mine]
-        loaded = load(self._pictures(self._train).training, jobs, self.data_workers)
-        for index, data in zip(mine, loaded, strict=True):
+        jobs = [(epoch, part) for part in parts]
+        for index, data in self.load_share(self._pictures(self._train).training, jobs, start):
             yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Semi-hard triplets or Proxy-Anchor, in single precision."""
         pixels, labels = batch.data
-        net, chosen, labels = self.players["model"], self._settings, labels.to(self.device)
+        net, s, labels = self.players["model"], self.settings, labels.to(self.device)
         embeddings = net(normalize(pixels.to(self.device)))
         with torch.autocast(self.device.type, enabled=False):
-            if chosen.loss == "triplet":
-                return semihard_triplets(embeddings, labels, chosen.margin)
-            return proxy_anchor(embeddings, labels, net.get_parameter("proxies"), chosen.margin, chosen.alpha)
+            if s.loss == "triplet":
+                return semihard_triplets(embeddings, labels, s.margin)
+            return proxy_anchor(embeddings, labels, net.get_parameter("proxies"), s.margin, s.alpha)
 
-    @torch.no_grad()
     def evaluate(self, split: str) -> dict[str, float]:
         """`recall@K` for the data set's K: each photo of the split looks among the others, or in the gallery."""
         if split not in self._evaluated:
             raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
-        net = self.players["model"]
-        training = net.training
-        net.eval()
-        try:
-            query, gallery = self._evaluated[split]
+        query, gallery = self._evaluated[split]
+        with evaluating(self.players["model"]):
             embeddings, labels = self._embed(query)
             recalls = recall_at(self._ks, embeddings, labels, None if gallery is None else self._embed(gallery))
-        finally:
-            net.train(training)
         return {f"recall@{k}": recall for k, recall in recalls.items()}
 
     def _embed(self, photos: Sequence[Photo]) -> tuple[Tensor, Tensor]:
         """Embeddings (n, d) and labels (n,)."""
-        size = self._settings.evaluation_batch
-        jobs = [np.arange(begin, min(begin + size, len(photos))) for begin in range(0, len(photos), size)]
+        jobs = batched(len(photos), self.settings.evaluation_batch)
         loaded = load(self._pictures(photos).evaluation, jobs, self.data_workers)
         net = self.players["model"]
         pairs = [(net(normalize(pixels.to(self.device))), labels.to(self.device)) for pixels, labels in loaded]
@@ -163,10 +152,10 @@ def _first_classes(photos: Sequence[Photo], most: int) -> list[Photo]:
 
 
 def _held_back(labels: Sequence[int], name: str) -> set[int]:
-    """One in HELD_BACK of the classes, the same for every seed."""
+    """The classes of the carved validation split, the same for every seed."""
     classes = sorted(set(labels))
     random = generator(name, "validation")
-    return {classes[i] for i in random.permutation(len(classes))[: max(1, len(classes) // HELD_BACK)]}
+    return {classes[i] for i in random.permutation(len(classes))[: held_back(len(classes))]}
 
 
 def _renumbered(photos: Sequence[Photo]) -> list[Photo]:

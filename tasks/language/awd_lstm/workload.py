@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optathlon.tasks.data.loading import load, share
+from optathlon.tasks.evaluation import Totals, evaluating
 from optathlon.tasks.language.awd_lstm.model import AwdLstmModel, Memory
 from optathlon.tasks.language.corpora import penn_treebank
-from optathlon.tasks.language.settings import settings_of
+from optathlon.tasks.language.settings import AwdLstmSettings
 from optathlon.tasks.language.text.streams import Window, cut, parallel, segments, windows
+from optathlon.tasks.metrics.language_modeling import perplexity
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
@@ -36,7 +36,7 @@ class AwdLstm(Workload):
 
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         super().__init__(protocol, data, **process)
-        self.settings = s = settings_of(protocol)
+        self.settings = s = AwdLstmSettings.read(protocol)
         corpus = penn_treebank(s, self.data)
         self.train = parallel(corpus.train, protocol.batch)
         validation = parallel(corpus.validation, s.validation_batch, "protocol.settings.validation_batch")
@@ -74,14 +74,12 @@ class AwdLstm(Workload):
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Windows of random length; data is (tokens read, tokens to predict), each length × streams of a part."""
-        found = windows(len(self.train), self.settings, self.seed, epoch)
-        of = len(found) * self.protocol.parts
-        mine = share(of, start, self.rank, self.world)
-        jobs = [(found[index // self.protocol.parts], index % self.protocol.parts) for index in mine]
-        for index, (window, _), fetched in zip(mine, jobs, load(self._cut, jobs, self.data_workers), strict=True):
+        drawn = windows(len(self.train), self.settings, self.seed, epoch)
+        jobs = [(window, part) for window in drawn for part in range(self.protocol.parts)]
+        for index, fetched in self.load_share(self._cut, jobs, start):
             tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in fetched)
-            scale = window.drawn / self.settings.bptt
-            yield Batch((tokens, targets), index, of, size=targets.numel(), lr_scale=scale)
+            scale = jobs[index][0].drawn / self.settings.bptt
+            yield Batch((tokens, targets), index, len(jobs), size=targets.numel(), lr_scale=scale)
 
     def _cut(self, job: tuple[Window, int]) -> tuple[Tensor, Tensor]:
         window, part = job
@@ -103,25 +101,20 @@ class AwdLstm(Workload):
             loss = loss + self.settings.beta * (output.raw[1:] - output.raw[:-1]).pow(2).mean()
         return loss
 
-    @torch.no_grad()
     def evaluate(self, split: str) -> dict[str, float]:
         """loss: mean cross-entropy, nats per scored token (all but each stream's first); perplexity: its exp."""
         streams = self.held_out[split]
         memory = self.model.no_memory(streams.shape[1])
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        training = self.model.training
-        self.model.eval()
-        try:
+        totals = Totals(self.device)
+        with evaluating(self.model):
             for segment in segments(len(streams), self.settings.bptt):
                 tokens, targets = cut(streams, segment)
                 output = self.model(tokens, memory)
                 memory = output.memory
                 logits = self.model.decode(output.dropped).flatten(0, 1)
-                total += F.cross_entropy(logits, targets.flatten(), reduction="sum")
-        finally:
-            self.model.train(training)
-        loss = total / streams[1:].numel()
-        return {"perplexity": loss.exp().item(), "loss": loss.item()}
+                totals.add(targets.numel(), nats=F.cross_entropy(logits, targets.flatten(), reduction="sum"))
+        loss = totals.means()["nats"]
+        return {"perplexity": perplexity(loss), "loss": loss}
 
     def state_dict(self) -> dict[str, Any]:
         """Each part's memory after the last window: all that a resume in an epoch needs beside the weights."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from optathlon.tasks.data.dataset import require
-from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.data.loading import split
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.language.settings import LlamaSettings, llama_settings_of
+from optathlon.tasks.evaluation import Totals, batched, evaluating
+from optathlon.tasks.language.corpora import wikitext103
+from optathlon.tasks.language.settings import LlamaSettings
 from optathlon.tasks.language.text import subwords
-from optathlon.tasks.language.wikitext103.dataset import WikiText103, read
 from optathlon.tasks.randomness import generator
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
@@ -31,21 +32,10 @@ class LlamaWorkload(Workload):
     Metrics are comparable with those of the word-level tasks on the same text: see tasks.language.subwords.scores.
     """
 
-    def __init__(
-        self,
-        protocol: Protocol,
-        data: Path,
-        *,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        data_workers: int = 0,
-    ) -> None:
-        super().__init__(protocol, data, device=device, seed=seed, rank=rank, world=world, data_workers=data_workers)
-        self.settings = s = llama_settings_of(protocol)
-        require(WikiText103(), self.data)
-        corpus = read(self.data / WikiText103.name).cut(s.train_tokens, s.evaluation_tokens)
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
+        self.settings = s = LlamaSettings.read(protocol)
+        corpus = wikitext103(s, self.data)
         self.text = subwords.of(corpus, s.vocabulary, self.data)
         self.blocks = (len(self.text.ids["train"]) - 1) // s.context
         if self.blocks < protocol.batch:
@@ -74,12 +64,11 @@ class LlamaWorkload(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """data is (subwords read, subwords to predict), each blocks × context."""
         order = generator(self.seed, "order", epoch).permutation(self.blocks)
-        found = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        own = share(len(found), start, self.rank, self.world)
+        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
         fetch = functools.partial(blocks, self.text.ids["train"], self.settings.context)
-        for index, data in zip(own, load(fetch, [found[i] for i in own], self.data_workers), strict=True):
-            tokens, targets = (part.to(self.device, non_blocking=True) for part in data)
-            yield Batch((tokens, targets), index, len(found), size=targets.numel())
+        for index, data in self.load_share(fetch, parts, start):
+            tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in data)
+            yield Batch((tokens, targets), index, len(parts), size=targets.numel())
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Mean cross-entropy, nats a subword."""
@@ -89,22 +78,18 @@ class LlamaWorkload(Workload):
         logits = self.model(tokens, use_cache=False).logits
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
 
-    @torch.no_grad()
     def evaluate(self, split: str) -> dict[str, float]:
         """perplexity and loss (nats) of a word, and bits_per_byte; every block is read without what is before it."""
         ids, context = self.text.ids[split], self.settings.context
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        whole, at_once = (len(ids) - 1) // context, max(1, EVALUATED_AT_ONCE // context)
-        training = self.model.training
-        self.model.eval()
-        try:
-            for start in range(0, whole, at_once):
-                total += self._nats(*self._on_device(ids, np.arange(start, min(start + at_once, whole)), context))
-            if rest := (len(ids) - 1) % context:
-                total += self._nats(*self._on_device(ids[whole * context :], np.zeros(1, dtype=np.int64), rest))
-        finally:
-            self.model.train(training)
-        return subwords.scores(total.item(), len(ids) - 1, self.text.sizes[split])
+        whole, rest = divmod(len(ids) - 1, context)
+        totals = Totals(self.device)
+        with evaluating(self.model):
+            for which in batched(whole, max(1, EVALUATED_AT_ONCE // context)):
+                totals.add(len(which) * context, nats=self._nats(*self._on_device(ids, which, context)))
+            if rest:
+                last = self._on_device(ids[whole * context :], np.zeros(1, dtype=np.int64), rest)
+                totals.add(rest, nats=self._nats(*last))
+        return subwords.scores(totals.sums()["nats"], totals.count, self.text.sizes[split])
 
     def _on_device(self, ids: np.ndarray, which: np.ndarray, context: int) -> list[Tensor]:
         return [part.to(self.device) for part in blocks(ids, context, which)]

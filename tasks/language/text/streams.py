@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optathlon.tasks.errors import TaskError
-from optathlon.tasks.language.settings import Settings
+from optathlon.tasks.language.settings import AwdLstmSettings, check_streams
 from optathlon.tasks.randomness import generator
 
 
@@ -30,26 +29,25 @@ def parallel(ids: np.ndarray, streams: int, name: str = "protocol.batch") -> Ten
     The remainder is left out. Raises TaskError, with the `name` of the setting that `streams` is, if there are fewer
     than three rows.
     """
+    check_streams(name, streams, len(ids), rows=3)
     rows = len(ids) // streams
-    if rows < 3:
-        raise TaskError(f"{name}: {streams} streams are too many for {len(ids)} tokens; at most {len(ids) // 3}")
     return torch.from_numpy(ids[: rows * streams].reshape(streams, rows).T.astype(np.int64, order="C"))
 
 
-def windows(rows: int, settings: Settings, seed: int, epoch: int) -> list[Window]:
+def windows(rows: int, settings: AwdLstmSettings, seed: int, epoch: int) -> list[Window]:
     """The training windows of an epoch over `rows` rows, a function of (seed, epoch) alone (awd-lstm-lm `main.py`).
 
     Around `bptt` with probability `bptt_full`, else around half of it: max(bptt_min, int(Normal(., bptt_std))), with no
     upper cap. Every window has at least two rows, so that temporal activation regularization has something to compare.
     """
     random = generator(seed, "windows", epoch)
-    found, start = [], 0
+    drawn_windows, start = [], 0
     while start < rows - 2:
         base = settings.bptt if random.random() < settings.bptt_full else settings.bptt / 2
         drawn = max(settings.bptt_min, int(random.normal(base, settings.bptt_std)))
-        found.append(Window(start, min(drawn, rows - 1 - start), drawn))
+        drawn_windows.append(Window(start, min(drawn, rows - 1 - start), drawn))
         start += drawn
-    return found
+    return drawn_windows
 
 
 def segments(rows: int, length: int) -> list[Window]:
@@ -65,9 +63,8 @@ class Streams:
     """
 
     def __init__(self, ids: np.ndarray, count: int, name: str = "protocol.batch") -> None:
+        check_streams(name, count, len(ids), rows=2)
         self.count, rows = count, len(ids) // count
-        if rows < 2:
-            raise TaskError(f"{name}: {count} streams are too many for {len(ids)} tokens; at most {len(ids) // 2}")
         self._side_by_side = ids[: rows * count].reshape(count, rows)
 
     def __len__(self) -> int:

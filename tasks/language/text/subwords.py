@@ -22,6 +22,7 @@ from optathlon.tasks.data.dataset import file_digest
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
+from optathlon.tasks.metrics.language_modeling import perplexity
 
 CACHE, TOKENIZER, ABOUT = ".subwords", "tokenizer.json", "about.json"
 SPLITS = ("train", "validation", "test")
@@ -160,7 +161,7 @@ def scores(nats: float, scored: int, size: Size) -> dict[str, float]:
     share = scored / size.subwords
     loss = nats / (size.words * share)
     return {
-        "perplexity": math.exp(loss) if loss < 700 else math.inf,
+        "perplexity": perplexity(loss),
         "loss": loss,
         "bits_per_byte": nats / (size.bytes * share) / math.log(2.0),
     }

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from optathlon.tasks.data.loading import share
-from optathlon.tasks.errors import TaskError
+from optathlon.tasks.evaluation import Totals, evaluating
 from optathlon.tasks.language.corpora import wikitext103
-from optathlon.tasks.language.settings import transformer_xl_settings_of
+from optathlon.tasks.language.settings import TransformerXLSettings
 from optathlon.tasks.language.text.streams import Streams, segments
 from optathlon.tasks.language.transformer_xl.model import Memory, Reading, TransformerXL
+from optathlon.tasks.metrics.language_modeling import perplexity
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
@@ -30,24 +30,9 @@ class TransformerXLWorkload(Workload):
     split also `perplexity_640`, with 640 tokens of memory, distances clamped at 400 and segments of 64.
     """
 
-    def __init__(
-        self,
-        protocol: Protocol,
-        data: Path,
-        *,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        data_workers: int = 0,
-    ) -> None:
-        super().__init__(protocol, data, device=device, seed=seed, rank=rank, world=world, data_workers=data_workers)
-        if protocol.parts % world:
-            raise TaskError(
-                f"protocol.micro_batch: {protocol.parts} parts of batch {protocol.batch} cannot be shared by {world}"
-                f" processes; expected a micro_batch of {protocol.batch}/n for a multiple n of {world}"
-            )
-        self.settings = s = transformer_xl_settings_of(protocol)
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
+        self.settings = s = TransformerXLSettings.read(protocol)
         self.reading = Reading(s.tgt_len, s.mem_len)
         corpus = wikitext103(s, self.data)
         self.train = Streams(corpus.train, protocol.batch)
@@ -100,11 +85,12 @@ class TransformerXLWorkload(Workload):
         data is (tokens read, tokens to predict), each streams × length. Read in this process: a segment is a few
         kilobytes of a file that is mapped into memory.
         """
-        found, parts, size = segments(len(self.train), self.settings.tgt_len), self.protocol.parts, self.protocol.part
-        count = len(found) * parts
+        epoch_segments = segments(len(self.train), self.settings.tgt_len)
+        parts, size = self.protocol.parts, self.protocol.part
+        count = len(epoch_segments) * parts
         for index in share(count, start, self.rank, self.world):
             segment, part = divmod(index, parts)
-            tokens, targets = self.train.read(found[segment], slice(part * size, (part + 1) * size))
+            tokens, targets = self.train.read(epoch_segments[segment], slice(part * size, (part + 1) * size))
             data = (tokens.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True))
             yield Batch(data, index, count, size=targets.numel())
 
@@ -117,29 +103,24 @@ class TransformerXLWorkload(Workload):
         loss, self._after[part] = self.model(tokens, targets, self._before[part], self.reading)
         return loss / targets.numel()
 
-    @torch.no_grad()
     def evaluate(self, split: str) -> dict[str, float]:
         """loss and perplexity at the memory of training; of "test" also perplexity_640."""
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             loss = self._mean_loss(self.held_out[split], self.reading)
-            found = {"perplexity": loss.exp().item(), "loss": loss.item()}
+            scores = {"perplexity": perplexity(loss), "loss": loss}
             if split == "test":
-                found["perplexity_640"] = self._mean_loss(self.held_out[split], LONG).exp().item()
-        finally:
-            self.model.train(training)
-        return found
+                scores["perplexity_640"] = perplexity(self._mean_loss(self.held_out[split], LONG))
+        return scores
 
-    def _mean_loss(self, streams: Streams, reading: Reading) -> Tensor:
-        """Nats per scored token, read from the beginning with no memory; float64."""
+    def _mean_loss(self, streams: Streams, reading: Reading) -> float:
+        """Nats per scored token, read from the beginning with no memory."""
         memory = self.model.no_memory(streams.count)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        totals = Totals(self.device)
         for segment in segments(len(streams), reading.tokens):
             tokens, targets = (part.to(self.device) for part in streams.read(segment))
-            loss, memory = self.model(tokens, targets, memory, reading)
-            total += loss
-        return total / (streams.count * (len(streams) - 1))
+            nats, memory = self.model(tokens, targets, memory, reading)
+            totals.add(targets.numel(), nats=nats)
+        return totals.means()["nats"]
 
     def state_dict(self) -> dict[str, Any]:
         """The memory of each part after its last segment: what a resume within an epoch needs beside the weights."""

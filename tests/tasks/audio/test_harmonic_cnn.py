@@ -9,16 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from optathlon.tasks.audio.harmonic_cnn import (
-    KEYWORDS,
-    MUSIC_TAGS,
-    SOUND_EVENTS,
-    HarmonicCNN,
-    HarmonicFilters,
-    check_length,
-    frames,
-    harmonic_centers,
-)
+from optathlon.tasks.audio.harmonic_cnn import HarmonicCNN, HarmonicFilters, harmonic_centers
+from optathlon.tasks.audio.pooling import KEYWORDS, MUSIC_TAGS, SOUND_EVENTS, check_length, frames
 from optathlon.tasks.errors import TaskError
 
 

@@ -11,6 +11,7 @@ import torch
 
 from optathlon.tasks.audio.clips import Clips, choose
 from optathlon.tasks.audio.keyword_spotting import KeywordSpotting
+from optathlon.tasks.audio.settings import KeywordSpottingSettings
 from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
 from optathlon.tasks.audio.speech_commands.layout import index, read_clip
 from optathlon.tasks.data.dataset import build
@@ -150,17 +151,19 @@ def test_missing_data_names_the_command(tmp_path):
     ("settings", "message"),
     [
         ({"input_length": 16_000}, "protocol.settings.input_length: 16000 samples give 63 frames"),
-        ({"words": 36}, "protocol.settings.words: 36 must be at most 35"),
-        ({"words": 1}, "protocol.settings.words: 1 must be at least 2"),
-        ({"channels": 0}, "protocol.settings.channels: 0 must be at least 1"),
-        ({"evaluation_batch": 0}, "protocol.settings.evaluation_batch: 0 must be at least 1"),
-        ({"dropout": 1.0}, "protocol.settings.dropout: 1.0 must be at least 0 and below 1"),
-        ({"words": 2, "training_clips": 3}, "protocol.batch: 8 is more than the 6 training clips"),
+        ({"words": 36}, r"protocol\.settings\.words: Expected `int` <= 35, not 36"),
+        ({"words": 1}, r"protocol\.settings\.words: Expected `int` >= 2, not 1"),
+        ({"words": 2, "training_clips": 3}, r"protocol\.batch: 8 is more than training_clips 3 of each of 2 words"),
     ],
 )
-def test_settings_that_cannot_run_are_refused(data, settings, message):
+def test_settings_that_cannot_run_are_refused(settings, message):
     with pytest.raises(TaskError, match=message):
-        make(data, smoke(settings=settings))
+        KeywordSpottingSettings.read(smoke(settings=settings))
+
+
+def test_a_batch_larger_than_the_data_is_refused(data):
+    with pytest.raises(TaskError, match=r"protocol\.batch: 4096 is more than the \d+ training clips"):
+        make(data, smoke(batch=4096, settings={"training_clips": 0}))
 
 
 def test_an_unknown_split_is_refused(data):

@@ -13,7 +13,7 @@ from optathlon.tasks import task
 from optathlon.tasks.data import dataset
 from optathlon.tasks.language.corpora import penn_treebank
 from optathlon.tasks.language.ptb.dataset import PennTreebank
-from optathlon.tasks.language.settings import settings_of
+from optathlon.tasks.language.settings import AwdLstmSettings
 from optathlon.tasks.language.text import subwords
 from optathlon.tasks.language.text.ngrams import bigram_perplexity, unigram_perplexity
 from optathlon.tasks.language.wikitext103 import dataset as wikitext103
@@ -51,7 +51,7 @@ def test_every_language_task_has_both_models_on_both_splits_in_metrics_of_its_ow
 @pytest.mark.parametrize("name", PTB)
 def test_the_text_and_vocabulary_are_what_the_protocol_leaves(name: str, data: Path) -> None:
     changes = {"vocabulary": 40, "train_tokens": 3000, "evaluation_tokens": 500}
-    corpus = penn_treebank(settings_of(task(name).protocol("smoke").override({"settings": changes})), data)
+    corpus = penn_treebank(AwdLstmSettings.read(task(name).protocol("smoke").override({"settings": changes})), data)
     assert len(corpus.words) == 40
     found = scores(name, data, **changes)
     assert found["unigram"]["test/perplexity"] == unigram_perplexity(corpus)

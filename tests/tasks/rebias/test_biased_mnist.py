@@ -139,19 +139,19 @@ def test_each_networks_batch_norm_statistics_move_twice_an_iteration(data: Path)
     for batch in itertools.islice(live.batches(0), 3):
         for name in live.players:
             live.loss(batch, name)
-    for net in live.networks.values():
+    for net in live.players.values():
         counts = {int(b) for n, b in net.named_buffers() if n.endswith("num_batches_tracked")}
         assert counts == {6}
 
 
 def test_without_its_lambda_a_network_is_trained_alone(data: Path) -> None:
     live = workload(SMALL.override({"settings": {"lambda_f": 0.0}}), data)
-    before = digest(dict(live.networks["biased"].state_dict()))
+    before = digest(dict(live.players["biased"].state_dict()))
     batch = next(live.batches(0))
     images, labels = batch.data
-    logits, _ = live.networks["model"](images)
+    logits, _ = live.players["model"](images)
     assert torch.equal(live.loss(batch, "model"), F.cross_entropy(logits, labels))
-    assert digest(dict(live.networks["biased"].state_dict())) == before
+    assert digest(dict(live.players["biased"].state_dict())) == before
 
 
 def test_under_autocast_hsic_stays_in_single_precision(data: Path) -> None:
@@ -160,8 +160,8 @@ def test_under_autocast_hsic_stays_in_single_precision(data: Path) -> None:
     images, labels = batch.data
     with torch.autocast("cpu", torch.bfloat16):
         loss = live.loss(batch, "model")
-        logits, features = live.networks["model"](images)
-        _, reference = live.networks["biased"](images)
+        logits, features = live.players["model"](images)
+        _, reference = live.players["biased"](images)
         classification = F.cross_entropy(logits, labels)
     assert features.dtype == torch.bfloat16
     assert torch.equal(loss, classification + hsic(features.float(), reference.float(), 1.0))

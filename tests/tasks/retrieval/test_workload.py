@@ -25,8 +25,9 @@ from optathlon.tasks.images.transforms import center_crop, normalize, random_cro
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.retrieval import DATASETS, LOSSES, RECALLS, TASKS
 from optathlon.tasks.retrieval.networks import Embedder, resnet50
+from optathlon.tasks.retrieval.settings import HELD_BACK
 from optathlon.tasks.retrieval.weights import require
-from optathlon.tasks.retrieval.workload import HELD_BACK, Cub, Retrieval
+from optathlon.tasks.retrieval.workload import Cub, Retrieval
 from optathlon.tasks.task import Protocol
 from tests.tasks.workload_kit import digest, prove
 

@@ -19,7 +19,7 @@ from optathlon.tasks.language import TASKS
 from optathlon.tasks.language.awd_lstm.workload import AwdLstm
 from optathlon.tasks.language.corpora import penn_treebank
 from optathlon.tasks.language.ptb.dataset import PennTreebank
-from optathlon.tasks.language.settings import Settings, settings_of
+from optathlon.tasks.language.settings import AwdLstmSettings
 from optathlon.tasks.language.text.ngrams import unigram_perplexity
 from optathlon.tasks.language.text.streams import parallel, segments, windows
 from tests.tasks.workload_kit import memory_survives, prove
@@ -66,13 +66,13 @@ def test_the_readme_configuration_is_a_matter_of_overrides() -> None:
     readme = PAPER.override(
         {"length": 500, "batch": 20, "schedule": {"kind": "constant"}, "settings": {"dropouti": 0.4, "dropouth": 0.25}}
     )
-    settings = settings_of(readme)
+    settings = AwdLstmSettings.read(readme)
     assert (readme.batch, settings.dropouti, settings.dropouth, settings.dropout) == (20, 0.4, 0.25, 0.4)
 
 
 @pytest.mark.parametrize("scale", TASK.protocols)
 def test_every_scale_has_valid_settings(scale: str) -> None:
-    assert msgspec.to_builtins(settings_of(TASK.protocols[scale])) == TASK.protocols[scale].settings
+    assert msgspec.to_builtins(AwdLstmSettings.read(TASK.protocols[scale])) == TASK.protocols[scale].settings
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_every_scale_has_valid_settings(scale: str) -> None:
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message):
-        settings_of(PAPER.override({"settings": settings}))
+        AwdLstmSettings.read(PAPER.override({"settings": settings}))
 
 
 # --- streams and windows -----------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def test_eighty_streams_of_penn_treebank_are_11_619_rows_and_about_170_updates_a
     streams = lay(TRAIN, 80)
     assert streams.shape == (11_619, 80)
     assert streams[:3, :2].tolist() == [[0, 11_619], [1, 11_620], [2, 11_621]]
-    updates = [len(windows(11_619, Settings(), seed=0, epoch=epoch)) for epoch in range(50)]
+    updates = [len(windows(11_619, AwdLstmSettings(), seed=0, epoch=epoch)) for epoch in range(50)]
     mean_length = 0.95 * 69.5 + 0.05 * 34.5
     assert np.mean(updates) == pytest.approx(11_617 / mean_length + 0.5, abs=1)
 
@@ -113,7 +113,7 @@ def test_evaluation_scores_every_token_but_the_first_of_each_stream(tokens: int,
 
 def test_windows_tile_the_streams_and_leave_at_least_two_rows_each() -> None:
     for epoch in range(200):
-        found = windows(500, Settings(bptt=35), seed=1, epoch=epoch)
+        found = windows(500, AwdLstmSettings(bptt=35), seed=1, epoch=epoch)
         assert found[0].start == 0
         assert [w.start + w.drawn for w in found[:-1]] == [w.start for w in found[1:]]
         assert all(w.length == w.drawn for w in found[:-1])
@@ -122,20 +122,24 @@ def test_windows_tile_the_streams_and_leave_at_least_two_rows_each() -> None:
 
 
 def test_window_lengths_are_normal_around_70_or_seldom_35_and_at_least_5() -> None:
-    drawn = np.array([w.drawn for epoch in range(60) for w in windows(11_619, Settings(), 0, epoch)])
+    drawn = np.array([w.drawn for epoch in range(60) for w in windows(11_619, AwdLstmSettings(), 0, epoch)])
     assert (drawn < 52.5).mean() == pytest.approx(0.05, abs=0.01)
     long, short = drawn[drawn > 52.5], drawn[drawn < 52.5]
     assert long.mean() == pytest.approx(69.5, abs=0.3), "int() rounds down"
     assert short.mean() == pytest.approx(34.5, abs=0.8)
     assert long.std() == pytest.approx(5, abs=0.3)
     assert long.max() > 80, "there is no upper cap"
-    tiny = [w.drawn for w in windows(2000, Settings(bptt=6), 0, 0)]
+    tiny = [w.drawn for w in windows(2000, AwdLstmSettings(bptt=6), 0, 0)]
     assert min(tiny) == 5
 
 
 def test_windows_are_a_function_of_seed_and_epoch() -> None:
-    assert windows(999, Settings(), 1, 2) == windows(999, Settings(), 1, 2)
-    assert windows(999, Settings(), 1, 2) != windows(999, Settings(), 1, 3) != windows(999, Settings(), 2, 2)
+    assert windows(999, AwdLstmSettings(), 1, 2) == windows(999, AwdLstmSettings(), 1, 2)
+    assert (
+        windows(999, AwdLstmSettings(), 1, 2)
+        != windows(999, AwdLstmSettings(), 1, 3)
+        != windows(999, AwdLstmSettings(), 2, 2)
+    )
 
 
 def test_each_update_has_its_own_factor_on_the_rate(root: Path) -> None:
@@ -255,7 +259,7 @@ def test_too_many_streams_for_the_text_are_refused(root: Path) -> None:
 
 def test_a_validation_split_is_not_carved_where_one_is_published() -> None:
     with pytest.raises(TaskError, match=r"protocol\.holdout: the validation split is published"):
-        settings_of(SMOKE.override({"holdout": "carved"}))
+        AwdLstmSettings.read(SMOKE.override({"holdout": "carved"}))
 
 
 def test_without_data_the_error_says_how_to_get_it(tmp_path: Path) -> None:

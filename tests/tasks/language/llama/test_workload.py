@@ -14,7 +14,7 @@ from optathlon.tasks.data import dataset
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.language import TASKS
 from optathlon.tasks.language.llama.workload import LlamaWorkload, model_of
-from optathlon.tasks.language.settings import llama_settings_of
+from optathlon.tasks.language.settings import LlamaSettings
 from optathlon.tasks.language.text import subwords
 from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
 from optathlon.tasks.language.wikitext103.dataset import WikiText103
@@ -121,14 +121,14 @@ def test_scores_are_a_word_s_and_a_byte_s() -> None:
 
 def test_the_model_at_paper_scale_has_the_weights_that_its_description_says() -> None:
     with torch.device("meta"):
-        model = model_of(llama_settings_of(TASK.protocols["paper"]), 32_000)
+        model = model_of(LlamaSettings.read(TASK.protocols["paper"]), 32_000)
     layer = 4 * 512**2 + 3 * 512 * 1408 + 2 * 512
     assert sum(p.numel() for p in model.parameters()) == 32_000 * 512 + 12 * layer + 512
 
 
 def test_every_matrix_starts_with_the_deviation_of_the_settings() -> None:
     torch.default_generator.manual_seed(0)
-    model = model_of(llama_settings_of(SMOKE.override({"settings": {"initializer_range": 0.3}})), 300)
+    model = model_of(LlamaSettings.read(SMOKE.override({"settings": {"initializer_range": 0.3}})), 300)
     found = {name: float(p.detach().std()) for name, p in model.named_parameters() if p.ndim == 2}
     assert found == pytest.approx(dict.fromkeys(found, 0.3), rel=0.05)
 
@@ -181,5 +181,5 @@ def test_an_evaluation_text_of_one_subword_is_refused(root: Path) -> None:
 
 
 def test_heads_that_leave_odd_positions_are_refused() -> None:
-    with pytest.raises(TaskError, match=r"hidden 64 must be an even number times heads 5"):
-        llama_settings_of(SMOKE.override({"settings": {"heads": 5}}))
+    with pytest.raises(TaskError, match=r"protocol\.settings\.hidden: 64 must be an even number times heads 5"):
+        LlamaSettings.read(SMOKE.override({"settings": {"heads": 5}}))

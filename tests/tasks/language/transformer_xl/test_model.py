@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optathlon.tasks.language import TASKS
-from optathlon.tasks.language.settings import transformer_xl_settings_of
+from optathlon.tasks.language.settings import TransformerXLSettings
 from optathlon.tasks.language.transformer_xl.adaptive_softmax import AdaptiveSoftmax, TiedVectors
 from optathlon.tasks.language.transformer_xl.model import Layer, Memory, Reading, TransformerXL
 from optathlon.tasks.language.transformer_xl.relative_attention import attention_mask, by_distance, sinusoids
@@ -290,7 +290,7 @@ def test_a_gradient_that_somebody_keeps_is_not_written_again() -> None:
 
 @pytest.mark.parametrize(("task", "count"), [("wikitext103-txl", 151_107_538), ("wikitext103-txl-wn", 151_180_498)])
 def test_the_paper_has_so_many_parameters(task: str, count: int) -> None:
-    settings = transformer_xl_settings_of(next(t for t in TASKS if t.name == task).protocols["paper"])
+    settings = TransformerXLSettings.read(next(t for t in TASKS if t.name == task).protocols["paper"])
     with torch.device("meta"):
         model = TransformerXL(267_735, **BASE, cutoffs=settings.cutoffs, weight_normalized=settings.weight_norm)  # type: ignore[arg-type]
     assert sum(p.numel() for p in model.parameters()) == count

@@ -17,7 +17,7 @@ from optathlon.tasks.data import dataset
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.language import TASKS
 from optathlon.tasks.language.corpora import wikitext103
-from optathlon.tasks.language.settings import transformer_xl_settings_of
+from optathlon.tasks.language.settings import TransformerXLSettings
 from optathlon.tasks.language.text.ngrams import unigram_perplexity
 from optathlon.tasks.language.text.streams import Streams, segments
 from optathlon.tasks.language.transformer_xl.model import Reading
@@ -49,7 +49,7 @@ def build(root: Path, changes: Mapping[str, Any] = FEW, **how: int) -> Transform
 
 @pytest.mark.parametrize("task", [TASK, WEIGHTED], ids=lambda t: t.name)
 def test_paper_is_the_base_configuration_of_the_reference(task: Any) -> None:
-    paper, s = task.protocols["paper"], transformer_xl_settings_of(task.protocols["paper"])
+    paper, s = task.protocols["paper"], TransformerXLSettings.read(task.protocols["paper"])
     assert (paper.length, paper.unit, paper.batch, paper.clip_norm) == (200_000, "steps", 60, 0.25)
     assert (paper.evaluate_every, paper.watch, paper.checkpoint, paper.holdout) == (
         4000,
@@ -76,7 +76,7 @@ def test_the_rate_is_a_cosine_to_zero_that_a_warm_up_joins_without_shifting_it()
 @pytest.mark.parametrize("scale", ["paper", "mini", "smoke"])
 def test_every_scale_has_valid_settings(task: Any, scale: str) -> None:
     protocol = task.protocols[scale]
-    assert msgspec.to_builtins(transformer_xl_settings_of(protocol)) == protocol.settings
+    assert msgspec.to_builtins(TransformerXLSettings.read(protocol)) == protocol.settings
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_every_scale_has_valid_settings(task: Any, scale: str) -> None:
     [
         ({"dropatt": 1.0}, r"protocol\.settings\.dropatt: Expected `float` < 1\.0"),
         ({"n_layer": 0}, r"protocol\.settings\.n_layer: Expected `int` >= 1"),
-        ({"d_model": 41}, r"protocol\.settings: d_model 41 must be even"),
-        ({"cutoffs": [40, 20]}, r"protocol\.settings: cutoffs \[40, 20\] must ascend"),
+        ({"d_model": 41}, r"protocol\.settings\.d_model: 41 must be even"),
+        ({"cutoffs": [40, 20]}, r"protocol\.settings\.cutoffs: \[40, 20\] must ascend"),
         ({"mem_length": 1}, r"protocol\.settings\.mem_length: unknown \(did you mean mem_len\?\)"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message):
-        transformer_xl_settings_of(PAPER.override({"settings": settings}))
+        TransformerXLSettings.read(PAPER.override({"settings": settings}))
 
 
 # --- streams -----------------------------------------------------------------------------------------------------
@@ -289,11 +289,6 @@ def test_perplexity_overflows_quietly(root: Path) -> None:
 
 
 # --- what it refuses ---------------------------------------------------------------------------------------------
-
-
-def test_processes_must_share_the_parts_evenly(root: Path) -> None:
-    with pytest.raises(TaskError, match=r"protocol\.micro_batch: 2 parts of batch 10 cannot be shared by 3 processes"):
-        build(root, FEW | {"micro_batch": 5}, world=3)
 
 
 def test_without_data_the_error_says_how_to_get_it(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Plain values as typed structs, with errors that name the field, its value and what would be right. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from optathlon.tasks.errors import TaskError, did_you_mean
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+
+
+def convert(values: Mapping[str, Any], kind: type[Kind], place: str) -> Kind:
+    """`values` as a `kind`; TaskError names the field below `place` that is missing, unknown or not as it must be."""
+    for key in values:
+        if key not in kind.__struct_fields__:
+            raise TaskError(f"{place}.{key}: unknown{did_you_mean(key, kind.__struct_fields__)}")
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise _explained(error, values, kind, place) from None
+
+
+def _explained(error: msgspec.ValidationError, values: Mapping[str, Any], kind: type, place: str) -> TaskError:
+    """msgspec's `error` with what it leaves out: the value, and of a fixed list of words those that are known."""
+    message, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`")
+    steps = [name or int(index) for name, index in _STEP.findall(path)]
+    value, choices = _value(values, steps), _choices(kind, steps)
+    if choices and isinstance(value, str):
+        message = f"unknown {value!r}{did_you_mean(value, choices)}"
+    elif value is not None and not isinstance(value, Mapping):
+        message += f" {value!r}" if ", got " in message else f", not {value!r}"
+    return TaskError(f"{place}{path}: {message}")
+
+
+def _value(values: Any, steps: Iterable[str | int]) -> Any:
+    for step in steps:
+        try:
+            values = values[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return values
+
+
+def _choices(kind: type, steps: Iterable[str | int]) -> tuple[str, ...]:
+    """The words of the fixed list, of which one is wanted at `steps`; none if anything else is."""
+    wanted: Any = msgspec.inspect.type_info(kind)
+    for step in steps:
+        kinds = [t for t in getattr(wanted, "types", [wanted]) if isinstance(t, msgspec.inspect.StructType)]
+        if kinds and step == kinds[0].tag_field:
+            return tuple(str(t.tag) for t in kinds)
+        if kinds:
+            wanted = next((field.type for field in kinds[0].fields if field.encode_name == step), None)
+        else:
+            wanted = getattr(wanted, "item_type", None)
+    return tuple(map(str, wanted.values)) if isinstance(wanted, msgspec.inspect.LiteralType) else ()
