@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from optathlon.results.record import SCHEMA
+from optathlon.results.record import SCHEMA, Int64, check_problem, check_setting
+
+Digits = Annotated[int, msgspec.Meta(ge=0, le=15)]
+"""Decimals that a number is printed with."""
 
 
 class PlannedRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -15,7 +19,7 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     problem: str
     setting: str
-    seed: int
+    seed: Int64
     role: Literal["tune", "report"]
     row: str
     column: str
@@ -32,7 +36,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     higher_is_better: bool
     selection: str | None
     selection_higher_is_better: bool | None
-    digits: int = 2
+    digits: Digits = 2
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +56,7 @@ class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     unit: str
     higher_is_better: bool
-    digits: int
+    digits: Digits
 
 
 class TableRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +88,26 @@ class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, dict[str, Any]]
     table: Table | msgspec.UnsetType = msgspec.UNSET
     schema: int = SCHEMA
+
+    def check(self) -> None:
+        """Raise msgspec.ValidationError unless its parts name each other rightly and have what readers look at."""
+        for problem in self.problems.values():
+            check_problem(problem)
+        for setting in self.settings.values():
+            check_setting(setting)
+        rows, columns = {row.name for row in self.rows}, {column.name for column in self.columns}
+        _known("baseline", {self.baseline} - {None}, rows)
+        _known("problem", {column.problem for column in self.columns}, self.problems.keys())
+        if self.table is not msgspec.UNSET:
+            _known("table row", {line.row for line in self.table.rows}, rows)
+            _known("table column", {name for column in self.table.columns for name in column.of}, columns)
+            if not all(column.of for column in self.table.columns):
+                raise msgspec.ValidationError("a table column is of no column of the plan")
+
+
+def _known(what: str, names: Collection[str | None], known: Collection[str]) -> None:
+    if unknown := sorted(str(name) for name in names if name not in known):
+        raise msgspec.ValidationError(f"{what} {unknown[0]!r} is not in the plan")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

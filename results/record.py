@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 SCHEMA = 1
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What tables and databases can hold."""
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -43,17 +45,55 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     digests: Identity
     problem: dict[str, Any]
     setting: dict[str, Any]
-    seed: int
+    seed: Int64
     status: Literal["finished", "diverged"]
     scores: list[Score]
     headline: str
     selection: str | None
-    updates: int
-    diverged_at: int | None = None
+    updates: Int64
+    diverged_at: Int64 | None = None
     weights: str | None = None
     curve: Curve
     provenance: dict[str, Any] = {}
     schema: int = SCHEMA
+
+    def check(self) -> None:
+        """Raise msgspec.ValidationError unless problem and setting have what every reader of records looks at."""
+        check_problem(self.problem)
+        check_setting(self.setting)
+
+
+class _Problem(msgspec.Struct):
+    task: str
+    version: int | str
+    scale: str
+    data: dict[str, str]
+    protocol: dict[str, Any]
+
+
+class _Setting(msgspec.Struct):
+    optimizer: str
+    version: int | str
+    hyperparameters: dict[str, Any]
+    protocol: dict[str, Any] = {}
+    probes: list[str] = []
+
+
+def check_problem(problem: dict[str, Any]) -> None:
+    """Raise msgspec.ValidationError unless `problem` is one, as far as results read it."""
+    _check("problem", problem, _Problem)
+
+
+def check_setting(setting: dict[str, Any]) -> None:
+    """Raise msgspec.ValidationError unless `setting` is one, as far as results read it."""
+    _check("setting", setting, _Setting)
+
+
+def _check(name: str, value: dict[str, Any], kind: type[msgspec.Struct]) -> None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise msgspec.ValidationError(f"{name}: {error}") from None
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):

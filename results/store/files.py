@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +17,8 @@ from optathlon.results.errors import StoreError
 
 T = TypeVar("T")
 STALE_TRIES = 5
+TEMPORARY = re.compile(r"\..+[.-][0-9a-f]{8,16}")
+"""What files are called until they get their name, and probes of the clock."""
 NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 
 
@@ -104,6 +107,7 @@ def make_folder(folder: Path) -> None:
     except FileExistsError:
         return
     share(folder)
+    sync(folder.parent)
 
 
 def sync(folder: Path) -> None:

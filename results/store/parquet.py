@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,8 @@ def _array(pa: Any, name: str, values: list[Any], types: dict[str, Any]) -> Any:
 
 def _alike(values: list[Any]) -> list[Any]:
     if all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
-        return [None if v is None else float(v) for v in values]
+        with contextlib.suppress(OverflowError):  # an integer beyond every float
+            return [None if v is None else float(v) for v in values]
     return [None if v is None else _json(v) for v in values]
 
 

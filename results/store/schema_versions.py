@@ -26,17 +26,24 @@ def decode(data: bytes, kind: type[T], where: object) -> T:
     try:
         found = decoder(kind).decode(data)
         if getattr(found, "schema", SCHEMA) == SCHEMA:
-            return found
+            return _checked(found)
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{where}: truncated or not JSON ({error})") from None
     try:
-        return msgspec.convert(_upgraded(data, kind), kind)
+        return _checked(msgspec.convert(_upgraded(data, kind), kind))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # a ValidationError is a DecodeError
         raise StoreError(f"{where}: is not {_a(kind)}: {error}") from None
     except _Unreadable as error:
         raise StoreError(f"{where}: {error}") from None
+
+
+def _checked(found: T) -> T:
+    """`found`, or msgspec.ValidationError if its own `check` finds what types alone do not."""
+    if (check := getattr(found, "check", None)) is not None:
+        check()
+    return found
 
 
 class _Unreadable(Exception):  # noqa: N818

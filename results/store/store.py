@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optathlon.results.errors import StoreError
 from optathlon.results.store.claims import LEASE, Claims
-from optathlon.results.store.files import exists, make_folder, names, put_new, utc
+from optathlon.results.store.files import TEMPORARY, exists, make_folder, names, put_new, utc
 from optathlon.results.store.layout import checked_id
 from optathlon.results.store.liveness import Liveness
 from optathlon.results.store.plan_files import Plans
@@ -74,13 +74,25 @@ class Store(ReferenceFiles, Claims, Plans):
         return folder
 
     def clean(self) -> int:
-        """Delete checkpoints and logs of runs that have a readable record; returns how many bytes that freed."""
-        freed = 0
+        """Delete checkpoints and logs of runs that have a readable record, and the temporary files of writers that were
+        killed; returns how many bytes that freed."""
+        freed = self._remove_abandoned()
         for record in self.records():
             folder = self.work(record.id)
             for path in folder.iterdir() if exists(folder) else ():
                 # Hidden ones are of attempts that were killed while they wrote.
                 if path.name.lstrip(".").startswith(_DISPOSABLE):
+                    freed += path.stat().st_size
+                    path.unlink(missing_ok=True)
+        return freed
+
+    def _remove_abandoned(self) -> int:
+        """Delete temporary files that nobody has written to for as long as a lost owner is waited for."""
+        freed = 0
+        for path in self.root.rglob(".*"):
+            if TEMPORARY.fullmatch(path.name) and path.is_file():
+                silence = self.liveness.silence(path)
+                if silence is not None and silence > self.liveness.lease:
                     freed += path.stat().st_size
                     path.unlink(missing_ok=True)
         return freed

@@ -193,6 +193,12 @@ def damage(path, how):
         "newer and other": lambda: path.write_text(json.dumps({"id": values["id"], "schema": 99})),
         "older": lambda: path.write_text(json.dumps(values | {"schema": 0})),
         "copied": lambda: path.write_text(json.dumps(values | {"id": "f" * 16})),
+        "no optimizer": lambda: path.write_text(json.dumps(values | {"setting": {"version": 1}})),
+        "a list for a word": lambda: path.write_text(
+            json.dumps(values | {"problem": values["problem"] | {"task": ["mnist"]}})
+        ),
+        "no protocol": lambda: path.write_text(json.dumps(values | {"problem": {"task": "mnist"}})),
+        "beyond 64 bits": lambda: path.write_text(json.dumps(values | {"updates": 2**63})),
     }
     wrong[how]()
 
@@ -212,6 +218,10 @@ def damage(path, how):
         ("newer and other", "schema 99 is newer"),
         ("older", "schema 0 is too old"),
         ("copied", "under another name"),
+        ("no optimizer", "setting: Object missing required field `optimizer`"),
+        ("a list for a word", "problem: Expected `str`, got `array`"),
+        ("no protocol", "problem: Object missing required field"),
+        ("beyond 64 bits", "Expected `int` <= 9223372036854775807"),
     ],
 )
 @pytest.mark.parametrize("indexed", [False, True])

@@ -44,3 +44,8 @@ def test_types_and_schema_are_fixed(tmp_path):
 
 def test_no_records_are_an_empty_table(tmp_path):
     assert read([], tmp_path).num_rows == 0
+
+
+def test_a_hyperparameter_beyond_every_float_is_written_as_text(tmp_path):
+    records = [record(0.1, of_setting=setting("sgd", steps=10**400)), record(0.2, of_setting=setting("sgd", steps=2))]
+    assert [row["hyperparameter.steps"] for row in read(records, tmp_path).to_pylist()] == [str(10**400), "2"]

@@ -84,6 +84,24 @@ def test_a_damaged_plan_is_named(store):
         store.plan("sweep")
 
 
+@pytest.mark.parametrize(
+    ("part", "forged", "said"),
+    [
+        ("baseline", "sdg", "baseline 'sdg' is not in the plan"),
+        ("settings", {"0": {"version": 1}}, "setting: Object missing required field `optimizer`"),
+        ("problems", {"0": {"task": 7}}, "problem: Expected `str`, got `int`"),
+        ("table", {"columns": [], "rows": [{"label": "a", "row": "b"}]}, "table row 'b' is not in the plan"),
+    ],
+)
+def test_a_forged_head_is_named(store, part, forged, said):
+    store.put_plan(plan(0.1, 0.3), b"")
+    path = store.root / "sweeps/sweep/plan-0001.jsonl"
+    head, _, runs = path.read_bytes().partition(b"\n")
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(head) | {part: forged}) + b"\n" + runs)
+    with pytest.raises(StoreError, match=said):
+        store.plan("sweep")
+
+
 def test_submissions_are_kept_in_order(store):
     for number in (1, 2):
         path = store.put_submission("sweep", {"plan": number})

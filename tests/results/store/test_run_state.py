@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -202,3 +203,32 @@ def test_clean_drops_checkpoints_and_logs_of_finished_runs_only(store):
     assert sorted(os.listdir(store.work(done.id))) == ["attempt-0001.json", "events-0001.jsonl"]
     for run in (open_run, damaged.id):
         assert len(os.listdir(store.work(run))) == 6
+
+
+def test_clean_removes_what_killed_writers_left_anywhere_and_nothing_of_living_ones(store, monkeypatch):
+    store.commit(record())
+    store.claim(RUN, this_process())
+    store.compact()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for name in ("link", "replace"):
+        monkeypatch.setattr(os, name, killed)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # nor did it get to tidying up
+    for write in (
+        store.compact,
+        lambda: store.commit(record(seed=1)),
+        lambda: store.note_moved(store.attempts(RUN)[0]),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    monkeypatch.undo()
+    left = [path for path in store.root.rglob(".*") if path.is_file()]
+    assert len(left) == 3
+    assert store.clean() == 0
+    for path in left:
+        os.utime(path, (0, 0))
+    store.clean()
+    assert [path for path in left if path.exists()] == []
+    assert len(store.records()) == 1
