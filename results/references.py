@@ -23,7 +23,7 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
 
-def _value(references: Mapping[str, References], name: str, problems: Sequence[str], metric: str) -> float | None:
+def value_in(references: Mapping[str, References], name: str, problems: Sequence[str], metric: str) -> float | None:
     found = [references[p].models.get(name, {}).get(metric) if p in references else None for p in problems]
     scores = [value for value in found if value is not None]
     return mean(scores) if len(scores) == len(found) else None

@@ -116,7 +116,7 @@ def this_job(environment: Mapping[str, str] = os.environ) -> tuple[str | None, i
     return ":".join(("slurm", *parts, job)), int(environment.get("SLURM_RESTART_COUNT") or 0)
 
 
-def place(environment: Mapping[str, str] = os.environ) -> float:
-    """Where this copy of a job stands among all of them, from 0 to below 1; 0 outside of one."""
+def position_in_array(environment: Mapping[str, str] = os.environ) -> float:
+    """Returns where this copy of a job stands among all of them, from 0 to below 1; 0 outside of one."""
     index, count = (environment.get(f"SLURM_ARRAY_TASK_{key}", "") for key in ("ID", "COUNT"))
     return int(index) / int(count) if index.isdecimal() and count.isdecimal() and 0 <= int(index) < int(count) else 0.0

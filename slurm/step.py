@@ -1,5 +1,5 @@
-"""What runs inside a Slurm job, in submitit's process: starts the job's own process, passes signals on, waits, and puts
-the job back into the queue if it was told to stop before it was done."""
+"""Runs inside a Slurm job, in submitit's process: starts the job's own, passes signals on to it, waits for it, and
+requeues the job if it was told to stop before it was done."""
 
 from __future__ import annotations
 
@@ -11,45 +11,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from optathlon.slurm.cluster import PYTHON
+from optathlon.slurm.signals import IN_VAIN, PREEMPTED, STOP_SIGNALS
 
-AGAIN, IN_VAIN = 75, 76
 VAIN_LIMIT = 3
-SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+"""A job that was stopped in vain so often on end is not requeued again."""
+
 GOING_ON = ("RUNNING", "SIGNALING")
+"""States of a job that nobody has ended yet."""
 
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run `argv` and return its exit code: 0, 75 (saved, to be continued) or 76 (stopped before it got anywhere, which
-    is continued twice on end); leave with any other.
+    """Runs `argv` and returns its exit code if that is 0, PREEMPTED or IN_VAIN; leaves this process with any other.
 
     Slurm says SIGUSR2 before the time limit and, where the site wants it, before a preemption; SIGTERM when it cancels,
-    preempts or requeues, and after KillWait SIGKILL. Both are passed on, so that the process saves and ends. submitit's
-    own handlers are replaced: they would write pickles while the process is being killed, and count what is a
-    preemption as a timeout (facebookincubator/submitit#1656, #1732).
+    preempts or requeues, and after KillWait SIGKILL. Both are passed on, so that the process saves and ends. A job that
+    was told to stop is requeued, but one that stopped in vain at most VAIN_LIMIT - 1 times on end. submitit's own
+    handlers are replaced: they would write pickles while the process is being killed, and count what is a preemption as
+    a timeout (facebookincubator/submitit#1656, #1732).
     """
-    told: list[int] = []
+    received: list[int] = []
 
     def forward(number: int, _: object) -> None:
-        told.append(number)
+        received.append(number)
         process.send_signal(number)
 
     # The process inherits the mask: a signal that comes before it listens waits until it does.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     words = [sys.executable if word == PYTHON else word for word in argv]
     process = subprocess.Popen(words, env={**os.environ, **environment})
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, forward)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     code = process.wait()
     if code != IN_VAIN:
         Path(f"in-vain-{_name()}").unlink(missing_ok=True)
-    if told and code and os.environ.get("SLURM_PROCID", "0") == "0":
+    if received and code and os.environ.get("SLURM_PROCID", "0") == "0":
         if code == IN_VAIN and _vain() >= VAIN_LIMIT:
             say(f"stopped {VAIN_LIMIT} times before anything got on: not requeued; is the time limit too short?")
         else:
-            requeue(warned=signal.SIGUSR2 in told)
-    elif code not in (0, AGAIN, IN_VAIN) and not told:
-        sys.exit(code if code > 0 else 128 - code)
+            requeue(warned=signal.SIGUSR2 in received)
+    elif code not in (0, PREEMPTED, IN_VAIN) and not received:
+        sys.exit(code if code > 0 else 128 - code)  # as a shell says it: 128 and the signal
     return code
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-OK, FAILED, USAGE, INCOMPLETE, ENVIRONMENT, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
+OK, FAILED, USAGE, INCOMPLETE, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+"""The exit codes of the command line (docs/command-line.md); PREEMPTED, of slurm.signals, is one of `run` too."""
 
 
 class UsageError(ValueError):

@@ -1,4 +1,4 @@
-"""What a failed attempt failed by, and what helps: a word by exception types, exit codes and whose code raised."""
+"""Classifies a failed attempt by exception type, exit code and the package that raised, and says what helps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from optathlon.optimizers import OptimizerError
 from optathlon.suite.errors import FAILED
 from optathlon.suite.identity import Run, optimizer_of, task_of
@@ -19,11 +21,25 @@ from optathlon.tasks import DataError, TaskError
 
 @dataclass(frozen=True)
 class Failure:
-    """A class of failures. what: it in words. advice: what the user can do; {hosts} stands for where it happened, {run}
-    for one run that it happened to."""
+    """A class of failures."""
 
     what: str
+    """The class in words."""
     advice: str
+    """What the user can do; {hosts} stands for where it happened, {run} for one run that it happened to."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why an attempt failed."""
+
+    reason: str
+    """The error in a line."""
+    trace: str
+    """Its traceback."""
+    failure: str
+    """Its class, a key of CLASSES."""
+    asked: bool = False
+    """Whether its process had been asked to stop before."""
 
 
 CLASSES = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from optathlon.results.references import References, _value
+from optathlon.results.references import References, value_in
 
 
 class ReferenceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +23,6 @@ def reference_rows(
 
     Over several problems a score is the mean, if there is one on each.
     """
-    names = dict.fromkeys(name for found in references.values() for name in found.models)
-    rows = [ReferenceRow(name=name, values=[_value(references, name, *column) for column in columns]) for name in names]
+    models = dict.fromkeys(model for of_task in references.values() for model in of_task.models)
+    rows = [ReferenceRow(name=m, values=[value_in(references, m, *column) for column in columns]) for m in models]
     return [row for row in rows if any(value is not None for value in row.values)]

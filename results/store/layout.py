@@ -39,7 +39,7 @@ class Layout:
             raise StoreError(f"{problem!r} is not the digest of a problem: 64 lowercase hexadecimal digits")
         return self.root / "references" / f"{problem}.json"
 
-    def _sweep(self, name: str) -> Path:
+    def sweep_folder(self, name: str) -> Path:
         if not NAME.fullmatch(name):
             raise StoreError(f"sweep name {name!r}: may hold letters, digits, '.', '_' and '-', and not begin with '.'")
         return self.root / "sweeps" / name

@@ -29,7 +29,7 @@ class Plans(Layout):
 
     def put_plan_file(self, head: PlanHead, lines: bytes, toml: bytes) -> int:
         """Write the plan that begins with `head`, given as its file, as `put_plan` does; returns its number."""
-        folder, number = self._sweep(head.name), 1
+        folder, number = self.sweep_folder(head.name), 1
         while True:
             path = folder / f"plan-{number:04d}.jsonl"
             if self._put(path, lines) or self._head(path).digest == head.digest:
@@ -39,12 +39,12 @@ class Plans(Layout):
 
     def plan_file(self, name: str, number: int) -> tuple[bytes, bytes]:
         """Plan `number` of the sweep `name` and the sweep it came from, as they are written."""
-        path = self._sweep(name) / f"plan-{number:04d}.jsonl"
+        path = self.sweep_folder(name) / f"plan-{number:04d}.jsonl"
         return read(path) or b"", read(path.with_suffix(".toml")) or b""
 
     def plan_digests(self, name: str) -> dict[str, int]:
         """The numbers of the plans of the sweep `name` by their digests."""
-        folder = self._sweep(name)
+        folder = self.sweep_folder(name)
         return {self._head(folder / f"plan-{n:04d}.jsonl").digest: n for n in self._numbers(name, "plan")}
 
     def plan(self, name: str, number: int | None = None) -> Plan:
@@ -55,8 +55,8 @@ class Plans(Layout):
         if number not in numbers or number is None:
             which = "no plan" if number is None else f"no plan {number}"
             known = ", ".join(map(str, numbers)) or f"plans are of: {', '.join(self.plan_names()) or 'no sweep yet'}"
-            raise StoreError(f"{self._sweep(name)}: {which} of sweep {name!r} in this store ({known})")
-        path = self._sweep(name) / f"plan-{number:04d}.jsonl"
+            raise StoreError(f"{self.sweep_folder(name)}: {which} of sweep {name!r} in this store ({known})")
+        path = self.sweep_folder(name) / f"plan-{number:04d}.jsonl"
         head, _, rest = (read(path) or b"").partition(b"\n")
         try:
             runs = decoder(PlannedRun).decode_lines(rest)
@@ -76,19 +76,19 @@ class Plans(Layout):
 
     def put_submission(self, name: str, submission: dict[str, Any]) -> Path:
         """Write down what is about to be submitted for the sweep `name`; returns the file."""
-        folder, number = self._sweep(name), 1 + max(self._numbers(name, "submission"), default=0)
+        folder, number = self.sweep_folder(name), 1 + max(self._numbers(name, "submission"), default=0)
         while not self._put(path := folder / f"submission-{number:04d}.json", msgspec.json.encode(submission) + b"\n"):
             number += 1
         return path
 
     def submissions(self, name: str) -> list[dict[str, Any]]:
         """What was submitted for the sweep `name`, oldest first; what cannot be read of it is passed over."""
-        folder = self._sweep(name)
+        folder = self.sweep_folder(name)
         found = (read(folder / f"submission-{n:04d}.json") for n in self._numbers(name, "submission"))
         return [submission for data in found if data for submission in parse(data)]
 
     def _numbers(self, name: str, kind: str) -> list[int]:
-        matches = filter(None, map(_NUMBERED.fullmatch, names(self._sweep(name))))
+        matches = filter(None, map(_NUMBERED.fullmatch, names(self.sweep_folder(name))))
         return sorted(int(match[2]) for match in matches if match[1] == kind)
 
     def _head(self, path: Path) -> PlanHead:

@@ -26,7 +26,7 @@ class RefusalLog:
     """Where one worker of sweep `name` writes what it refuses, in a file of its own that the first refusal makes."""
 
     def __init__(self, store: Layout, name: str) -> None:
-        self._path = store._sweep(name) / f"refused-{os.urandom(4).hex()}.jsonl"
+        self._path = store.sweep_folder(name) / f"refused-{os.urandom(4).hex()}.jsonl"
         self._log: EventLog | None = None
 
     def append(self, refusal: Refusal) -> None:
@@ -37,7 +37,7 @@ class RefusalLog:
 
 def refusals(store: Layout, name: str) -> dict[str, Refusal]:
     """The newest refusal of each run of sweep `name`, by run, since it was launched last: a launch tries all again."""
-    folder = store._sweep(name)
+    folder = store.sweep_folder(name)
     files = names(folder)
     launched = max((_changed(folder / f) for f in files if f.startswith("submission-")), default=0.0)
     found: dict[str, Refusal] = {}

@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from optathlon import tasks
-from optathlon.results import Store, this_process
+from optathlon.results import Store
 from optathlon.results.record import Ended, Record
 from optathlon.slurm import slots
+from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite.commands.launch import not_negative
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
-from optathlon.suite.errors import ENVIRONMENT, FAILED, PREEMPTED, MachineError, UsageError
+from optathlon.suite.errors import ENVIRONMENT, FAILED, OK, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of, setting_of
 from optathlon.suite.planning.sweep_reader import flat_tags
@@ -50,11 +51,11 @@ def main(args: argparse.Namespace) -> int:
     place = environment()
     _check_processes(args, run, place)
     if place is not None:
-        code = _train_together(args, run, store, place)
+        code = _train(args, run, store, place)
         return code if code or place.rank else _show(args, run, store)
     if store.record(run.id) is None:
         say(f"{run.label}: run {run.id} in {args.store}")
-        if code := _train(args, run, store) if args.processes == 1 else _train_together(args, run, store, None):
+        if code := _train(args, run, store, None):
             return code
     else:
         say(f"{run.label}: run {run.id} was done before")
@@ -121,63 +122,17 @@ def _nest(table: dict[str, Any], keys: list[str], value: Any) -> None:
     table[keys[-1]] = value
 
 
-def _train(args: argparse.Namespace, run: Run, store: Store) -> int:
-    import torch
-
-    from optathlon.suite.working.execute import execute, exit_code
-    from optathlon.suite.working.machine import threads
-    from optathlon.suite.working.stopping import stop_flag
-
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise MachineError("--device cuda: torch sees no GPU on this machine; see `optathlon doctor`")
-    device = torch.device("cuda" if args.device != "cpu" and torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(threads())
-    with stop_flag() as flag:  # before the claim: who is asked to stop has not failed
-        attempt = store.claim(run.id, this_process())
-        if attempt is None:
-            raise _not_free(run, store)
-        ended = execute(
-            store,
-            run,
-            attempt,
-            args.data,
-            stop=flag,
-            device=device,
-            data_workers=args.data_workers,
-            tell=say,
-            watch=Progress(run),
-        )
-    references.after(ended.kind, store, run, args.data, say)
-    if ended.kind == "failed":
-        say(_failure(args, store, ended))
-        return FAILED
-    if exit_code(ended) == PREEMPTED:
-        say("stopped; the same command goes on from here")
-    return exit_code(ended)
-
-
-def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> int:
-    """As _train, on several processes: forked here, or as the one at `place` of those that are there already."""
-    from optathlon.suite.training.team import Lost, meet
-    from optathlon.suite.working.exits import IN_ORDER, REFUSED, how
-    from optathlon.suite.working.several_processes import BUSY, Job, on_this_machine, take_part
-    from optathlon.suite.working.stopping import stop_flag
+def _train(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> int:
+    """Trains `run` in this process, on processes forked here, or as the process at `place`; returns an exit code."""
+    from optathlon.suite.working.exit_codes import BUSY, IN_ORDER, REFUSED, describe
 
     before = max(store.endings(run.id), default=0)
-    job = Job(run, store, args.data, args.data_workers, args.device, say=say, watch=Progress(run))
-    if place is None:
-        codes = on_this_machine(job, args.processes)
-    else:
-        try:
-            with stop_flag() as flag:
-                codes = [take_part(job, place, meet(place), flag)]
-        except Lost as error:
-            raise MachineError(str(error)) from error
+    codes = _carry_out(args, run, store, place)
     if codes[0] == BUSY and store.record(run.id) is None:
         raise _not_free(run, store)
     lost = any(code not in IN_ORDER for code in codes) and store.record(run.id) is None
-    if codes[0] in (0, BUSY) and not lost:
-        return 0
+    if codes[0] in (OK, BUSY) and not lost:
+        return OK
     if place is not None and place.rank:
         return codes[0]
     if codes[0] == REFUSED:
@@ -187,11 +142,34 @@ def _train_together(args: argparse.Namespace, run: Run, store: Store, place: Pla
         return PREEMPTED
     for rank, code in enumerate(codes):
         if code < 0:
-            say(f"process {rank} {how(code)}")
+            say(f"process {rank} {describe(code)}")
     ended = store.endings(run.id)
     if (newest := max(ended, default=0)) > before:
         say(_failure(args, store, ended[newest]))
     return FAILED
+
+
+def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> list[int]:
+    """As `_train`; returns the exit code of each process that was started here."""
+    import torch
+
+    from optathlon.suite.training.team import ALONE, Lost, meet
+    from optathlon.suite.working.job import Job, carry_out
+    from optathlon.suite.working.several_processes import on_this_machine, take_part
+    from optathlon.suite.working.signals import stop_flag
+
+    job = Job(run, store, args.data, args.data_workers, args.device, say=say, watch=Progress(run))
+    if place is None and args.processes > 1:
+        return on_this_machine(job, args.processes)
+    with stop_flag() as flag:  # before the claim: who is asked to stop has not failed
+        if place is not None:
+            try:
+                return [take_part(job, place, meet(place), flag)]
+            except Lost as error:
+                raise MachineError(str(error)) from error
+        if args.device == "cuda" and not torch.cuda.is_available():
+            raise MachineError("--device cuda: torch sees no GPU on this machine; see `optathlon doctor`")
+        return [carry_out(job, ALONE, job.torch_device, flag)]
 
 
 def _failure(args: argparse.Namespace, store: Store, ended: Ended) -> str:

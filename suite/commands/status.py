@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from optathlon.results import State, Store, StoreError
 from optathlon.results.plan import Plan
@@ -84,8 +85,7 @@ def _page(seen: list[Seen], whole: bool) -> str:
     return "\n".join(_text(*each) if whole else progress.line(each[0], len(each[1].names)) for each in seen)
 
 
-def _document(seen: status.Overview, alive: alive_workers.Workers, over: Last | None) -> dict:
-    cells = [{"row": row, "task": column, **counts} for (row, column), counts in seen.cells.items()]
+def _document(seen: status.Overview, alive: alive_workers.Workers, over: Last | None) -> dict[str, Any]:
     return {
         "sweep": seen.plan.head.name,
         "runs": seen.total,
@@ -95,41 +95,10 @@ def _document(seen: status.Overview, alive: alive_workers.Workers, over: Last | 
         "held_workers": _waiting(alive, alive.held),
         "never_start": _waiting(alive, alive.never),
         "abandoned": alive.lost(seen.states),
-        "last_worker": over
-        and {
-            "ended": over.ended or None,
-            "log": str(over.log) if over.log else None,
-            "said": over.said,
-            "folder": str(over.folder),
-            "slurm": over.states,
-        },
-        "cells": cells,
-        "running": [
-            {
-                "run": r.run.id,
-                "row": r.run.row,
-                "task": r.run.column,
-                "seed": r.run.seed,
-                "progress": r.progress,
-                "updates_per_second": r.speed,
-                "seconds_left": r.left,
-                "quiet_seconds": r.quiet,
-                "host": r.host,
-            }
-            for r in seen.running
-        ],
-        "errors": [
-            {
-                "reason": t.reason,
-                "class": t.failure,
-                "what": t.what,
-                "advice": t.advice,
-                "runs": t.runs,
-                "failed": t.final,
-                "hosts": t.hosts,
-            }
-            for t in seen.errors
-        ],
+        "last_worker": over and _last_worker(over),
+        "cells": [{"row": row, "task": column, **counts} for (row, column), counts in seen.cells.items()],
+        "running": list(map(_running_fields, seen.running)),
+        "errors": list(map(_trouble_fields, seen.errors)),
         "held": [{"why": h.why, "runs": h.runs, "hosts": h.hosts} for h in seen.held],
         "hours_left": seen.remaining,
         "runs_of_unknown_cost": seen.unknown,
@@ -137,7 +106,43 @@ def _document(seen: status.Overview, alive: alive_workers.Workers, over: Last | 
     }
 
 
-def _waiting(alive: alive_workers.Workers, names: list[str]) -> dict:
+def _last_worker(over: Last) -> dict[str, Any]:
+    return {
+        "ended": over.ended or None,
+        "log": str(over.log) if over.log else None,
+        "said": over.said,
+        "folder": str(over.folder),
+        "slurm": over.states,
+    }
+
+
+def _running_fields(running: status.Running) -> dict[str, Any]:
+    return {
+        "run": running.run.id,
+        "row": running.run.row,
+        "task": running.run.column,
+        "seed": running.run.seed,
+        "progress": running.progress,
+        "updates_per_second": running.speed,
+        "seconds_left": running.left,
+        "quiet_seconds": running.quiet,
+        "host": running.host,
+    }
+
+
+def _trouble_fields(trouble: status.Trouble) -> dict[str, Any]:
+    return {
+        "reason": trouble.reason,
+        "class": trouble.failure,
+        "what": trouble.what,
+        "advice": trouble.advice,
+        "runs": trouble.runs,
+        "failed": trouble.final,
+        "hosts": trouble.hosts,
+    }
+
+
+def _waiting(alive: alive_workers.Workers, names: list[str]) -> dict[str, Any]:
     return {"workers": len(names), "reasons": alive.reasons(names)}
 
 

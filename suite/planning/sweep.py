@@ -71,12 +71,12 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         changes = self.override.get(task.name, {}).get(entry.label, {})
         where = f"{self.file}: override.{task.name}.{entry.label}" if changes else entry.where
         try:
-            return _settings(_overridden(entry.grid, changes), where, entry.spec)
+            return settings_of(overridden(entry.grid, changes), where, entry.spec)
         except OptimizerError as error:
             raise SweepError(str(error)) from None
 
 
-def _settings(table: Mapping[str, Any], where: str, spec: OptimizerSpec) -> list[dict[str, Any]]:
+def settings_of(table: Mapping[str, Any], where: str, spec: OptimizerSpec) -> list[dict[str, Any]]:
     """Every setting of `spec` in a grid's table; OptimizerError, before any is made, if there are too many to list."""
     grid = Grid.parse(table, where)
     lists = [grid.zip or [{}], range(grid.random.trials if grid.random else 1), *grid.grid.values()]
@@ -85,7 +85,7 @@ def _settings(table: Mapping[str, Any], where: str, spec: OptimizerSpec) -> list
     return grid.settings(spec)
 
 
-def _overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def overridden(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`grid` with the keys that `changes` mentions taken from there, wherever they stood."""
     merged = {key: (flatten(value, leaf=is_space) if isinstance(value, dict) else value) for key, value in grid.items()}
     for word in ("fixed", "grid"):

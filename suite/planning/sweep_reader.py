@@ -13,7 +13,7 @@ from optathlon.optimizers.grid import default_table, flatten
 from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import cluster_settings
-from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, _overridden, _settings
+from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, overridden, settings_of
 from optathlon.suite.user_modules import look_beside
 
 KEYS = (
@@ -185,9 +185,9 @@ class _Reader:
             grid = {key: block[key] for key in GRID_KEYS if key in block}
             if grid.get("grid") == "default":
                 self._table("fixed", block, f"{where}.")
-                grid = _overridden(default_table(name), {"fixed": grid.get("fixed", {})})
+                grid = overridden(default_table(name), {"fixed": grid.get("fixed", {})})
             self._not_empty(grid, where)
-            _settings(grid, f"{self.file}: {where}", spec)
+            settings_of(grid, f"{self.file}: {where}", spec)
         except OptimizerError as error:
             text = str(error)
             raise SweepError(text if text.startswith(self.file) else f"{self.file}: {where}: {text}") from None

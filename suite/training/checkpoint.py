@@ -14,7 +14,7 @@ import msgspec
 import torch
 from torch import nn
 
-from optathlon.suite.training.team import Joined, merged, on_cpu
+from optathlon.suite.training.team import Team, merged, on_cpu
 
 SLOTS = ("a", "b")
 
@@ -122,7 +122,7 @@ class Checkpoints:
 class SharedCheckpoints:
     """The same for the processes of a `team`: the first one writes and reads `own`, the others send and are told."""
 
-    def __init__(self, team: Joined, own: Checkpoints | None) -> None:
+    def __init__(self, team: Team, own: Checkpoints | None) -> None:
         self.team, self.own = team, own
 
     def save(self, state: dict[str, Any], update: int, best: tuple[str, str] | None) -> bool:

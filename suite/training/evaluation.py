@@ -25,7 +25,7 @@ class Outcome:
     weights: str
 
 
-def _score(state: State) -> float | None:
+def watched_score(state: State) -> float | None:
     select = state.protocol.select
     return None if select is None or "validation" not in state.watched else state.watched["validation"][select.metric]
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from optathlon.suite.identity import Run
 from optathlon.suite.training.diagnostics import diagnose, snapshot
-from optathlon.suite.training.evaluation import Outcome, _score, evaluate, finish
+from optathlon.suite.training.evaluation import Outcome, evaluate, finish, watched_score
 from optathlon.suite.training.precision import autocast, clip, set_rate
-from optathlon.suite.training.saver import _Saver
+from optathlon.suite.training.saver import Saver
 from optathlon.suite.training.seeds import seed
 from optathlon.suite.training.state import State
 from optathlon.suite.training.surroundings import Surroundings
@@ -28,7 +28,7 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
     several processes, all of which must call it, in all of them after the same update.
     """
     p, state = run.protocol, State(run, workload, around.team)
-    saver = _Saver(state, around)
+    saver = Saver(state, around)
     saver.load()
     while True:
         if not state.settled:
@@ -117,7 +117,7 @@ def settle(state: State, around: Surroundings) -> None:
     if state.evaluation_due and state.protocol.watch:
         with around.clock.evaluation(), state.evaluation_weights():
             state.watched = {split: evaluate(state, split) for split in state.protocol.watch}
-            score = _score(state)
+            score = watched_score(state)
             if state.protocol.needs_best and score is not None and state.consider(score):
                 state.keep_best(score, around.checkpoints)
     if state.batch == 0:

@@ -17,7 +17,7 @@ EVENT_SECONDS = 15.0
 GO_ON, SAVE, STOP = range(3)
 
 
-class _Saver:
+class Saver:
     """Writes checkpoints by the clock and on a signal, and reads the newest one back."""
 
     def __init__(self, state: State, around: Surroundings) -> None:

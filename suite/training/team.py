@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from optathlon.suite.errors import MachineError
+from optathlon.suite.failures import Fault
 from optathlon.suite.training.place import Place
 from optathlon.suite.training.reduction import Statistics, sum_gradients
 from optathlon.tasks.workload import Batch
@@ -32,16 +33,6 @@ class Lost(RuntimeError):  # noqa: N818
 
 class OutOfStep(RuntimeError):  # noqa: N818
     """The processes of a run do not have the same weights, or not the same state where it must be."""
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """Why a run failed: the error in a line, its traceback, and its class (suite.failures). asked: after its process
-    had been asked to stop."""
-
-    reason: str
-    trace: str
-    failure: str
-    asked: bool = False
 
 
 class Team:

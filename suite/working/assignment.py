@@ -12,17 +12,19 @@ from optathlon.suite.planning.ready_runs import Stage
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker works on. slots: at most so many runs at once. canary: see suite.wanted.
-
-    tasks: only theirs (none: all). leave: do not stay for what runs elsewhere, unless it holds this worker's runs back.
-    """
+    """What a worker works on."""
 
     store: Store
     plan: Plan
     data: Path
     stage: Stage = "all"
     slots: int | None = None
+    """At most so many runs at once; None: as many as the machine has slots."""
     data_workers: int = 0
+    """Processes per run that load data ahead."""
     canary: bool = False
+    """Whether runs wait for the first one of their kind; see planning.ready_runs."""
     tasks: frozenset[str] = frozenset()
+    """Only runs of these tasks; empty: of all."""
     leave: bool = False
+    """Whether to leave what runs elsewhere to others, unless it holds this worker's runs back."""

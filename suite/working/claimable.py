@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from optathlon.results import State
 from optathlon.results.plan import PlannedRun
 from optathlon.results.record import Owner
 from optathlon.results.store.process_identity import restarted
 from optathlon.suite.planning.ready_runs import wanted
-
-if TYPE_CHECKING:
-    from optathlon.suite.working.assignment import Assignment
+from optathlon.suite.working.assignment import Assignment
 
 
-def free(given: Assignment, owner: Owner, busy: Collection[str]) -> tuple[list[PlannedRun], bool]:
-    """The runs that the worker `owner` may take now, in the plan's order, none of `busy`; and whether the end of a run
-    that is under way elsewhere may free more for it."""
-    states = given.store.states(dict.fromkeys(run.id for run in given.plan.runs))
-    open_ = {i for i, state in states.items() if i not in busy and _is_free(state, owner)}
-    running = {i for i, state in states.items() if state.kind == "running"} - open_
-    runs = wanted(given.store, given.plan, given.stage, states, canary=given.canary)
-    mine = [r for r in runs if r.id in open_ and (not given.tasks or r.column in given.tasks)]
-    return mine, _waits_for(given, running.difference(busy))
+def free_runs(assignment: Assignment, owner: Owner, busy: Collection[str]) -> tuple[list[PlannedRun], bool]:
+    """Returns the runs that the worker `owner` may take now, in the plan's order, none of `busy`; and whether the end
+    of a run that is under way elsewhere may free more for it."""
+    plan, store = assignment.plan, assignment.store
+    states = store.states(dict.fromkeys(run.id for run in plan.runs))
+    claimable = {i for i, state in states.items() if i not in busy and _can_be_claimed(state, owner)}
+    running = {i for i, state in states.items() if state.kind == "running"} - claimable
+    runs = wanted(store, plan, assignment.stage, states, canary=assignment.canary)
+    free = [r for r in runs if r.id in claimable and (not assignment.tasks or r.column in assignment.tasks)]
+    return free, _stays_for(assignment, running.difference(busy))
 
 
-def _is_free(state: State, owner: Owner) -> bool:
+def _can_be_claimed(state: State, owner: Owner) -> bool:
     """Whether a run can be claimed by `owner`: also one that an earlier restart of the same job was at."""
     if state.kind == "running":
         return state.owner is not None and restarted(state.owner, owner)
     return state.kind in ("waiting", "stopped")
 
 
-def _waits_for(given: Assignment, running: Collection[str]) -> bool:
-    if not given.leave or given.canary:
+def _stays_for(assignment: Assignment, running: Collection[str]) -> bool:
+    """Whether a worker stays for what is `running` elsewhere. One that is to leave stays only for what holds its own
+    runs back: canaries, and tuning runs before the reports of their cell."""
+    if not assignment.leave or assignment.canary:
         return bool(running)
-    return given.stage != "tune" and any(run.id in running and run.role == "tune" for run in given.plan.runs)
+    tuning = {run.id for run in assignment.plan.runs if run.role == "tune"}
+    return assignment.stage != "tune" and not tuning.isdisjoint(running)

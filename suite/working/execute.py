@@ -12,47 +12,33 @@ from typing import Any
 import torch
 
 from optathlon.results.record import Attempt, Ended
+from optathlon.results.store.events import EventLog
 from optathlon.results.store.files import utc
 from optathlon.results.store.run_state import LOST
 from optathlon.results.store.store import Store
 from optathlon.suite import failures, readable
-from optathlon.suite.errors import PREEMPTED, Preempted
-from optathlon.suite.identity import Run, optimizer_of, task_of
+from optathlon.suite.errors import Preempted
+from optathlon.suite.failures import Fault
+from optathlon.suite.identity import Run, task_of
 from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
 from optathlon.suite.training.loop import train
-from optathlon.suite.training.place import unshareable
 from optathlon.suite.training.seeds import seed
 from optathlon.suite.training.surroundings import Fenced, Surroundings
-from optathlon.suite.training.team import ALONE, Fault, Joined, Lost, Team
+from optathlon.suite.training.team import ALONE, Joined, Lost, Team
 from optathlon.suite.working import provenance
-from optathlon.suite.working.outcome import _record
+from optathlon.suite.working.outcome import record_of
 from optathlon.tasks import verified_workload
-from optathlon.tasks.data.dataset import edition
 from optathlon.tasks.workload import Workload
 
 BEAT_SECONDS = 60.0
-AGAIN = "launch the sweep again"
+"""How often an attempt says that it is alive; see results.store.claims."""
 
 
 def build(run: Run, data: Path, device: torch.device, data_workers: int, team: Team = ALONE) -> Workload:
-    """The run's workload on this process of `team`, its initial weights a function of the seed."""
+    """Returns the run's workload on this process of `team`, its initial weights a function of the seed."""
     seed(device, run.seed, "init")
     process = {"device": device, "seed": run.seed, "rank": team.rank, "world": team.world, "data_workers": data_workers}
     return verified_workload.build(task_of(run.problem.task), run.protocol, Path(data), **process)
-
-
-def refusal(run: Run, data: Path, world: int = 1) -> str | None:
-    """Why this machine must not carry out `run` on `world` processes (other code or data than it was planned with, or
-    updates that cannot be shared), or None."""
-    task, spec = task_of(run.problem.task), optimizer_of(run.setting.optimizer)
-    if task.version != run.problem.version:
-        return f"task {task.name} is version {task.version} here, planned was {run.problem.version}; {AGAIN}"
-    if spec.version != run.setting.version:
-        return f"optimizer {spec.name} is version {spec.version} here, planned was {run.setting.version}; {AGAIN}"
-    for name, planned in run.problem.data.items():
-        if (found := edition(data, name)) != planned:
-            return f"data set {name} in {data} is edition {found}, planned was {planned}; {AGAIN}"
-    return unshareable(run.protocol, world)
 
 
 def execute(
@@ -64,75 +50,90 @@ def execute(
     stop: Callable[[], bool],
     device: torch.device,
     data_workers: int = 0,
-    tell: Callable[[str], None] = print,
+    say: Callable[[str], None] = print,
     watch: Callable[[dict[str, Any]], None] = lambda _: None,
     team: Team = ALONE,
     watched: bool = False,
 ) -> Ended:
-    """Train the claimed `run` and commit its record; the returned Ended is also written to the store. Never raises what
-    the run itself does wrong: that is an Ended of kind "failed" with the traceback.
+    """Trains the claimed `run` and commits its record; the returned Ended is also written to the store.
 
-    On several processes this is the first one's part; the others `follow`. watched: whoever started them all writes
-    down itself that this one lost another, because it knows how that one ended.
+    Never raises what the run itself does wrong: that is an Ended of kind "failed" with the traceback. On several
+    processes this is the first one's part; the others `follow`. watched: whoever started them all writes down itself
+    that this one lost another, because it knows how that one ended.
     """
-    moved: list[bool] = []
-    failure = ""
-    events = store.event_log(attempt)
-
-    def note(event: dict[str, Any]) -> None:
-        events.append(event)
-        watch(event)
-
-    def note_moved() -> None:
-        if not moved:
-            store.note_moved(attempt)
-        moved.append(True)
-
-    with _beating(store, attempt), contextlib.closing(events):
+    with _beating(store, attempt), contextlib.closing(store.event_log(attempt)) as events:
+        around = _Around(store, attempt, events, watch)
         try:
-            files = Checkpoints(store.work(run.id), run.id, tell)
-            around = Surroundings(
+            files = Checkpoints(store.work(run.id), run.id, say)
+            surroundings = Surroundings(
                 SharedCheckpoints(team, files) if isinstance(team, Joined) else files,
                 team=team,
-                event=note,
+                event=around.event,
                 stop=stop,
                 fenced=lambda: store.fenced(attempt),
-                moved=note_moved,
+                moved=around.note_moved,
             )
-            outcome = train(run, build(run, data, device, data_workers, team), around)
-            record = _record(run, outcome, provenance.of(attempt, device, data_workers, around.clock.report(), team))
-            kind, reason, trace = record.status, "", ""
-            if not store.commit(record):
-                kind, reason = "fenced", "another attempt committed first"
+            outcome = train(run, build(run, data, device, data_workers, team), surroundings)
+            clock = surroundings.clock.report()
+            record = record_of(run, outcome, provenance.collect(attempt, device, data_workers, clock, team))
+            if store.commit(record):
+                ended = around.ended(record.status)
+            else:
+                ended = around.ended("fenced", "another attempt committed first")
         except Preempted:
-            kind, reason, trace = "stopped", "asked to stop; will go on from its checkpoint", ""
+            ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
         except Fenced:
-            kind, reason, trace = "fenced", "a newer attempt owns the run", ""
+            ended = around.ended("fenced", "a newer attempt owns the run")
         except BaseException as error:  # sys.exit in a task too: signals set a flag and raise nothing
-            fault = team.blame(_fault(error, run, stop()))
-            kind, reason, trace, failure = "failed", fault.reason, fault.trace, fault.failure
-            if fault.asked:  # what else goes down with the job is not this run's fault
-                kind, reason = "stopped", f"asked to stop, and then {reason}"
-    ended = Ended(
-        run=run.id,
-        number=attempt.number,
-        kind=kind,
-        reason=reason,
-        trace=trace,
-        failure=failure,
-        moved=bool(moved),
-        ended=utc(),
-    )
-    if not (watched and kind == "failed" and failure == LOST):
+            ended = around.ended_by(team.blame(_fault(error, run, stop())))
+    if not (watched and ended.kind == "failed" and ended.failure == LOST):
         store.end(ended)
     return ended
 
 
+class _Around:
+    """What an attempt has said so far, and how it ended."""
+
+    def __init__(
+        self, store: Store, attempt: Attempt, events: EventLog, watch: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.store, self.attempt, self.events, self.watch = store, attempt, events, watch
+        self.moved = False
+
+    def event(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        self.watch(event)
+
+    def note_moved(self) -> None:
+        if not self.moved:
+            self.store.note_moved(self.attempt)
+        self.moved = True
+
+    def ended(self, kind: Any, reason: str = "", trace: str = "", failure: str = "") -> Ended:
+        return Ended(
+            run=self.attempt.run,
+            number=self.attempt.number,
+            kind=kind,
+            reason=reason,
+            trace=trace,
+            failure=failure,
+            moved=self.moved,
+            ended=utc(),
+        )
+
+    def ended_by(self, fault: Fault) -> Ended:
+        if fault.asked:  # what else goes down with the job is not this run's fault
+            return self.ended("stopped", f"asked to stop, and then {fault.reason}", fault.trace, fault.failure)
+        return self.ended("failed", fault.reason, fault.trace, fault.failure)
+
+
 def follow(
-    run: Run, data: Path, team: Joined, *, stop: Callable[[], bool], device: torch.device, data_workers: int = 0
+    run: Run, data: Path, team: Team, *, stop: Callable[[], bool], device: torch.device, data_workers: int = 0
 ) -> str:
-    """The part of the other processes in a run that the first one of `team` executes: they train with it and write
-    nothing. Returns how it ended, as in Ended.kind."""
+    """Trains, as another process than the first, a run that the first process of `team` executes; writes nothing.
+
+    Returns how it ended, as in Ended.kind.
+    """
     around = Surroundings(SharedCheckpoints(team, None), team=team, stop=stop)
     try:
         return train(run, build(run, data, device, data_workers, team), around).status
@@ -149,16 +150,6 @@ def _fault(error: BaseException, run: Run, asked: bool) -> Fault:
     failure = LOST if isinstance(error, Lost) else failures.of_error(error, run)
     reason = readable.legible(f"{type(error).__name__}: {readable.said(error)}")
     return Fault(reason, readable.legible(traceback.format_exc(), readable.TRACE), failure, asked)
-
-
-def exit_code(ended: Ended) -> int:
-    """The process's exit code for how an attempt ended: 75 asks to be continued."""
-    return code_of(ended.kind)
-
-
-def code_of(kind: str) -> int:
-    """As exit_code, for an Ended.kind."""
-    return {"finished": 0, "diverged": 0, "fenced": 0, "stopped": PREEMPTED}.get(kind, 1)
 
 
 @contextlib.contextmanager

@@ -14,17 +14,20 @@ from optathlon.tasks import Task
 
 
 def headline(task: Task) -> str:
+    """Returns the name of the score that boards rank by."""
     return f"test/{task.metrics[0].name}"
 
 
 def selection(run: Run, task: Task) -> str | None:
-    """The score that settings are selected by: on validation the protocol's, else the headline; None without one."""
+    """Returns the name of the validation score that settings are selected by: of the protocol's metric, else of the
+    task's first; None without a validation split."""
     if run.protocol.holdout == "none":
         return None
     return f"validation/{run.protocol.select.metric if run.protocol.select else task.metrics[0].name}"
 
 
-def _record(run: Run, outcome: Outcome, written_down: dict[str, Any]) -> Record:
+def record_of(run: Run, outcome: Outcome, provenance: dict[str, Any]) -> Record:
+    """Returns the record of `run`: of a metric that has no finite value the score is None, of a diverged run of all."""
     task, state = task_of(run.problem.task), outcome.state
     metrics = {m.name: m for m in task.metrics}
     names = outcome.scores or {headline(task): None, selection(run, task): None}
@@ -48,5 +51,5 @@ def _record(run: Run, outcome: Outcome, written_down: dict[str, Any]) -> Record:
         diverged_at=state.known_bad if state.diverged else None,
         weights=outcome.weights,
         curve=Curve(unit=state.protocol.unit, points=state.curve),
-        provenance=written_down,
+        provenance=provenance,
     )

@@ -17,10 +17,10 @@ from optathlon.suite.code import SUBMITTED_TREE, code
 from optathlon.suite.training.team import ALONE, Team
 
 
-def of(
+def collect(
     attempt: Attempt, device: torch.device, data_workers: int, clock: dict[str, float], team: Team = ALONE
 ) -> dict[str, Any]:
-    """What there is to say about this process and attempt. hosts: of each process of the run, in order of rank."""
+    """Returns what there is to say about this process and attempt, with the hosts of all processes in order of rank."""
     return {
         "attempt": attempt.number,
         "started": attempt.created,

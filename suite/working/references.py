@@ -19,13 +19,13 @@ from optathlon.results.scores import usable
 from optathlon.suite.errors import Preempted
 from optathlon.suite.identity import Problem, Run, digest, task_of
 from optathlon.suite.readable import legible, said
+from optathlon.suite.working.signals import STOPPED_BY
 from optathlon.tasks import Task
 from optathlon.tasks.registry import resolve
 
 SPLITS = ("validation", "test")
 LONGEST_NAME, LONGEST_REASON = 60, 400
 LIMIT_SECONDS = 900.0
-STOPPED_BY = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 def after(kind: str, store: Store, run: Run, data: Path, say: Callable[[str], None]) -> None:
@@ -101,7 +101,7 @@ def _short(value: object) -> str:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Preempted is raised in the block by SIGTERM, SIGINT and SIGUSR2, as nothing in it is worth waiting for, and
+    """Preempted is raised in the block by the signals of STOPPED_BY, as nothing in it is worth waiting for, and
     TimeoutError after LIMIT_SECONDS."""
 
     def stop(number: int, _: object) -> NoReturn:

@@ -1,57 +1,60 @@
-"""The worker of an allocation of several processes: together they take one run of a plan after another."""
+"""The worker of several processes, one per rank: together they take one run of a plan after another."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import platform
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from optathlon.results import this_process
-from optathlon.results.errors import StoreError
 from optathlon.results.plan import PlannedRun
-from optathlon.results.record import Attempt
-from optathlon.results.store.files import utc
-from optathlon.results.store.refusals import Refusal, RefusalLog
-from optathlon.slurm.cluster import this_job
 from optathlon.suite.code import changed
-from optathlon.suite.errors import FAILED, PREEMPTED, MachineError
+from optathlon.suite.errors import FAILED, OK, MachineError
+from optathlon.suite.failures import Fault
 from optathlon.suite.identity import Run
 from optathlon.suite.planning.plan import run_of
 from optathlon.suite.training.place import Place, environment
-from optathlon.suite.training.team import Fault, Lost, awaiting_others, first_fault, meet, patience, within
+from optathlon.suite.training.team import Lost, awaiting_others, first_fault, meet, patience, within
 from optathlon.suite.working import memory_kills
+from optathlon.suite.working.assigned_runs import REFRESH_SECONDS, AssignedRuns
 from optathlon.suite.working.assignment import Assignment
-from optathlon.suite.working.claimable import free
-from optathlon.suite.working.endings import write_down
-from optathlon.suite.working.execute import refusal
-from optathlon.suite.working.exits import IN_ORDER, REFUSED, how
-from optathlon.suite.working.forking import fork, preload, watch_over
+from optathlon.suite.working.exit_codes import IN_ORDER
+from optathlon.suite.working.forking import fork, watch_over
 from optathlon.suite.working.log import say
-from optathlon.suite.working.several_processes import Job, take_part
-from optathlon.suite.working.stopping import StopFlag, stop_flag
-from optathlon.suite.working.worker import REFRESH_SECONDS
+from optathlon.suite.working.several_processes import take_part
+from optathlon.suite.working.signals import StopFlag, stop_flag
 
-POLL_SECONDS, BEAT_SECONDS, SILENCE_SECONDS, FAREWELL_SECONDS = 0.2, 5.0, 120.0, 30.0
+POLL_SECONDS = 0.2
+"""How often a process asks the first one's store, which all of the team ask."""
+
+BEAT_SECONDS = 5.0
+"""How often a process says that it is alive."""
+
+SILENCE_SECONDS = 120.0
+"""A process that was heard of before and then is silent for so long is lost."""
+
+FAREWELL_SECONDS = 30.0
+"""How long the first process, which serves the store, stays for the others to hear that it is over."""
 
 
-def work(given: Assignment) -> int:
-    """Take the runs of `given` that are free, one at a time, with all processes that `environment` tells of.
+def work(assignment: Assignment) -> int:
+    """Takes the runs of `assignment` that are free, one at a time, with all processes that `environment` tells of.
 
     The first process chooses; each forks a child for its part. Until nothing is free here or running elsewhere, or a
-    signal came to any process. Returns 0, PREEMPTED after a signal, FAILED if another process is gone.
+    signal came to any process. Returns OK; after a signal PREEMPTED, or IN_VAIN if no run has got on; FAILED if another
+    process is gone.
     """
     place = environment()
     if place is None:
         raise MachineError("a team's worker needs the environment of torchrun or srun, with several processes")
-    if place.rank == 0 and (told := changed()):
-        say(told)
-    with stop_flag() as flag:
+    if place.rank == 0 and (warning := changed()):
+        say(warning)
+    with stop_flag() as stopping:
+        runs = AssignedRuns(assignment)
+        runs.preload()
         try:
             channel = _Channel(place)
-            return (_First if place.rank == 0 else _Member)(given, place, channel, flag).work()
+            return (_First if place.rank == 0 else _Member)(runs, place, channel, stopping).work()
         except Lost as error:
             say(f"process {place.rank} ends: {error}")
             return FAILED
@@ -63,6 +66,7 @@ class _Channel:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.store = within(meet(place), "team")
+        # The first process needs all others, each of the others needs only the first, which serves the store.
         self.watched = range(1, place.world) if place.rank == 0 else range(1)
         self.heard = {rank: (b"", time.monotonic()) for rank in self.watched}
         self.beaten = float("-inf")
@@ -72,17 +76,17 @@ class _Channel:
             self.store.set(key, json.dumps(value))
 
     def ask(self, key: str) -> dict[str, Any] | None:
-        """What was said under `key`, if anything was."""
+        """Returns what was said under `key`, None if nothing was."""
         with awaiting_others():
             return json.loads(self.store.get(key)) if self.store.check([key]) else None
 
     def count(self, key: str, more: int = 0) -> int:
-        """How often `key` was counted by all, after `more` from here."""
+        """Returns how often `key` was counted by all, after `more` from here."""
         with awaiting_others():
             return self.store.add(key, more)
 
     def beat(self) -> None:
-        """Say now and then that this process is there; Lost if one that it needs has been silent for long."""
+        """Says now and then that this process is there; Lost if one that it needs has been silent for long."""
         now = time.monotonic()
         if now - self.beaten < BEAT_SECONDS:
             return
@@ -90,21 +94,33 @@ class _Channel:
         with awaiting_others():
             self.store.set(f"alive/{self.place.rank}", str(now))
             for rank in self.watched:
-                said = self.store.get(f"alive/{rank}") if self.store.check([f"alive/{rank}"]) else b""
-                if said != self.heard[rank][0]:
-                    self.heard[rank] = said, now
-        for rank, (said, last) in self.heard.items():
-            if now - last > (SILENCE_SECONDS if said else patience().total_seconds()):
+                beat = self.store.get(f"alive/{rank}") if self.store.check([f"alive/{rank}"]) else b""
+                if beat != self.heard[rank][0]:
+                    self.heard[rank] = beat, now
+        for rank, (beat, last) in self.heard.items():
+            # One that was never heard of may still be starting, for which torch has its own patience.
+            if now - last > (SILENCE_SECONDS if beat else patience().total_seconds()):
                 raise Lost(f"process {rank} of the team was not heard of for {now - last:.0f} s")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """How the processes of a run ended their parts in it."""
+
+    pid: int
+    """This process's child."""
+    codes: list[int]
+    """The exit code of each rank."""
+    out_of_memory: bool
+    """Whether the kernel killed a process for its memory on a machine of theirs."""
 
 
 class _Member:
     """A process of the allocation: it does as the first one says."""
 
-    def __init__(self, given: Assignment, place: Place, channel: _Channel, stopping: StopFlag) -> None:
-        self.given, self.place, self.channel, self.stopping = given, place, channel, stopping
-        self.store, self.plan = given.store, given.plan
-        self.serial, self.asked = 0, False
+    def __init__(self, runs: AssignedRuns, place: Place, channel: _Channel, stopping: StopFlag) -> None:
+        self.runs, self.place, self.channel, self.stopping = runs, place, channel, stopping
+        self.serial, self.told = 0, False
 
     def work(self) -> int:
         while True:
@@ -113,41 +129,40 @@ class _Member:
                 if "end" in order:
                     self.channel.count("gone", 1)
                     return order["end"]
-                self.take_part(next(run for run in self.plan.runs if run.id == order["run"]))
+                self.take_part(next(run for run in self.runs.plan.runs if run.id == order["run"]))
             time.sleep(POLL_SECONDS)
 
     def listen(self) -> None:
+        """Says that this process is alive and, once, that it was asked to stop; Lost if another is silent."""
         self.channel.beat()
-        if self.stopping() and not self.asked:
-            self.asked = True
+        if self.stopping() and not self.told:
+            self.told = True
             self.channel.count("stop", 1)
 
-    def take_part(self, planned: PlannedRun) -> tuple[int, list[int], bool]:
-        """Fork a child for this process's part in the run. Returns, once all have ended theirs, its pid, the exit codes
-        of all parts, and whether the kernel killed a process for its memory on a machine of theirs."""
-        run, key = run_of(self.plan, planned), f"run/{self.serial}"
+    def take_part(self, planned: PlannedRun) -> _Parts:
+        """Forks a child for this process's part in the run; returns once all processes have ended theirs."""
+        run, key = run_of(self.runs.plan, planned), f"run/{self.serial}"
         self.serial += 1
-        preload(run)
-        oom_kills = memory_kills.oom_kills()
+        out_of_memory = memory_kills.counted_from_now()
         pid = fork(lambda stop: self._child(run, key, stop))
         try:
             (code,) = watch_over([pid], self.stopping, lambda: self._trouble(key))
         except Lost:
+            # Nobody else will stop the child: it is asked to save, and killed if it does not answer.
             watch_over([pid], lambda: True, lambda: True)
             raise
         if code not in IN_ORDER:
             self.channel.count(f"{key}/failed", 1)
-        end = {"code": code, "out_of_memory": memory_kills.oom_kills() > oom_kills}
-        self.channel.say(f"{key}/end/{self.place.rank}", end)
+        self.channel.say(f"{key}/end/{self.place.rank}", {"code": code, "out_of_memory": out_of_memory()})
         self.channel.count(f"{key}/ended", 1)
         while self.channel.count(f"{key}/ended") < self.place.world:
             self.listen()
             time.sleep(POLL_SECONDS)
         ends = [self.channel.ask(f"{key}/end/{rank}") or {} for rank in range(self.place.world)]
-        return pid, [end["code"] for end in ends], any(end["out_of_memory"] for end in ends)
+        return _Parts(pid, [end["code"] for end in ends], any(end["out_of_memory"] for end in ends))
 
     def fault(self) -> Fault | None:
-        """What a part of the last run failed by, if one could say it."""
+        """Returns what a part of the last run failed by, if one could say it."""
         return first_fault(within(meet(self.place, serving=False), f"run/{self.serial - 1}"))
 
     def _trouble(self, key: str) -> bool:
@@ -155,78 +170,38 @@ class _Member:
         return self.channel.count(f"{key}/failed") > 0
 
     def _child(self, run: Run, key: str, stop: StopFlag) -> int:
-        memory_kills.die_first()
-        job = Job(
-            run, self.store, self.given.data, self.given.data_workers,
-            owner=lambda: this_process(*this_job()), say=say, claimed=self._log, watched=True,
-        )  # fmt: skip
+        job = self.runs.job(run, watched=True)
         return take_part(job, self.place, within(meet(self.place, serving=False), key), stop)
-
-    def _log(self, attempt: Attempt) -> None:
-        log = os.open(self.store.log(attempt), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        for stream in (1, 2):
-            os.dup2(log, stream)
 
 
 class _First(_Member):
     """The process of rank 0, which chooses what all do next."""
 
-    def __init__(self, given: Assignment, place: Place, channel: _Channel, stopping: StopFlag) -> None:
-        super().__init__(given, place, channel, stopping)
-        self.owner, self.refused = this_process(*this_job()), set[str]()
-        self.refusals = RefusalLog(self.store, self.plan.head.name)
-
     def work(self) -> int:
         while True:
             self.listen()
             if self.channel.count("stop"):
-                return self._end(PREEMPTED)
-            runs, elsewhere = free(self.given, self.owner, self.refused)
-            if planned := next((run for run in runs if self._fit(run)), None):
+                return self._end(self.runs.stopped_code)
+            runs, elsewhere = self.runs.free()
+            if planned := next((run for run in runs if not self.runs.refuses(run, self.place.world)), None):
                 self.channel.say(f"order/{self.serial}", {"run": planned.id})
                 self._carry_out(planned)
             elif elsewhere:
                 time.sleep(REFRESH_SECONDS)
             else:
-                with contextlib.suppress(OSError, StoreError):
-                    self.store.compact()
-                return self._end(0)
-
-    def _fit(self, planned: PlannedRun) -> bool:
-        try:
-            why = refusal(run_of(self.plan, planned), self.given.data, self.place.world)
-        except Exception as error:  # what is wrong with one run's task or data stops no other
-            why = f"{type(error).__name__}: {error}"
-        if why:
-            self._refuse(planned, why)
-        return not why
-
-    def _refuse(self, planned: PlannedRun, why: str) -> None:
-        """Leave a run alone from now on, and say why where `optathlon status` finds it."""
-        self.refused.add(planned.id)
-        say(f"{_label(planned)} refused: {why}")
-        with contextlib.suppress(OSError):
-            self.refusals.append(Refusal(run=planned.id, why=why, host=platform.node(), time=utc()))
+                self.runs.close()
+                return self._end(OK)
 
     def _carry_out(self, planned: PlannedRun) -> None:
-        pid, codes, out_of_memory = self.take_part(planned)
-        say(f"{_label(planned)} on {self.place.world} processes: {how(codes[0])}")
-        if codes[0] == REFUSED:
-            self._refuse(planned, "a process of the team refused it; the job's log says which and why")
-        elif any(code not in IN_ORDER for code in codes):
-            asked = {"asked": self.channel.count("stop") > 0, "out_of_memory": out_of_memory}
-            if not write_down(self.store, planned.id, pid, codes, self.fault(), **asked):
-                why = f"its processes could not meet (the first {how(codes[0])}); the job's log says why"
-                self._refuse(planned, why)
+        parts = self.take_part(planned)
+        fault = self.fault() if any(code not in IN_ORDER for code in parts.codes) else None
+        asked = self.channel.count("stop") > 0
+        self.runs.settle(planned, parts.pid, parts.codes, fault, asked=asked, out_of_memory=parts.out_of_memory)
 
     def _end(self, code: int) -> int:
-        """Let the others go, and stay until they have heard it."""
+        """Lets the others go, and stays until they have heard it."""
         self.channel.say(f"order/{self.serial}", {"end": code})
         until = time.monotonic() + FAREWELL_SECONDS
         while self.channel.count("gone") < self.place.world - 1 and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
         return code
-
-
-def _label(planned: PlannedRun) -> str:
-    return f"{planned.row} on {planned.column}, seed {planned.seed} ({planned.id})"

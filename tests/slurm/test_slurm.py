@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from optathlon.slurm import site
-from optathlon.slurm.cluster import PYTHON, Alive, ClusterError, Job, Resources, place, this_job
+from optathlon.slurm.cluster import PYTHON, Alive, ClusterError, Job, Resources, position_in_array, this_job
 from optathlon.slurm.slurm import SlurmCluster
 from tests.slurm.real import until
 
@@ -23,10 +23,10 @@ told = []
 for number in (signal.SIGTERM, signal.SIGUSR2):
     signal.signal(number, lambda n, _: told.append(n))
 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGUSR2))
-from optathlon.slurm.cluster import place, this_job
+from optathlon.slurm.cluster import position_in_array, this_job
 name, restart = this_job()
 with open(f"seen-{name.rpartition(':')[2]}-{restart}", "w") as file:
-    json.dump({"name": name, "restart": restart, "place": place()}, file)
+    json.dump({"name": name, "restart": restart, "place": position_in_array()}, file)
 until = time.monotonic() + float(sys.argv[1]) * (restart == 0)
 while time.monotonic() < until:
     time.sleep(0.05)
@@ -224,7 +224,7 @@ def test_room_is_what_the_limits_leave(slurm, tmp_path):
 
 def test_outside_of_a_job_there_is_no_name():
     assert this_job({}) == (None, 0)
-    assert place({}) == 0.0
+    assert position_in_array({}) == 0.0
 
 
 @pytest.fixture

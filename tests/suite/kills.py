@@ -19,11 +19,13 @@ import torch._dynamo  # every optimizer wants it: imported once, not in every ch
 
 from optathlon.results import Store, this_process
 from optathlon.results.record import Record
+from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite.identity import Run, Setting, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of
 from optathlon.suite.training.surroundings import CHECKPOINT_SECONDS
-from optathlon.suite.working.execute import execute, exit_code
-from optathlon.suite.working.stopping import stop_flag
+from optathlon.suite.working.execute import execute
+from optathlon.suite.working.exit_codes import exit_code_of
+from optathlon.suite.working.signals import stop_flag
 from optathlon.tasks.registry import resolve
 
 SMALL = {
@@ -94,10 +96,10 @@ def attempt(run: Run, store: Store, data: Path, workers: int, kill: tuple[int, s
             assert claimed is not None, "the run was not free"
             device = torch.device("cpu")
             ended = execute(
-                store, run, claimed, data, stop=stop, device=device, data_workers=workers, tell=lambda _: None
+                store, run, claimed, data, stop=stop, device=device, data_workers=workers, say=lambda _: None
             )
             print(ended.trace, end="", file=sys.stderr)
-            code = exit_code(ended)
+            code = exit_code_of(ended.kind)
     finally:
         os._exit(code)
 
@@ -128,7 +130,7 @@ def main(task: str, data: Path) -> None:
                 os.environ[CHECKPOINT_SECONDS] = chance.choice(("0", "0.05"))
                 codes = [attempt(run, store, data, (workers + i) % 3, (at, number)) for i, at in enumerate(looks)]
                 codes.append(attempt(run, store, data, workers, None))
-                assert codes[0] == (-9 if number == signal.SIGKILL else 75), codes
+                assert codes[0] == (-9 if number == signal.SIGKILL else PREEMPTED), codes
                 assert codes[-1] in (0, 1), codes
                 assert outcome(store.record(run.id)) == expected, (task, optimizer, workers, number, looks)
                 print(f"{task} {optimizer} workers={workers} {number.name} at {looks}: the same")

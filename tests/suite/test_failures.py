@@ -314,7 +314,7 @@ def test_a_run_that_the_kernel_kills_for_its_memory_is_out_of_memory_and_its_wor
     (name,) = (run.id for run in store.plan("failing").runs)
     wait_for(lambda: len(store.endings(name)) == 3)
     assert {(e.failure, e.reason) for e in store.endings(name).values()} == {
-        ("memory", "killed by SIGKILL, out of memory")
+        ("memory", "killed by SIGKILL; out of memory")
     }
     wait_for(lambda: not small_group.joinpath("cgroup.procs").read_text().strip())
 

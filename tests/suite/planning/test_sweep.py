@@ -272,7 +272,7 @@ def test_a_folder_is_no_sweep_file_and_hides_no_built_in_sweep(tmp_path, monkeyp
 
 
 def test_grids_merge_by_key():
-    merged = sweep._overridden({"fixed": {"lr": 0.1, "momentum": 0.9}}, {"grid": {"lr": [1.0, 2.0]}})
+    merged = sweep.overridden({"fixed": {"lr": 0.1, "momentum": 0.9}}, {"grid": {"lr": [1.0, 2.0]}})
     assert Grid.parse(merged, "here").fixed == {"momentum": 0.9}
     assert Grid.parse(merged, "here").grid == {"lr": [1.0, 2.0]}
 

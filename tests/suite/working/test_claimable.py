@@ -9,7 +9,7 @@ from optathlon.suite.code import SUBMITTED_TREE, changed, code
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.planning.plan import expand
 from optathlon.suite.working.assignment import Assignment
-from optathlon.suite.working.claimable import free
+from optathlon.suite.working.claimable import free_runs
 from tests.suite.sweeps import SWEEP, write
 
 TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0, 1], report = [5]}").replace(
@@ -34,18 +34,18 @@ def names(runs):
 def test_what_runs_in_another_job_is_not_free_and_what_ran_before_this_one_restarted_is(given):
     first = given().plan.runs[0].id
     for owner in (this_process(OTHER, 1), this_process(JOB, 0), this_process()):
-        runs, waits = free(given(), owner, ())
+        runs, waits = free_runs(given(), owner, ())
         assert first not in names(runs)
         assert len(runs) == 7
         assert waits
-    runs, waits = free(given(), this_process(JOB, 1), ())
+    runs, waits = free_runs(given(), this_process(JOB, 1), ())
     assert first in names(runs)
     assert not waits
     assert given().store.claim(first, this_process(JOB, 1)).number == 2
 
 
 def test_a_worker_of_some_tasks_takes_theirs_only(given):
-    runs, _ = free(given(tasks=frozenset({"toy:LINEAR"})), this_process(), ())
+    runs, _ = free_runs(given(tasks=frozenset({"toy:LINEAR"})), this_process(), ())
     assert {run.column for run in runs} == {"toy:LINEAR"}
 
 
@@ -59,7 +59,7 @@ def test_a_worker_of_some_tasks_takes_theirs_only(given):
     ],
 )
 def test_a_worker_that_leaves_stays_only_for_what_holds_its_runs_back(given, more, stays):
-    assert free(given(**more), this_process(OTHER), ())[1] == stays
+    assert free_runs(given(**more), this_process(OTHER), ())[1] == stays
 
 
 def test_code_that_changed_since_the_job_was_submitted_is_noticed(monkeypatch):

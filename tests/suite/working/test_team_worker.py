@@ -14,18 +14,21 @@ import pytest
 from optathlon.results import Store, this_process
 from optathlon.results.store.refusals import refusals
 from optathlon.results.store.run_state import LOST
-from optathlon.suite.errors import FAILED, PREEMPTED
+from optathlon.slurm.signals import PREEMPTED
+from optathlon.suite.errors import FAILED
+from optathlon.suite.failures import Fault
 from optathlon.suite.planning.plan import expand
 from optathlon.suite.planning.plan import run_of as run_of_plan
 from optathlon.suite.planning.sweep_reader import load
-from optathlon.suite.training.team import TEAM_SECONDS, Fault
+from optathlon.suite.training.team import TEAM_SECONDS
 from optathlon.suite.user_modules import look_beside
-from optathlon.suite.working import endings, forking, several_processes, team_worker
+from optathlon.suite.working import endings, forking, job, team_worker
 from optathlon.suite.working.assignment import Assignment
 from optathlon.suite.working.execute import follow
-from optathlon.suite.working.exits import BUSY, REFUSED, SILENT
+from optathlon.suite.working.exit_codes import BUSY, REFUSED, SILENT
 from optathlon.suite.working.forking import fork
-from optathlon.suite.working.several_processes import Job, on_this_machine
+from optathlon.suite.working.job import Job
+from optathlon.suite.working.several_processes import on_this_machine
 from tests.suite.ranks import attempt
 from tests.suite.sweeps import HERE, command, environment, optathlon
 from tests.suite.training.test_several_processes import run_of
@@ -159,7 +162,7 @@ OWN = Fault("ValueError: wrong", "Traceback", "task")
     ],
 )
 def test_how_an_attempt_ended_is_told_by_who_knows_best(codes, fault, asked, out_of_memory, expected):
-    found = endings._by_codes(codes, fault, asked, out_of_memory)
+    found = endings.judge(codes, fault, asked=asked, out_of_memory=out_of_memory)
     assert (found.failure, found.asked) == (expected[0], expected[2])
     assert expected[1] in found.reason
 
@@ -167,7 +170,7 @@ def test_how_an_attempt_ended_is_told_by_who_knows_best(codes, fault, asked, out
 def test_what_is_committed_stays_done_if_another_process_dies_at_the_very_end(tmp_path, monkeypatch):
     """The first one writes and says good-bye; the other has trained to the end and dies before it can."""
     monkeypatch.setenv("TOY_SLEEP", "0")
-    monkeypatch.setattr(several_processes, "follow", lambda *how, **more: follow(*how, **more) and os._exit(5))
+    monkeypatch.setattr(job, "follow", lambda *how, **more: follow(*how, **more) and os._exit(5))
     run, store = run_of(), Store(tmp_path)
     pid = fork(lambda _: 0 if on_this_machine(Job(run, store, tmp_path), 2) == [0, 5] else 1)
     assert end_of(pid) == 0

@@ -1,4 +1,4 @@
-"""Which signals stop a run, and the flag that they set."""
+"""Which signals stop a run, and the flag that they set: the run saves after the update it is at, and ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 import signal
 from collections.abc import Iterator
 
-STOPPED_BY = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+from optathlon.slurm.signals import STOP_SIGNALS
+
+STOPPED_BY = (*STOP_SIGNALS, signal.SIGINT)
+"""Slurm's, and Ctrl-C."""
 
 
 class StopFlag:
@@ -21,16 +24,18 @@ class StopFlag:
         return self.raised is not None
 
     def catch(self, number: int, _: object) -> None:
+        # Data workers are forked with this handler in place; a signal to one of them is not the run's.
         if os.getpid() == self.pid:
             self.raised = signal.Signals(number)
 
 
 @contextlib.contextmanager
 def stop_flag() -> Iterator[StopFlag]:
-    """A flag that SIGTERM, SIGINT and SIGUSR2 set while the block runs."""
+    """Yields a flag that each signal of STOPPED_BY sets while the block runs."""
     flag = StopFlag()
     before = {number: signal.signal(number, flag.catch) for number in STOPPED_BY}
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)  # who starts a process may block them until it listens
+    # slurm.step and `fork` block them until somebody listens, so that none is lost or kills a process that starts.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)
     try:
         yield flag
     finally:
