@@ -18,7 +18,7 @@ import msgspec
 
 from optathlon.tasks.data import dataset as data
 from optathlon.tasks.data.dataset import Dataset
-from optathlon.tasks.description import verify
+from optathlon.tasks.description import verify, verify_selection
 from optathlon.tasks.errors import TaskError, did_you_mean, one_line, raised
 from optathlon.tasks.task import Protocol, Task
 
@@ -69,17 +69,8 @@ def task(name: str) -> Task:
 
 
 def check(task: Task, protocol: Protocol) -> None:
-    """TaskError if `task` cannot run by `protocol`, whatever its data are: by its metrics, then by its own check."""
-    if protocol.select is not None:
-        metrics = {metric.name: metric for metric in task.metrics}
-        name = protocol.select.metric
-        if name not in metrics:
-            raise TaskError(f"protocol.select.metric: {name!r} is none of {task.name}'s{did_you_mean(name, metrics)}")
-        if protocol.select.higher_is_better != metrics[name].higher_is_better:
-            better = "higher" if metrics[name].higher_is_better else "lower"
-            raise TaskError(
-                f"protocol.select.higher_is_better: a {better} {name} is better, expected {better == 'higher'}"
-            )
+    """TaskError if `task` cannot run by `protocol`, whatever its data are: the one gate of plan, launch and run."""
+    verify_selection(task, protocol)
     if task.check:
         resolve(task.check)(protocol)
 

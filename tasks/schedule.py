@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
+
+Time = Annotated[float, msgspec.Meta(ge=0)]
+Factor = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """per: how often the factor may change. warmup: for so long it rises linearly from `warmup_start` to 1."""
 
     per: Literal["epoch", "update"] = "epoch"
-    warmup: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    warmup_start: float = 0.0
+    warmup: Time = 0.0
+    warmup_start: Factor = 0.0
 
     def factor(self, time: float, length: float) -> float:
         """The factor at `time` of a run that is `length` long, both in the protocol's unit (epochs or steps)."""
@@ -28,6 +33,11 @@ class _Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         raise NotImplementedError
 
 
+def _check_ascending(milestones: Sequence[float]) -> None:
+    if any(first >= second for first, second in itertools.pairwise(milestones)):
+        raise ValueError(f"milestones {list(milestones)} must ascend")
+
+
 class Constant(_Schedule, frozen=True, tag="constant"):
     def _after_warmup(self, time: float, length: float) -> float:
         return 1.0
@@ -37,7 +47,7 @@ class Step(_Schedule, frozen=True, tag="step"):
     """Times `gamma` every `every` units (torch's StepLR)."""
 
     every: Annotated[float, msgspec.Meta(gt=0)]
-    gamma: float = 0.1
+    gamma: Factor = 0.1
 
     def _after_warmup(self, time: float, length: float) -> float:
         return self.gamma ** math.floor(time / self.every)
@@ -46,8 +56,11 @@ class Step(_Schedule, frozen=True, tag="step"):
 class MultiStep(_Schedule, frozen=True, tag="multistep"):
     """Times `gamma` at each of the ascending `milestones` (torch's MultiStepLR)."""
 
-    milestones: tuple[float, ...]
-    gamma: float = 0.1
+    milestones: tuple[Time, ...]
+    gamma: Factor = 0.1
+
+    def __post_init__(self) -> None:
+        _check_ascending(self.milestones)
 
     def _after_warmup(self, time: float, length: float) -> float:
         return self.gamma ** bisect.bisect_right(self.milestones, time)
@@ -56,12 +69,13 @@ class MultiStep(_Schedule, frozen=True, tag="multistep"):
 class Piecewise(_Schedule, frozen=True, tag="piecewise"):
     """`factors[i]` from `milestones[i - 1]` (0 for the first) until `milestones[i]`."""
 
-    milestones: tuple[float, ...]
-    factors: tuple[float, ...]
+    milestones: tuple[Time, ...]
+    factors: tuple[Factor, ...]
 
     def __post_init__(self) -> None:
         if len(self.factors) != len(self.milestones) + 1:
             raise ValueError("a piecewise schedule has one factor more than milestones")
+        _check_ascending(self.milestones)
 
     def _after_warmup(self, time: float, length: float) -> float:
         return self.factors[bisect.bisect_right(self.milestones, time)]
@@ -70,7 +84,7 @@ class Piecewise(_Schedule, frozen=True, tag="piecewise"):
 class Cosine(_Schedule, frozen=True, tag="cosine"):
     """Half a cosine from 1 to `floor` over the whole run, not shifted by a warm-up (torch's CosineAnnealingLR)."""
 
-    floor: float = 0.0
+    floor: Factor = 0.0
 
     def _after_warmup(self, time: float, length: float) -> float:
         return self.floor + (1.0 - self.floor) * (1.0 + math.cos(math.pi * min(1.0, time / length))) / 2.0
@@ -79,7 +93,7 @@ class Cosine(_Schedule, frozen=True, tag="cosine"):
 class Linear(_Schedule, frozen=True, tag="linear"):
     """A straight line from 1 to `floor` over the whole run (torch's LinearLR)."""
 
-    floor: float = 0.0
+    floor: Factor = 0.0
 
     def _after_warmup(self, time: float, length: float) -> float:
         return 1.0 + (self.floor - 1.0) * min(1.0, time / length)

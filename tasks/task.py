@@ -50,7 +50,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     watch: tuple[Literal["validation", "test"], ...] = ()
     select: Select | None = None
     checkpoint: Literal["last", "best"] = "last"
-    restore_best_at: tuple[int, ...] = ()
+    restore_best_at: tuple[Count, ...] = ()
     holdout: Literal["published", "carved", "none"] = "none"
     tags: dict[str, Setting] = {}
     settings: dict[str, Setting] = {}
@@ -64,6 +64,10 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("checkpoint = best and restore_best_at need `select`, and validation in `watch`")
         if self.select and not 0 <= self.select.start <= self.length:
             raise ValueError(f"select.start {self.select.start} must lie between 0 and length {self.length}")
+        if self.restore_best_at and self.unit == "steps":
+            raise ValueError("restore_best_at counts epochs: unit must not be steps")
+        if len(set(self.watch)) < len(self.watch):
+            raise ValueError(f"watch {list(self.watch)} names a split twice")
         if "validation" in self.watch and self.holdout == "none":
             raise ValueError("watch names validation, but holdout is none")
 

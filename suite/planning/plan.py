@@ -20,8 +20,7 @@ from optathlon.suite.identity import Problem, Run, Setting, digest, run_id, task
 from optathlon.suite.planning.printed_table import table
 from optathlon.suite.planning.sweep import Entry, Sweep
 from optathlon.tasks.data.dataset import edition
-from optathlon.tasks.description import verify_selection
-from optathlon.tasks.registry import resolve
+from optathlon.tasks.registry import check
 
 ROLES: tuple[Literal["tune"], Literal["report"]] = ("tune", "report")
 
@@ -147,10 +146,7 @@ def setting_of(
     Raises UsageError with the reason if the two cannot run together, TaskError if the protocol does not fit.
     """
     resolved = problem.protocol.override(protocol)
-    task = task_of(problem.task)
-    verify_selection(task, resolved)
-    if task.check:
-        resolve(task.check)(resolved)
+    check(task_of(problem.task), resolved)
     for key, value in resolved.tags.items():
         tag, _, name = key.partition(".")
         if tag not in TAGS:

@@ -12,7 +12,7 @@ from optathlon import tasks
 from optathlon.optimizers import Grid, OptimizerError, OptimizerSpec
 from optathlon.optimizers.grid import flatten, is_space
 from optathlon.suite.errors import SweepError
-from optathlon.tasks.description import verify_selection
+from optathlon.tasks.registry import check
 
 MOST_SETTINGS = 100_000
 
@@ -61,8 +61,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         changes = self.override.get(task.name, {}).get("protocol", {})
         try:
             protocol = task.protocol(self.scale).override(self.protocol).override(changes)
-            verify_selection(task, protocol)
-            return protocol.with_validation() if self.seeds.tune else protocol
+            protocol = protocol.with_validation() if self.seeds.tune else protocol
+            check(task, protocol)
+            return protocol
         except tasks.TaskError as error:
             raise SweepError(f"{self.file}: {task.name}: {error}") from None
 

@@ -99,7 +99,7 @@ BAD = {
     "module that cannot be imported": ('tasks = ["broken:TASK"]', "broken:TASK: importing it raised SyntaxError"),
     "settings that cannot run": (
         'tasks = ["biased-mnist-0.990"]\nprotocol.settings.sigma = 0.0',
-        "on biased-mnist-0.990: protocol.settings.sigma: Expected `float` > 0.0",
+        "biased-mnist-0.990: protocol.settings.sigma: Expected `float` > 0.0, not 0.0",
     ),
 }
 
