@@ -8,7 +8,8 @@ BIN = .venv/bin
 SET_UP = .venv/set-up
 PYTEST = $(BIN)/python -m pytest -q
 
-.PHONY: quickstart test check format
+.PHONY: quickstart test check lint types fast slow format
+.NOTPARALLEL:
 
 quickstart: $(SET_UP)
 	$(BIN)/optathlon data standin mnist ptb speech-commands
@@ -19,15 +20,25 @@ quickstart: $(SET_UP)
 	@printf '\nNext: optathlon list tasks; optathlon show quickstart > my.toml; optathlon launch my.toml\n' >&2
 	@printf '(after `. .venv/bin/activate`; the sweep file is explained in docs/sweeps.md)\n' >&2
 
-test: check
-	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu"
+# All parts, also after one has failed.
+test: $(SET_UP)
+	@$(MAKE) --no-print-directory --keep-going lint types fast slow
 
-check: $(SET_UP)
+check: lint types fast
+
+lint: $(SET_UP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+
+types: $(SET_UP)
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+fast: $(SET_UP)
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not gpu"
+
+slow: $(SET_UP)
+	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu"
 
 format: $(SET_UP)
 	$(BIN)/ruff check --fix
