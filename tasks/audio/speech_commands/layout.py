@@ -16,32 +16,17 @@ import soundfile
 from optathlon.tasks.errors import DataError
 
 NAME = "speech-commands"
-
-
 ARCHIVE = "speech_commands_v0.02.tar.gz"
-
-
 ARCHIVE_SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
-
-
 TREE = "SpeechCommands/speech_commands_v0.02"
-
-
+"""Where torchaudio unpacks it, below the data set's folder."""
 NOISE = "_background_noise_"
-
-
 SAMPLE_RATE = 16_000
-
-
 LONGEST = 16_384
-
-
+"""The most samples that a recording may have."""
 COUNTS = {"training": 84_843, "validation": 9_981, "test": 11_005}
-
-
+"""Recordings in each official split."""
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
-
-
 WORDS = tuple(
     "backward bed bird cat dog down eight five follow forward four go happy house learn left marvin nine no off on"  # noqa: SIM905
     " one right seven sheila six stop three tree two up visual wow yes zero".split()

@@ -16,15 +16,9 @@ ARCHIVE, ARCHIVE_MD5 = "simple-examples.tgz", "30177ea32e27c525793142b6bf2c8e2d"
 
 
 SPLITS = ("train", "valid", "test")
-
-
 NAME = "ptb"
 LAYOUTS = ("simple-examples/data/ptb.{}.txt", "ptb.{}.txt", "penn/{}.txt")
-
-
 LARGEST_MEMBER = 64 << 20
-
-
 HUB_COLUMN = "sentence"
 WHERE_TO_GET = (
     f"{ARCHIVE} (MD5 {ARCHIVE_MD5}), or its ptb.train.txt, ptb.valid.txt and ptb.test.txt, "
@@ -49,6 +43,7 @@ def locate(folder: Path) -> list[Path]:
 
 
 def is_there(folder: Path) -> bool:
+    """Whether `folder` holds a copy in any layout, or the beginning of one that is not the archive's."""
     from optathlon.tasks.language.text import hub
 
     others = (path for layout in LAYOUTS[1:] for path in _at(folder, layout))

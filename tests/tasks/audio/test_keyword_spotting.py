@@ -11,7 +11,8 @@ import torch
 
 from optathlon.tasks.audio.clips import Clips, choose
 from optathlon.tasks.audio.keyword_spotting import KeywordSpotting
-from optathlon.tasks.audio.settings import KeywordSpottingSettings
+from optathlon.tasks.audio.settings import WORDS, KeywordSpottingSettings
+from optathlon.tasks.audio.speech_commands import layout
 from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
 from optathlon.tasks.audio.speech_commands.layout import index, read_clip
 from optathlon.tasks.data.dataset import build
@@ -164,6 +165,10 @@ def test_settings_that_cannot_run_are_refused(settings, message):
 def test_a_batch_larger_than_the_data_is_refused(data):
     with pytest.raises(TaskError, match=r"protocol\.batch: 4096 is more than the \d+ training clips"):
         make(data, smoke(batch=4096, settings={"training_clips": 0}))
+
+
+def test_as_many_words_may_be_chosen_as_the_data_has():
+    assert len(layout.WORDS) == WORDS
 
 
 def test_an_unknown_split_is_refused(data):
