@@ -22,7 +22,13 @@ from optathlon.tasks.description import verify, verify_selection
 from optathlon.tasks.errors import TaskError, did_you_mean, one_line, raised
 from optathlon.tasks.task import Protocol, Task
 
-FAMILIES = ("optathlon.tasks.rebias", "optathlon.tasks.language", "optathlon.tasks.audio", "optathlon.tasks.retrieval")
+FAMILIES = (
+    "optathlon.tasks.rebias",
+    "optathlon.tasks.cifar",
+    "optathlon.tasks.language",
+    "optathlon.tasks.audio",
+    "optathlon.tasks.retrieval",
+)
 ENTRY_POINTS = "optathlon.tasks"
 
 

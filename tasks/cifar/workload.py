@@ -1,0 +1,154 @@
+"""Adversarial training on CIFAR-10, as AdamP does it (Heo et al., ICLR 2021, section 4.3 and appendix E.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from optathlon.tasks.cifar.attack import Attack, attacked
+from optathlon.tasks.cifar.batch_statistics import BeforeUpdate
+from optathlon.tasks.cifar.cifar10 import layout
+from optathlon.tasks.cifar.cifar10.dataset import Cifar10, find
+from optathlon.tasks.cifar.pixels import Augmented, Images
+from optathlon.tasks.cifar.settings import HELD_BACK, SHADES, THREATS, AdversarialSettings, Threat
+from optathlon.tasks.cifar.wide_resnet import WideResNet
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.evaluation import Totals, batched, evaluating
+from optathlon.tasks.metrics.classification import correct
+from optathlon.tasks.randomness import shuffled
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
+
+STANDARD, LOSS = "standard", "loss"
+
+
+class AdversarialCifar10(Workload):
+    """A wide residual network trained on attacked images alone, judged on clean and on attacked ones.
+
+    The training attack sees the network in eval mode and starts at random; the evaluated ones start at the image.
+    Metrics: `standard` and one `attacked_...` per test attack of the `threat`, accuracies in percent, and `loss`, the
+    cross-entropy in nats under the first of these attacks.
+    """
+
+    threat: ClassVar[Threat]
+
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
+        chosen = self._settings = AdversarialSettings.read(protocol)
+        require(Cifar10(), self.data)
+        train = self._images("train", chosen.train_images)
+        held = len(train.labels) // HELD_BACK if protocol.holdout == "carved" else 0
+        self._train = train.after(held)
+        if protocol.parts > 1 and len(self._train.labels) < protocol.batch:
+            raise TaskError(
+                f"protocol.batch: {protocol.batch} is more than the {len(self._train.labels)} training images"
+            )
+        self._evaluated = {"test": self._images("test", chosen.test_images)}
+        if held:
+            self._evaluated["validation"] = train.first(held)
+        self.net = WideResNet(chosen.depth, chosen.widen, chosen.stem).to(self.device)
+        self._statistics = BeforeUpdate(self.net)
+        self.players = {"model": self.net}
+
+    def _images(self, name: str, most: int) -> Images:
+        pixels, labels = layout.read(find(self.data / Cifar10.name), name)
+        return Images(layout.shrink(pixels[:most], self._settings.block), labels[:most])
+
+    @property
+    def training_attack(self) -> Attack:
+        """The attack that every training image goes through."""
+        chosen = self._settings
+        return Attack(
+            norm=self.threat.norm,
+            epsilon=chosen.epsilon / SHADES,
+            steps=chosen.steps,
+            step_size=chosen.step_size / SHADES,
+            step_rule=chosen.step_rule,
+            random_start=True,
+        )
+
+    @property
+    def evaluation_attacks(self) -> dict[str, Attack]:
+        """The attacks on evaluated images by their metric."""
+        chosen = self._settings
+        return {
+            name: Attack(
+                norm=self.threat.norm,
+                epsilon=reach.epsilon / SHADES,
+                steps=reach.steps,
+                step_size=chosen.evaluation_step_size / SHADES,
+                step_rule=chosen.step_rule,
+            )
+            for name, reach in self.threat.evaluated.items()
+        }
+
+    def tags(self, player: str) -> dict[str, set[str]]:
+        """As Workload.tags, and which convolutions are scale-invariant, and the head."""
+        tags = super().tags(player)
+        for name in self.net.scale_invariant:
+            tags[name].add("scale_invariant")
+        for leaf in ("weight", "bias"):
+            tags[f"head.{leaf}"].add("head")
+        return tags
+
+    def start_epoch(self, epoch: int, resuming: bool) -> None:
+        """Micro-batches are numbered anew."""
+        self._statistics.forget()
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Images (n, 3, side, side) in [0, 1], cut and mirrored at random, and labels (n,)."""
+        pieces = split(shuffled(len(self._train.labels), self.seed, epoch), self.protocol.part, self.protocol.parts)
+        mine = share(len(pieces), start, self.rank, self.world)
+        augmented = Augmented(self._train, self.seed, epoch)
+        loaded = load(augmented.take, [pieces[index] for index in mine], self.data_workers)
+        for index, taken in zip(mine, loaded, strict=True):
+            yield Batch(self._ready(taken), index, len(pieces), len(pieces[index]))
+
+    def _ready(self, taken: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        pixels, labels = taken
+        return pixels.to(self.device).float() / SHADES, labels.to(self.device)
+
+    def loss(self, batch: Batch, player: str) -> Tensor:
+        """Cross-entropy on the attacked images. The attack sees the batch-norm statistics of before this update and
+        does not move them; the pass over the attacked images does."""
+        images, labels = batch.data
+        with self._statistics.of(batch.index // self.protocol.parts):
+            images = attacked(self.net, images, labels, self.training_attack)
+        return F.cross_entropy(self.net(images), labels)
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Accuracies in % on clean images and under each attack, and the loss under the first attack."""
+        if split not in self._evaluated:
+            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
+        images, attacks = self._evaluated[split], self.evaluation_attacks
+        headline = next(iter(attacks))
+        totals = Totals(self.device)
+        with evaluating(self.net):
+            for chosen in batched(len(images.labels), self.protocol.part):
+                clean, labels = self._ready(images.take(chosen))
+                right = {STANDARD: correct(self.net(clean), labels)}
+                for name, attack in attacks.items():
+                    logits = self.net(attacked(self.net, clean, labels, attack))
+                    right[name] = correct(logits, labels)
+                    if name == headline:
+                        right[LOSS] = F.cross_entropy(logits.float(), labels, reduction="sum")
+                totals.add(len(chosen), **right)
+        return {name: value if name == LOSS else 100.0 * value for name, value in totals.means().items()}
+
+
+class Linf4(AdversarialCifar10):
+    threat = THREATS["linf4"]
+
+
+class L2(AdversarialCifar10):
+    threat = THREATS["l2"]
+
+
+class Linf8(AdversarialCifar10):
+    threat = THREATS["linf8"]
