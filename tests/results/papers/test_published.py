@@ -68,8 +68,8 @@ def test_no_number_is_given_twice_without_a_word(numbers):
         ("biased-mnist-0.997", "adamp", "adam", "unbiased", "AdamP Table D.1", 7.9),
         ("imagenet9-rebias", "adamp", "adam", "imagenet_a", "AdamP Table D.1", 1.7),
         ("imagenet-resnet50-batch-16k", "adamp", "adamw", "accuracy", "AdamP Table D.3", 3.1),
-        ("cifar10-pgd-l2-80", "adamp", "adam", "attacked_l2_80", "AdamP Table E.2", 13.26),
-        ("cifar10-pgd-linf-8", "adamp", "adam", "standard", "AdamP Table E.2", 15.98),
+        ("cifar10-l2", "adamp", "adam", "attacked_l2_80", "AdamP Table E.2", 13.26),
+        ("cifar10-linf8", "adamp", "adam", "standard", "AdamP Table E.2", 15.98),
     ],
 )
 def test_differences_are_those_the_paper_prints(numbers, task, ours, baseline, metric, table, printed):
