@@ -70,11 +70,17 @@ def _from_class(cls: type, path: str, name: str) -> OptimizerSpec:
         name=name,
         factory=path,
         hyperparameters=_hyperparameters(cls, path),
+        implementations=_implementations(cls),
         flags=frozenset({"closure"} if needs_closure else ()),
         summary=(cls.__doc__ or "").strip().partition("\n")[0],
         source=path,
         version=getattr(cls, "version", None) or _file_digest(cls, path),
     )
+
+
+def _implementations(cls: type) -> tuple[str, ...]:
+    has = inspect.signature(cls).parameters
+    return ("loop", *(name for name in ("foreach", "fused") if name in has))
 
 
 def _hyperparameters(cls: type, path: str) -> dict[str, Hyperparameter]:

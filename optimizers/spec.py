@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TAGS = ("bias", "norm", "gain", "embedding", "head", "transposed", "scale_invariant", "proxy")
 FLAGS = ("closure", "one_group", "one_rate", "matrices")
 LR_SCALE = "lr_scale"
+IMPLEMENTATIONS = ("auto", "fused", "foreach", "loop")
+"""How an optimizer may be asked to step; "auto" is the fastest that is proven equal to the loop."""
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
@@ -109,6 +111,8 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
     fixed: arguments that are always passed, neither settable nor hashed.
     tags: its own options by parameter tag, {"scale_invariant.sphere": True}; a grid may change them.
     protocol: overrides of every task's protocol (a constant rate, say); its row is marked with them.
+    implementations: the ways to step that its class offers by the arguments foreach and fused. A run's id does not
+        hold which of them it took, its provenance does.
     baseline: name of the optimizer that it improves on.
     flags: "closure" (step needs one), "one_group" (a single parameter group), "one_rate" (all groups at one rate),
         "matrices" (two-dimensional parameters only).
@@ -123,6 +127,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
     fixed: dict[str, Any] = {}
     tags: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
+    implementations: tuple[str, ...] = ("loop",)
     baseline: str | None = None
     flags: frozenset[str] = frozenset()
     check: str | None = None
@@ -134,6 +139,19 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
         for flag in self.flags:
             if flag not in FLAGS:
                 raise OptimizerError(f"{self.name}: unknown flag {flag!r}{did_you_mean(flag, FLAGS)}")
+
+    def check_implementation(self, implementation: str) -> None:
+        """OptimizerError unless the optimizer has `implementation`; "auto" suits every one."""
+        if implementation not in IMPLEMENTATIONS:
+            hint = did_you_mean(implementation, IMPLEMENTATIONS)
+            raise OptimizerError(
+                f"unknown implementation {implementation!r}{hint}; one of {', '.join(IMPLEMENTATIONS)}"
+            )
+        if implementation != "auto" and implementation not in self.implementations:
+            has = " and ".join(self.implementations)
+            raise OptimizerError(
+                f"{self.name}: has no {implementation} implementation, only {has}; auto suits every one"
+            )
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Every hyperparameter with its coerced value, in declared order, then the options by tag, sorted.
@@ -158,18 +176,32 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
         tagged = {**self.tags, **{key: value for key, value in values.items() if "." in key}}
         return plain | {key: self._coerce(key, self._tagged(key), tagged[key]) for key in sorted(tagged)}
 
-    def build(self, groups: list[dict[str, Any]], hyperparameters: Mapping[str, Any]) -> torch.optim.Optimizer:
+    def build(
+        self, groups: list[dict[str, Any]], hyperparameters: Mapping[str, Any], implementation: str | None = None
+    ) -> torch.optim.Optimizer:
         """The optimizer over `groups`, each {"params": [...]} and perhaps options that override for this group.
 
         hyperparameters: what `resolve` gave; the options by tag among them are the caller's to put into the groups.
+        implementation: one of IMPLEMENTATIONS; None leaves it to the class.
         """
+        from optathlon.optimizers import implementation as choice  # imports torch
+
         factory = load(self.factory)
+        how: dict[str, bool] = {}
+        if implementation is not None:
+            self.check_implementation(implementation)
+            how = choice.arguments(
+                factory, self.implementations, implementation, [p for g in groups for p in g["params"]]
+            )
         arguments = {key: _tuple(hyperparameters.get(key, _unset(h))) for key, h in self.hyperparameters.items()}
         own = [{key: value if key == "params" else _tuple(value) for key, value in group.items()} for group in groups]
         try:
-            return factory(own, **arguments, **self.fixed)
+            optimizer = factory(own, **arguments, **how, **self.fixed)
         except (TypeError, ValueError) as error:
             raise OptimizerError(f"{self.name}: {error}") from error
+        if how.get("fused"):
+            choice.guard(optimizer)
+        return optimizer
 
     def _tagged(self, key: str) -> Hyperparameter:
         tag, _, name = key.partition(".")

@@ -5,37 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from optathlon.optimizers.catalog.declarations import FOREACH, FUSED, count, fraction, fractions, number, switch
 from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
-
-
-def _floats(*default: float) -> Hyperparameter:
-    """Such as Adam's betas: each at least 0 and below 1."""
-    return Hyperparameter("floats", list(default), low=0.0, below=1.0)
-
-
-def _float(
-    default: float | None,
-    low: float | None = 0.0,
-    *,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> Hyperparameter:
-    """At least 0, if nothing else is said."""
-    low = None if above is not None else low
-    return Hyperparameter("float", default, low=low, high=high, above=above, below=below)
-
-
-def _fraction(default: float) -> Hyperparameter:
-    return _float(default, low=0.0, below=1.0)
-
-
-def _int(default: int, low: int = 1) -> Hyperparameter:
-    return Hyperparameter("int", default, low=low)
-
-
-def _bool(default: bool) -> Hyperparameter:
-    return Hyperparameter("bool", default)
 
 
 def nesterov_needs_momentum(values: Mapping[str, Any]) -> None:
@@ -46,9 +17,9 @@ def nesterov_needs_momentum(values: Mapping[str, Any]) -> None:
 
 _REQUIRED = Hyperparameter("float", None, required=True, low=0.0)
 _PROJECTION: dict[str, Any] = {
-    "eps": _float(1e-8),
-    "delta": _float(0.1),
-    "wd_ratio": _float(0.1),
+    "eps": number(1e-8),
+    "delta": number(0.1),
+    "wd_ratio": number(0.1),
     "projection": Hyperparameter("str", "auto", choices=("auto", "channel", "layer", "off")),
     "channel_dim": Hyperparameter("int", 0),
 }
@@ -56,12 +27,13 @@ _PROJECTION: dict[str, Any] = {
 SGD = OptimizerSpec(
     name="sgd",
     factory="torch.optim:SGD",
+    implementations=FUSED,
     hyperparameters={
-        "lr": _float(1e-3),
-        "momentum": _float(0.0),
+        "lr": number(1e-3),
+        "momentum": number(0.0),
         "dampening": Hyperparameter("float", 0.0),
-        "weight_decay": _float(0.0),
-        "nesterov": _bool(False),
+        "weight_decay": number(0.0),
+        "nesterov": switch(False),
     },
     check="optathlon.optimizers.catalog.ours:nesterov_needs_momentum",
     summary="Stochastic gradient descent with momentum and coupled L2 decay",
@@ -71,14 +43,15 @@ SGD = OptimizerSpec(
 SGDP = OptimizerSpec(
     name="sgdp",
     factory="optathlon.optimizers.rules.sgdp:SGDP",
+    implementations=FUSED,
     hyperparameters={
         "lr": _REQUIRED,
-        "momentum": _fraction(0.0),
+        "momentum": fraction(0.0),
         "dampening": Hyperparameter("float", 0.0),
-        "weight_decay": _float(0.0),
-        "nesterov": _bool(False),
+        "weight_decay": number(0.0),
+        "nesterov": switch(False),
         **_PROJECTION,
-        "project_buffer": _bool(False),
+        "project_buffer": switch(False),
     },
     baseline="sgd",
     summary="SGD whose step loses its radial part where weights are scale-invariant",
@@ -88,12 +61,13 @@ SGDP = OptimizerSpec(
 ADAM = OptimizerSpec(
     name="adam",
     factory="torch.optim:Adam",
+    implementations=FUSED,
     hyperparameters={
-        "lr": _float(1e-3),
-        "betas": _floats(0.9, 0.999),
-        "eps": _float(1e-8),
-        "weight_decay": _float(0.0),
-        "amsgrad": _bool(False),
+        "lr": number(1e-3),
+        "betas": fractions(0.9, 0.999),
+        "eps": number(1e-8),
+        "weight_decay": number(0.0),
+        "amsgrad": switch(False),
     },
     baseline="sgd",
     summary="Adaptive moment estimation with coupled L2 decay",
@@ -103,7 +77,8 @@ ADAM = OptimizerSpec(
 ADAMW = OptimizerSpec(
     name="adamw",
     factory="torch.optim:AdamW",
-    hyperparameters=ADAM.hyperparameters | {"weight_decay": _float(1e-2)},
+    implementations=FUSED,
+    hyperparameters=ADAM.hyperparameters | {"weight_decay": number(1e-2)},
     baseline="adam",
     summary="Adam with decoupled decay, scaled by the rate",
     source="Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019",
@@ -112,11 +87,12 @@ ADAMW = OptimizerSpec(
 ADAMP = OptimizerSpec(
     name="adamp",
     factory="optathlon.optimizers.rules.adamp:AdamP",
+    implementations=FUSED,
     hyperparameters={
-        "lr": _float(1e-3),
-        "betas": _floats(0.9, 0.999),
-        "weight_decay": _float(0.0),
-        "nesterov": _bool(False),
+        "lr": number(1e-3),
+        "betas": fractions(0.9, 0.999),
+        "weight_decay": number(0.0),
+        "nesterov": switch(False),
         **_PROJECTION,
     },
     baseline="adamw",
@@ -127,13 +103,14 @@ ADAMP = OptimizerSpec(
 RMSPROP = OptimizerSpec(
     name="rmsprop",
     factory="torch.optim:RMSprop",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(1e-2),
-        "alpha": _float(0.99),
-        "eps": _float(1e-8),
-        "weight_decay": _float(0.0),
-        "momentum": _float(0.0),
-        "centered": _bool(False),
+        "lr": number(1e-2),
+        "alpha": number(0.99),
+        "eps": number(1e-8),
+        "weight_decay": number(0.0),
+        "momentum": number(0.0),
+        "centered": switch(False),
     },
     baseline="sgd",
     summary="Gradients over the root of their running mean square",
@@ -143,12 +120,13 @@ RMSPROP = OptimizerSpec(
 RMSPROP_TF = OptimizerSpec(
     name="rmsprop_tf",
     factory="optathlon.optimizers.rules.rmsprop_tf:RMSpropTF",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(1e-2),
-        "alpha": _fraction(0.9),
-        "eps": _float(1e-3),
-        "weight_decay": _float(0.0),
-        "momentum": _fraction(0.9),
+        "lr": number(1e-2),
+        "alpha": fraction(0.9),
+        "eps": number(1e-3),
+        "weight_decay": number(0.0),
+        "momentum": fraction(0.9),
     },
     baseline="rmsprop",
     summary="RMSprop as TensorFlow has it: eps inside the root, the rate inside the momentum",
@@ -157,17 +135,18 @@ RMSPROP_TF = OptimizerSpec(
 
 _ADAREM: dict[str, Any] = {
     "lr": _REQUIRED,
-    "beta": _fraction(0.999),
-    "lam": _float(0.999, low=0.0, high=1.0),
-    "eps": _float(1e-8, above=0.0),
-    "weight_decay": _float(0.0),
+    "beta": fraction(0.999),
+    "lam": number(0.999, low=0.0, high=1.0),
+    "eps": number(1e-8, above=0.0),
+    "weight_decay": number(0.0),
     "eps_mode": Hyperparameter("str", "literal", choices=("literal", "relative")),
-    "global_max": _bool(False),
+    "global_max": switch(False),
 }
 
 ADAREM = OptimizerSpec(
     name="adarem",
     factory="optathlon.optimizers.rules.adarem:AdaRem",
+    implementations=FUSED,
     hyperparameters=_ADAREM,
     baseline="sgd",
     summary="SGD whose coordinates slow down where the gradient turns against its past",
@@ -177,8 +156,9 @@ ADAREM = OptimizerSpec(
 ADAREM_S = OptimizerSpec(
     name="adarem_s",
     factory="optathlon.optimizers.rules.adarem:AdaRemS",
+    implementations=FUSED,
     hyperparameters=_ADAREM
-    | {"sphere": _bool(False), "radius": _float(10.0, above=0.0), "slr": _bool(True), "per_tensor": _bool(False)},
+    | {"sphere": switch(False), "radius": number(10.0, above=0.0), "slr": switch(True), "per_tensor": switch(False)},
     tags={"scale_invariant.sphere": True},
     baseline="adarem",
     summary="AdaRem with the scale-invariant weights on a sphere",
@@ -188,15 +168,16 @@ ADAREM_S = OptimizerSpec(
 ADABOUND = OptimizerSpec(
     name="adabound",
     factory="optathlon.optimizers.rules.adabound:AdaBound",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(1e-3),
-        "betas": _floats(0.9, 0.999),
-        "final_lr": _float(0.1),
-        "gamma": _float(1e-3, above=0.0, below=1.0),
-        "eps": _float(1e-8),
-        "weight_decay": _float(0.0),
-        "amsbound": _bool(False),
-        "decoupled": _bool(False),
+        "lr": number(1e-3),
+        "betas": fractions(0.9, 0.999),
+        "final_lr": number(0.1),
+        "gamma": number(1e-3, above=0.0, below=1.0),
+        "eps": number(1e-8),
+        "weight_decay": number(0.0),
+        "amsbound": switch(False),
+        "decoupled": switch(False),
     },
     baseline="adam",
     summary="Adam with rates clipped to bounds that close in on SGD's",
@@ -204,17 +185,18 @@ ADABOUND = OptimizerSpec(
 )
 
 _GRASSMANN: dict[str, Any] = {
-    "weight_decay": _float(0.0),
-    "manifold": _bool(False),
-    "omega": _float(0.1),
-    "clip": _float(0.1),
+    "weight_decay": number(0.0),
+    "manifold": switch(False),
+    "omega": number(0.1),
+    "clip": number(0.1),
 }
 _CHO_LEE = "Cho & Lee, Riemannian approach to batch normalization, NeurIPS 2017"
 
 SGDG = OptimizerSpec(
     name="sgdg",
     factory="optathlon.optimizers.rules.grassmann:SGDG",
-    hyperparameters={"lr": _float(0.01), "momentum": _fraction(0.9), **_GRASSMANN},
+    implementations=FOREACH,
+    hyperparameters={"lr": number(0.01), "momentum": fraction(0.9), **_GRASSMANN},
     tags={"scale_invariant.manifold": True, "scale_invariant.lr_scale": 20.0},
     baseline="sgd",
     summary="Riemannian SGD with momentum on the unit rows of scale-invariant weights",
@@ -224,11 +206,12 @@ SGDG = OptimizerSpec(
 ADAMG = OptimizerSpec(
     name="adamg",
     factory="optathlon.optimizers.rules.grassmann:AdamG",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(0.01),
-        "momentum": _fraction(0.9),
-        "beta2": _fraction(0.99),
-        "eps": _float(1e-8),
+        "lr": number(0.01),
+        "momentum": fraction(0.9),
+        "beta2": fraction(0.99),
+        "eps": number(1e-8),
         **_GRASSMANN,
     },
     tags={"scale_invariant.manifold": True, "scale_invariant.lr_scale": 5.0},
@@ -240,13 +223,14 @@ ADAMG = OptimizerSpec(
 ADAM_SGD = OptimizerSpec(
     name="adam_sgd",
     factory="optathlon.optimizers.rules.adam_sgd:AdamSGD",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(1e-4),
-        "betas": _floats(0.9, 0.999),
-        "eps": _float(1e-8),
-        "weight_decay": _float(0.0),
-        "momentum": _fraction(0.9),
-        "switch": _int(60, low=0),
+        "lr": number(1e-4),
+        "betas": fractions(0.9, 0.999),
+        "eps": number(1e-8),
+        "weight_decay": number(0.0),
+        "momentum": fraction(0.9),
+        "switch": count(60, low=0),
     },
     baseline="adam",
     summary="Adam, then SGD with Nesterov momentum from epoch `switch` on",
@@ -256,13 +240,14 @@ ADAM_SGD = OptimizerSpec(
 NADAM = OptimizerSpec(
     name="nadam",
     factory="torch.optim:NAdam",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(2e-3),
-        "betas": _floats(0.9, 0.999),
-        "eps": _float(1e-8),
-        "weight_decay": _float(0.0),
-        "momentum_decay": _float(4e-3),
-        "decoupled_weight_decay": _bool(False),
+        "lr": number(2e-3),
+        "betas": fractions(0.9, 0.999),
+        "eps": number(1e-8),
+        "weight_decay": number(0.0),
+        "momentum_decay": number(4e-3),
+        "decoupled_weight_decay": switch(False),
     },
     baseline="adam",
     summary="Adam with Nesterov momentum",
@@ -272,12 +257,13 @@ NADAM = OptimizerSpec(
 RADAM = OptimizerSpec(
     name="radam",
     factory="torch.optim:RAdam",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(1e-3),
-        "betas": _floats(0.9, 0.999),
-        "eps": _float(1e-8),
-        "weight_decay": _float(0.0),
-        "decoupled_weight_decay": _bool(False),
+        "lr": number(1e-3),
+        "betas": fractions(0.9, 0.999),
+        "eps": number(1e-8),
+        "weight_decay": number(0.0),
+        "decoupled_weight_decay": switch(False),
     },
     baseline="adam",
     summary="Adam whose early rates are rectified for the variance of their few gradients",
@@ -287,11 +273,12 @@ RADAM = OptimizerSpec(
 ADAFACTOR = OptimizerSpec(
     name="adafactor",
     factory="torch.optim:Adafactor",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(1e-2),
-        "beta2_decay": _float(-0.8, None, high=0.0),
-        "d": _float(1.0, low=1.0),
-        "weight_decay": _float(0.0),
+        "lr": number(1e-2),
+        "beta2_decay": number(-0.8, None, high=0.0),
+        "d": number(1.0, low=1.0),
+        "weight_decay": number(0.0),
     },
     baseline="adamw",
     summary="Second moments by rows and columns, steps relative to the weights' size",
@@ -301,18 +288,19 @@ ADAFACTOR = OptimizerSpec(
 MUON = OptimizerSpec(
     name="muon",
     factory="optathlon.optimizers.rules.muon:Muon",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(1e-3),
-        "weight_decay": _float(0.1),
-        "momentum": _fraction(0.95),
-        "nesterov": _bool(True),
+        "lr": number(1e-3),
+        "weight_decay": number(0.1),
+        "momentum": fraction(0.95),
+        "nesterov": switch(True),
         "ns_coefficients": Hyperparameter("floats", [3.4445, -4.775, 2.0315]),
-        "eps": _float(1e-7, above=0.0),
+        "eps": number(1e-7, above=0.0),
         "ns_steps": Hyperparameter("int", 5, low=1, below=100),
         "adjust_lr_fn": Hyperparameter("str", "match_rms_adamw", choices=("original", "match_rms_adamw")),
-        "matrix": _bool(True),
-        "betas": _floats(0.9, 0.999),
-        "adam_eps": _float(1e-8),
+        "matrix": switch(True),
+        "betas": fractions(0.9, 0.999),
+        "adam_eps": number(1e-8),
     },
     tags={"embedding.matrix": False, "head.matrix": False},
     baseline="adamw",
@@ -324,11 +312,11 @@ LBFGS = OptimizerSpec(
     name="lbfgs",
     factory="torch.optim:LBFGS",
     hyperparameters={
-        "lr": _float(1.0),
-        "max_iter": _int(20),
-        "tolerance_grad": _float(1e-7),
-        "tolerance_change": _float(1e-9),
-        "history_size": _int(100),
+        "lr": number(1.0),
+        "max_iter": count(20),
+        "tolerance_grad": number(1e-7),
+        "tolerance_change": number(1e-9),
+        "history_size": count(100),
         "line_search_fn": Hyperparameter("str", None, choices=("strong_wolfe",)),
     },
     baseline="sgd",
@@ -340,15 +328,16 @@ LBFGS = OptimizerSpec(
 SOAP = OptimizerSpec(
     name="soap",
     factory="optathlon.optimizers.rules.soap:SOAP",
+    implementations=FOREACH,
     hyperparameters={
-        "lr": _float(3e-3),
-        "betas": _floats(0.95, 0.95),
-        "shampoo_beta": _float(None, low=0.0, below=1.0),
-        "eps": _float(1e-8),
-        "weight_decay": _float(1e-2),
-        "precondition_frequency": _int(10),
-        "max_precondition_dim": _int(10000, low=0),
-        "merge_dims": _bool(False),
+        "lr": number(3e-3),
+        "betas": fractions(0.95, 0.95),
+        "shampoo_beta": number(None, low=0.0, below=1.0),
+        "eps": number(1e-8),
+        "weight_decay": number(1e-2),
+        "precondition_frequency": count(10),
+        "max_precondition_dim": count(10000, low=0),
+        "merge_dims": switch(False),
     },
     baseline="adamw",
     summary="Adam in the slowly changing eigenbases of the gradients' covariances, by dimension",
@@ -358,7 +347,8 @@ SOAP = OptimizerSpec(
 SAM = OptimizerSpec(
     name="sam",
     factory="optathlon.optimizers.rules.sam:SAM",
-    hyperparameters=SGD.hyperparameters | {"rho": _float(0.05), "adaptive": _bool(False)},
+    implementations=FUSED,
+    hyperparameters=SGD.hyperparameters | {"rho": number(0.05), "adaptive": switch(False)},
     baseline="sgd",
     flags=frozenset({"closure"}),
     check=SGD.check,
@@ -369,7 +359,8 @@ SAM = OptimizerSpec(
 LOOKAHEAD = OptimizerSpec(
     name="lookahead",
     factory="optathlon.optimizers.rules.lookahead:Lookahead",
-    hyperparameters=SGD.hyperparameters | {"k": _int(5), "alpha": _float(0.5, above=0.0, high=1.0)},
+    implementations=FUSED,
+    hyperparameters=SGD.hyperparameters | {"k": count(5), "alpha": number(0.5, above=0.0, high=1.0)},
     baseline="sgd",
     check=SGD.check,
     summary="SGD with slow weights that follow every k steps and are the ones judged",
@@ -379,7 +370,7 @@ LOOKAHEAD = OptimizerSpec(
 NT_ASGD = OptimizerSpec(
     name="nt_asgd",
     factory="optathlon.optimizers.rules.nt_asgd:NTASGD",
-    hyperparameters={"lr": _REQUIRED, "weight_decay": _float(0.0), "nonmono": Hyperparameter("int", 5)},
+    hyperparameters={"lr": _REQUIRED, "weight_decay": number(0.0), "nonmono": Hyperparameter("int", 5)},
     protocol={"schedule": {"kind": "constant"}},
     baseline="sgd",
     summary="SGD whose iterates are averaged once validation has stalled for `nonmono` epochs",

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from optathlon.optimizers.conformance.costs import MEASURES
 from optathlon.optimizers.conformance.problems import RATES, STEPS, Kit, Lacks, Problem, descend, require, same
+from optathlon.optimizers.implementation import in_use
+from optathlon.optimizers.kernels import kernel_cache
 from optathlon.optimizers.spec import OptimizerSpec
 
 
@@ -54,7 +56,7 @@ def check(spec: OptimizerSpec, values: Mapping[str, Any] | None = None) -> Card:
     Raises OptimizerError only if `values` do not fit; all else is in the card.
     """
     kit = Kit(spec, values or {})
-    findings = [_run(function, kit) for function in CHECKS]
+    findings = [run_check(function, kit) for function in CHECKS]
     measures: dict[str, float | None] = {}
     for name, measure in MEASURES.items():
         try:
@@ -64,7 +66,7 @@ def check(spec: OptimizerSpec, values: Mapping[str, Any] | None = None) -> Card:
     return Card(spec.name, spec.version, kit.values, findings, **measures)
 
 
-def _run(function: Callable[[Kit], str | None], kit: Kit) -> Finding:
+def run_check(function: Callable[[Kit], str | None], kit: Kit) -> Finding:
     name = function.__name__.lstrip("_").replace("_", " ")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -239,6 +241,41 @@ def trains_bfloat16_parameters(kit: Kit) -> None:
         require(bool((half - value).abs().max() < 0.1 * value.abs().max()), "bfloat16 ends far from float32")
 
 
+def reads_gradients_of_any_layout(kit: Kit) -> str | None:
+    """A gradient is a tensor, not memory in the weight's order: transposed, strided or expanded, it counts alike."""
+    if "closure" in kit.spec.flags:
+        raise Lacks("its step computes gradients itself")
+    refused = []
+    for name, lay_out in LAYOUTS.items():
+        try:
+            _same_steps_on(kit, lay_out, name)
+        except RuntimeError as error:  # torch's views and dtypes: clear, and nothing was read wrongly
+            refused.append(f"{name} ({str(error).splitlines()[0]})")
+    if len(refused) == len(LAYOUTS):
+        raise Lacks(f"refuses them: {refused[0]}")
+    return f"refuses {', '.join(refused)}" if refused else None
+
+
+def _same_steps_on(kit: Kit, lay_out: Callable[[Tensor], Tensor], name: str) -> None:
+    ends = []
+    for change in (lambda grad: grad, lay_out):
+        weight = torch.linspace(-1.0, 1.0, 12, dtype=torch.float64).view(3, 4).requires_grad_()
+        optimizer = kit.build_groups([{"params": [weight]}])
+        for step in range(2):
+            row = torch.linspace(0.1, 1.0, 4, dtype=torch.float64) * (step + 1)
+            weight.grad = change(row.expand(3, 4).contiguous())
+            optimizer.step()
+        ends.append(weight.detach())
+    require(torch.allclose(*ends, rtol=1e-9, atol=1e-9), f"reads a gradient that is {name} in another order")
+
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "transposed in memory": lambda grad: grad.t().contiguous().t(),
+    "strided": lambda grad: torch.stack([grad, grad + 1], dim=-1)[..., 0],
+    "expanded": lambda grad: grad[0].clone().expand_as(grad),
+}
+
+
 def foreach_equals_the_loop(kit: Kit) -> None:
     _equals_the_loop(kit, "foreach")
 
@@ -251,9 +288,15 @@ def _equals_the_loop(kit: Kit, argument: str) -> None:
     if not kit.accepts(argument):
         raise Lacks(f"has no {argument} argument")
     base = {key: False for key in ("foreach", "fused") if kit.accepts(key)}
-    ends = [kit.trained(20, dtype=torch.float64, **base | {argument: on})[0].values() for on in (False, True)]
-    for loop, other in zip(*ends, strict=True):
-        torch.testing.assert_close(other, loop, rtol=1e-9, atol=1e-9)
+    loop, _ = kit.trained(20, dtype=torch.float64, **base)
+    problem, optimizer = kit.trained(20, dtype=torch.float64, **base | {argument: True})
+    # What falls back to the loop where there are no kernels would only be compared with itself.
+    ran = in_use(optimizer)
+    if not any(name.startswith(argument) for name in ran):
+        why = f": {kernel_cache.load().reason}" if argument == "fused" and kernel_cache.load().reason else ""
+        raise Lacks(f"not tried: {argument}=True ran as {' and '.join(ran)} here{why}")
+    for expected, value in zip(loop.values(), problem.values(), strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
 
 
 def can_be_captured_in_a_graph(kit: Kit) -> None:
@@ -328,6 +371,7 @@ CHECKS: tuple[Callable[[Kit], str | None], ...] = (
     leaves_parameters_without_gradient_alone,
     survives_zero_gradients,
     leaves_gradients_as_they_are,
+    reads_gradients_of_any_layout,
     takes_a_closure_and_returns_its_loss,
     calls_step_hooks,
     trains_bfloat16_parameters,

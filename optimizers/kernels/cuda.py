@@ -20,8 +20,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from optathlon.optimizers.kernels.dtypes import state_dtype
-from optathlon.optimizers.kernels.rule import PROJECTIONS, Rule
+from optathlon.optimizers.kernels.scale_invariance import ScaleInvariance
+from optathlon.optimizers.kernels.state import AdamPState, AdaRemState, RowDims, SGDPState
+from optathlon.optimizers.kernels.tensor_lists import is_dense_by_rows, state_dtype
 
 DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 BLOCK, ROWS = 1024, 1024
@@ -168,34 +169,23 @@ def _adarem(
     tl.atomic_max(tops + tensor, tl.max(bits, 0))
 
 
-def takes(param: Tensor, grad: Tensor | None, dims: tuple[int, ...] | None, states: Sequence[Tensor]) -> bool:
+def takes(param: Tensor, grad: Tensor | None, dims: RowDims, states: Sequence[Tensor]) -> bool:
     """Whether the kernels can step this tensor: dense, float32 or half precision, with rows in dimension 0."""
     return (
         type(param) in (Tensor, torch.nn.Parameter)
         and param.dtype in DTYPES
         and (grad is None or (grad.dtype == param.dtype and not grad.is_neg()))
         and param.numel() > 0
-        and _is_dense(param)
+        and is_dense_by_rows(param)
         and (dims is None or dims == tuple(range(1, param.ndim)))
         and all(s.dtype == state_dtype(param) and s.stride() == param.stride() for s in states)
     )
 
 
-def _is_dense(param: Tensor) -> bool:
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    last = formats.get(param.ndim)
-    return param.is_contiguous() or (last is not None and param.is_contiguous(memory_format=last))
-
-
 def adamp(
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    exp_avgs: Sequence[Tensor],
-    exp_avg_sqs: Sequence[Tensor],
-    steps: Sequence[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
+    state: AdamPState,
     *,
-    rule: Rule,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
     betas: tuple[float, float],
     eps: float,
@@ -204,25 +194,23 @@ def adamp(
     nesterov: bool,
     maximize: bool,
 ) -> list[Tensor | None]:
-    """One AdamP step on tensors that `takes` takes, of one device and dtype; `steps` already count this one."""
+    """One AdamP step on tensors that `takes` takes, of one device and dtype; `state.steps` count this one already."""
     beta1, beta2 = betas
-    t = torch.stack(list(steps)).double()
-    scalars = torch.empty(len(params), 3, dtype=torch.float64, device=t.device)
+    t = torch.stack(state.steps).double()
+    scalars = torch.empty(len(t), 3, dtype=torch.float64, device=t.device)
     scalars[:, 0] = lr / (1 - beta1**t)
     scalars[:, 1] = lr * weight_decay
     scalars[:, 2] = (1 - beta2**t).rsqrt()
     own, raw = (beta1, 1 - beta1) if nesterov else (1.0, 0.0)
     moments = (beta1, 1 - beta1, beta2, 1 - beta2, eps, own, raw)
-    return _projected(params, grads, (exp_avgs, exp_avg_sqs), dims, scalars, rule, wd_ratio, maximize, moments, True)
+    states = (state.exp_avgs, state.exp_avg_sqs)
+    return _projected(state, states, scalars, invariance, wd_ratio, maximize, moments, adam=True)
 
 
 def sgdp(
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    buffers: Sequence[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
+    state: SGDPState,
     *,
-    rule: Rule,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
     momentum: float,
     dampening: float,
@@ -234,34 +222,34 @@ def sgdp(
 ) -> list[Tensor | None]:
     """One SGDP step on tensors that `takes` takes, of one device and dtype."""
     device = lr.device if isinstance(lr, Tensor) else "cpu"
-    scalars = torch.zeros(len(params), 3, dtype=torch.float64, device=device)
+    scalars = torch.zeros(len(state.params), 3, dtype=torch.float64, device=device)
     scalars[:, 0] = lr
     scalars[:, 1] = lr * weight_decay / (1 - momentum)
     own, raw = (momentum, 1.0) if nesterov else (1.0, 0.0)
-    moments = (momentum, 1 - dampening, 0.0, 0.0, rule.eps, own, raw)
+    moments = (momentum, 1 - dampening, 0.0, 0.0, invariance.eps, own, raw)
+    states = (state.momentum_buffers, state.momentum_buffers)
     kept = project_buffer and not nesterov
-    return _projected(
-        params, grads, (buffers, buffers), dims, scalars, rule, wd_ratio, maximize, moments, False, kept
-    )  # fmt: skip
+    return _projected(state, states, scalars, invariance, wd_ratio, maximize, moments, adam=False, kept=kept)
 
 
 def _projected(
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
+    state: AdamPState | SGDPState,
     states: tuple[Sequence[Tensor], Sequence[Tensor]],
-    dims: Sequence[tuple[int, ...] | None],
     scalars: Tensor,
-    rule: Rule,
+    invariance: ScaleInvariance,
     wd_ratio: float,
     maximize: bool,
     moments: tuple[float, ...],
+    *,
     adam: bool,
     kept: bool = False,
 ) -> list[Tensor | None]:
+    """The three launches. kept: whether the projection acts on the momentum itself."""
+    params, dims = state.params, state.row_dims
     device, count = params[0].device, len(params)
     shapes = tuple((p.numel(), p.shape[0] if d else 0) for p, d in zip(params, dims, strict=True))
-    chunks, tables, limits, rows = _plan(shapes, rule.delta, device)
-    pointers, _alive = _pointers(params, grads, states)
+    chunks, tables, limits, rows = _plan(shapes, invariance.delta, device)
+    pointers, _alive = _pointers(params, state.grads, states)
     scalars = scalars.to(device, torch.float32, non_blocking=True)
     sums = torch.empty(len(chunks), 4, device=device)
     parts, layers, views = (torch.empty(n, device=device) for n in (rows, count, count))
@@ -270,8 +258,9 @@ def _projected(
     common = {"ADAM": adam, "BLOCK": BLOCK, "DTYPE": dtype}
     with _on(device):
         _advance[(len(chunks),)](chunks, pointers, count, scalars, sums, sign, *moments, **common)
-        projection = PROJECTIONS.index(rule.projection) % 3
-        _decide[(count,)](tables, limits, sums, parts, layers, views, rule.eps, PROJECTION=projection, ROWS=ROWS)
+        _decide[(count,)](
+            tables, limits, sums, parts, layers, views, invariance.eps, PROJECTION=invariance.code, ROWS=ROWS
+        )
         _descend[(len(chunks),)](
             chunks, pointers, count, scalars, parts, layers, views, sign, eps, own, raw, wd_ratio, KEPT=kept, **common
         )
@@ -280,11 +269,7 @@ def _projected(
 
 
 def adarem(
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    exp_avgs: Sequence[Tensor],
-    rates: Sequence[float | Tensor],
-    largest: Sequence[Tensor],
+    state: AdaRemState,
     *,
     shrink: float,
     damping: float,
@@ -293,11 +278,11 @@ def adarem(
     relative: bool,
 ) -> list[Tensor]:
     """One AdaRem step on tensors that `takes` takes, of one device and dtype; returns the new largest |exp_avg|s."""
-    device = params[0].device
+    params, device = state.params, state.params[0].device
     chunks, *_ = _plan(tuple((p.numel(), 0) for p in params), 0.0, device)
-    pointers, _alive = _pointers(params, grads, (exp_avgs, exp_avgs))
-    speeds = torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in rates]).to(device)
-    limits = torch.stack([v.to(device, torch.float32) for v in largest])
+    pointers, _alive = _pointers(params, state.grads, (state.exp_avgs, state.exp_avgs))
+    speeds = torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in state.rates]).to(device)
+    limits = torch.stack([v.to(device, torch.float32) for v in state.limits])
     tops = torch.zeros(len(params), dtype=torch.int32, device=device)
     with _on(device):
         _adarem[(len(chunks),)](

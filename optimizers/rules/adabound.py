@@ -1,4 +1,14 @@
-"""AdaBound: Adam with each coordinate's rate clipped to bounds that close in on SGD's."""
+"""AdaBound: Adam with each coordinate's rate clipped to bounds that close in on SGD's.
+
+As one would write it on a board, per weight w with gradient g at step t:
+
+    g <- g + weight_decay w                                      # decoupled: w <- w - lr weight_decay w instead
+    m <- beta1 m + (1 - beta1) g
+    v <- beta2 v + (1 - beta2) g^2                               # amsbound: the largest v so far
+    final = final_lr lr / base_lr
+    rate = (lr sqrt(1 - beta2^t) / (1 - beta1^t)) / (sqrt(v) + eps)
+    w <- w - clip(rate, final (1 - 1 / (gamma t + 1)), final (1 + 1 / (gamma t))) m
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -10,16 +20,10 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.rules._base import (
-    BaseOptimizer,
-    Step,
-    by_device_and_dtype,
-    check,
-    check_lr,
-    new_step,
-    zeros_like,
-)
-from optathlon.optimizers.rules._steps import together
+from optathlon.optimizers.kernels.tensor_lists import by_device_and_dtype, zeros_like
+from optathlon.optimizers.rules.argument_checks import check, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer, Step, new_step
+from optathlon.optimizers.rules.shared_steps import together
 
 
 class AdaBound(BaseOptimizer):
@@ -86,10 +90,11 @@ class AdaBound(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            steps = list(self._each(group))
+            steps = list(self._steps(group))
             for param, _, _, state in steps:
                 _prepare(param, state, group["amsbound"])
-            (_multi_tensor_adabound if together(steps, group) else _single_tensor_adabound)(steps, group)
+            func = _multi_tensor_adabound if together(steps, group) else _single_tensor_adabound
+            func(steps, group)
         return loss
 
 

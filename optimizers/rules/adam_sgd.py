@@ -1,4 +1,11 @@
-"""Adam, then SGD: the mixture with which music taggers are trained."""
+"""Adam, then SGD: the mixture with which music taggers are trained.
+
+As one would write it on a board, per weight w with gradient g, in epoch e:
+
+    g <- g + weight_decay w
+    if e < switch:   w <- w - Adam's change of g at lr, betas, eps        # rules/shared_steps.py
+    else:            b <- momentum b + g;  w <- w - lr (g + momentum b)
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -7,11 +14,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.rules._base import BaseOptimizer, Step, check, check_lr
-from optathlon.optimizers.rules._steps import adam_change, adam_changes, alike, nesterov_step, nesterov_steps, together
+from optathlon.optimizers.rules.argument_checks import check, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer, Step
+from optathlon.optimizers.rules.shared_steps import (
+    adam_change,
+    adam_changes,
+    alike,
+    nesterov_step,
+    nesterov_steps,
+    together,
+)
 
 
 class AdamSGD(BaseOptimizer):
@@ -55,21 +69,24 @@ class AdamSGD(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            steps = list(self._each(group))
+            steps = list(self._steps(group))
             adam = group["epoch"] < group["switch"]
             if not adam:
-                for *_, state in steps:
+                for step in steps:
                     for key in ("step", "exp_avg", "exp_avg_sq"):
-                        state.pop(key, None)
+                        step.state.pop(key, None)
             if together(steps, group):
-                (_adam_steps if adam else nesterov_steps)(steps, group)
-                continue
-            for each in steps:
-                (_adam_step if adam else nesterov_step)(*each, group)
+                func = _adam_steps if adam else nesterov_steps
+                func(steps, group)
+            else:
+                func = _adam_step if adam else nesterov_step
+                for step in steps:
+                    func(step, group)
         return loss
 
 
-def _adam_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def _adam_step(step: Step, group: dict[str, Any]) -> None:
+    param, grad, weight, state = step
     if group["weight_decay"]:
         grad = grad.add(weight, alpha=group["weight_decay"])
     param.sub_(adam_change(param, grad, state, group["lr"], group["betas"], group["eps"]))

@@ -1,35 +1,44 @@
-"""AdamP: AdamW whose step loses its radial part on scale-invariant weights."""
+"""AdamP: AdamW whose step loses its radial part on scale-invariant weights.
+
+As one would write it on a board, per weight w with gradient g at step t:
+
+    m <- beta1 m + (1 - beta1) g
+    v <- beta2 v + (1 - beta2) g^2
+    u <- (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)     # nesterov: beta1 m + (1 - beta1) g in place of m
+    decay <- lr weight_decay
+    if g is orthogonal to w, row by row or as a whole:             # rules/projection.py
+        u <- u - (w . u) w / (|w| + eps)^2
+        decay <- wd_ratio decay
+    w <- (1 - decay) w - lr u
+
+Every implementation below computes this; they differ in rounding only.
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import (
-    ParamsT,
-    _default_to_fused_or_foreach,
-    _use_grad_for_differentiable,
-)
+from torch.optim.optimizer import ParamsT, _use_grad_for_differentiable
 
-from optathlon.optimizers.kernels import cpu as kernels
-from optathlon.optimizers.kernels import dispatch, sharded
-from optathlon.optimizers.kernels.rule import Rule
-from optathlon.optimizers.rules._base import (
+from optathlon.optimizers.kernels import cpu, sharded
+from optathlon.optimizers.kernels.assignment import Implementation, assign
+from optathlon.optimizers.kernels.scale_invariance import ScaleInvariance
+from optathlon.optimizers.kernels.state import AdamPState
+from optathlon.optimizers.kernels.tensor_lists import (
     as_real,
     by_device_and_dtype,
-    check,
-    check_implementation,
-    check_lr,
     full_precision,
     increment,
-    new_step,
+    select,
     zeros_like,
 )
-from optathlon.optimizers.rules.projection import ProjectedOptimizer, descend, descend_many, radial, radials, row_dims
+from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
+from optathlon.optimizers.rules.base_optimizer import new_step
+from optathlon.optimizers.rules.projection import ProjectedOptimizer, descend, descend_many, radial, radials
 
 
 class AdamP(ProjectedOptimizer):
@@ -42,6 +51,8 @@ class AdamP(ProjectedOptimizer):
 
     Source: Heo et al., AdamP, ICLR 2021, Algorithm 2; equal to clovaai/AdamP 0.3.0.
     """
+
+    kernel_states = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -93,22 +104,35 @@ class AdamP(ProjectedOptimizer):
         loss = self._closure_loss(closure)
         for group in self.param_groups:
             params = self._with_grad(group)
-            states = [self._state(p, group) for p in params]
-            found = adamp(
-                params,
-                [p.grad for p in params if p.grad is not None],
-                [s["exp_avg"] for s in states],
-                [s["exp_avg_sq"] for s in states],
-                [s["step"] for s in states],
-                [row_dims(p, group) for p in params],
-                [s.get("view") for s in states],
-                rule=Rule(group["delta"], group["eps"], group["projection"]),
-                **{key: group[key] for key in _OPTIONS},
+            views = adamp(
+                self._gather(params, group),
+                foreach=group["foreach"],
+                fused=group["fused"],
+                capturable=group["capturable"],
+                differentiable=group["differentiable"],
+                invariance=ScaleInvariance(group["delta"], group["eps"], group["projection"]),
+                lr=group["lr"],
+                betas=group["betas"],
+                eps=group["eps"],
+                weight_decay=group["weight_decay"],
+                wd_ratio=group["wd_ratio"],
+                nesterov=group["nesterov"],
+                maximize=group["maximize"],
             )
-            for state, view in zip(states, found, strict=True):
-                if view is not None:
-                    state["view"] = view
+            self._keep_views(params, views)
         return loss
+
+    def _gather(self, params: list[Tensor], group: dict[str, Any]) -> AdamPState:
+        states = [self._state(param, group) for param in params]
+        return AdamPState(
+            params=as_real(params),
+            grads=as_real([p.grad for p in params if p.grad is not None]),
+            exp_avgs=as_real([state["exp_avg"] for state in states]),
+            exp_avg_sqs=as_real([state["exp_avg_sq"] for state in states]),
+            steps=[state["step"] for state in states],
+            row_dims=[self._row_dims(param, group) for param in params],
+            views=[state.get("view") for state in states],
+        )
 
     def _state(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state[param]
@@ -119,84 +143,80 @@ class AdamP(ProjectedOptimizer):
         return state
 
 
-_OPTIONS = (
-    "lr", "betas", "eps", "weight_decay", "wd_ratio", "nesterov",
-    "foreach", "maximize", "capturable", "differentiable", "fused",
-)  # fmt: skip
-
-
 def adamp(
-    params: list[Tensor],
-    grads: list[Tensor],
-    exp_avgs: list[Tensor],
-    exp_avg_sqs: list[Tensor],
-    steps: list[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
-    views: Sequence[Tensor | None],
+    state: AdamPState,
     *,
-    rule: Rule,
+    foreach: bool | None,
+    fused: bool | None,
+    capturable: bool,
+    differentiable: bool,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
-    foreach: bool | None = None,
-    capturable: bool = False,
-    differentiable: bool = False,
-    fused: bool | None = None,
-    **options: Any,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    wd_ratio: float,
+    nesterov: bool,
+    maximize: bool,
 ) -> list[Tensor | None]:
-    """One AdamP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each.
-
-    views: those of the step before, None where there is none.
-    """
-    if foreach is None:
-        _, foreach = _default_to_fused_or_foreach(params, differentiable, use_fused=False)
-        foreach = foreach and not (isinstance(lr, Tensor) and not capturable)
-    lists = (as_real(params), as_real(grads), as_real(exp_avgs), as_real(exp_avg_sqs), steps, dims, views)
-    options |= {"rule": rule, "lr": lr}
-    if foreach:
-        plain = functools.partial(_multi_tensor_adamp, capturable=capturable, **options)
-    else:
-        more = {"capturable": capturable or differentiable, "differentiable": differentiable}
-        plain = functools.partial(_single_tensor_adamp, **more, **options)
-    if any(shards := sharded.shards(params, dims)):
-        spread = functools.partial(_sharded_adamp, capturable=capturable, **options)
-        return dispatch.dispatch([([s is not None for s in shards], spread)], lists[:-1], plain)
-    if not fused:
-        return plain(*lists[:-1])
-    choices = [
-        (dispatch.takes_on_gpu(lists[0], lists[1], dims, lists[2], lists[3]), functools.partial(_gpu_adamp, **options)),
-        (kernels.takes(lists[0], dims, lists[2], lists[3]), functools.partial(_fused_adamp, **options)),
-    ]
-    return dispatch.dispatch(choices, lists, lambda *some: plain(*some[:-1]))
-
-
-def _sharded_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
-    params, grads, exp_avgs, exp_avg_sqs = (sharded.local(each) for each in lists[:4])
-    places = sharded.shards(lists[0], lists[5])
-    return _multi_tensor_adamp(params, grads, exp_avgs, exp_avg_sqs, *lists[4:], places=places, **options)
-
-
-def _gpu_adamp(*lists: Any, **options: Any) -> list[Tensor | None]:
-    from optathlon.optimizers.kernels import cuda
-
-    increment(lists[4])
-    return cuda.adamp(*lists[:-1], **options)
+    """Takes one AdamP step on real tensors; returns the view of each, None for those that are never projected."""
+    views: list[Tensor | None] = [None] * len(state.params)
+    for implementation, indices in assign(
+        state.params, state.grads, state.row_dims, [state.exp_avgs, state.exp_avg_sqs],
+        lr=lr, foreach=foreach, fused=fused, capturable=capturable, differentiable=differentiable,
+    ):  # fmt: skip
+        if implementation is Implementation.SHARDED:
+            func = _sharded_adamp
+        elif implementation is Implementation.FUSED_GPU:
+            func = _gpu_adamp
+        elif implementation is Implementation.FUSED_CPU:
+            func = _cpu_adamp
+        elif implementation is Implementation.FOREACH:
+            func = _multi_tensor_adamp
+        else:
+            func = _single_tensor_adamp
+        views_of_part = func(
+            select(state, indices),
+            invariance=invariance,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            wd_ratio=wd_ratio,
+            nesterov=nesterov,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+        )
+        for i, view in zip(indices, views_of_part, strict=True):
+            views[i] = view
+    return views
 
 
-def _fused_adamp(*lists: Any, lr: float | Tensor, **options: Any) -> list[Tensor | None]:
-    params, grads, exp_avgs, exp_avg_sqs, steps, dims, views = lists
-    increment(steps)
-    counts = [s.item() for s in steps]
-    return kernels.adamp(params, grads, exp_avgs, exp_avg_sqs, counts, dims, views, lr=float(lr), **options)
+def _sharded_adamp(state: AdamPState, **options: Any) -> list[Tensor | None]:
+    """By foreach on this process's rows; only what decides about the projection is asked of the others."""
+    shards = sharded.shards(state.params, state.row_dims)
+    return _multi_tensor_adamp(sharded.local_rows(state), shards=shards, **options)
+
+
+def _gpu_adamp(state: AdamPState, *, capturable: bool, differentiable: bool, **options: Any) -> list[Tensor | None]:
+    from optathlon.optimizers.kernels import cuda  # needs Triton
+
+    increment(state.steps)
+    return cuda.adamp(state, **options)
+
+
+def _cpu_adamp(
+    state: AdamPState, *, lr: float | Tensor, capturable: bool, differentiable: bool, **options: Any
+) -> list[Tensor | None]:
+    increment(state.steps)
+    return cpu.adamp(state, lr=float(lr), **options)
 
 
 def _single_tensor_adamp(
-    params: list[Tensor],
-    grads: list[Tensor],
-    exp_avgs: list[Tensor],
-    exp_avg_sqs: list[Tensor],
-    steps: list[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
+    state: AdamPState,
     *,
-    rule: Rule,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
     betas: tuple[float, float],
     eps: float,
@@ -208,33 +228,31 @@ def _single_tensor_adamp(
     differentiable: bool,
 ) -> list[Tensor | None]:
     beta1, beta2 = betas
+    on_device = capturable or differentiable
     views: list[Tensor | None] = []
-    tensors = zip(params, grads, exp_avgs, exp_avg_sqs, steps, dims, strict=True)
-    for param, raw, exp_avg, exp_avg_sq, step, rows in tensors:
-        (weight,), (grad,) = full_precision([param.clone() if differentiable else param], [-raw if maximize else raw])
+    for param, raw, exp_avg, exp_avg_sq, step, rows, _ in zip(*state, strict=True):
+        # Autograd must not find the weight of the projection overwritten by the descent.
+        weight = param.clone() if differentiable else param
+        (weight,), (grad,) = full_precision([weight], [-raw if maximize else raw])
         step += 1
-        t = step if capturable else step.item()
+        t = step if on_device else step.item()
         exp_avg.lerp_(grad, 1 - beta1)
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        # The correction of v moves from the root into eps and lr: one pass over the elements less.
         correction = (1 - beta2**t) ** 0.5
         momentum = beta1 * exp_avg + (1 - beta1) * grad if nesterov else exp_avg
-        update = momentum / (exp_avg_sq.sqrt() + eps * correction)  # of the paper's, 1 / correction
+        update = momentum / (exp_avg_sq.sqrt() + eps * correction)
 
-        found = radial(weight, grad, update, rows, rule, wd_ratio, capturable) if rows else None
-        descend(param, weight, update, found, lr * correction / (1 - beta1**t), lr * weight_decay)
-        views.append(found.view if found else None)
+        radial_ = radial(weight, grad, update, rows, invariance, wd_ratio, on_device) if rows else None
+        descend(param, weight, update, radial_, lr * correction / (1 - beta1**t), lr * weight_decay)
+        views.append(radial_.view if radial_ else None)
     return views
 
 
 def _multi_tensor_adamp(
-    params: list[Tensor],
-    grads: list[Tensor],
-    exp_avgs: list[Tensor],
-    exp_avg_sqs: list[Tensor],
-    steps: list[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
+    state: AdamPState,
     *,
-    rule: Rule,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
     betas: tuple[float, float],
     eps: float,
@@ -243,36 +261,39 @@ def _multi_tensor_adamp(
     nesterov: bool,
     maximize: bool,
     capturable: bool,
-    places: Sequence[Any] | None = None,
+    differentiable: bool,
+    shards: list[sharded.Shard | None] | None = None,
 ) -> list[Tensor | None]:
     beta1, beta2 = betas
-    views: list[Tensor | None] = [None] * len(params)
-    for indices, parts in by_device_and_dtype(params, grads, exp_avgs, exp_avg_sqs, steps):
-        own, raw, avgs, avg_sqs, counters = parts
-        weights, gradients = full_precision(own, torch._foreach_neg(raw) if maximize else raw)
-        increment(counters)
-        ts: list[Any] = list(counters) if capturable else [c.item() for c in counters]
-        torch._foreach_lerp_(avgs, gradients, 1 - beta1)
-        torch._foreach_mul_(avg_sqs, beta2)
-        torch._foreach_addcmul_(avg_sqs, gradients, gradients, 1 - beta2)
+    views: list[Tensor | None] = [None] * len(state.params)
+    for indices, parts in by_device_and_dtype(
+        state.params, state.grads, state.exp_avgs, state.exp_avg_sqs, state.steps
+    ):
+        params, raw, exp_avgs, exp_avg_sqs, steps = parts
+        weights, grads = full_precision(params, torch._foreach_neg(raw) if maximize else raw)
+        increment(steps)
+        ts: list[Any] = list(steps) if capturable else [step.item() for step in steps]
+        torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
+        torch._foreach_mul_(exp_avg_sqs, beta2)
+        torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
 
-        denominators = list(torch._foreach_sqrt(avg_sqs))
+        denominators = list(torch._foreach_sqrt(exp_avg_sqs))
         corrections: list[Any] = [(1 - beta2**t) ** 0.5 for t in ts]
         torch._foreach_add_(denominators, [eps * c for c in corrections])
-        momenta = avgs
+        momenta = exp_avgs
         if nesterov:
-            momenta = list(torch._foreach_mul(avgs, beta1))
-            torch._foreach_add_(momenta, gradients, alpha=1 - beta1)
+            momenta = list(torch._foreach_mul(exp_avgs, beta1))
+            torch._foreach_add_(momenta, grads, alpha=1 - beta1)
         updates = list(torch._foreach_div(momenta, denominators))
 
-        own_dims = [dims[i] for i in indices]
-        if places is None:
-            found = radials(weights, gradients, updates, own_dims, rule, wd_ratio)
+        dims = [state.row_dims[i] for i in indices]
+        if shards is None:
+            radials_ = radials(weights, grads, updates, dims, invariance, wd_ratio)
         else:
-            own_places = [places[i] for i in indices]
-            found = sharded.radials(weights, gradients, updates, own_dims, own_places, rule, wd_ratio)
-        sizes = [lr * c / (1 - beta1**t) for c, t in zip(corrections, ts, strict=True)]
-        descend_many(own, weights, updates, found, sizes, lr * weight_decay)
-        for i, radial_ in zip(indices, found, strict=True):
+            shards_ = [shards[i] for i in indices]
+            radials_ = sharded.radials(weights, grads, updates, dims, shards_, invariance, wd_ratio)
+        step_sizes = [lr * c / (1 - beta1**t) for c, t in zip(corrections, ts, strict=True)]
+        descend_many(params, weights, updates, radials_, step_sizes, lr * weight_decay)
+        for i, radial_ in zip(indices, radials_, strict=True):
             views[i] = radial_.view if radial_ else None
     return views

@@ -1,29 +1,39 @@
-"""AdaRem: each coordinate's rate shrinks where the gradient turns against its past; AdaRem-S: the same on a sphere."""
+"""AdaRem: each coordinate's rate shrinks where the gradient turns against its past; AdaRem-S: the same on a sphere.
+
+As one would write it on a board, per weight w with gradient g, in epoch e:
+
+    b <- g m / (|g| max|m| + eps)                  # relative: sign(g) m / (max|m| + eps)
+    w <- w - lr (1 + lam^e b) g - lr weight_decay w
+    m <- beta m + (1 - beta) g
+
+    AdaRem-S, for the weights W on the sphere:  lr / alpha^2 in place of lr for g, then
+    alpha <- alpha |W| / radius;   W <- radius W / |W|
+
+Every implementation below computes this; they differ in rounding only.
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.kernels import cpu as kernels
-from optathlon.optimizers.kernels import dispatch, sharded
-from optathlon.optimizers.kernels.dtypes import state_dtype
-from optathlon.optimizers.rules._base import (
-    BaseOptimizer,
+from optathlon.optimizers.kernels import cpu, sharded
+from optathlon.optimizers.kernels.assignment import Implementation, assign
+from optathlon.optimizers.kernels.state import AdaRemState
+from optathlon.optimizers.kernels.tensor_lists import (
     by_device_and_dtype,
-    check,
-    check_implementation,
-    check_lr,
-    prefers_foreach,
+    norm_in_double,
+    numbers_or_tensors,
+    select,
     zeros_like,
 )
-from optathlon.optimizers.rules._steps import numbers_or_tensors
+from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
 
 EPS_MODES = ("literal", "relative")
 
@@ -37,6 +47,8 @@ class AdaRem(BaseOptimizer):
 
     Source: AdaRem paper, Algorithm 1, equations 1 and 2; lam is applied once an epoch (section 4.1.1).
     """
+
+    kernel_states = ("exp_avg",)
 
     def __init__(
         self,
@@ -95,98 +107,65 @@ class AdaRem(BaseOptimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
-        prepared = [(group, self._prepared(group)) for group in self.param_groups]
-        largest = None
+        prepared = [(group, self._prepare(group)) for group in self.param_groups]
+        largest_of_all = None
         if any(group["global_max"] for group in self.param_groups):
-            largest = _largest_of_all([each for _, steps in prepared for each in steps])
+            # What it was before this step, so that the order of groups does not matter.
+            largest_of_all = _largest_of_all([step.state for _, steps in prepared for step in steps])
         for group, steps in prepared:
-            here = [each for each in steps if each[3].numel()]
-            if not here:
-                continue
-            states = [each[4] for each in here]
-            if largest is not None and group["global_max"]:
-                limits = [largest] * len(here)
-            else:
-                limits = [state["largest"] for state in states]
-            for state, found in zip(states, self._move(here, limits, group), strict=True):
-                state["largest"] = found
-        _share_largest([each[4] for _, steps in prepared for each in steps])
+            nonempty = [step for step in steps if step.mean.numel()]
+            if nonempty:
+                state = self._gather(nonempty, group, largest_of_all)
+                for step, largest in zip(nonempty, self._move(state, group), strict=True):
+                    step.state["largest"] = largest
+        _share_largest([step.state for _, steps in prepared for step in steps])
         self._constrain()
         return loss
 
-    def _prepared(self, group: dict[str, Any]) -> list[_Step]:
+    def _prepare(self, group: dict[str, Any]) -> list[_LocalStep]:
+        """The group's steps, each with a mean and its largest magnitude."""
         steps = []
-        for param, grad, weight, state in self._each(group):
+        for param, grad, weight, state in self._steps(group):
             if "exp_avg" not in state:
                 state["exp_avg"] = zeros_like(param)
             mean = state["exp_avg"]
+            # AdaRem is elementwise but for the largest magnitude: each process steps on its part as on a plain tensor.
             if sharded.holders(param):
                 param, grad, weight, mean = sharded.local([param, grad, weight, mean])
-            steps.append((param, grad, weight, mean, state))
-        if unknown := [each for each in steps if "largest" not in each[4]]:
-            for _, _, _, mean, state in unknown:
-                state["largest"] = _largest(mean)
-            _share_largest([state for *_, state in unknown])
+            steps.append(_LocalStep(param, grad, weight, mean, state))
+        if unknown := [step for step in steps if "largest" not in step.state]:
+            for step in unknown:
+                step.state["largest"] = _largest(step.mean)
+            _share_largest([step.state for step in unknown])
         return steps
 
-    def _move(self, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> list[Any]:
-        """Moves the weights and their means; returns the largest of each mean."""
-        params, grads, _, means, _ = zip(*steps, strict=True)
-        foreach = group["foreach"]
-        if foreach is None:
-            foreach = not group["fused"] and prefers_foreach(params, group["lr"])
-        choices = []
-        if group["fused"]:
-            none = [None] * len(steps)
-            choices = [
-                (dispatch.takes_on_gpu(params, grads, none, means), functools.partial(self._gpu, group=group)),
-                (kernels.takes(params, none, means), functools.partial(self._fused, group=group)),
-            ]
-        plain = functools.partial(self._multi if foreach else self._single, group=group)
-        return dispatch.dispatch(choices, (params, steps, limits), plain)
+    def _gather(self, steps: list[_LocalStep], group: dict[str, Any], largest_of_all: Tensor | None) -> AdaRemState:
+        largest = [step.state["largest"] for step in steps]
+        limits = largest
+        if largest_of_all is not None and group["global_max"]:
+            limits = [largest_of_all] * len(steps)
+        return AdaRemState(
+            params=[step.param for step in steps],
+            grads=[step.grad for step in steps],
+            weights=[step.weight for step in steps],
+            exp_avgs=[step.mean for step in steps],
+            largest=largest,
+            limits=limits,
+            rates=self._rates(group, [step.state for step in steps]),
+        )
 
-    def _single(self, _: Any, steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-        found = []
-        rates = self._rates(group, [each[4] for each in steps])
-        for (param, grad, weight, mean, _), limit, rate in zip(steps, limits, rates, strict=True):
-            change = agreement(grad, mean, limit, group["eps"], group["eps_mode"])
-            change.mul_(group["lam"] ** group["epoch"]).add_(1.0).mul_(grad).mul_(rate)
-            if group["weight_decay"]:
-                change.add_(weight * (group["lr"] * group["weight_decay"]))
-            param.sub_(change)
-            found.append(_largest(mean.lerp_(grad, 1 - group["beta"])))
-        return found
-
-    def _multi(self, params: list[Tensor], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> Any:
-        found = list(limits)
-        rates = self._rates(group, [each[4] for each in steps])
-        for indices, (own, means) in by_device_and_dtype(params, [each[3] for each in steps]):
-            _, grads, weights, _, _ = map(list, zip(*(steps[i] for i in indices), strict=True))
-            changes = _agreements(grads, means, [limits[i] for i in indices], group["eps"], group["eps_mode"])
-            torch._foreach_mul_(changes, group["lam"] ** group["epoch"])
-            torch._foreach_add_(changes, 1.0)
-            torch._foreach_mul_(changes, grads)
-            torch._foreach_mul_(changes, numbers_or_tensors([rates[i] for i in indices]))
-            torch._foreach_add_(changes, weights, alpha=group["lr"] * group["weight_decay"])
-            torch._foreach_sub_(own, changes)
-            torch._foreach_lerp_(means, grads, 1 - group["beta"])
-            for i, largest in zip(indices, torch._foreach_norm(means, torch.inf), strict=True):
-                found[i] = largest
-        return found
-
-    def _fused(self, params: list[Tensor], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> Any:
-        _, grads, _, means, states = zip(*steps, strict=True)
-        rates = [float(rate) for rate in self._rates(group, states)]
-        limits = _as_scalars_of(means[0], limits)
-        found = _as_scalars_of(means[0], [state["largest"] for state in states]) if group["global_max"] else limits
-        kernels.adarem(params, grads, means, rates, limits, found, **_options(group))
-        return found
-
-    def _gpu(self, params: list[Tensor], steps: list[_Step], limits: list[Tensor], group: dict[str, Any]) -> Any:
-        from optathlon.optimizers.kernels import cuda
-
-        _, grads, _, means, states = zip(*steps, strict=True)
-        return cuda.adarem(params, grads, means, self._rates(group, states), limits, **_options(group))
+    def _move(self, state: AdaRemState, group: dict[str, Any]) -> list[Tensor]:
+        return adarem(
+            state,
+            foreach=group["foreach"],
+            fused=group["fused"],
+            lr=group["lr"],
+            shrink=group["lr"] * group["weight_decay"],
+            damping=group["lam"] ** group["epoch"],
+            beta=group["beta"],
+            eps=group["eps"],
+            relative=group["eps_mode"] == "relative",
+        )
 
     def _constrain(self) -> None:
         """Puts the weights back to where they belong."""
@@ -196,43 +175,123 @@ class AdaRem(BaseOptimizer):
         return [group["lr"]] * len(states)
 
 
-_Step = tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]
-"""Parameter, gradient, weight and mean, of sharded ones this process's parts; and the state."""
+class _LocalStep(NamedTuple):
+    """What AdaRem needs to step one parameter: of a sharded one this process's part, and the state of the whole."""
+
+    param: Tensor
+    grad: Tensor
+    weight: Tensor
+    mean: Tensor
+    state: dict[str, Any]
 
 
-def _options(group: dict[str, Any]) -> dict[str, Any]:
-    """Of the fused kernels."""
-    return {
-        "shrink": float(group["lr"] * group["weight_decay"]),
-        "damping": group["lam"] ** group["epoch"],
-        "beta": group["beta"],
-        "eps": group["eps"],
-        "relative": group["eps_mode"] == "relative",
-    }
+def adarem(
+    state: AdaRemState,
+    *,
+    foreach: bool | None,
+    fused: bool | None,
+    lr: float | Tensor,
+    shrink: float | Tensor,
+    damping: float,
+    beta: float,
+    eps: float,
+    relative: bool,
+) -> list[Tensor]:
+    """Takes one AdaRem step; returns max |exp_avg| of each tensor after it.
+
+    shrink: what the weights lose to decay. damping: lam to the number of epochs before.
+    """
+    largest = list(state.largest)
+    for implementation, indices in assign(
+        state.params, state.grads, [None] * len(largest), [state.exp_avgs], lr=lr, foreach=foreach, fused=fused
+    ):
+        if implementation is Implementation.FUSED_GPU:
+            func = _gpu_adarem
+        elif implementation is Implementation.FUSED_CPU:
+            func = _cpu_adarem
+        elif implementation is Implementation.FOREACH:
+            func = _multi_tensor_adarem
+        else:
+            func = _single_tensor_adarem
+        largest_of_part = func(
+            select(state, indices), shrink=shrink, damping=damping, beta=beta, eps=eps, relative=relative
+        )
+        for i, value in zip(indices, largest_of_part, strict=True):
+            largest[i] = value
+    return largest
 
 
-def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, eps_mode: str) -> Tensor:
+def _gpu_adarem(state: AdaRemState, *, shrink: float | Tensor, **options: Any) -> list[Tensor]:
+    from optathlon.optimizers.kernels import cuda  # needs Triton
+
+    return cuda.adarem(state, shrink=float(shrink), **options)
+
+
+def _cpu_adarem(state: AdaRemState, *, shrink: float | Tensor, **options: Any) -> list[Tensor]:
+    like = state.exp_avgs[0]
+    # Limits that are the tensors' own may be overwritten; one shared by all must outlive the first tensor's step.
+    limits = _as_scalars_of(like, state.limits)
+    own = all(limit is largest for limit, largest in zip(state.limits, state.largest, strict=True))
+    largest = limits if own else _as_scalars_of(like, state.largest)
+    cpu.adarem(state._replace(limits=limits, largest=largest), shrink=float(shrink), **options)
+    return largest
+
+
+def _single_tensor_adarem(
+    state: AdaRemState, *, shrink: float | Tensor, damping: float, beta: float, eps: float, relative: bool
+) -> list[Tensor]:
+    largest = []
+    for param, grad, weight, mean, _, limit, rate in zip(*state, strict=True):
+        change = agreement(grad, mean, limit, eps, relative)
+        change.mul_(damping).add_(1.0).mul_(grad).mul_(rate)
+        if isinstance(shrink, Tensor) or shrink:
+            change.add_(weight * shrink)
+        param.sub_(change)
+        largest.append(_largest(mean.lerp_(grad, 1 - beta)))
+    return largest
+
+
+def _multi_tensor_adarem(
+    state: AdaRemState, *, shrink: float | Tensor, damping: float, beta: float, eps: float, relative: bool
+) -> list[Tensor]:
+    largest = list(state.limits)
+    for indices, _ in by_device_and_dtype(state.params, state.exp_avgs):
+        params, grads, weights, means, _, limits, rates = select(state, indices)
+        changes = _agreements(grads, means, limits, eps, relative)
+        torch._foreach_mul_(changes, damping)
+        torch._foreach_add_(changes, 1.0)
+        torch._foreach_mul_(changes, grads)
+        torch._foreach_mul_(changes, numbers_or_tensors(rates))
+        torch._foreach_add_(changes, weights, alpha=float(shrink))
+        torch._foreach_sub_(params, changes)
+        torch._foreach_lerp_(means, grads, 1 - beta)
+        for i, value in zip(indices, torch._foreach_norm(means, torch.inf), strict=True):
+            largest[i] = value
+    return largest
+
+
+def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, relative: bool) -> Tensor:
     """AdaRem's b: from -1, the gradient is against its past, to 1, it goes on; a new tensor."""
-    if eps_mode == "relative":
+    if relative:
         return grad.sign().mul_(mean).div_(largest + eps)
     return (grad * mean).div_(grad.abs().mul_(largest).add_(eps))
 
 
 def _agreements(
-    grads: list[Tensor], means: list[Tensor], largest: list[Tensor], eps: float, eps_mode: str
+    grads: list[Tensor], means: list[Tensor], largest: list[Tensor], eps: float, relative: bool
 ) -> list[Tensor]:
     """`agreement` of many tensors of one device and dtype."""
     limits = [limit.to(means[0].device) for limit in largest]
-    if eps_mode == "relative":
-        found = list(torch._foreach_sign(grads))
-        torch._foreach_mul_(found, means)
-        torch._foreach_div_(found, torch._foreach_add(limits, eps))
-        return found
-    found, denominators = list(torch._foreach_mul(grads, means)), list(torch._foreach_abs(grads))
+    if relative:
+        signed = list(torch._foreach_sign(grads))
+        torch._foreach_mul_(signed, means)
+        torch._foreach_div_(signed, torch._foreach_add(limits, eps))
+        return signed
+    products, denominators = list(torch._foreach_mul(grads, means)), list(torch._foreach_abs(grads))
     torch._foreach_mul_(denominators, limits)
     torch._foreach_add_(denominators, eps)
-    torch._foreach_div_(found, denominators)
-    return found
+    torch._foreach_div_(products, denominators)
+    return products
 
 
 def _as_scalars_of(tensor: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
@@ -248,15 +307,15 @@ def _largest(mean: Tensor) -> Tensor:
 def _share_largest(states: list[dict[str, Any]]) -> None:
     """Makes each `largest` that of the whole tensor, where every process has its part's."""
     if spread := [(state, who) for state in states if (who := sharded.holders(state["exp_avg"]))]:
-        found = sharded.largest([state["largest"] for state, _ in spread], [who for _, who in spread])
-        for (state, _), value in zip(spread, found, strict=True):
+        shared = sharded.largest([state["largest"] for state, _ in spread], [who for _, who in spread])
+        for (state, _), value in zip(spread, shared, strict=True):
             state["largest"] = value
 
 
-def _largest_of_all(steps: list[_Step]) -> Tensor:
+def _largest_of_all(states: list[dict[str, Any]]) -> Tensor:
     """On the first one's device: a tensor without dimensions goes with those of any other."""
-    found = [each[4]["largest"] for each in steps]
-    return torch.stack([v.to(found[0]) for v in found]).max() if found else torch.zeros(())
+    values = [state["largest"] for state in states]
+    return torch.stack([v.to(values[0]) for v in values]).max() if values else torch.zeros(())
 
 
 class AdaRemS(AdaRem):
@@ -306,9 +365,9 @@ class AdaRemS(AdaRem):
                 alpha = _norm(params_) / group["radius"]
                 if not alpha > 0:
                     raise ValueError("weights of norm 0 cannot be put on a sphere; leave them out of it")
-                for param, own in zip(params_, sharded.local(params_), strict=True):
+                for param, part in zip(params_, sharded.local(params_), strict=True):
                     self.state[param]["alpha"] = alpha.clone()
-                    own.div_(alpha)
+                    part.div_(alpha)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
@@ -322,9 +381,9 @@ class AdaRemS(AdaRem):
             if group["lr"] == 0 or all(p.grad is None for p in params):
                 continue
             ratio = _norm(params) / group["radius"]
-            for param, own in zip(params, sharded.local(params), strict=True):
+            for param, part in zip(params, sharded.local(params), strict=True):
                 self.state[param]["alpha"].mul_(ratio)
-                own.div_(ratio)
+                part.div_(ratio)
 
     def _rates(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> list[Any]:
         if not (group["sphere"] and group["slr"]):
@@ -341,7 +400,7 @@ class AdaRemS(AdaRem):
 
 def _norm(tensors: list[Tensor]) -> Tensor:
     """Norm of all of them concatenated, in float64: alpha is a product over all steps."""
-    squares = [torch.linalg.vector_norm(t.to(state_dtype(t))).double().square() for t in sharded.local(tensors)]
-    squares = [s.to(squares[0].device) for s in squares]
+    squares = [norm_in_double(t).square() for t in sharded.local(tensors)]
+    squares = [square.to(squares[0].device) for square in squares]
     spread = [sharded.holders(t) for t in tensors]
     return torch.stack(sharded.sums(squares, spread) if any(spread) else squares).sum().sqrt()

@@ -1,4 +1,13 @@
-"""SGD-G and Adam-G: weights whose rows are unit vectors move along great circles, the others by Nesterov SGD."""
+"""SGD-G and Adam-G: weights whose rows are unit vectors move along great circles, the others by Nesterov SGD.
+
+As one would write them on a board, for a unit row y of a weight with gradient g:
+
+    h <- g + omega * gradient of |Y Y' - I|^2 / 2, without its part along y, clipped to norm clip
+    SGD-G:   d <- momentum d - lr h
+    Adam-G:  m <- momentum m + (1 - momentum) h;   v <- beta2 v + (1 - beta2) |h|^2
+             d <- -lr sqrt(1 - beta2^t) / (1 - momentum^t)  m / sqrt(v + eps)
+    y <- y cos|d| + (d / |d|) sin|d|;   the momentum is carried along the same circle
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -11,14 +20,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.rules._base import (
-    BaseOptimizer,
-    Step,
-    check,
-    check_lr,
-    new_step,
-)
-from optathlon.optimizers.rules._steps import by_shape, nesterov_step, nesterov_steps, together
+from optathlon.optimizers.rules.argument_checks import check, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer, Step, new_step
+from optathlon.optimizers.rules.shared_steps import by_shape, nesterov_step, nesterov_steps, together
 
 TINY = 1e-8
 
@@ -56,23 +60,22 @@ class _Grassmann(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            steps = list(self._each(group))
-            on = [each for each in steps if _on_manifold(each[0], group)]
-            off = [each for each in steps if not _on_manifold(each[0], group)]
+            steps = list(self._steps(group))
+            on_manifold = [step for step in steps if _on_manifold(step.param, group)]
+            others = [step for step in steps if not _on_manifold(step.param, group)]
             if together(steps, group):
-                nesterov_steps(off, group)
-                for alike in by_shape(on):
+                nesterov_steps(others, group)
+                for alike in by_shape(on_manifold):
                     self._step_together(alike, group)
                 continue
-            for each in off:
-                nesterov_step(*each, group)
-            for each in on:
-                self._step_alone(*each, group)
+            for step in others:
+                nesterov_step(step, group)
+            for step in on_manifold:
+                self._step_alone(step, group)
         return loss
 
-    def _step_alone(
-        self, param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def _step_alone(self, step: Step, group: dict[str, Any]) -> None:
+        param, grad, weight, state = step
         rows = unit(weight.flatten(1))
         self._prepare(rows, state)
         if group["lr"] != 0:
@@ -83,8 +86,8 @@ class _Grassmann(BaseOptimizer):
         """`_step_alone` of weights of one shape, device and dtype, as one batch of matrices."""
         params, grads, weights, states = map(list, zip(*steps, strict=True))
         rows = unit(torch.stack([w.flatten(1) for w in weights]))
-        for own, state in zip(rows, states, strict=True):
-            self._prepare(own, state)
+        for rows_of_one, state in zip(rows, states, strict=True):
+            self._prepare(rows_of_one, state)
         if group["lr"] != 0:
             descent = tangent(rows, torch.stack([g.flatten(1) for g in grads]), group["omega"], group["clip"])
             batch = {key: torch.stack([state[key] for state in states]) for key in states[0]}

@@ -1,4 +1,11 @@
-"""Lookahead: slow weights that go, every k steps, part of the way to those of a fast optimizer."""
+"""Lookahead: slow weights that go, every k steps, part of the way to those of a fast optimizer.
+
+As one would write it on a board, for a weight w and its slow copy s:
+
+    w <- the fast optimizer's step
+    every k steps:  s <- s + alpha (w - s);   w <- s
+    s is what is judged
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -10,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.kernels.dtypes import state_dtype
-from optathlon.optimizers.rules._base import check
-from optathlon.optimizers.rules._mixin import Mixin, bare_step
+from optathlon.optimizers.kernels.tensor_lists import state_dtype
+from optathlon.optimizers.rules.argument_checks import check
+from optathlon.optimizers.rules.mixin import Mixin, bare_step
 
 
 class SlowWeights(Mixin):
@@ -51,9 +58,10 @@ class SlowWeights(Mixin):
         """One update; returns the closure's loss."""
         if any(group["judged"] for group in self.param_groups):
             raise RuntimeError(f"{type(self).__name__} holds its slow weights: call train() before step()")
-        fresh = {p: _slow(p) for p in self._weights() if p.requires_grad and "slow" not in self.state.get(p, {})}
+        # A slow weight starts where its fast one was before its first step, and only if there is one.
+        starts = {p: _slow(p) for p in self._weights() if p.requires_grad and "slow" not in self.state.get(p, {})}
         loss = bare_step(super().step, closure)
-        for param, slow in fresh.items():
+        for param, slow in starts.items():
             if param.grad is not None:
                 self.state[param]["slow"] = slow
         for group in self.param_groups:

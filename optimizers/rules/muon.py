@@ -1,4 +1,12 @@
-"""Muon: momentum whose matrices are made orthogonal; what is no hidden matrix takes AdamW."""
+"""Muon: momentum whose matrices are made orthogonal; what is no hidden matrix takes AdamW.
+
+As one would write it on a board, for a matrix w with gradient g:
+
+    b <- momentum b + (1 - momentum) g
+    u <- momentum b + (1 - momentum) g if nesterov else b
+    o <- newton_schulz(u)                        # ns_steps times x <- a x + (b xx' + c (xx')^2) x, from u / |u|
+    w <- (1 - lr weight_decay) w - lr scale o    # scale: 0.2 sqrt(max(rows, columns)) for match_rms_adamw
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -11,8 +19,10 @@ from torch import Tensor
 from torch.optim._muon import _adjust_lr, _zeropower_via_newtonschulz
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.rules._base import BaseOptimizer, Step, check, check_lr, zeros_like
-from optathlon.optimizers.rules._steps import adam_change, adam_changes, alike, by_shape, together
+from optathlon.optimizers.kernels.tensor_lists import zeros_like
+from optathlon.optimizers.rules.argument_checks import check, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer, Step
+from optathlon.optimizers.rules.shared_steps import adam_change, adam_changes, alike, by_shape, together
 
 ADJUSTMENTS = ("original", "match_rms_adamw")
 
@@ -76,22 +86,23 @@ class Muon(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            steps = list(self._each(group))
-            on = [each for each in steps if group["matrix"] and each[0].ndim > 1]
-            off = [each for each in steps if not (group["matrix"] and each[0].ndim > 1)]
+            steps = list(self._steps(group))
+            matrices = [step for step in steps if group["matrix"] and step.param.ndim > 1]
+            others = [step for step in steps if not (group["matrix"] and step.param.ndim > 1)]
             if together(steps, group):
-                _adamw_steps(off, group)
-                for matrices in by_shape(on):
-                    _orthogonal_steps(matrices, group)
+                _adamw_steps(others, group)
+                for alike_matrices in by_shape(matrices):
+                    _orthogonal_steps(alike_matrices, group)
                 continue
-            for each in off:
-                _adamw_step(*each, group)
-            for each in on:
-                _orthogonal_step(*each, group)
+            for step in others:
+                _adamw_step(step, group)
+            for step in matrices:
+                _orthogonal_step(step, group)
         return loss
 
 
-def _orthogonal_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def _orthogonal_step(step: Step, group: dict[str, Any]) -> None:
+    param, grad, weight, state = step
     _start(param, state)
     buffer = state["momentum_buffer"].lerp_(grad, 1 - group["momentum"])
     update = (grad.lerp(buffer, group["momentum"]) if group["nesterov"] else buffer).flatten(1)
@@ -110,7 +121,8 @@ def _orthogonal_steps(steps: list[Step], group: dict[str, Any]) -> None:
     torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
     updates = torch._foreach_lerp(grads, buffers, group["momentum"]) if group["nesterov"] else buffers
     matrices, constants = [update.flatten(1) for update in updates], _constants(group)
-    if matrices[0].is_cpu:  # where a batch rounds otherwise
+    # On the CPU a batched product in bfloat16 rounds otherwise than single ones, and saves nothing.
+    if matrices[0].is_cpu:
         orthogonal = [_zeropower_via_newtonschulz(matrix, *constants) for matrix in matrices]
     else:
         orthogonal = list(zeropowers(torch.stack(matrices), *constants).unbind())
@@ -145,7 +157,8 @@ def _start(param: Tensor, state: dict[str, Any]) -> None:
         state["momentum_buffer"] = zeros_like(param)
 
 
-def _adamw_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def _adamw_step(step: Step, group: dict[str, Any]) -> None:
+    param, grad, weight, state = step
     change = adam_change(param, grad, state, group["lr"], group["betas"], group["adam_eps"])
     param.sub_(change + weight * (group["lr"] * group["weight_decay"]))
 

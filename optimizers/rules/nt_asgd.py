@@ -1,4 +1,11 @@
-"""SGD that turns into averaged SGD when validation stalls: what AWD-LSTM was trained with."""
+"""SGD that turns into averaged SGD when validation stalls: what AWD-LSTM was trained with.
+
+As one would write it on a board, per weight w with gradient g:
+
+    w <- w - lr (g + weight_decay w)
+    after each epoch: averaging from now on, if its score < max(scores of the epochs more than nonmono before it)
+    while averaging, at the k-th step since:  a <- a + (w - a) / max(1, k - 1);   a is what is judged
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -10,7 +17,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.rules._base import BaseOptimizer, check, check_lr, zeros_like
+from optathlon.optimizers.kernels.tensor_lists import zeros_like
+from optathlon.optimizers.rules.argument_checks import check, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
 
 
 class NTASGD(BaseOptimizer):
@@ -56,7 +65,7 @@ class NTASGD(BaseOptimizer):
         if any(group["judged"] for group in self.param_groups):
             raise RuntimeError("the parameters hold their averages: call train() before step()")
         for group in self.param_groups:
-            for param, grad, weight, state in self._each(group):
+            for param, grad, weight, state in self._steps(group):
                 if group["weight_decay"]:
                     grad = grad + group["weight_decay"] * weight
                 param.sub_(grad * group["lr"])

@@ -1,8 +1,16 @@
 """The projection of SGDP and AdamP: which weights are scale-invariant, and what of a step lies along them.
 
-Removing an update's radial part from a row w of a scale-invariant weight, u - (w.u / (|w| + eps)^2) w, only adds a
-multiple of w to the step. So everything follows from four sums a row (g.w, |g|, |w|, w.u): the tests by channel and by
-layer, the projection and the decay, without a pass over the elements in between and without asking the device.
+As one would write it on a board, for a weight w with gradient g and update u, and its rows w_r (one per channel):
+
+    if max over r of |cos(g_r, w_r)| < delta / sqrt(length of w_r):      # by channel
+        for each r:  u_r <- u_r - (w_r . u_r) w_r / (|w_r| + eps)^2
+        decay <- wd_ratio * decay
+    elif |cos(g, w)| < delta / sqrt(length of w):                        # by layer
+        u <- u - (w . u) w / (|w| + eps)^2
+        decay <- wd_ratio * decay
+
+What leaves the update is a multiple of the weight, as the decay is. So everything follows from four sums per row (g.w,
+|g|, |w|, w.u), without a pass over the elements in between and without asking the device.
 
 Source: Heo et al., AdamP, ICLR 2021, section 3 and equations 10 and 11; clovaai/AdamP 0.3.0.
 """
@@ -17,11 +25,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optathlon.optimizers.kernels.rule import CHANNEL, LAYER, NONE, PROJECTIONS, VIEWS, Radial, Rule
-from optathlon.optimizers.rules._base import BaseOptimizer, check
+from optathlon.optimizers.kernels.scale_invariance import (
+    CHANNEL,
+    LAYER,
+    NONE,
+    PROJECTIONS,
+    VIEWS,
+    Radial,
+    ScaleInvariance,
+)
+from optathlon.optimizers.kernels.state import RowDims
+from optathlon.optimizers.rules.argument_checks import check
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
 
 
-def row_dims(param: Tensor, group: dict[str, Any]) -> tuple[int, ...] | None:
+def row_dims(param: Tensor, group: dict[str, Any]) -> RowDims:
     """The dimensions that make a row of `param`, all but the channel's; None if it is never projected."""
     if param.ndim < 2 or param.numel() == 0 or group["projection"] == "off":
         return None
@@ -34,41 +52,48 @@ def radial(
     grad: Tensor,
     update: Tensor,
     dims: tuple[int, ...],
-    rule: Rule,
+    invariance: ScaleInvariance,
     wd_ratio: float,
     capturable: bool = False,
 ) -> Radial:
     """Which view of `weight` is orthogonal to `grad`, and the radial part of `update` there.
 
     The largest |cosine| of all rows decides by channel, then that of the whole tensor; a comparison with NaN fails.
-    On the host, unless `capturable`, what the decision makes superfluous is not computed.
     """
     dot = (grad * weight).sum(dims, keepdim=True)
     along = (update * weight).sum(dims, keepdim=True)
     grad_norm = torch.linalg.vector_norm(grad, dim=dims, keepdim=True)
     norm = torch.linalg.vector_norm(weight, dim=dims, keepdim=True)
 
-    row_limit, limit = _limits(weight, norm, rule.delta)
+    row_limit, limit = _limits(weight, norm, invariance.delta)
+    # On the host a decision can be read at once, and what it makes superfluous is not computed. On a device reading
+    # would be a wait, so both views are computed and `torch.where` chooses.
     if weight.is_cpu and not capturable:
-        return _radial_on_host((dot, along, grad_norm, norm), row_limit, limit, rule, wd_ratio)
-    channel = _cosine(dot, grad_norm, norm, rule.eps).amax() < row_limit
+        return _radial_on_host((dot, along, grad_norm, norm), row_limit, limit, invariance, wd_ratio)
+    by_channel = _cosine(dot, grad_norm, norm, invariance.eps).amax() < row_limit
     whole = torch.linalg.vector_norm(norm)
-    layer = _cosine(dot.sum(), torch.linalg.vector_norm(grad_norm), whole, rule.eps) < limit
-    view = _view(channel, layer, rule.projection, norm.dtype)
-    return Radial(*_choose(view, _part(along, norm, rule.eps), _part(along.sum(), whole, rule.eps), wd_ratio), view)
+    by_layer = _cosine(dot.sum(), torch.linalg.vector_norm(grad_norm), whole, invariance.eps) < limit
+    view = _view(by_channel, by_layer, invariance.projection, norm.dtype)
+    row_multiple, multiple = _multiple(along, norm, invariance.eps), _multiple(along.sum(), whole, invariance.eps)
+    return Radial(*_choose(view, row_multiple, multiple, wd_ratio), view)
 
 
 def _radial_on_host(
-    sums: tuple[Tensor, Tensor, Tensor, Tensor], row_limit: float, limit: float, rule: Rule, wd_ratio: float
+    sums: tuple[Tensor, Tensor, Tensor, Tensor],
+    row_limit: float,
+    limit: float,
+    invariance: ScaleInvariance,
+    wd_ratio: float,
 ) -> Radial:
     dot, along, grad_norm, norm = sums
-    if rule.projection != "layer" and _cosine(dot, grad_norm, norm, rule.eps).amax().item() < row_limit:
-        return Radial(_part(along, norm, rule.eps), wd_ratio, norm.new_tensor(CHANNEL))
+    eps, projection = invariance.eps, invariance.projection
+    if projection != "layer" and _cosine(dot, grad_norm, norm, eps).amax().item() < row_limit:
+        return Radial(_multiple(along, norm, eps), wd_ratio, norm.new_tensor(CHANNEL))
     whole = torch.linalg.vector_norm(norm)
-    if rule.projection != "channel":
-        cosine = _cosine(dot.sum(), torch.linalg.vector_norm(grad_norm), whole, rule.eps)
+    if projection != "channel":
+        cosine = _cosine(dot.sum(), torch.linalg.vector_norm(grad_norm), whole, eps)
         if cosine.item() < limit:
-            return Radial(_part(along.sum(), whole, rule.eps), wd_ratio, norm.new_tensor(LAYER))
+            return Radial(_multiple(along.sum(), whole, eps), wd_ratio, norm.new_tensor(LAYER))
     return Radial(0.0, 1.0, norm.new_tensor(NONE))
 
 
@@ -76,18 +101,19 @@ def radials(
     weights: list[Tensor],
     grads: list[Tensor],
     updates: list[Tensor],
-    dims: list[tuple[int, ...] | None],
-    rule: Rule,
+    dims: Sequence[RowDims],
+    invariance: ScaleInvariance,
     wd_ratio: float,
 ) -> list[Radial | None]:
-    """`radial` of those of many tensors, of one device and dtype, that have `dims`; all decisions fall together."""
-    chosen = [(i, d) for i, d in enumerate(dims) if d is not None]
-    found: list[Radial | None] = [None] * len(dims)
-    if chosen:
-        own, on, of = ([ts[i] for i, _ in chosen] for ts in (weights, grads, updates))
-        for (i, _), radial_ in zip(chosen, _radials(own, on, of, [d for _, d in chosen], rule, wd_ratio), strict=True):
-            found[i] = radial_
-    return found
+    """`radial` of those of many tensors, of one device and dtype, that have rows; all decisions fall together."""
+    projected = [(i, rows) for i, rows in enumerate(dims) if rows is not None]
+    result: list[Radial | None] = [None] * len(dims)
+    if projected:
+        weights, grads, updates = ([ts[i] for i, _ in projected] for ts in (weights, grads, updates))
+        computed = _radials(weights, grads, updates, [rows for _, rows in projected], invariance, wd_ratio)
+        for (i, _), radial_ in zip(projected, computed, strict=True):
+            result[i] = radial_
+    return result
 
 
 def _radials(
@@ -95,40 +121,43 @@ def _radials(
     grads: list[Tensor],
     updates: list[Tensor],
     dims: list[tuple[int, ...]],
-    rule: Rule,
+    invariance: ScaleInvariance,
     wd_ratio: float,
 ) -> list[Radial]:
-    pairs = (torch._foreach_mul(grads, weights), torch._foreach_mul(updates, weights))
-    dots, alongs = ([t.sum(d, keepdim=True) for t, d in zip(ts, dims, strict=True)] for ts in pairs)
+    products = (torch._foreach_mul(grads, weights), torch._foreach_mul(updates, weights))
+    dots, alongs = ([t.sum(d, keepdim=True) for t, d in zip(ts, dims, strict=True)] for ts in products)
     grad_norms, norms = (
         [torch.linalg.vector_norm(t, dim=d, keepdim=True) for t, d in zip(ts, dims, strict=True)]
         for ts in (grads, weights)
     )
+    # From here on all rows of all tensors lie in one vector: a few operators decide for hundreds of tensors.
     sums = torch.stack([_packed(dots), _packed(alongs)])
     lengths = torch.stack([_packed(grad_norms), _packed(norms)])
     rows = [n.numel() for n in norms]
-    row_limits, limits = zip(*(_limits(w, n, rule.delta) for w, n in zip(weights, norms, strict=True)), strict=True)
+    limits = (_limits(w, n, invariance.delta) for w, n in zip(weights, norms, strict=True))
+    row_limits, whole_limits = zip(*limits, strict=True)
 
-    largest = [c.amax() for c in _cosine(sums[0], lengths[0], lengths[1], rule.eps).split(rows)]
+    largest = [c.amax() for c in _cosine(sums[0], lengths[0], lengths[1], invariance.eps).split(rows)]
     dot, along = torch.stack([s.sum(1) for s in sums.split(rows, 1)], 1)
     grad_norm, whole = torch.stack([torch.linalg.vector_norm(n, dim=1) for n in lengths.split(rows, 1)], 1)
     views = _view(
         _below(largest, row_limits),
-        _below(list(_cosine(dot, grad_norm, whole, rule.eps).unbind()), limits),
-        rule.projection,
+        _below(list(_cosine(dot, grad_norm, whole, invariance.eps).unbind()), whole_limits),
+        invariance.projection,
         whole.dtype,
     )
-    part, ratio = _choose(
+    multiple, ratio = _choose(
         _spread(views, rows),
-        _part(sums[1], lengths[1], rule.eps),
-        _spread(_part(along, whole, rule.eps), rows),
+        _multiple(sums[1], lengths[1], invariance.eps),
+        _spread(_multiple(along, whole, invariance.eps), rows),
         wd_ratio,
     )
-    split = zip(part.split(rows), ratio.split(rows), views.unbind(), norms, strict=True)
-    return [Radial(p.view_as(n), r.view_as(n), v.clone()) for p, r, v, n in split]
+    split = zip(multiple.split(rows), ratio.split(rows), views.unbind(), norms, strict=True)
+    return [Radial(m.view_as(n), r.view_as(n), v.clone()) for m, r, v, n in split]
 
 
 def _limits(weight: Tensor, norm: Tensor, delta: float) -> tuple[float, float]:
+    """The cosine's limits by channel and by layer; `norm` has one entry per row."""
     return delta / math.sqrt(weight.numel() / norm.numel()), delta / math.sqrt(weight.numel())
 
 
@@ -136,7 +165,7 @@ def _cosine(dot: Tensor, grad_norm: Tensor, norm: Tensor, eps: float) -> Tensor:
     return dot.abs() / (grad_norm.clamp_min(eps) * norm.clamp_min(eps))
 
 
-def _part(along: Tensor, norm: Tensor, eps: float) -> Tensor:
+def _multiple(along: Tensor, norm: Tensor, eps: float) -> Tensor:
     return along / (norm + eps).square()
 
 
@@ -148,8 +177,8 @@ def _view(channel: Tensor, layer: Tensor, projection: str, dtype: torch.dtype) -
 
 def _choose(view: Tensor, by_row: Tensor, by_layer: Tensor, wd_ratio: float) -> tuple[Tensor, Tensor]:
     zero = torch.zeros_like(by_row)
-    part = torch.where(view == CHANNEL, by_row, torch.where(view == LAYER, by_layer, zero))
-    return part, torch.where(view == NONE, zero + 1.0, zero + wd_ratio)
+    multiple = torch.where(view == CHANNEL, by_row, torch.where(view == LAYER, by_layer, zero))
+    return multiple, torch.where(view == NONE, zero + 1.0, zero + wd_ratio)
 
 
 def _below(values: list[Tensor], limits: Sequence[float]) -> Tensor:
@@ -188,17 +217,29 @@ class ProjectedOptimizer(BaseOptimizer):
         views = [int(state["view"]) for state in self.state.values() if "view" in state]
         return {name: views.count(view) for name, view in VIEWS.items()}
 
+    def _row_dims(self, param: Tensor, group: dict[str, Any]) -> RowDims:
+        return row_dims(param, group)
+
+    def _keep_views(self, params: Sequence[Tensor], views: Sequence[Tensor | None]) -> None:
+        """Notes each tensor's view for `projections` and the next step; None for what cannot be projected."""
+        for param, view in zip(params, views, strict=True):
+            if view is not None:
+                self.state[param]["view"] = view
+
 
 def descend(
     param: Tensor,
     weight: Tensor,
     update: Tensor,
-    found: Radial | None,
+    radial_: Radial | None,
     step_size: float | Tensor,
     shrink: float | Tensor,
 ) -> None:
-    """param <- weight (1 - shrink ratio) - step_size (update - part weight); `weight` is `param` in full precision."""
-    scale = -shrink if found is None else step_size * found.part - shrink * found.ratio
+    """param <- weight (1 - shrink ratio) - step_size (update - multiple weight).
+
+    `weight` is `param` in full precision.
+    """
+    scale = -shrink if radial_ is None else step_size * radial_.multiple - shrink * radial_.ratio
     if weight is not param or isinstance(step_size, Tensor):
         param.add_(update * -step_size + weight * scale)
         return
@@ -213,13 +254,13 @@ def descend_many(
     params: list[Tensor],
     weights: list[Tensor],
     updates: list[Tensor],
-    found: Sequence[Radial | None],
+    radials_: Sequence[Radial | None],
     step_sizes: list[Any],
     shrink: float | Tensor,
 ) -> None:
     """`descend` of many tensors of one device and dtype. Overwrites `updates`."""
-    plain = [i for i, f in enumerate(found) if f is None]
-    projected = [(i, f) for i, f in enumerate(found) if f is not None]
+    plain = [i for i, radial_ in enumerate(radials_) if radial_ is None]
+    projected = [(i, radial_) for i, radial_ in enumerate(radials_) if radial_ is not None]
     torch._foreach_mul_(updates, [-s for s in step_sizes])
     if plain and isinstance(shrink, Tensor):
         shrinks = torch._foreach_mul([weights[i] for i in plain], shrink)  # pyright: ignore[reportArgumentType]
@@ -227,9 +268,9 @@ def descend_many(
     elif plain and shrink:
         torch._foreach_add_([updates[i] for i in plain], [weights[i] for i in plain], alpha=float(-shrink))
     if projected:
-        parts: list[Any] = [f.part for _, f in projected]
-        ratios: list[Any] = [f.ratio for _, f in projected]
-        scales = torch._foreach_mul(parts, [step_sizes[i] for i, _ in projected])
+        multiples: list[Any] = [radial_.multiple for _, radial_ in projected]
+        ratios: list[Any] = [radial_.ratio for _, radial_ in projected]
+        scales = torch._foreach_mul(multiples, [step_sizes[i] for i, _ in projected])
         shrinks = torch._foreach_mul(ratios, shrink)
         torch._foreach_sub_(scales, shrinks)
         torch._foreach_addcmul_([updates[i] for i, _ in projected], [weights[i] for i, _ in projected], scales)

@@ -10,7 +10,7 @@ import pytorch_optimizer
 import torch
 from torch import Tensor
 
-from optathlon.optimizers.rules._mixin import bare_step
+from optathlon.optimizers.rules.mixin import bare_step
 
 
 class _Whole:

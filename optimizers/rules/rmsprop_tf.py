@@ -1,4 +1,12 @@
-"""RMSprop as TensorFlow has it, with which EfficientNets are trained."""
+"""RMSprop as TensorFlow has it, with which EfficientNets are trained.
+
+As one would write it on a board, per weight w with gradient g, from v = 1 and b = 0:
+
+    g <- g + weight_decay w
+    v <- alpha v + (1 - alpha) g^2
+    b <- momentum b + lr g / sqrt(v + eps)
+    w <- w - b
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -9,8 +17,10 @@ from typing import Any
 import torch
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.rules._base import BaseOptimizer, Step, check, check_lr, zeros_like
-from optathlon.optimizers.rules._steps import alike, together
+from optathlon.optimizers.kernels.tensor_lists import zeros_like
+from optathlon.optimizers.rules.argument_checks import check, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer, Step
+from optathlon.optimizers.rules.shared_steps import alike, together
 
 
 class RMSpropTF(BaseOptimizer):
@@ -47,12 +57,13 @@ class RMSpropTF(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         for group in self.param_groups:
-            steps = list(self._each(group))
+            steps = list(self._steps(group))
             for param, _, _, state in steps:
                 if "square_avg" not in state:
                     state["square_avg"] = zeros_like(param).fill_(1.0)
                     state["momentum_buffer"] = zeros_like(param)
-            (_multi_tensor_rmsprop if together(steps, group) else _single_tensor_rmsprop)(steps, group)
+            func = _multi_tensor_rmsprop if together(steps, group) else _single_tensor_rmsprop
+            func(steps, group)
         return loss
 
 

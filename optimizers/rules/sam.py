@@ -1,4 +1,11 @@
-"""SAM: the gradient is taken where, nearby, the loss is largest; then another rule steps."""
+"""SAM: the gradient is taken where, nearby, the loss is largest; then another rule steps.
+
+As one would write it on a board, for all weights w with loss L:
+
+    g <- gradient of L at w
+    e <- rho g / |g|                             # adaptive: rho w^2 g / |w g|, coordinate by coordinate
+    w <- the other rule's step at w, with the gradient of L at w + e
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -10,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.kernels.dtypes import state_dtype
-from optathlon.optimizers.rules._base import check
-from optathlon.optimizers.rules._mixin import Mixin, bare_step
+from optathlon.optimizers.kernels.tensor_lists import norm_in_double, state_dtype
+from optathlon.optimizers.rules.argument_checks import check
+from optathlon.optimizers.rules.mixin import Mixin, bare_step
 
 
 class Sharpness(Mixin):
@@ -62,7 +69,7 @@ class Sharpness(Mixin):
         if not uphill:
             return
         device = uphill[0][2].device
-        norms = [torch.linalg.vector_norm(by.double()).to(device) for _, _, by in uphill]
+        norms = [norm_in_double(by).to(device) for _, _, by in uphill]
         norm = torch.linalg.vector_norm(torch.stack(norms)) + 1e-12
         for group, param, by in uphill:
             if group["adaptive"]:

@@ -1,29 +1,35 @@
-"""SGDP: SGD with momentum whose step loses its radial part on scale-invariant weights."""
+"""SGDP: SGD with momentum whose step loses its radial part on scale-invariant weights.
+
+As one would write it on a board, per weight w with gradient g:
+
+    b <- momentum b + (1 - dampening) g
+    u <- g + momentum b if nesterov else b
+    decay <- lr weight_decay / (1 - momentum)
+    if g is orthogonal to w, row by row or as a whole:             # rules/projection.py
+        u <- u - (w . u) w / (|w| + eps)^2                         # project_buffer: and b is u, unless nesterov
+        decay <- wd_ratio decay
+    w <- (1 - decay) w - lr u
+
+Every implementation below computes this; they differ in rounding only.
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import ParamsT, _default_to_fused_or_foreach, _use_grad_for_differentiable
+from torch.optim.optimizer import ParamsT, _use_grad_for_differentiable
 
-from optathlon.optimizers.kernels import cpu as kernels
-from optathlon.optimizers.kernels import dispatch, sharded
-from optathlon.optimizers.kernels.rule import Radial, Rule
-from optathlon.optimizers.rules._base import (
-    as_real,
-    by_device_and_dtype,
-    check,
-    check_implementation,
-    check_lr,
-    full_precision,
-    zeros_like,
-)
-from optathlon.optimizers.rules.projection import ProjectedOptimizer, descend, descend_many, radial, radials, row_dims
+from optathlon.optimizers.kernels import cpu, sharded
+from optathlon.optimizers.kernels.assignment import Implementation, assign
+from optathlon.optimizers.kernels.scale_invariance import Radial, ScaleInvariance
+from optathlon.optimizers.kernels.state import SGDPState
+from optathlon.optimizers.kernels.tensor_lists import as_real, by_device_and_dtype, full_precision, select, zeros_like
+from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
+from optathlon.optimizers.rules.projection import ProjectedOptimizer, descend, descend_many, radial, radials
 
 
 class SGDP(ProjectedOptimizer):
@@ -37,6 +43,7 @@ class SGDP(ProjectedOptimizer):
     """
 
     renamed = {"momentum": "momentum_buffer"}  # noqa: RUF012
+    kernel_states = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -91,92 +98,113 @@ class SGDP(ProjectedOptimizer):
         loss = self._closure_loss(closure)
         for group in self.param_groups:
             params = self._with_grad(group)
-            for param in params:
-                if "momentum_buffer" not in self.state[param]:
-                    self.state[param]["momentum_buffer"] = zeros_like(param)
-            found = sgdp(
-                params,
-                [p.grad for p in params if p.grad is not None],
-                [self.state[p]["momentum_buffer"] for p in params],
-                [row_dims(p, group) for p in params],
-                [self.state[p].get("view") for p in params],
-                rule=Rule(group["delta"], group["eps"], group["projection"]),
-                **{key: group[key] for key in _OPTIONS},
+            views = sgdp(
+                self._gather(params, group),
+                foreach=group["foreach"],
+                fused=group["fused"],
+                capturable=group["capturable"],
+                differentiable=group["differentiable"],
+                invariance=ScaleInvariance(group["delta"], group["eps"], group["projection"]),
+                lr=group["lr"],
+                momentum=group["momentum"],
+                dampening=group["dampening"],
+                weight_decay=group["weight_decay"],
+                nesterov=group["nesterov"],
+                wd_ratio=group["wd_ratio"],
+                project_buffer=group["project_buffer"],
+                maximize=group["maximize"],
             )
-            for param, view in zip(params, found, strict=True):
-                if view is not None:
-                    self.state[param]["view"] = view
+            self._keep_views(params, views)
         return loss
 
-
-_OPTIONS = (
-    "lr", "momentum", "dampening", "weight_decay", "nesterov", "wd_ratio", "project_buffer",
-    "foreach", "maximize", "capturable", "differentiable", "fused",
-)  # fmt: skip
+    def _gather(self, params: list[Tensor], group: dict[str, Any]) -> SGDPState:
+        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = zeros_like(param)
+        return SGDPState(
+            params=as_real(params),
+            grads=as_real([p.grad for p in params if p.grad is not None]),
+            momentum_buffers=as_real([state["momentum_buffer"] for state in states]),
+            row_dims=[self._row_dims(param, group) for param in params],
+            views=[state.get("view") for state in states],
+        )
 
 
 def sgdp(
-    params: list[Tensor],
-    grads: list[Tensor],
-    buffers: list[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
-    views: Sequence[Tensor | None],
+    state: SGDPState,
     *,
+    foreach: bool | None,
+    fused: bool | None,
+    capturable: bool,
+    differentiable: bool,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
-    foreach: bool | None = None,
-    capturable: bool = False,
-    differentiable: bool = False,
-    fused: bool | None = None,
-    **options: Any,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    wd_ratio: float,
+    project_buffer: bool,
+    maximize: bool,
 ) -> list[Tensor | None]:
-    """One SGDP step on lists of tensors, by torch's rules for which implementation runs; returns the view of each.
-
-    views: those of the step before, None where there is none.
-    """
-    if foreach is None:
-        _, foreach = _default_to_fused_or_foreach(params, differentiable, use_fused=False)
-        foreach = foreach and not (isinstance(lr, Tensor) and not capturable)
-    lists = (as_real(params), as_real(grads), as_real(buffers), dims, views)
-    if foreach:
-        plain = functools.partial(_multi_tensor_sgdp, lr=lr, **options)
-    else:
-        more = {"capturable": capturable or differentiable, "differentiable": differentiable}
-        plain = functools.partial(_single_tensor_sgdp, lr=lr, **more, **options)
-    if any(shards := sharded.shards(params, dims)):
-        spread = functools.partial(_sharded_sgdp, lr=lr, **options)
-        return dispatch.dispatch([([s is not None for s in shards], spread)], lists[:-1], plain)
-    if not fused:
-        return plain(*lists[:-1])
-    choices = [
-        (dispatch.takes_on_gpu(lists[0], lists[1], dims, lists[2]), functools.partial(_gpu_sgdp, lr=lr, **options)),
-        (kernels.takes(lists[0], dims, lists[2]), functools.partial(_fused_sgdp, lr=lr, **options)),
-    ]
-    return dispatch.dispatch(choices, lists, lambda *some: plain(*some[:-1]))
-
-
-def _sharded_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
-    params, grads, buffers = (sharded.local(each) for each in lists[:3])
-    places = sharded.shards(lists[0], lists[3])
-    return _multi_tensor_sgdp(params, grads, buffers, lists[3], places=places, **options)
-
-
-def _gpu_sgdp(*lists: Any, **options: Any) -> list[Tensor | None]:
-    from optathlon.optimizers.kernels import cuda
-
-    return cuda.sgdp(*lists[:-1], **options)
+    """Takes one SGDP step on real tensors; returns the view of each, None for those that are never projected."""
+    views: list[Tensor | None] = [None] * len(state.params)
+    for implementation, indices in assign(
+        state.params, state.grads, state.row_dims, [state.momentum_buffers],
+        lr=lr, foreach=foreach, fused=fused, capturable=capturable, differentiable=differentiable,
+    ):  # fmt: skip
+        if implementation is Implementation.SHARDED:
+            func = _sharded_sgdp
+        elif implementation is Implementation.FUSED_GPU:
+            func = _gpu_sgdp
+        elif implementation is Implementation.FUSED_CPU:
+            func = _cpu_sgdp
+        elif implementation is Implementation.FOREACH:
+            func = _multi_tensor_sgdp
+        else:
+            func = _single_tensor_sgdp
+        views_of_part = func(
+            select(state, indices),
+            invariance=invariance,
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            wd_ratio=wd_ratio,
+            project_buffer=project_buffer,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+        )
+        for i, view in zip(indices, views_of_part, strict=True):
+            views[i] = view
+    return views
 
 
-def _fused_sgdp(*lists: Any, lr: float | Tensor, **options: Any) -> list[Tensor | None]:
-    return kernels.sgdp(*lists, lr=float(lr), **options)
+def _sharded_sgdp(state: SGDPState, **options: Any) -> list[Tensor | None]:
+    """By foreach on this process's rows; only what decides about the projection is asked of the others."""
+    shards = sharded.shards(state.params, state.row_dims)
+    return _multi_tensor_sgdp(sharded.local_rows(state), shards=shards, **options)
+
+
+def _gpu_sgdp(state: SGDPState, *, capturable: bool, differentiable: bool, **options: Any) -> list[Tensor | None]:
+    from optathlon.optimizers.kernels import cuda  # needs Triton
+
+    return cuda.sgdp(state, **options)
+
+
+def _cpu_sgdp(
+    state: SGDPState, *, lr: float | Tensor, capturable: bool, differentiable: bool, **options: Any
+) -> list[Tensor | None]:
+    return cpu.sgdp(state, lr=float(lr), **options)
 
 
 def _single_tensor_sgdp(
-    params: list[Tensor],
-    grads: list[Tensor],
-    buffers: list[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
+    state: SGDPState,
     *,
-    rule: Rule,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
     momentum: float,
     dampening: float,
@@ -189,28 +217,28 @@ def _single_tensor_sgdp(
     differentiable: bool,
 ) -> list[Tensor | None]:
     shrink = lr * weight_decay / (1 - momentum)
+    on_device = capturable or differentiable
     views: list[Tensor | None] = []
-    for param, raw, buffer, rows in zip(params, grads, buffers, dims, strict=True):
-        (weight,), (grad,) = full_precision([param.clone() if differentiable else param], [-raw if maximize else raw])
+    for param, raw, buffer, rows, _ in zip(*state, strict=True):
+        # Autograd must not find what the projection reads overwritten: neither the weight nor the momentum.
+        weight = param.clone() if differentiable else param
+        (weight,), (grad,) = full_precision([weight], [-raw if maximize else raw])
         buffer.mul_(momentum).add_(grad, alpha=1 - dampening)
         update = grad + momentum * buffer if nesterov else buffer.clone() if differentiable else buffer
 
-        found = radial(weight, grad, update, rows, rule, wd_ratio, capturable) if rows else None
-        if found and project_buffer and not nesterov:
-            buffer.sub_(found.part * weight)
-            update, found = buffer, found._replace(part=0.0)
-        descend(param, weight, update, found, lr, shrink)
-        views.append(found.view if found else None)
+        radial_ = radial(weight, grad, update, rows, invariance, wd_ratio, on_device) if rows else None
+        if radial_ and project_buffer and not nesterov:
+            buffer.sub_(radial_.multiple * weight)
+            update, radial_ = buffer, radial_._replace(multiple=0.0)
+        descend(param, weight, update, radial_, lr, shrink)
+        views.append(radial_.view if radial_ else None)
     return views
 
 
 def _multi_tensor_sgdp(
-    params: list[Tensor],
-    grads: list[Tensor],
-    buffers: list[Tensor],
-    dims: Sequence[tuple[int, ...] | None],
+    state: SGDPState,
     *,
-    rule: Rule,
+    invariance: ScaleInvariance,
     lr: float | Tensor,
     momentum: float,
     dampening: float,
@@ -219,36 +247,40 @@ def _multi_tensor_sgdp(
     wd_ratio: float,
     project_buffer: bool,
     maximize: bool,
-    places: Sequence[Any] | None = None,
+    capturable: bool,
+    differentiable: bool,
+    shards: list[sharded.Shard | None] | None = None,
 ) -> list[Tensor | None]:
     shrink = lr * weight_decay / (1 - momentum)
-    views: list[Tensor | None] = [None] * len(params)
-    for indices, (own, raw, momenta) in by_device_and_dtype(params, grads, buffers):
-        weights, gradients = full_precision(own, torch._foreach_neg(raw) if maximize else raw)
-        torch._foreach_mul_(momenta, momentum)
-        torch._foreach_add_(momenta, gradients, alpha=1 - dampening)
+    views: list[Tensor | None] = [None] * len(state.params)
+    for indices, parts in by_device_and_dtype(state.params, state.grads, state.momentum_buffers):
+        params, raw, buffers = parts
+        weights, grads = full_precision(params, torch._foreach_neg(raw) if maximize else raw)
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, grads, alpha=1 - dampening)
         if nesterov:
-            updates = list(torch._foreach_mul(momenta, momentum))
-            torch._foreach_add_(updates, gradients)
+            updates = list(torch._foreach_mul(buffers, momentum))
+            torch._foreach_add_(updates, grads)
         else:
-            updates = [m.clone() for m in momenta]
+            updates = [buffer.clone() for buffer in buffers]
 
-        own_dims = [dims[i] for i in indices]
-        if places is None:
-            found = radials(weights, gradients, updates, own_dims, rule, wd_ratio)
+        dims = [state.row_dims[i] for i in indices]
+        if shards is None:
+            radials_ = radials(weights, grads, updates, dims, invariance, wd_ratio)
         else:
-            own_places = [places[i] for i in indices]
-            found = sharded.radials(weights, gradients, updates, own_dims, own_places, rule, wd_ratio)
+            shards_ = [shards[i] for i in indices]
+            radials_ = sharded.radials(weights, grads, updates, dims, shards_, invariance, wd_ratio)
         if project_buffer and not nesterov:
-            _project(momenta, weights, found)
-        descend_many(own, weights, updates, found, [lr] * len(own), shrink)
-        for i, radial_ in zip(indices, found, strict=True):
+            _project(buffers, weights, radials_)
+        descend_many(params, weights, updates, radials_, [lr] * len(params), shrink)
+        for i, radial_ in zip(indices, radials_, strict=True):
             views[i] = radial_.view if radial_ else None
     return views
 
 
-def _project(buffers: list[Tensor], weights: list[Tensor], found: Sequence[Radial | None]) -> None:
-    projected = [(b, w, f.part) for b, w, f in zip(buffers, weights, found, strict=True) if f is not None]
+def _project(buffers: list[Tensor], weights: list[Tensor], radials_: Sequence[Radial | None]) -> None:
+    """Takes the radial part out of the momentum itself, as clovaai/AdamP 0.3.0 does."""
+    projected = [(b, w, r.multiple) for b, w, r in zip(buffers, weights, radials_, strict=True) if r is not None]
     if projected:
-        own, on, parts = map(list, zip(*projected, strict=True))
-        torch._foreach_addcmul_(own, on, parts, -1.0)
+        own_buffers, own_weights, multiples = map(list, zip(*projected, strict=True))
+        torch._foreach_addcmul_(own_buffers, own_weights, multiples, -1.0)

@@ -1,4 +1,14 @@
-"""SOAP: Adam in the slowly changing eigenbases of Shampoo's covariances."""
+"""SOAP: Adam in the slowly changing eigenbases of Shampoo's covariances.
+
+As one would write it on a board, for a matrix w with gradient g, covariances L, R and their eigenbases P, Q:
+
+    m <- beta1 m + (1 - beta1) g
+    v <- beta2 v + (1 - beta2) (P' g Q)^2
+    w <- w - lr sqrt(1 - beta2^t) / (1 - beta1^t)  P ((P' m Q) / (sqrt(v) + eps)) Q'
+    w <- w - lr weight_decay w
+    L <- b L + (1 - b) g g';  R <- b R + (1 - b) g' g                    # b = shampoo_beta
+    every precondition_frequency steps:  P <- qr(L P),  Q <- qr(R Q), columns and v by falling eigenvalue
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -10,8 +20,10 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from optathlon.optimizers.rules._base import BaseOptimizer, Step, check, check_lr, increment, new_step, zeros_like
-from optathlon.optimizers.rules._steps import alike, numbers_or_tensors, together
+from optathlon.optimizers.kernels.tensor_lists import increment, numbers_or_tensors, zeros_like
+from optathlon.optimizers.rules.argument_checks import check, check_lr
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer, Step, new_step
+from optathlon.optimizers.rules.shared_steps import alike, together
 
 
 class SOAP(BaseOptimizer):
@@ -71,12 +83,13 @@ class SOAP(BaseOptimizer):
         loss = self._closure_loss(closure)
         for group in self.param_groups:
             steps = []
-            for param, grad, weight, state in self._each(group):
+            for param, grad, weight, state in self._steps(group):
                 if "exp_avg" in state:
-                    steps.append((param, grad, weight, state))
+                    steps.append(Step(param, grad, weight, state))
                 else:
                     _prepare(param, _reshaped(grad, group), state, group)
-            (_multi_tensor_soap if together(steps, group) else _single_tensor_soap)(steps, group)
+            func = _multi_tensor_soap if together(steps, group) else _single_tensor_soap
+            func(steps, group)
         return loss
 
 

@@ -6,7 +6,15 @@ import torch
 
 from optathlon.optimizers import OptimizerError, names, optimizer
 from optathlon.optimizers.catalog.pytorch_optimizer import MODERN
-from optathlon.optimizers.conformance.checks import CHECKS, check
+from optathlon.optimizers.conformance.checks import (
+    CHECKS,
+    check,
+    fused_equals_the_loop,
+    reads_gradients_of_any_layout,
+    run_check,
+)
+from optathlon.optimizers.conformance.problems import Kit
+from optathlon.optimizers.kernels import kernel_cache
 from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 
 LACKS = {
@@ -17,9 +25,14 @@ LACKS = {
     "moves to another device",
 }
 LACKS_MORE = {
-    "lbfgs": {"groups have rates of their own", "takes added groups", "leaves gradients as they are"},
+    "lbfgs": {
+        "groups have rates of their own",
+        "takes added groups",
+        "leaves gradients as they are",
+        "reads gradients of any layout",
+    },
     "prodigy": {"groups have rates of their own"},
-    "sam": {"leaves gradients as they are"},
+    "sam": {"leaves gradients as they are", "reads gradients of any layout"},
 }
 
 
@@ -189,3 +202,44 @@ def test_each_fault_is_caught_by_its_check(fault, caught, monkeypatch):
 def test_values_that_do_not_fit_are_refused():
     with pytest.raises(OptimizerError, match="did you mean lr"):
         check(optimizer("adam"), {"lrr": 1.0})
+
+
+def test_a_proof_never_tests_its_fallback(monkeypatch, tmp_path):
+    """Without a compiler fused=True steps as the loop does: to find that equal to the loop would prove nothing."""
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    kernel_cache.load.cache_clear()
+    try:
+        finding = run_check(fused_equals_the_loop, Kit(optimizer("adamp"), {}))
+    finally:
+        kernel_cache.load.cache_clear()
+    assert finding.status == "lacks"
+    assert finding.detail.startswith("not tried: fused=True ran as loop here: found no C++ compiler")
+
+
+class ReadsGradientsInMemorysOrder(Sound):
+    def update(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    grad = p.grad.as_strided(p.shape, p.stride()) if p.grad.stride() != p.stride() else p.grad
+                    p.sub_(grad, alpha=group["lr"])
+
+
+def test_an_optimizer_that_takes_a_gradient_for_memory_in_its_weight_s_order_is_caught(monkeypatch):
+    spec = OptimizerSpec(name="faulty", factory="here:X", hyperparameters={"lr": Hyperparameter("float", 0.01)})
+    monkeypatch.setattr("optathlon.optimizers.spec.load", lambda path: ReadsGradientsInMemorysOrder)
+    finding = run_check(reads_gradients_of_any_layout, Kit(spec, {}))
+    assert (finding.status, finding.detail[:60]) == (
+        "fail",
+        "AssertionError: reads a gradient that is transposed in memor",
+    )
+
+
+@pytest.mark.parametrize("implementation", ["loop", "fused"])
+@pytest.mark.parametrize("name", ["adamp", "sgdp", "adarem", "sgd"])
+def test_our_kernels_read_gradients_of_any_layout_and_torch_s_say_that_theirs_do_not(name, implementation):
+    spec = msgspec.structs.replace(optimizer(name), fixed={"fused": implementation == "fused"})
+    finding = run_check(reads_gradients_of_any_layout, Kit(spec, {}))
+    assert finding.status == ("fail" if (name, implementation) == ("sgd", "fused") else "pass"), finding

@@ -15,7 +15,7 @@ pytest.importorskip("triton")
 SAME_STEPS = """
 import torch
 
-from optathlon.optimizers import gpu
+from optathlon.optimizers.kernels import cuda as gpu
 from optathlon.optimizers.rules.adamp import AdamP
 from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
 from optathlon.optimizers.rules.sgdp import SGDP
@@ -99,7 +99,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from optathlon.optimizers import gpu
+from optathlon.optimizers.kernels import cuda as gpu
 
 INTS = {name: "*i64" for name in ("chunks", "pointers", "shapes")}
 FLOATS = {name: "*fp32" for name in ("scalars", "sums", "parts", "layers", "views", "rates", "largest")}

@@ -53,8 +53,8 @@ def test_the_exponent_is_the_epoch_and_survives_a_checkpoint():
 def test_the_literal_eps_fades_the_method_out_for_small_gradients_and_the_relative_one_does_not():
     for size, literal in ((1e-2, 0.9999), (1e-3, 0.990), (1e-4, 0.5), (1e-5, 0.0099)):
         grad = mean = torch.tensor([size], dtype=torch.float64)
-        assert agreement(grad, mean, size, 1e-8, "literal").item() == pytest.approx(literal, rel=1e-2)
-        assert agreement(grad, mean, size, 1e-8, "relative").item() == pytest.approx(1.0, rel=2e-3)
+        assert agreement(grad, mean, size, 1e-8, relative=False).item() == pytest.approx(literal, rel=1e-2)
+        assert agreement(grad, mean, size, 1e-8, relative=True).item() == pytest.approx(1.0, rel=2e-3)
 
 
 def test_a_coordinate_without_gradient_only_decays():

@@ -141,3 +141,32 @@ def test_mistakes_are_told():
         SAM([torch.ones(1)], lr=0.1, rho=-1.0)
     with pytest.raises(ValueError, match="Invalid rho: -1"):
         SAM([{"params": [torch.ones(1)], "rho": -1.0}], lr=0.1)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_complex_weights_climb_by_the_norm_of_both_their_parts(adaptive):
+    start = torch.randn(4, 3, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    weight, real = start.clone().requires_grad_(), torch.view_as_real(start).clone().requires_grad_()
+    target = torch.randn(4, 3, dtype=torch.complex128, generator=torch.Generator().manual_seed(1))
+
+    def take_a_step(param, as_complex):
+        optimizer = SAM([param], lr=0.1, rho=0.5, adaptive=adaptive)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (as_complex(param) - target).abs().pow(3).sum()
+            loss.backward()
+            return loss.detach()
+
+        optimizer.step(closure)
+        return torch.view_as_real(as_complex(param).detach())
+
+    if adaptive:  # |w| of a complex weight is that of both parts: only its own formula can be the oracle
+        scaled = start.abs() * torch.autograd.grad((weight - target).abs().pow(3).sum(), weight)[0]
+        up = start + 0.5 * start.abs() * scaled / torch.view_as_real(scaled).norm()
+        up = up.requires_grad_()
+        grad = torch.autograd.grad((up - target).abs().pow(3).sum(), up)[0]
+        expected = torch.view_as_real(start - 0.1 * grad)
+    else:
+        expected = take_a_step(real, torch.view_as_complex)
+    torch.testing.assert_close(take_a_step(weight, lambda p: p), expected, rtol=1e-12, atol=1e-12)

@@ -1,4 +1,12 @@
-"""Steps that several optimizers take on some of their weights, on one tensor and on many: Nesterov's and Adam's."""
+"""Steps that several rules take on some of their weights, on one tensor and on many: Nesterov's and Adam's.
+
+As one would write them on a board, per weight w with gradient g:
+
+    Nesterov                             Adam, at step t
+    g <- g + weight_decay w              m <- beta1 m + (1 - beta1) g
+    b <- momentum b + g                  v <- beta2 v + (1 - beta2) g^2
+    w <- w - lr (g + momentum b)         change = lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+"""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -9,39 +17,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optathlon.optimizers.rules._base import Step, by_device_and_dtype, increment, new_step, prefers_foreach, zeros_like
+from optathlon.optimizers.kernels.assignment import Implementation, plain
+from optathlon.optimizers.kernels.tensor_lists import by_device_and_dtype, increment, numbers_or_tensors, zeros_like
+from optathlon.optimizers.rules.base_optimizer import Step, new_step
 
 
 def together(steps: Sequence[Step], group: dict[str, Any]) -> bool:
     """Whether the group's tensors are stepped by foreach operators: where asked for, else by torch's rule."""
-    if group["foreach"] is None:
-        return prefers_foreach([param for param, *_ in steps], group["lr"])
-    return group["foreach"]
+    return plain([step.param for step in steps], group["lr"], group["foreach"]) is Implementation.FOREACH
 
 
 def alike(steps: Sequence[Step]) -> Iterator[tuple[list[Any], ...]]:
-    """Parameters, gradients, weights and states of the steps, in parts of one device and dtype each."""
-    for indices, _ in by_device_and_dtype([param for param, *_ in steps]):
+    """Parameters, gradients, weights and states of the steps, in lists of one device and dtype each."""
+    for indices, _ in by_device_and_dtype([step.param for step in steps]):
         yield tuple(map(list, zip(*(steps[i] for i in indices), strict=True)))
 
 
 def by_shape(steps: Sequence[Step]) -> list[list[Step]]:
     """The steps cut into lists whose weights have one shape, as matrices, and one device and dtype."""
-    parts: dict[Any, list[Step]] = {}
-    for each in steps:
-        param, _, weight, _ = each
-        kind = (param.shape[0], param.numel(), param.device, param.dtype, weight.dtype)
-        parts.setdefault(kind, []).append(each)
-    return list(parts.values())
+    alike_steps: dict[Any, list[Step]] = {}
+    for step in steps:
+        param = step.param
+        kind = (param.shape[0], param.numel(), param.device, param.dtype, step.weight.dtype)
+        alike_steps.setdefault(kind, []).append(step)
+    return list(alike_steps.values())
 
 
-def numbers_or_tensors(values: Sequence[Any]) -> Any:
-    """One kind for all, as foreach operators want it."""
-    return list(values) if all(isinstance(v, Tensor) for v in values) else [float(v) for v in values]
-
-
-def nesterov_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    """torch's SGD with Nesterov momentum and coupled decay, on one tensor."""
+def nesterov_step(step: Step, group: dict[str, Any]) -> None:
+    """Takes a step of torch's SGD with Nesterov momentum and coupled decay, on one tensor."""
+    param, grad, weight, state = step
     if "momentum_buffer" not in state:
         state["momentum_buffer"] = zeros_like(param)
     if group["weight_decay"]:
@@ -51,7 +55,7 @@ def nesterov_step(param: Tensor, grad: Tensor, weight: Tensor, state: dict[str, 
 
 
 def nesterov_steps(steps: Sequence[Step], group: dict[str, Any]) -> None:
-    """`nesterov_step` of many tensors."""
+    """Takes `nesterov_step` on many tensors."""
     for params, grads, weights, states in alike(steps):
         for param, state in zip(params, states, strict=True):
             if "momentum_buffer" not in state:

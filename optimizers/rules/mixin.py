@@ -26,6 +26,13 @@ class Mixin(torch.optim.Optimizer):
         if self.param_groups[-1].keys() >= self.own:  # but while the other class is built
             self._check_group(self.param_groups[-1])
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Gives groups from before, or of the other class alone, the options they lack."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for key, value in self.defaults.items():
+                group.setdefault(key, value)
+
     def _check_group(self, group: dict[str, Any]) -> None:
         """ValueError where an option of the group is out of its range."""
         raise NotImplementedError

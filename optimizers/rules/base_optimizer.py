@@ -1,0 +1,132 @@
+"""The base of this room's optimizers: state in at least float32, and checkpoints of other versions and packages."""
+
+# pyright: reportPrivateImportUsage=false
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from optathlon.optimizers.kernels.assignment import assign
+from optathlon.optimizers.kernels.state import RowDims
+from optathlon.optimizers.kernels.tensor_lists import HALF, as_real, full_precision, state_dtype
+
+
+class Step(NamedTuple):
+    """What a rule needs to step one parameter; complex ones come as real."""
+
+    param: Tensor
+    grad: Tensor
+    """To descend, in the state's dtype; must not be written to."""
+    weight: Tensor
+    """The parameter in the state's dtype: itself, or a copy; must not be written to."""
+    state: dict[str, Any]
+
+
+class BaseOptimizer(torch.optim.Optimizer):
+    """A torch optimizer whose state keeps its precision through checkpoints: of half-precision parameters float32."""
+
+    renamed: ClassVar[dict[str, str]] = {}
+    """State keys of other implementations' checkpoints, and ours."""
+    kernel_states: ClassVar[tuple[str, ...]] = ()
+    """Keys of the states that a fused kernel writes to, which must be laid out as their parameter."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for key, value in self.defaults.items():
+                group.setdefault(key, value)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave, or that of the implementation this one replaces."""
+        given: dict[str, Any] = {}  # what the hooks make of it
+        handles = (
+            self.register_load_state_dict_pre_hook(lambda _, made: given.update(made)),
+            self.register_load_state_dict_post_hook(lambda _: self._keep_precision(given), prepend=True),
+        )
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _keep_precision(self, state_dict: dict[str, Any]) -> None:
+        """The state as it was saved, under our names: torch has cast it to the parameters' dtype."""
+        saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
+        params = [p for group in self.param_groups for p in group["params"]]
+        for param, saved in zip(params, (state_dict["state"].get(i, {}) for i in saved_ids), strict=True):
+            state = self.state.get(param, {})
+            for theirs, ours in self.renamed.items():
+                if theirs in state:
+                    state[ours] = state.pop(theirs)
+                    saved = {**saved, ours: saved[theirs]}
+            if "step" in state and not isinstance(state["step"], Tensor):
+                state["step"] = new_step(param, float(state["step"]), on_device=self.defaults.get("capturable", False))
+            for key, value in saved.items():
+                if isinstance(value, Tensor) and value.is_floating_point() and key in state and key != "step":
+                    as_saved = value.ndim == 0 or param.is_complex()  # whose states may be real
+                    dtype = value.dtype if as_saved else state_dtype(param)
+                    state[key] = value.to(device=state[key].device, dtype=dtype, copy=True)
+
+    def implementations(self) -> dict[str, int]:
+        """How many parameters each implementation steps, as the last step left them: {"fused (C++)": 3, "loop": 1}."""
+        counts: Counter[str] = Counter()
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p in self.state]
+            assigned = assign(
+                as_real(params),
+                [None] * len(params),
+                [self._row_dims(p, group) for p in params],
+                [as_real([self.state[p][key] for p in params]) for key in self.kernel_states],
+                lr=group["lr"],
+                foreach=group.get("foreach", False),
+                fused=group.get("fused"),
+                capturable=group.get("capturable", False),
+                differentiable=group.get("differentiable", False),
+            )
+            for implementation, indices in assigned:
+                counts[implementation.value] += len(indices)
+        return dict(counts)
+
+    def _row_dims(self, param: Tensor, group: dict[str, Any]) -> RowDims:
+        """The dimensions of `param` that make a row; None for rules that know no rows."""
+        return None
+
+    def _closure_loss(self, closure: Callable[[], Any] | None) -> Any:
+        if closure is None:
+            return None
+        with torch.enable_grad():
+            return closure()
+
+    def _with_grad(self, group: dict[str, Any]) -> list[Tensor]:
+        """The group's parameters that have a gradient; sparse ones are refused."""
+        params = []
+        for param in group["params"]:
+            if (grad := param.grad) is not None:
+                if grad.is_sparse:
+                    raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+                params.append(param)
+        return params
+
+    def _steps(self, group: dict[str, Any]) -> Iterator[Step]:
+        """A Step per parameter of the group that has a gradient and an element."""
+        for original in self._with_grad(group):
+            param, grad = original, original.grad
+            if grad is None or not param.numel():
+                continue
+            if param.is_complex():
+                param, grad = as_real([param, grad])
+            if group["maximize"]:
+                grad = -grad
+            weight = param
+            if param.dtype in HALF or grad.dtype != param.dtype:
+                (weight,), (grad,) = full_precision([param], [grad])
+            yield Step(param, grad, weight, self.state[original])
+
+
+def new_step(param: Tensor, value: float = 0.0, *, on_device: bool) -> Tensor:
+    """A step counter as torch's own optimizers keep it: float32, on the host unless it must be captured."""
+    return torch.tensor(value, dtype=torch.float32, device=param.device if on_device else None)

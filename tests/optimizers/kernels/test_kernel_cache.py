@@ -1,0 +1,119 @@
+"""Compiled kernels are made once, kept under a digest, and made again where what is kept is not whole."""
+
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from optathlon.optimizers.kernels import kernel_cache
+from optathlon.optimizers.rules.adamp import AdamP
+
+STEP = textwrap.dedent(
+    """
+    import torch
+    from optathlon.optimizers.rules.adamp import AdamP
+    weight = torch.ones(40, 40, requires_grad=True)
+    weight.grad = torch.ones_like(weight)
+    optimizer = AdamP([weight], fused=True)
+    optimizer.step()
+    print(optimizer.implementations())
+    """
+)
+
+
+@pytest.fixture
+def compiled():
+    if kernel_cache.load().library is None:
+        pytest.skip("nothing compiles here")
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path))
+    kernel_cache.load.cache_clear()
+    yield tmp_path
+    kernel_cache.load.cache_clear()
+
+
+@pytest.fixture
+def quick_compiler(compiled, tmp_path_factory, monkeypatch):
+    """Instead of compiling for seconds, hands out what is compiled already."""
+    real = kernel_cache.load().library
+    script = tmp_path_factory.mktemp("compiler") / "c++"
+    script.write_text(f'#!/bin/sh\nfor output; do :; done\ncp "{real._name}" "$output"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+
+
+def libraries(folder):
+    return list(folder.glob("*.so"))
+
+
+@pytest.mark.slow
+def test_kernels_are_compiled_once_and_kept(compiled, fresh, monkeypatch):
+    assert "compiled the fused optimizer kernels in" in kernel_cache.prepare()
+    kept = libraries(fresh)
+    monkeypatch.setattr(subprocess, "run", None)
+    assert kernel_cache.prepare() == ""
+    assert kernel_cache.load().library is not None
+    assert libraries(fresh) == kept
+
+
+def test_the_digest_beside_the_kernels_is_one_that_sha256sum_checks(quick_compiler, fresh):
+    kernel_cache.prepare()
+    (digest_file,) = fresh.glob("*.sha256")
+    done = subprocess.run(["sha256sum", "-c", digest_file.name], cwd=fresh, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{libraries(fresh)[0].name}: OK\n"
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+DAMAGE = {
+    "truncated": lambda folder: truncate(libraries(folder)[0]),
+    "empty": lambda folder: libraries(folder)[0].write_bytes(b""),
+    "gone": lambda folder: libraries(folder)[0].unlink(),
+    "an empty digest": lambda folder: next(folder.glob("*.sha256")).write_bytes(b""),
+    "a digest of bytes": lambda folder: next(folder.glob("*.sha256")).write_bytes(b"\xff\x00 /etc/passwd"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_kernels_are_made_again_and_kill_no_process(quick_compiler, fresh, damage):
+    kernel_cache.prepare()
+    damage(fresh)
+    done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=False, env=os.environ)
+    assert (done.returncode, done.stdout) == (0, "{'fused (C++)': 1}\n"), done.stderr
+    assert kernel_cache.prepare() == "", "what the child made is whole"
+
+
+@pytest.mark.parametrize("how", ["no compiler", "a compiler that fails", "a folder that cannot be"])
+def test_without_kernels_the_plain_implementation_runs_in_silence(fresh, monkeypatch, capfd, caplog, how):
+    if how == "no compiler":
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.delenv("CXX", raising=False)
+    elif how == "a compiler that fails":
+        monkeypatch.setenv("CXX", "false")
+    else:
+        (fresh / "file").write_text("")
+        monkeypatch.setenv("OPTATHLON_CACHE", str(fresh / "file" / "below"))
+
+    def step(fused):
+        weight = torch.linspace(-1, 1, 12).view(3, 4).requires_grad_()
+        weight.grad = torch.ones(3, 4)
+        optimizer = AdamP([weight], lr=0.1, fused=fused)
+        optimizer.step()
+        return weight, optimizer
+
+    with caplog.at_level(logging.INFO, logger="optathlon.optimizers.kernels.kernel_cache"):
+        (ours, optimizer), (plain, _) = step(fused=True), step(fused=False)
+    assert torch.equal(ours, plain)
+    assert optimizer.implementations() == {"loop": 1}
+    assert capfd.readouterr() == ("", "")
+    assert "plain implementation" in caplog.text
+    assert "no fused optimizer kernels on this CPU" in kernel_cache.prepare()
