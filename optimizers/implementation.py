@@ -26,10 +26,10 @@ def arguments(factory: Any, offered: tuple[str, ...], wanted: str, params: list[
 
 
 def _fastest(offered: tuple[str, ...], params: list[Tensor], chooses_per_tensor: bool) -> str:
-    if "fused" in offered:
-        # This room's rules leave each tensor that no kernel takes to the plain implementation; torch's raise an error.
-        if _triton_where_needed(params) if chooses_per_tensor else all(map(_torch_can_fuse, params)):
-            return "fused"
+    # This room's rules leave each tensor that no kernel takes to the plain implementation; torch's raise an error.
+    possible = _triton_where_needed(params) if chooses_per_tensor else all(map(_torch_can_fuse, params))
+    if "fused" in offered and possible:
+        return "fused"
     # Foreach saves launches on an accelerator; on the CPU its temporaries leave the caches, and the loop is faster.
     _, foreach = _default_to_fused_or_foreach(params, differentiable=False, use_fused=False)
     return "foreach" if foreach and "foreach" in offered else "loop"

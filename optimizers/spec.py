@@ -143,15 +143,11 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
     def check_implementation(self, implementation: str) -> None:
         """OptimizerError unless the optimizer has `implementation`; "auto" suits every one."""
         if implementation not in IMPLEMENTATIONS:
-            hint = did_you_mean(implementation, IMPLEMENTATIONS)
-            raise OptimizerError(
-                f"unknown implementation {implementation!r}{hint}; one of {', '.join(IMPLEMENTATIONS)}"
-            )
+            hint, known = did_you_mean(implementation, IMPLEMENTATIONS), ", ".join(IMPLEMENTATIONS)
+            raise OptimizerError(f"unknown implementation {implementation!r}{hint}; one of {known}")
         if implementation != "auto" and implementation not in self.implementations:
             has = " and ".join(self.implementations)
-            raise OptimizerError(
-                f"{self.name}: has no {implementation} implementation, only {has}; auto suits every one"
-            )
+            raise OptimizerError(f"{self.name}: has no {implementation} implementation, only {has}; auto suits all")
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Every hyperparameter with its coerced value, in declared order, then the options by tag, sorted.
@@ -190,9 +186,8 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
         how: dict[str, bool] = {}
         if implementation is not None:
             self.check_implementation(implementation)
-            how = choice.arguments(
-                factory, self.implementations, implementation, [p for g in groups for p in g["params"]]
-            )
+            params = [p for group in groups for p in group["params"]]
+            how = choice.arguments(factory, self.implementations, implementation, params)
         arguments = {key: _tuple(hyperparameters.get(key, _unset(h))) for key, h in self.hyperparameters.items()}
         own = [{key: value if key == "params" else _tuple(value) for key, value in group.items()} for group in groups]
         try:

@@ -259,6 +259,7 @@ def reads_gradients_of_any_layout(kit: Kit) -> str | None:
 def _same_steps_on(kit: Kit, lay_out: Callable[[Tensor], Tensor], name: str) -> None:
     ends = []
     for change in (lambda grad: grad, lay_out):
+        torch.manual_seed(0)
         weight = torch.linspace(-1.0, 1.0, 12, dtype=torch.float64).view(3, 4).requires_grad_()
         optimizer = kit.build_groups([{"params": [weight]}])
         for step in range(2):

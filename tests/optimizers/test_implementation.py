@@ -119,7 +119,7 @@ def test_what_is_asked_for_runs_and_takes_the_loop_s_steps(name, implementation)
 
 
 def test_an_implementation_that_an_optimizer_has_not_is_refused_before_anything_is_built():
-    with pytest.raises(OptimizerError, match=r"nt_asgd: has no fused implementation, only loop; auto suits every one"):
+    with pytest.raises(OptimizerError, match=r"nt_asgd: has no fused implementation, only loop; auto suits all"):
         optimizer("nt_asgd").check_implementation("fused")
     with pytest.raises(OptimizerError, match=r"unknown implementation 'fuse'.*did you mean fused"):
         optimizer("sgd").check_implementation("fuse")
