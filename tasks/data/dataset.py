@@ -17,8 +17,8 @@ import msgspec
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 
-MANIFEST, FILES, SOURCES = "manifest.json", "files.tsv", "SOURCES.json"
-OURS = {MANIFEST, FILES, SOURCES}
+MANIFEST, FILES, SOURCES, ACCEPTED = "manifest.json", "files.tsv", "SOURCES.json", "accepted.txt"
+OURS = {MANIFEST, FILES, SOURCES, ACCEPTED}
 DIGEST_AT_ONCE = 64 << 20
 
 
@@ -151,6 +151,27 @@ def require(dataset: Dataset, root: Path) -> Manifest:
         )
     _compare(dataset.name, folder, digests=found.size <= DIGEST_AT_ONCE, most=1000)
     return found
+
+
+def require_accepted(name: str, root: Path, published: str) -> None:
+    """DataError for an edition custom-<hash> of data set `name` below `root`, unless its folder's ACCEPTED names it.
+
+    published: what the official data has, for the message. An edition changes with any file, and so must what accepts
+    it; it is part of what a run is, and on every board.
+    """
+    found, accepted = manifest(root, name), Path(root) / name / ACCEPTED
+    if found is None or not found.edition.startswith("custom-"):
+        return
+    try:
+        words = accepted.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        words = []
+    if found.edition not in words:
+        raise DataError(
+            f"{name}: {accepted.parent} holds edition {found.edition}, not the published data ({published}), so its"
+            f" scores are not comparable with published ones; to run on it all the same, `echo {found.edition} >>"
+            f" {accepted}`: boards name the edition"
+        )
 
 
 def check(dataset: Dataset, root: Path) -> Manifest:

@@ -1,0 +1,1 @@
+"""DCASE 2017 task 4: layout, data set, miniature, stand-in."""

@@ -1,0 +1,98 @@
+"""DCASE 2017 task 4: 52,763 clips of ten seconds from YouTube with 17 kinds of warning and vehicle sounds.
+
+Mesaros et al., "DCASE 2017 challenge setup: tasks, datasets and baseline system", DCASE 2017 workshop; the clips are of
+AudioSet (Gemmeke et al. 2017).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from optathlon.tasks.audio import recordings
+from optathlon.tasks.audio.dcase2017.layout import (
+    COUNTS,
+    EVENTS,
+    FINGERPRINTS,
+    NAME,
+    PARTS,
+    PASSWORDS,
+    fingerprint,
+    read_table,
+    split,
+)
+from optathlon.tasks.audio.recordings import Listed
+from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.errors import DataError
+
+
+class Dcase2017(Dataset):
+    name = NAME
+    title = "DCASE 2017 challenge, task 4"
+    licence = "labels CC BY 4.0 (AudioSet); recordings of their YouTube authors, for research"
+    homepage = "https://dcase.community/challenge2017/task-large-scale-sound-event-detection"
+    get = (
+        ", ".join(part.table for part in PARTS.values())
+        + " (https://github.com/ankitshah009/Task-4-Large-scale-weakly-supervised-sound-event-detection-for-smart-cars,"
+        " folder groundtruth_release) and the folders "
+        + ", ".join(part.folder for part in PARTS.values())
+        + f" that the password-protected archives unpack to; {PASSWORDS}"
+    )
+    standins: ClassVar[dict[str, int]] = {}
+    fingerprints: ClassVar[Mapping[str, str]] = FINGERPRINTS
+
+    def verify(self, folder: Path) -> str | None:
+        """As Dataset.verify: decodes every clip that is there, and tells how many of the tables' are not."""
+        for part in PARTS.values():
+            _require(folder, part.table, part.folder, part.archive)
+        listed = split({name: read_table(folder / part.table) for name, part in PARTS.items()})
+        splits = {name: [clip for clip in clips if (folder / clip.path).is_file()] for name, clips in listed.items()}
+        missing = [clip.path for clips in listed.values() for clip in clips if not (folder / clip.path).is_file()]
+        _report(missing, listed, splits)
+        made = recordings.ensure(NAME, folder, EVENTS, splits, dict.fromkeys(missing, "not there"))
+        prints = {name: fingerprint(clip.path for clip in clips) for name, clips in made.splits.items()}
+        tables = all(file_digest(folder / part.table, "md5") == part.table_md5 for part in PARTS.values())
+        return "MD5 of 3 tables, fingerprints of the splits" if tables and prints == self.fingerprints else None
+
+    def write_miniature(self, folder: Path) -> None:
+        """Each event a tone, a sweep, a beat or a noise of its own, one or two to a clip."""
+        from optathlon.tasks.audio.dcase2017 import miniature
+
+        miniature.write(folder)
+
+    def write_standin(self, folder: Path) -> list[Source]:
+        """Sound effects of OpenTTD and of a soundfont, mixed into clips of ten seconds."""
+        from optathlon.tasks.audio.dcase2017 import standin
+
+        return standin.write(folder)
+
+
+def _require(folder: Path, table: str, clips: str, archive: str) -> None:
+    """DataError unless a table and its folder of clips are in `folder`; of an archive it says how to unpack it."""
+    if not (folder / table).is_file():
+        raise DataError(f"{NAME}: {folder / table} is missing; expected {Dcase2017.get}")
+    if (folder / clips).is_dir():
+        return
+    if (folder / archive).is_file():
+        raise DataError(
+            f"{NAME}: {folder / archive} is not unpacked: it needs a password, so do it yourself:"
+            f" `cd {folder} && unzip -P PASSWORD {archive}`, which makes {clips}/; {PASSWORDS}"
+        )
+    raise DataError(
+        f"{NAME}: {folder / clips} is missing, and so is {archive}, which unpacks to it; expected {Dcase2017.get}"
+    )
+
+
+def _report(missing: list[str], listed: Mapping[str, list[Listed]], splits: Mapping[str, list[Listed]]) -> None:
+    """Tell of the clips that are not there, as YouTube has lost some; DataError if a split has none left."""
+    for name, clips in splits.items():
+        if not clips:
+            raise DataError(f"{NAME}: none of the {len(listed[name]):,} {name} clips is there, {listed[name][0].path}")
+    if missing:
+        counts = ", ".join(f"{len(splits[name]):,} of {len(listed[name]):,} {name}" for name in COUNTS)
+        print(
+            f"{NAME}: {len(missing):,} clips of the tables are not there, the first is {missing[0]}; left are {counts}",
+            file=sys.stderr,
+        )

@@ -1,0 +1,1 @@
+"""MagnaTagATune: layout, data set, miniature, stand-in."""

@@ -1,0 +1,246 @@
+"""The clips of a data set, decoded once into one memory-mapped file, and the tags and the split of each.
+
+    decoded/samples.f32   mono float32 at 16 kHz, clip after clip
+    decoded/clips.json    the `Recordings`
+
+While it is made the folder is called .decoding and has a line for each clip that is done: who is stopped goes on from
+there. Samples are written through a file, not through the map, as a full disk kills a process that writes to a map.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from optathlon.tasks.audio.decoding import decode
+from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.progress import counted
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.randomness import generator
+
+FOLDER, WORK = "decoded", ".decoding"
+SAMPLES, CLIPS, DONE = "samples.f32", "clips.json", "done.tsv"
+SAMPLE = np.dtype("<f4")
+AT_ONCE, NAMED = 32, 10  # clips decoded side by side; broken files named in one error
+SCHEMA = 1
+
+
+class Listed(NamedTuple):
+    """A clip as a data set's lists have it: its file below the data set's folder, and the numbers of its tags."""
+
+    path: str
+    tags: tuple[int, ...]
+
+
+class Clip(msgspec.Struct, frozen=True, array_like=True):
+    """A decoded clip: its file, the numbers of its tags, and its first sample and their number in SAMPLES."""
+
+    path: str
+    tags: tuple[int, ...]
+    start: int
+    length: int
+
+
+class Recordings(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set's decoded clips by split."""
+
+    tags: tuple[str, ...]
+    """What the numbers of a clip's tags mean."""
+    splits: dict[str, list[Clip]]
+    left_out: dict[str, str] = {}
+    """Listed files that are in no split, and why."""
+    source: str
+    """SHA-256 of the paths and digests of all decoded files."""
+    schema: int = SCHEMA
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Clips per split."""
+        return {split: len(clips) for split, clips in self.splits.items()}
+
+
+class _Decoded(NamedTuple):
+    """A line of DONE: a decoded file's path, size and digest, and where its samples lie."""
+
+    path: str
+    size: int
+    digest: str
+    start: int
+    length: int
+
+
+def ensure(
+    name: str,
+    folder: Path,
+    tags: Sequence[str],
+    splits: Mapping[str, Sequence[Listed]],
+    left_out: Mapping[str, str],
+) -> Recordings:
+    """Decode the clips of `splits`, files below data set `name`'s `folder`, to folder/decoded, unless they are there.
+
+    Returns what is there. Says how far it is on the standard error stream. DataError names the files that cannot be
+    decoded; OSError if the disk is full. What was decoded by then is kept for the next call.
+    """
+    clips = [clip for split in splits.values() for clip in split]
+    if (found := _current(folder, tags, splits, left_out)) is not None:
+        return found
+    decoded = _decode_all(name, folder, [clip.path for clip in clips])
+    made = Recordings(
+        tags=tuple(tags),
+        splits={
+            key: [Clip(path, numbers, decoded[path].start, decoded[path].length) for path, numbers in split]
+            for key, split in splits.items()
+        },
+        left_out=dict(left_out),
+        source=_source((clip.path, decoded[clip.path].digest) for clip in clips),
+    )
+    (folder / WORK / DONE).unlink()
+    (folder / WORK / CLIPS).write_bytes(msgspec.json.encode(made) + b"\n")
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    (folder / WORK).rename(folder / FOLDER)
+    return made
+
+
+def read(folder: Path) -> Recordings:
+    """The recordings in folder/decoded; DataError if they are not there or not whole."""
+    again = f"`optathlon data prepare {folder.name}`, or remove the folder of a miniature or stand-in and build it"
+    try:
+        found = msgspec.json.decode((folder / FOLDER / CLIPS).read_bytes(), type=Recordings)
+        size = (folder / FOLDER / SAMPLES).stat().st_size
+    except (OSError, msgspec.DecodeError) as error:
+        raise DataError(f"{folder.name}: {folder / FOLDER} is missing or unreadable ({error}); {again}") from None
+    wanted = max((clip.start + clip.length for split in found.splits.values() for clip in split), default=0)
+    if found.schema != SCHEMA or size < wanted * SAMPLE.itemsize:
+        raise DataError(f"{folder.name}: {folder / FOLDER} is not whole or of another version; {again}")
+    return found
+
+
+def samples(folder: Path) -> np.ndarray:
+    """All samples of folder/decoded, float32, mapped into memory and read only."""
+    return np.memmap(folder / FOLDER / SAMPLES, dtype=SAMPLE, mode="r")
+
+
+def some(name: str, split: str, clips: Sequence[Clip], most: int) -> list[Clip]:
+    """At most so many of the `clips` of data set `name`'s `split` (0: all), the same ones always, in their order."""
+    order = generator(name, split, "subset").permutation(len(clips))[: most or None]
+    return [clips[index] for index in np.sort(order)]
+
+
+def truth(clips: Sequence[Clip], tags: int) -> np.ndarray:
+    """Which of the first `tags` tags each clip has: bool (clips, tags)."""
+    found = np.zeros((len(clips), tags), dtype=bool)
+    for row, clip in zip(found, clips, strict=True):
+        row[[tag for tag in clip.tags if tag < tags]] = True
+    return found
+
+
+def _current(
+    folder: Path, tags: Sequence[str], splits: Mapping[str, Sequence[Listed]], left_out: Mapping[str, str]
+) -> Recordings | None:
+    """What folder/decoded holds, if it was made from the same lists and the same files."""
+    if not (folder / FOLDER).exists():
+        return None
+    try:
+        found = read(folder)
+    except DataError:
+        return None
+    listed = {name: [Listed(clip.path, clip.tags) for clip in split] for name, split in found.splits.items()}
+    same_lists = (found.tags, listed, found.left_out) == (
+        tuple(tags),
+        {name: list(split) for name, split in splits.items()},
+        dict(left_out),
+    )
+    if not same_lists:
+        return None
+    paths = [clip.path for split in found.splits.values() for clip in split]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        digests = pool.map(lambda path: file_digest(folder / path), paths)
+        return found if found.source == _source(zip(paths, digests, strict=True)) else None
+
+
+def _source(digests: Iterator[tuple[str, str]]) -> str:
+    return hashlib.sha256("".join(f"{path}\t{digest}\n" for path, digest in digests).encode()).hexdigest()
+
+
+def _decode_all(name: str, folder: Path, paths: Sequence[str]) -> dict[str, _Decoded]:
+    """Decode the files `paths` below `folder` into WORK; the order of the samples is that in which they got done."""
+    work = folder / WORK
+    work.mkdir(exist_ok=True)
+    done = _done_before(folder, set(paths))
+    missing = [path for path in paths if path not in done]
+    broken: list[str] = []
+    with (work / SAMPLES).open("ab") as out, (work / DONE).open("w", encoding="utf-8") as log:
+        end = max((one.start + one.length for one in done.values()), default=0)
+        out.truncate(end * SAMPLE.itemsize)
+        log.writelines(_line(one) for one in done.values())
+        results = _decoded(folder, missing)
+        for path, result in counted(results, len(paths), f"{name}: decoding", done=len(done)):
+            if isinstance(result, DataError):
+                broken.append(str(result))
+                continue
+            digest, size, sound = result
+            out.write(sound.astype(SAMPLE, copy=False).tobytes())
+            out.flush()
+            done[path] = _Decoded(path, size, digest, end, len(sound))
+            log.write(_line(done[path]))
+            log.flush()
+            end += len(sound)
+        os.fsync(out.fileno())
+    if broken:
+        rest = f"\n  and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+        raise DataError(
+            f"{name}: {len(broken)} of {len(paths)} recordings cannot be decoded; fetch them again:\n  "
+            + "\n  ".join(broken[:NAMED])
+            + rest
+        )
+    return done
+
+
+def _decoded(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, tuple[str, int, np.ndarray] | DataError]]:
+    """Each path with digest, size and samples of its file, or why there are none. A few at a time, as together they
+    may be more than memory holds."""
+
+    def one(path: str) -> tuple[str, int, np.ndarray] | DataError:
+        try:
+            content = (folder / path).read_bytes()
+            return hashlib.sha256(content).hexdigest(), len(content), decode(content, path)
+        except DataError as error:
+            return error
+        except OSError as error:
+            return DataError(f"{path} cannot be read: {error.strerror}")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for first in range(0, len(paths), AT_ONCE):
+            group = paths[first : first + AT_ONCE]
+            yield from zip(group, pool.map(one, group), strict=True)
+
+
+def _done_before(folder: Path, wanted: set[str]) -> dict[str, _Decoded]:
+    """What an earlier call decoded of the `wanted` files as they are now, and wrote whole."""
+    work, done = folder / WORK, {}
+    try:
+        lines = (work / DONE).read_text(encoding="utf-8").splitlines()
+        written = (work / SAMPLES).stat().st_size // SAMPLE.itemsize
+    except (OSError, UnicodeDecodeError):
+        return {}
+    for line in lines:
+        path, *fields = line.split("\t")
+        if len(fields) != 4 or path not in wanted:
+            continue
+        one = _Decoded(path, int(fields[0]), fields[1], int(fields[2]), int(fields[3]))
+        file = folder / path
+        if one.start + one.length <= written and file.is_file() and file.stat().st_size == one.size:
+            done[path] = one
+    return done
+
+
+def _line(one: _Decoded) -> str:
+    return "\t".join(map(str, one)) + "\n"

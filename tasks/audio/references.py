@@ -1,0 +1,110 @@
+"""What trivial models score on the audio tasks: the references of their boards. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from optathlon.tasks.audio import clips, recordings
+from optathlon.tasks.audio.dcase2017.layout import EVENTS
+from optathlon.tasks.audio.dcase2017.layout import NAME as DCASE2017
+from optathlon.tasks.audio.mtat.layout import NAME as MTAT
+from optathlon.tasks.audio.settings import (
+    KeywordSpottingSettings,
+    MusicTaggingSettings,
+    SoundEventSettings,
+    TaggingSettings,
+)
+from optathlon.tasks.audio.speech_commands import layout as speech_commands
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.metrics.tagging import average_precision, f1_scores, roc_auc
+from optathlon.tasks.registry import dataset
+from optathlon.tasks.task import Protocol
+
+SPLITS = ("validation", "test")
+Scores = dict[str, dict[str, float]]
+
+
+def mtat(protocol: Protocol, data: Path) -> Scores:
+    """What the share of training clips with each tag scores as its probability in every clip."""
+    truth = _truth(MTAT, MusicTaggingSettings.read(protocol), data)
+    shares = truth["training"].mean(axis=0)
+
+    def prior(of: np.ndarray) -> dict[str, float]:
+        same = np.broadcast_to(shares, of.shape)
+        return {
+            "roc_auc": 100.0 * roc_auc(of, same),
+            "pr_auc": 100.0 * average_precision(of, same),
+            "loss": _entropy(of, shares),
+        }
+
+    return _scores(truth, {"prior": prior})
+
+
+def dcase2017(protocol: Protocol, data: Path) -> Scores:
+    """What it scores to hear the most frequent event in every clip, all events in every clip, and those with a share
+    of training above the threshold."""
+    settings = SoundEventSettings.read(protocol)
+    truth = _truth(DCASE2017, settings, data)
+    shares = truth["training"].mean(axis=0)
+    always = np.arange(len(shares)) == shares.argmax()
+    models = {
+        f"always {EVENTS[shares.argmax()]}": lambda of: _f1(of, always),
+        "every event": lambda of: _f1(of, np.ones(len(shares), dtype=bool)),
+        "prior": lambda of: _f1(of, shares > settings.threshold) | {"loss": _entropy(of, shares)},
+    }
+    return _scores(truth, models)
+
+
+def keyword_spotting(protocol: Protocol, data: Path) -> Scores:
+    """What it scores to hear the most frequent word of training, with the words' shares as probabilities."""
+    settings = KeywordSpottingSettings.read(protocol)
+    require(dataset(speech_commands.NAME), data)
+    index = speech_commands.index(speech_commands.tree_of(data / speech_commands.NAME))
+    words = {}
+    for split in ("training", *SPLITS):
+        most = settings.training_clips if split == "training" else settings.evaluation_clips
+        words[split] = np.array([clip.word for clip in clips.choose(index[split], settings.words, most)])
+    shares = np.bincount(words["training"], minlength=settings.words) / len(words["training"])
+
+    def majority(of: np.ndarray) -> dict[str, float]:
+        return {"accuracy": 100.0 * float((of == shares.argmax()).mean()), "loss": float(-np.log(shares[of]).mean())}
+
+    return _scores(words, {"majority": majority})
+
+
+def _truth(name: str, settings: TaggingSettings, data: Path) -> dict[str, np.ndarray]:
+    """Which tags each clip that `settings` leave has, bool (clips, tags), by split."""
+    require(dataset(name), data)
+    found = recordings.read(data / name)
+    return {
+        split: recordings.truth(
+            recordings.some(name, split, clips, settings.most(split)), min(settings.tags, len(found.tags))
+        )
+        for split, clips in found.splits.items()
+    }
+
+
+def _scores(truth: Mapping[str, np.ndarray], models: Mapping[str, Callable[[np.ndarray], dict[str, float]]]) -> Scores:
+    return {
+        model: {f"{split}/{metric}": value for split in SPLITS for metric, value in score(truth[split]).items()}
+        for model, score in models.items()
+    }
+
+
+def _f1(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    scores = f1_scores(truth, np.broadcast_to(predicted, truth.shape))
+    return {
+        "f1": 100.0 * scores["samples"],
+        "f1_micro": 100.0 * scores["micro"],
+        "f1_macro": 100.0 * scores["macro"],
+    }
+
+
+def _entropy(truth: np.ndarray, shares: np.ndarray) -> float:
+    """Mean binary cross-entropy in nats of `shares` as probabilities; none is nearer to 0 or 1 than half a clip."""
+    least = 0.5 / max(len(truth), 1)
+    kept = np.clip(shares, least, 1 - least)
+    return float(-np.where(truth, np.log(kept), np.log1p(-kept)).mean())
