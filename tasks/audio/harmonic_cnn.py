@@ -115,3 +115,14 @@ class HarmonicCNN(nn.Module):
             )  # narrow networks train 30 % faster; weights stay as they are
         x = self.stages(x).amax(dim=(2, 3))
         return self.output(self.dropout(relu(self.hidden_norm(self.hidden(x)))))
+
+
+def harmonic_cnn_tags(tags: dict[str, set[str]], net: nn.Module) -> dict[str, set[str]]:
+    """`tags`, of the parameters of a HarmonicCNN by name, and which of its weights are followed by a batch norm, and
+    which are the classifier's."""
+    for path, module in net.named_modules():
+        if isinstance(module, nn.Conv2d) or path == "hidden":
+            tags[f"{path}.weight"].add("scale_invariant")
+    for leaf in ("weight", "bias"):
+        tags[f"output.{leaf}"].add("head")
+    return tags

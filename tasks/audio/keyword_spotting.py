@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from optathlon.tasks.audio import published_splits
 from optathlon.tasks.audio.clips import Clips, choose
-from optathlon.tasks.audio.harmonic_cnn import HarmonicCNN
+from optathlon.tasks.audio.harmonic_cnn import HarmonicCNN, harmonic_cnn_tags
 from optathlon.tasks.audio.pooling import KEYWORDS
 from optathlon.tasks.audio.settings import KeywordSpottingSettings
 from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
@@ -39,6 +40,7 @@ class KeywordSpotting(Workload):
         self.settings = s = KeywordSpottingSettings.read(protocol)
         dataset = SpeechCommands()
         require(dataset, self.data)
+        published_splits.speech_commands(protocol, self.data)
         self._tree = tree_of(self.data / dataset.name)
         self._index = index_of(self._tree)
         self._splits: dict[str, Clips] = {}
@@ -61,13 +63,7 @@ class KeywordSpotting(Workload):
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As Workload.tags, and which weights are followed by a batch norm, and which are the classifier's."""
-        tags = super().tags(player)
-        for path, module in self.players[player].named_modules():
-            if isinstance(module, nn.Conv2d) or path == "hidden":
-                tags[f"{path}.weight"].add("scale_invariant")
-        for leaf in ("weight", "bias"):
-            tags[f"output.{leaf}"].add("head")
-        return tags
+        return harmonic_cnn_tags(super().tags(player), self.players[player])
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Waves (n, input_length), int16, each at a random place among its zeros, and words (n,)."""

@@ -6,13 +6,17 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from optathlon.tasks.audio.pooling import KEYWORDS, check_length
+from optathlon.tasks.audio.pooling import KEYWORDS, MUSIC_TAGS, SOUND_EVENTS, Pools, check_length
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.settings import Count, DropRate, Limit, Settings
+from optathlon.tasks.settings import Count, DropRate, Limit, Probability, Settings
 from optathlon.tasks.task import Protocol
 
 WORDS = 35
 """Words of Speech Commands v2."""
+MOST_TAGS = 50
+"""Tags of MagnaTagATune that are used, the most frequent."""
+EVENTS = 17
+"""Kinds of sound in DCASE 2017 task 4."""
 
 
 class KeywordSpottingSettings(Settings, frozen=True, kw_only=True):
@@ -44,3 +48,58 @@ class KeywordSpottingSettings(Settings, frozen=True, kw_only=True):
                 f"protocol.batch: {protocol.batch} is more than training_clips {self.training_clips} of each of"
                 f" {self.words} words; take a smaller batch, or more words or training_clips in protocol.settings"
             )
+
+
+class TaggingSettings(Settings, frozen=True, kw_only=True):
+    """`Protocol.settings` of tagging, of music or of sound events."""
+
+    holdouts: ClassVar = ("published", "none")
+    least_micro_batch: ClassVar = 2
+    least_because: ClassVar = "batch normalization needs 2 clips or more"
+    pools: ClassVar[Pools]
+
+    channels: Count
+    """Of the first four stages; the others have twice as many."""
+    input_length: Count
+    """Samples of a window."""
+    n_fft: Annotated[int, msgspec.Meta(ge=2)]
+    """Samples under the spectrogram's window; the hop is half of them."""
+    dropout: DropRate
+    tags: Count
+    """At most so many, the most frequent in music; 17 is all events."""
+    windows: Count
+    """Of each clip in evaluation, whose probabilities are averaged."""
+    training_clips: Limit
+    """At most so many, 0 for all."""
+    evaluation_clips: Limit
+    """At most so many of each split, 0 for all."""
+    evaluation_batch: Count
+    """Clips evaluated at a time, each with its windows."""
+
+    def most(self, split: str) -> int:
+        """At most how many clips of `split` count, 0 for all."""
+        return self.training_clips if split == "training" else self.evaluation_clips
+
+    def check(self, protocol: Protocol) -> None:
+        check_length(self.input_length, self.n_fft, self.pools)
+        if 0 < self.training_clips < protocol.batch:
+            raise TaskError(
+                f"protocol.batch: {protocol.batch} is more than protocol.settings.training_clips, which is"
+                f" {self.training_clips}; take a smaller batch or more clips"
+            )
+
+
+class MusicTaggingSettings(TaggingSettings, frozen=True, kw_only=True):
+    """`Protocol.settings` of music tagging."""
+
+    pools: ClassVar = MUSIC_TAGS
+    tags: Annotated[int, msgspec.Meta(ge=1, le=MOST_TAGS)]
+
+
+class SoundEventSettings(TaggingSettings, frozen=True, kw_only=True):
+    """`Protocol.settings` of sound events."""
+
+    pools: ClassVar = SOUND_EVENTS
+    tags: Annotated[int, msgspec.Meta(ge=1, le=EVENTS)]
+    threshold: Probability
+    """An event counts as heard where it is more probable than that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -43,7 +44,7 @@ class Joined(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: sum(self._sizes)}[whence]
         if base + offset < 0:
-            raise ValueError(f"position {base + offset} is before the start")
+            raise OSError(errno.EINVAL, f"position {base + offset} is before the start")
         self._at = base + offset
         return self._at
 

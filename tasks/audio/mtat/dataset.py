@@ -22,7 +22,7 @@ from optathlon.tasks.audio.mtat.layout import (
     split,
 )
 from optathlon.tasks.audio.recordings import Listed
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, file_digest
 from optathlon.tasks.errors import DataError
 
 MISSING_NAMED = 3
@@ -78,12 +78,6 @@ class MagnaTagATune(Dataset):
         from optathlon.tasks.audio.mtat import miniature
 
         miniature.write(folder)
-
-    def write_standin(self, folder: Path) -> list[Source]:
-        """Tunes of OpenTTD and Freedoom, played by a software synthesizer and tagged by their notes."""
-        from optathlon.tasks.audio.mtat import standin
-
-        return standin.write(folder)
 
 
 def _require_all(audio: Path, splits: Mapping[str, list[Listed]]) -> None:
