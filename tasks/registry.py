@@ -28,6 +28,7 @@ FAMILIES = (
     "optathlon.tasks.language",
     "optathlon.tasks.audio",
     "optathlon.tasks.retrieval",
+    "optathlon.tasks.coco",
 )
 ENTRY_POINTS = "optathlon.tasks"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
-
 
 @torch.no_grad()
 def normalized_weights(net: nn.Module, image: Tensor) -> set[str]:
@@ -28,7 +26,7 @@ def normalized_weights(net: nn.Module, image: Tensor) -> set[str]:
 
     hooks = []
     for path, module in net.named_modules():
-        if isinstance(module, _WEIGHTED):
+        if getattr(getattr(module, "weight", None), "ndim", 0) > 1:  # also of layers that torch does not know
             hooks.append(module.register_forward_hook(note(f"{path}.weight")))
         elif isinstance(module, nn.modules.batchnorm._BatchNorm):
             hooks.append(module.register_forward_pre_hook(look))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from optathlon.tasks.data.dataset import file_digest
@@ -13,22 +14,28 @@ FOLDER = "imagenet-weights"
 NAMES = ("resnet50-0676ba61.pth", "resnet50-19c8e357.pth")  # the same V1 weights; each is named by its own SHA-256
 
 
-URL = f"https://download.pytorch.org/models/{NAMES[0]}"
-
-
 def find(root: Path) -> Path:
     """The file of ResNet-50's V1 weights below the data folder `root`; DataError if it is absent or another."""
-    folder = Path(root) / FOLDER
-    path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    return find_named(root, NAMES, "ResNet-50", "--scale mini and smoke train a small backbone from scratch")
+
+
+def find_named(root: Path, names: Sequence[str], network: str, otherwise: str) -> Path:
+    """The first of the files `names` that is below the data folder `root`; DataError if none is, or it is another.
+
+    names: as torchvision names weights, with the beginning of their SHA-256 behind the last dash. network: whose
+    weights they are, otherwise: what can be done without them, both for the message.
+    """
+    folder, url = Path(root) / FOLDER, f"https://download.pytorch.org/models/{names[0]}"
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         raise DataError(
-            f"{FOLDER}: no {NAMES[0]} in {folder}; the backbone starts from torchvision's IMAGENET1K_V1 weights of"
-            f" ResNet-50: put {URL} there (--scale mini and smoke train a small backbone from scratch)"
+            f"{FOLDER}: no {names[0]} in {folder}; the backbone starts from torchvision's IMAGENET1K_V1 weights of"
+            f" {network}: put {url} there ({otherwise})"
         )
     seen, wanted = file_digest(path), path.stem.rpartition("-")[2]
     if not seen.startswith(wanted):
         raise DataError(
             f"{FOLDER}: {path} has SHA-256 {seen[:16]}…, expected one that begins with {wanted}, as its name says;"
-            f" fetch it again from {URL}"
+            f" fetch it again from {url}"
         )
     return path

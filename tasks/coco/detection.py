@@ -1,0 +1,124 @@
+"""What both detectors have in common: the images of COCO, in batches, and the average precision of what is found."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from optathlon.tasks.coco.dataset import Coco
+from optathlon.tasks.coco.images import objects, splits
+from optathlon.tasks.coco.layout import Annotations
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.evaluation import evaluating
+from optathlon.tasks.images.scale_invariance import normalized_weights
+from optathlon.tasks.metrics.average_precision import Detections, average_precision
+from optathlon.tasks.randomness import shuffled
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
+
+
+class Found(NamedTuple):
+    """What was found in one image."""
+
+    image: int
+    """Its place in the split."""
+    corners: Tensor
+    """Left, top, right, bottom in the photo's pixels (n, 4)."""
+    scores: Tensor
+    labels: Tensor
+
+
+class Detection(Workload):
+    """A detector on COCO. Subclasses give the network, its view of photos, the loss and the way back to boxes.
+
+    Metrics: COCO's average precision in percent (`average_precision`). TaskError for settings that cannot run,
+    DataError for data or weights that are missing or broken.
+    """
+
+    _heads: tuple[str, ...]
+    """How the names of the heads' parameters begin."""
+
+    def __init__(self, protocol: Protocol, data: Path, size: int, **how: Any) -> None:
+        super().__init__(protocol, data, **how)
+        self._size = size  # of a training input, in pixels
+        require(Coco(), self.data)
+        found = splits(protocol, self.data)
+        self._evaluated = found.evaluated
+        self._train = self._worth_training_on(found.train)
+        if len(self._train) < protocol.batch:
+            raise TaskError(
+                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training images; take a smaller"
+                " batch, or more protocol.settings.train_images"
+            )
+        self.players = {"model": self._network(len(found.train.categories)).to(self.device)}
+
+    def _worth_training_on(self, images: Annotations) -> Annotations:
+        return images
+
+    @abstractmethod
+    def _network(self, classes: int) -> nn.Module:
+        """The network as it begins, on the CPU."""
+
+    @abstractmethod
+    def _training(self, job: tuple[int, np.ndarray]) -> Any:
+        """What `loss` needs of the training images at `job[1]`, as they are seen in epoch `job[0]`."""
+
+    @abstractmethod
+    def _detect(self, images: Annotations) -> Iterator[Found]:
+        """What the network, which is in eval mode, finds in each of `images`, in any order."""
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Randomly chosen training images; the last, short batch is left out."""
+        order = shuffled(len(self._train), self.seed, epoch)
+        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
+        mine = share(len(parts), start, self.rank, self.world)
+        loaded = load(self._training, [(epoch, parts[index]) for index in mine], self.data_workers)
+        for index, data in zip(mine, loaded, strict=True):
+            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """COCO's average precision of all boxes found in the split, in percent, by `average_precision`'s names."""
+        if split not in self._evaluated:
+            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
+        images = self._evaluated[split]
+        with evaluating(self.players["model"]):
+            found = [_rows(one, images) for one in self._detect(images)]
+        return average_precision(images.ids, objects(images), _joined(found))
+
+    def tags(self, player: str) -> dict[str, set[str]]:
+        """As Workload.tags; the weights before a batch norm, which takes out their scale; the heads."""
+        tags, net = super().tags(player), self.players[player]
+        image = torch.zeros(1, 3, self._size, self._size, device=self.device)
+        for name in normalized_weights(net, image):
+            tags[name].add("scale_invariant")
+        for name in tags:
+            if name.startswith(self._heads):
+                tags[name].add("head")
+        return tags
+
+
+def _rows(found: Found, images: Annotations) -> np.ndarray:
+    """(n, 7): image id, class, left, top, width, height, score. What is not a number is not found."""
+    corners = found.corners.double().cpu().numpy()
+    columns = [
+        np.full(len(corners), images.ids[found.image]),
+        found.labels.cpu().numpy(),
+        *corners[:, :2].T,
+        *(corners[:, 2:] - corners[:, :2]).T,
+        found.scores.double().cpu().numpy(),
+    ]
+    rows = np.stack(columns, axis=1)
+    return rows[np.isfinite(rows).all(1)]
+
+
+def _joined(found: list[np.ndarray]) -> Detections:
+    rows = np.concatenate([np.empty((0, 7)), *found])
+    return Detections(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2:6], rows[:, 6])
