@@ -11,9 +11,8 @@ from optathlon.results.board.from_records import leaderboard_of_records
 from optathlon.results.board.long_table import column_names
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import StoreError
-from optathlon.results.hyperparameter_text import hyperparameters
 from optathlon.results.plan import PlannedRun
-from optathlon.results.record import Record
+from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import usable
 from optathlon.results.store.store import Store
 from optathlon.results.sweep_results import SweepResults, load_results

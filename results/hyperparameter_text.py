@@ -6,22 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`values` with nested keys joined by dots: {"schedule.kind": "cosine"}."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
-
-
-def hyperparameters(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyperparameters of a setting as recorded, flat."""
-    return flat(setting.get("hyperparameters", {}))
-
-
 def differing(candidates: Iterable[Mapping[str, Any]]) -> list[str]:
     """Keys whose value is not the same in all `candidates`, in order of appearance."""
     candidates = list(candidates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -115,3 +115,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     head: PlanHead
     runs: list[PlannedRun]
+
+
+def column_label(task: str, scale: str, editions: Iterable[str]) -> str:
+    """Names a column: the task, with scale and data editions in brackets where they are not the paper's and official.
+
+    So `biased-mnist-0.990 [smoke, miniature-1]`.
+    """
+    marks = [scale] if scale != "paper" else []
+    marks += [edition for edition in editions if edition != "official"]
+    return f"{task} [{', '.join(marks)}]" if marks else task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -132,3 +133,19 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     moved: bool = False
     ended: str = ""
     schema: int = SCHEMA
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`values` with nested keys joined by dots: {"schedule.kind": "cosine"}."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def hyperparameters(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters of a setting as recorded, flat."""
+    return flat(setting.get("hyperparameters", {}))

@@ -8,7 +8,7 @@ from optathlon.results.errors import StoreError
 from optathlon.results.record import Record
 
 LARGEST = 1e100
-"""What counts as finite: of scores beyond it not even a deviation can be told, as their squares are no numbers."""
+"""What counts as finite. Larger scores overflow when squared, so they count as diverged."""
 
 
 def value(record: Record, name: str, higher_is_better: bool, unit: str | None = None) -> float | None:

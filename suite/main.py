@@ -98,11 +98,11 @@ def _run(name: str, words: Sequence[str]) -> int:
         code = _code(error)
         if code is None or args.debug:
             traceback.print_exc()
-        return _fail(told(error), FAILED if code is None else code)
+        return _fail(error_message(error), FAILED if code is None else code)
 
 
-def told(error: Exception) -> str:
-    """What an error says; of the system's own, which file, what is wrong with it, and what is to be done."""
+def error_message(error: Exception) -> str:
+    """Returns what an error says; of the system's own, which file, what is wrong with it, and what is to be done."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error) or type(error).__name__
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -9,9 +9,9 @@ import msgspec
 
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.selection import Candidate
-from optathlon.results.hyperparameter_text import hyperparameters, short
+from optathlon.results.hyperparameter_text import short
 from optathlon.results.plan import Column
-from optathlon.results.record import Record
+from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import value
 from optathlon.results.statistics.budget import budget_curve, tunability
 from optathlon.results.statistics.planner import pooled_deviation

@@ -10,9 +10,8 @@ import msgspec
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.selection import Winner, winners
 from optathlon.results.errors import StoreError
-from optathlon.results.hyperparameter_text import hyperparameters
 from optathlon.results.plan import Column, Plan, PlannedRun
-from optathlon.results.record import Record
+from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import by_id, value
 from optathlon.results.statistics.summary import deviation, mean
 from optathlon.results.store.run_state import State

@@ -9,9 +9,9 @@ from typing import Any
 from optathlon.results.board.build import leaderboard
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import StoreError
-from optathlon.results.hyperparameter_text import differing, flat, hyperparameters, in_words
-from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
-from optathlon.results.record import Record
+from optathlon.results.hyperparameter_text import differing, in_words
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, column_label
+from optathlon.results.record import Record, flat, hyperparameters
 from optathlon.results.references import References
 from optathlon.results.scores import by_id
 
@@ -91,11 +91,7 @@ def _rows(records: Sequence[Record]) -> dict[str, Row]:
 
 
 def _problem_label(problem: Mapping[str, Any]) -> str:
-    """The task with its scale and data editions in brackets, where they are not the paper's and the official ones."""
-    marks = [problem["scale"]] if problem.get("scale", "paper") != "paper" else []
-    marks += [edition for edition in problem.get("data", {}).values() if edition != "official"]
-    task = str(problem.get("task", "?"))
-    return f"{task} [{', '.join(marks)}]" if marks else task
+    return column_label(str(problem.get("task", "?")), problem.get("scale", "paper"), problem.get("data", {}).values())
 
 
 def _distinct(named: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A part of a plan: some of its tasks and rows, with all that is said of them then said of the part."""
+"""A sub-plan: some tasks and rows of a plan. Ranks and corrections are recomputed for it."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from optathlon.results.errors import StoreError
-from optathlon.results.hyperparameter_text import edges, hyperparameters
+from optathlon.results.hyperparameter_text import edges
 from optathlon.results.plan import Column, Plan, PlannedRun
-from optathlon.results.record import Record
+from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import by_id, value
 from optathlon.results.statistics.summary import mean
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from optathlon.results.analysis.learning_curves import AREA_POINTS, POINTS
 from optathlon.results.analysis.seeds_needed import Need
-from optathlon.results.hyperparameter_text import flat
 from optathlon.results.page.markup import Html, join, tag, text
 from optathlon.results.page.overall import overall
 from optathlon.results.page.printed import printed
@@ -19,6 +18,7 @@ from optathlon.results.page.report import COLORS, Report
 from optathlon.results.page.table import leaderboard
 from optathlon.results.page.task import task_section
 from optathlon.results.page.words import CHANCE, count, listed, to_decide, verdict
+from optathlon.results.record import flat
 from optathlon.results.statistics.planner import POWER
 
 FOLDER = Path(__file__).resolve().parent

@@ -9,7 +9,7 @@ from typing import Any
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.row import BoardRow
 from optathlon.results.board.selection import Winner
-from optathlon.results.hyperparameter_text import differing, flat, hyperparameters, in_words
+from optathlon.results.hyperparameter_text import differing, in_words
 from optathlon.results.page.figures import budget_figure, curve_figures, strip, strip_axis
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
@@ -17,6 +17,7 @@ from optathlon.results.page.svg import Axis
 from optathlon.results.page.table import mean, said, swatch
 from optathlon.results.page.words import CHANCE, count, figure, plus_minus, to_decide, verdict
 from optathlon.results.plan import Column
+from optathlon.results.record import flat, hyperparameters
 from optathlon.results.text.wording import UNTRAINED, metric
 
 _MOST_FAILURES, _LONGEST = 20, 400

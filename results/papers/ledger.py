@@ -11,10 +11,9 @@ import msgspec
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.row import BoardRow
-from optathlon.results.hyperparameter_text import flat
 from optathlon.results.papers.published import Published
 from optathlon.results.plan import Column, Plan
-from optathlon.results.record import Record
+from optathlon.results.record import Record, flat
 from optathlon.results.scores import usable
 from optathlon.results.statistics.difference import Difference, from_error
 from optathlon.results.statistics.summary import deviation, mean

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw(board: Leaderboard, found: list[Budget]) -> Figure:
-    """A panel a task; TooLittle where nothing was tuned."""
+    """One panel per task; TooLittle where nothing was tuned."""
     if not found:
         raise TooLittle(
             f"{board.name}: budget needs tuning seeds, seeds = {{tune = [...], report = [...]}}, and several settings "

@@ -103,7 +103,10 @@ def _unit(column: Column, name: str) -> str:
 
 
 def draw(board: Leaderboard, found: list[TaskCurves], to_baseline: bool = False) -> Figure:
-    """A panel a task. Of the scores it shows what the last third of training spans, from where they come to it."""
+    """One panel per task, one line per optimizer.
+
+    Of the scores it shows what the last third of training spans, from where they come to it.
+    """
     styles = looks(board)
     order, gray = named(styles, (row for each in found for row in each.bands))
     figure, axes = panels(len(found), order)

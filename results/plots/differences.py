@@ -25,7 +25,10 @@ def interval(each: Against, intervals: Intervals) -> tuple[float, float] | None:
 
 
 def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "welch") -> Figure:
-    """A panel a task, a line a row; filled where the difference is proven. TooLittle where nothing is compared."""
+    """One panel per task, one line per row; filled where the difference is proven.
+
+    TooLittle where nothing is compared.
+    """
     if not found:
         what = "a baseline among the rows shown" if board.baseline is None else "a complete cell beside the baseline's"
         raise TooLittle(f"{board.name}: differences need {what}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def draw(board: Leaderboard, found: list[Rates]) -> Figure:
-    """A panel a task, with a bar below the curves over each good region; TooLittle where one rate was tried."""
+    """One panel per task, with a bar below the curves over each good region; TooLittle where one rate was tried."""
     if not found:
         raise TooLittle(f"{board.name}: rate needs a sweep over lr, grid.lr = [...]; no row has two of them complete")
     tasks = lines_by_task(found)

@@ -9,8 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from optathlon.results.hyperparameter_text import hyperparameters
-from optathlon.results.record import Record
+from optathlon.results.record import Record, hyperparameters
 from optathlon.results.references import References
 from optathlon.results.store.files import hand_out
 

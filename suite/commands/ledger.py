@@ -12,10 +12,11 @@ import msgspec
 
 from optathlon import tasks
 from optathlon.results import Store, load_results
-from optathlon.results.hyperparameter_text import differing, flat
+from optathlon.results.hyperparameter_text import differing
 from optathlon.results.papers.ledger import VERDICTS, Entry, Sweep, ledger
 from optathlon.results.papers.published import published
 from optathlon.results.plan import Plan
+from optathlon.results.record import flat
 from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, table
 

@@ -14,7 +14,7 @@ import msgspec
 from optathlon import optimizers, tasks
 from optathlon.optimizers.decay import formula, readings
 from optathlon.results import Store
-from optathlon.results.hyperparameter_text import flat
+from optathlon.results.record import flat
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say
 from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.identity import optimizer_of, task_of

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     from optathlon.slurm.slurm import SlurmCluster
-    from optathlon.suite.monitoring.alive_workers import bury_followed
+    from optathlon.suite.monitoring.alive_workers import mark_followed_as_ended
     from optathlon.suite.training.place import environment
     from optathlon.suite.working.assignment import Assignment
     from optathlon.suite.working.worker import Worker
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     plan = store.plan(args.sweep, args.plan)
     if args.after:
-        bury_followed(store, plan, args.after, SlurmCluster())
+        mark_followed_as_ended(store, plan, args.after, SlurmCluster())
     given = Assignment(
         store=store,
         plan=plan,

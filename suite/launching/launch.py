@@ -182,7 +182,7 @@ class Launch:
         """`workers.bury` this user's runs whose job has left the queue."""
         jobs = {run: owner.job for run in there.lost(self.seen.states) if (owner := self.seen.states[run].owner)}
         own = {run: job for run, job in jobs.items() if job and job.startswith(mine)}
-        alive_workers.bury(self.store, own, self.seen.states, self._cluster())
+        alive_workers.mark_as_ended(self.store, own, self.seen.states, self._cluster())
 
     def _check(self) -> None:
         """Ask the cluster whether it would give each shape of allocation, and say what is not to be had for now."""

@@ -130,9 +130,11 @@ class Submission:
     folder: Path
 
     def jobs(self, cluster: SlurmCluster, found: Sequence[Order], workers: Workers) -> list[tuple[Order, Job]]:
-        """The jobs of `found`: those of the last stage wait for the tuning's, also for what of it is alive already,
-        those of a later turn for all before it, and follow-ups for what they follow, new or alive. `workers`: of all
-        plans."""
+        """Returns the jobs of `found` with their dependencies.
+
+        Report jobs wait for all tuning jobs, new or still alive; a later turn waits for every earlier turn; a follow-up
+        waits for the job it continues.
+        """
         token, numbers = secrets.token_hex(4), itertools.count()
         made: list[tuple[Order, Job]] = []
         here = {job: there for job, there in workers.alive.items() if there and job.cluster == "slurm"}

@@ -135,9 +135,11 @@ def look(store: Store, name: str, number: int | None = None) -> Workers:
     return Workers({job: alive[job.handle] for job in jobs})
 
 
-def bury(store: Store, jobs: Mapping[str, str], states: Mapping[str, State], slurm: SlurmCluster) -> None:
-    """Say of the runs of `jobs`, each with the copy of a job that it was in and that has left the queue, that they are
-    over: else a worker waits 15 minutes. What Slurm itself ended is no failure of the run."""
+def mark_as_ended(store: Store, jobs: Mapping[str, str], states: Mapping[str, State], slurm: SlurmCluster) -> None:
+    """Marks as ended the runs of `jobs`, given with the copy of a job that each was in and that has left the queue.
+
+    Else a worker waits 15 minutes for them. What Slurm itself ended is no failure of the run.
+    """
     ended = slurm.ended(jobs.values())
     for run, job in jobs.items():
         state = ended.get(job, "")
@@ -146,12 +148,15 @@ def bury(store: Store, jobs: Mapping[str, str], states: Mapping[str, State], slu
         store.end(Ended(run=run, number=states[run].attempt, kind=kind, reason=told, failure=failure, ended=utc()))
 
 
-def bury_followed(store: Store, plan: Plan, handles: Collection[str], slurm: SlurmCluster) -> None:
-    """`bury` the runs of `plan` that a job which waited for the jobs `handles` finds still running in them: it has
-    started, so they are over, also where nobody launches again and the node has no Slurm commands to ask."""
+def mark_followed_as_ended(store: Store, plan: Plan, handles: Collection[str], slurm: SlurmCluster) -> None:
+    """Marks as ended every run of `plan` still recorded as running in `handles`.
+
+    The caller is a job that depends on those jobs, so they are over. It does so also where nobody launches again, and
+    where the node has no Slurm commands to ask.
+    """
     states = store.states(dict.fromkeys(run.id for run in plan.runs))
     jobs = {run: state.owner.job or "" for run, state in states.items() if state.kind == "running" and state.owner}
-    bury(store, {run: job for run, job in jobs.items() if job.rpartition(":")[0] in handles}, states, slurm)
+    mark_as_ended(store, {run: job for run, job in jobs.items() if job.rpartition(":")[0] in handles}, states, slurm)
 
 
 def submitting(store: Store, name: str, number: int) -> bool:

@@ -1,4 +1,4 @@
-"""How the last workers of a sweep ended, for who finds runs left and no worker alive: their log, and its last words."""
+"""Explains why no worker is alive although runs remain: how the last ones ended, their log, and its last line."""
 
 from __future__ import annotations
 

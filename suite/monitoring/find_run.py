@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from optathlon.results import Store, StoreError
-from optathlon.results.hyperparameter_text import hyperparameters, short
+from optathlon.results.hyperparameter_text import short
 from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.record import hyperparameters
 from optathlon.results.store.files import names
 from optathlon.suite.errors import UsageError
 from optathlon.suite.monitoring.status import label

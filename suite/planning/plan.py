@@ -13,8 +13,8 @@ from optathlon import tasks
 from optathlon.optimizers import OptimizerError, OptimizerSpec
 from optathlon.optimizers.spec import TAGS
 from optathlon.results.hyperparameter_text import short
-from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
-from optathlon.results.record import Identity
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, column_label
+from optathlon.results.record import Identity, flat
 from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import Problem, Run, Setting, digest, run_id, task_of
 from optathlon.suite.planning.printed_table import table
@@ -108,15 +108,13 @@ class _Expansion:
 
 
 def column(task: tasks.Task, problem: Problem, of_problem: str) -> Column:
-    """The board's column for `problem`: its label names scale and editions wherever they are not the paper's own."""
+    """Returns the board's column for `problem`."""
     headline, select = task.metrics[0], problem.protocol.select
     selecting = next((m for m in task.metrics if select and m.name == select.metric), headline)
     chosen = problem.protocol.holdout != "none"
-    marks = [] if problem.scale == "paper" else [problem.scale]
-    marks += [e for e in problem.data.values() if e != "official"]
     return Column(
         name=task.name,
-        label=f"{task.name} [{', '.join(marks)}]" if marks else task.name,
+        label=column_label(task.name, problem.scale, problem.data.values()),
         problem=of_problem,
         metric=f"test/{headline.name}",
         unit=headline.unit,
@@ -199,11 +197,3 @@ def _row_name(label: str, hyperparameters: Mapping[str, Any], varying: Iterable[
 
 def _notes(entry: Entry) -> list[str]:
     return [f"protocol differs: {key} = {value}" for key, value in flat(entry.protocol).items()]
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"settings": {"width": 8}} as {"settings.width": 8}."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found

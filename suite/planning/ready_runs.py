@@ -34,8 +34,11 @@ def wanted(
 
 
 class Canaries:
-    """The first run of each kind (problem, optimizer, protocol of its own), for which the others of it wait until a run
-    of the kind has saved a checkpoint or has its outcome. held: those of kinds that still wait, in the plan's order."""
+    """One probe run per kind (problem, optimizer, protocol of its own).
+
+    The others of a kind wait until a run of it has saved a checkpoint or finished. `held` are the probes of the kinds
+    that still wait, in the plan's order.
+    """
 
     def __init__(self, store: Store, plan: Plan, states: Mapping[str, State]) -> None:
         own = {digest: canonical([s["optimizer"], s.get("protocol", {})]) for digest, s in plan.head.settings.items()}

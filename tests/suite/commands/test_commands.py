@@ -121,8 +121,13 @@ def test_a_command_whose_output_is_closed_does_its_work(tmp_path):
 
 def test_what_the_system_refuses_is_told_with_its_file_and_what_to_do():
     error = PermissionError(errno.EACCES, "Permission denied", "store/sweeps")
-    assert main.told(error) == "store/sweeps: Permission denied; give another folder, or have whoever owns it share it"
-    assert main.told(OSError(errno.ENOSPC, "No space left on device")).startswith("No space left on device; make room")
+    assert (
+        main.error_message(error)
+        == "store/sweeps: Permission denied; give another folder, or have whoever owns it share it"
+    )
+    assert main.error_message(OSError(errno.ENOSPC, "No space left on device")).startswith(
+        "No space left on device; make room"
+    )
 
 
 def test_a_bad_sweep_writes_nothing(tmp_path):

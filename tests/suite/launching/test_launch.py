@@ -217,10 +217,10 @@ def test_a_follow_up_takes_the_runs_that_died_with_what_it_follows_and_no_others
         assert store.claim(run, owner(job))
     slurm = SlurmCluster()
     for _ in range(2):  # each copy of the follow-up does it
-        alive_workers.bury_followed(store, plan, ["slurm:c:ana:a"], slurm)
+        alive_workers.mark_followed_as_ended(store, plan, ["slurm:c:ana:a"], slurm)
     assert [bool(store.endings(run)) for run in (followed, other, here)] == [True, False, False]
     assert store.claim(followed, owner("slurm:c:ana:next:3_0"))
-    alive_workers.bury_followed(store, plan, ["slurm:c:ana:a"], slurm)
+    alive_workers.mark_followed_as_ended(store, plan, ["slurm:c:ana:a"], slurm)
     assert store.states([followed])[followed].kind == "running"
 
 
