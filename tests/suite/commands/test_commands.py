@@ -232,7 +232,7 @@ def test_a_run_is_shown_where_its_task_is_not_installed_or_no_command_makes_it(t
     assert "a sweep alone can give an optimizer a protocol of its own" in reasons["sgd", False]
     assert "protocol.length = 2" in reasons["sgd", False]
     assert reasons["adamw", False] == ""
-    assert reasons["adamw", True] == "no command recreates it here: toy:TASK: No module named 'toy'\n"
+    assert reasons["adamw", True].startswith("no command recreates it here: toy:TASK: No module named 'toy'")
 
 
 def test_run_prints_scores_and_a_second_time_what_was_done(tmp_path):
