@@ -78,20 +78,26 @@ class Claims(Layout):
 
     def beat(self, attempt: Attempt) -> None:
         """Say that the attempt is alive; at least every minute."""
-        os.utime(self._numbered(attempt, "attempt", ".json"))
+        if not self.fenced(attempt):
+            os.utime(self._numbered(attempt, "attempt", ".json"))
 
     def fenced(self, attempt: Attempt) -> bool:
-        """Whether a newer attempt owns the run (or it was forgotten): this one must write nothing more."""
+        """Whether a newer attempt owns the run, or it was forgotten and perhaps begun anew: this one must write no
+        more."""
         after = self.work(attempt.run) / f"attempt-{attempt.number + 1:04d}.json"
-        return exists(after) or not exists(self._numbered(attempt, "attempt", ".json"))
+        return exists(after) or read(self._numbered(attempt, "attempt", ".json")) != _line(attempt)
 
     def note_moved(self, attempt: Attempt) -> None:
         """Note that the attempt saved a checkpoint further on than it found: its death then does not count."""
-        self._put(self._numbered(attempt, "moved"), b"")
+        if not self.fenced(attempt):
+            self._put(self._numbered(attempt, "moved"), b"")
 
     def end(self, ended: Ended) -> bool:
-        """Write down how an attempt ended, and whether it had noted that it moved; False if that was done before."""
+        """Write down how an attempt ended, and whether it had noted that it moved; False if that was done before, or
+        the run has been forgotten."""
         work = self.work(ended.run)
+        if not exists(work / f"attempt-{ended.number:04d}.json"):
+            return False
         if not ended.moved and exists(work / f"moved-{ended.number:04d}"):
             ended = msgspec.structs.replace(ended, moved=True)
         return self._put(work / f"ended-{ended.number:04d}.json", _line(ended))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,13 @@ from torch import nn
 from optathlon.suite.training.team import Team, merged, on_cpu
 
 SLOTS = ("a", "b")
+_SIDECAR = re.compile(r"checkpoint-(?:(\d{4,})-)?[ab]\.json")
+_BEST = re.compile(r"best-(?:(\d{4,})-)?\d+\.pt")
+"""Without a number as earlier versions named them, which counts as attempt 0."""
+
+
+class Fenced(Exception):  # noqa: N818
+    """A newer attempt owns this run; nothing more is written."""
 
 
 class Sidecar(msgspec.Struct, frozen=True):
@@ -32,54 +40,85 @@ class Sidecar(msgspec.Struct, frozen=True):
 
 
 class Checkpoints:
-    """The slots checkpoint-a.pt and checkpoint-b.pt of run `run` in `folder`; `warn` is told what is passed over."""
+    """The checkpoints and best weights of run `run` in `folder`, as attempt number `attempt` reads and writes them.
 
-    def __init__(self, folder: Path, run: str, warn: Callable[[str], None]) -> None:
-        self.folder, self.run, self.warn = folder, run, warn
-        newest = max(((s.serial, slot) for slot in SLOTS if (s := self._sidecar(slot))), default=(0, SLOTS[1]))
-        self.serial, self.current = newest
-        for left in (*folder.glob(".checkpoint-*"), *folder.glob(".best-*")):  # by an attempt killed while it wrote
-            left.unlink(missing_ok=True)
+    An attempt writes files that carry its number, two slots in turn (checkpoint-0002-a.pt), and deletes none of later
+    attempts: stopped anywhere and woken after another took over, it can harm nothing that the other refers to.
+    fenced: asked before anything is written or removed; `warn` is told what is passed over.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        run: str,
+        warn: Callable[[str], None],
+        attempt: int = 1,
+        fenced: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.folder, self.run, self.warn, self.attempt, self.fenced = folder, run, warn, attempt, fenced
+        self.serial = max((sidecar.serial for sidecar in self._sidecars().values()), default=0)
+        self.current: str | None = None
+        """The slot that was loaded or saved last, as the name of its data."""
+        self.rejected: set[str] = set()
+        if not fenced():
+            for left in (*folder.glob(".checkpoint-*"), *folder.glob(".best-*")):  # by attempts killed while they wrote
+                left.unlink(missing_ok=True)
 
     def save(self, state: dict[str, Any], update: int, best: tuple[str, str] | None) -> bool:
-        """Write `state` over the slot that was not loaded or saved last. A full disk or an I/O error is told to `warn`,
-        and training goes on."""
-        slot = SLOTS[1 - SLOTS.index(self.current)]
+        """Write `state` over this attempt's slot that was not loaded or saved last. A full disk or an I/O error is told
+        to `warn`, and training goes on.
+
+        Raises Fenced, and OSError where the best weights that the state refers to are gone: what says so would be no
+        checkpoint, and what is left of the earlier ones is.
+        """
+        if best is not None and not (self.folder / best[0]).is_file():
+            raise OSError(
+                f"{self.folder / best[0]}: the best weights so far are gone; nothing of the store but `clean`"
+                " removes them, and that only of finished runs"
+            )
+        slots = [self._slot(letter) for letter in SLOTS]
+        path = self.folder / (slots[1] if self.current == slots[0] else slots[0])
         try:
-            sha256, size = write(self._data(slot), state)
+            sha256, size = self._write(path, state)
             self.serial += 1
             sidecar = Sidecar(self.run, update, self.serial, sha256, size, best)
-            _replace(self._data(slot).with_suffix(".json"), lambda path: path.write_bytes(msgspec.json.encode(sidecar)))
+            self._replace(path.with_suffix(".json"), lambda to: to.write_bytes(msgspec.json.encode(sidecar)))
         except OSError as error:
             self.warn(f"checkpoint at update {update} not written: {error}")
             return False
-        self.current = slot
-        self._drop_stale_best(best[0] if best else None)
+        before, self.current = self.current, path.name
+        self._drop_old({path.name, before})
         return True
 
     def load(self) -> dict[str, Any] | None:
-        """The newest valid state, or None. Slots with a wrong digest are passed over and told to `warn`."""
-        found = sorted(((s, slot) for slot in SLOTS if (s := self._sidecar(slot))), key=lambda p: -p[0].serial)
-        for sidecar, slot in found:
-            path = self._data(slot)
-            if wrong := self._wrong(sidecar, path):
-                self.warn(f"{path.name}: {wrong}; falling back")
+        """The newest valid state that was not rejected, or None. Others are passed over and told to `warn`."""
+        found = self._sidecars()
+        for name in sorted(found, key=lambda name: (_attempt_of(name), found[name].serial), reverse=True):
+            if name in self.rejected:
                 continue
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:  # whole, but of another torch or another version of this code
-                self.warn(f"{path.name}: cannot be loaded ({error}); falling back")
+                state = self._valid(found[name], self.folder / name)
+            except (Fenced, MemoryError):
+                raise
+            except Exception as error:  # damaged; or whole, but of another torch or another version of this code
+                self._pass_over(name, str(error))
                 continue
-            self.current = slot
+            self.current = name
             return state
         if found:
             self.warn("no valid checkpoint is left; starting from the beginning")
         return None
 
+    def reject(self, why: str) -> None:
+        """Pass over the state that was loaded last: it is whole, but not one of this run as this code builds it."""
+        assert self.current is not None, "nothing was loaded"
+        self._pass_over(self.current, f"does not fit ({why})")
+        self.current = None
+
     def save_best(self, state: dict[str, Any], update: int) -> tuple[str, str]:
-        """Write best-<update>.pt; returns its name and digest."""
-        path = self.folder / f"best-{update}.pt"
-        digest, _ = write(path, state)
+        """Write best-<attempt>-<update>.pt; returns its name and digest. Raises Fenced."""
+        path = self.folder / self._best(update)
+        digest, _ = self._write(path, state)
         self._drop_stale_best(path.name)
         return path.name, digest
 
@@ -90,33 +129,81 @@ class Checkpoints:
             raise OSError(f"{path}: digest differs from the one in the checkpoint")
         return torch.load(path, map_location="cpu", weights_only=True)
 
-    def _data(self, slot: str) -> Path:
-        return self.folder / f"checkpoint-{slot}.pt"
+    def _slot(self, letter: str) -> str:
+        return f"checkpoint-{self.attempt:04d}-{letter}.pt"
 
-    def _sidecar(self, slot: str) -> Sidecar | None:
-        try:
-            return msgspec.json.decode(self._data(slot).with_suffix(".json").read_bytes(), type=Sidecar)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return None
+    def _best(self, update: int) -> str:
+        return f"best-{self.attempt:04d}-{update}.pt"
 
-    def _wrong(self, sidecar: Sidecar, path: Path) -> str | None:
+    def _sidecars(self) -> dict[str, Sidecar]:
+        """What stands beside each slot of this and earlier attempts, by the name of its data."""
+        found = {}
+        for path in self.folder.glob("checkpoint-*.json"):
+            if _SIDECAR.fullmatch(path.name) and _attempt_of(path.name) <= self.attempt:
+                with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+                    found[path.with_suffix(".pt").name] = msgspec.json.decode(path.read_bytes(), type=Sidecar)
+        return found
+
+    def _valid(self, sidecar: Sidecar, path: Path) -> dict[str, Any]:
+        """The state in the slot `path`, its best weights taken over; raises what is wrong with it."""
         if sidecar.run != self.run:
-            return f"belongs to run {sidecar.run}"
-        try:
-            if path.stat().st_size != sidecar.size or _sha256(path) != sidecar.sha256:
-                return "its digest is not the recorded one"
-            if sidecar.best and _sha256(self.folder / sidecar.best[0]) != sidecar.best[1]:
-                return f"the best weights {sidecar.best[0]} that it refers to are damaged"
-        except OSError as error:
-            return str(error)
-        return None
+            raise ValueError(f"belongs to run {sidecar.run}")
+        if path.stat().st_size != sidecar.size or _sha256(path) != sidecar.sha256:
+            raise ValueError("its digest is not the recorded one")
+        if sidecar.best and _sha256(self.folder / sidecar.best[0]) != sidecar.best[1]:
+            raise ValueError(f"the best weights {sidecar.best[0]} that it refers to are damaged")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if sidecar.best:
+            state["best"]["file"] = (self._adopt(sidecar.best[0], state["best"]["update"]), sidecar.best[1])
+        return state
+
+    def _adopt(self, name: str, update: int) -> str:
+        """Give best weights of an earlier attempt a name of this one's, which none but it and later ones delete."""
+        own = self._best(update)
+        if name != own:
+            self._ask_fence()
+            (self.folder / own).unlink(missing_ok=True)
+            os.link(self.folder / name, self.folder / own)
+            _sync(self.folder)
+        return own
+
+    def _pass_over(self, name: str, why: str) -> None:
+        self.rejected.add(name)
+        self.warn(f"{name}: {why}; falling back")
+
+    def _drop_old(self, kept: set[str | None]) -> None:
+        """Delete the slots of this and earlier attempts but `kept`, and then the best weights that none refers to."""
+        self._ask_fence()
+        for name in self._sidecars():
+            if name not in kept:
+                for path in (self.folder / name, (self.folder / name).with_suffix(".json")):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+        self._drop_stale_best(None)
 
     def _drop_stale_best(self, present: str | None) -> None:
-        kept = {s.best[0] for s in map(self._sidecar, SLOTS) if s and s.best} | {present}
+        self._ask_fence()
+        kept = {sidecar.best[0] for sidecar in self._sidecars().values() if sidecar.best} | {present}
         for path in self.folder.glob("best-*.pt"):
-            if path.name not in kept:
+            if path.name not in kept and _BEST.fullmatch(path.name) and _attempt_of(path.name) <= self.attempt:
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+    def _write(self, path: Path, state: dict[str, Any]) -> tuple[str, int]:
+        return write(path, state, self._ask_fence)
+
+    def _replace(self, path: Path, fill: Callable[[Path], object]) -> None:
+        _replace(path, fill, self._ask_fence)
+
+    def _ask_fence(self) -> None:
+        if self.fenced():
+            raise Fenced
+
+
+def _attempt_of(name: str) -> int:
+    """The number of the attempt that wrote the file of this name."""
+    matched = _SIDECAR.fullmatch(name.replace(".pt", ".json")) or _BEST.fullmatch(name)
+    return int(matched[1] or 0) if matched else 0
 
 
 class SharedCheckpoints:
@@ -137,6 +224,11 @@ class SharedCheckpoints:
     def load(self) -> dict[str, Any] | None:
         """As Checkpoints.load of the first process."""
         return self.team.first(lambda: self._own.load())
+
+    def reject(self, why: str) -> None:
+        """As Checkpoints.reject of the first process."""
+        if self.own is not None:
+            self.own.reject(why)
 
     def save_best(self, state: dict[str, Any], update: int) -> tuple[str, str]:
         """As Checkpoints.save_best of the first process."""
@@ -167,8 +259,9 @@ def tensors_digest(players: Mapping[str, Mapping[str, torch.Tensor]]) -> str:
     return hashed.hexdigest()
 
 
-def write(path: Path, state: dict[str, Any]) -> tuple[str, int]:
-    """Write `state` to `path` by a temporary file, fsync and rename; returns SHA-256 and size of the file."""
+def write(path: Path, state: dict[str, Any], ask: Callable[[], object] = lambda: None) -> tuple[str, int]:
+    """Write `state` to `path` by a temporary file, fsync and rename, before which `ask` may raise; returns SHA-256 and
+    size of the file."""
     digest: list[tuple[str, int]] = []
 
     def fill(temporary: Path) -> None:
@@ -176,7 +269,7 @@ def write(path: Path, state: dict[str, Any]) -> tuple[str, int]:
             _save(state, file)
         digest.append((_sha256(temporary), temporary.stat().st_size))
 
-    _replace(path, fill)
+    _replace(path, fill, ask)
     return digest[0]
 
 
@@ -188,11 +281,13 @@ def _save(state: dict[str, Any], file: BinaryIO) -> None:
         raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
-def _replace(path: Path, fill: Callable[[Path], object]) -> None:
+def _replace(path: Path, fill: Callable[[Path], object], ask: Callable[[], object]) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    ask()
     try:
         fill(temporary)
         _sync(temporary)
+        ask()  # to write many gigabytes takes long
         os.replace(temporary, path)
         _sync(path.parent)
     finally:

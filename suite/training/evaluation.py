@@ -11,7 +11,7 @@ from optathlon.suite.training.checkpoint import digest_of
 from optathlon.suite.training.precision import autocast
 from optathlon.suite.training.seeds import seed
 from optathlon.suite.training.state import State
-from optathlon.suite.training.surroundings import Fenced, Surroundings
+from optathlon.suite.training.surroundings import Surroundings
 from optathlon.tasks.verified_workload import scores_of
 
 
@@ -48,8 +48,7 @@ def _evaluated(state: State, split: str) -> dict[str, float]:
 
 def finish(state: State, around: Surroundings) -> Outcome:
     """Judge the last or the best weights on the test split, once."""
-    if state.team.agree(around.fenced()):
-        raise Fenced
+    around.ask_fence()
     if state.diverged:
         return _outcome("diverged", {}, state)
     if state.protocol.checkpoint == "best" and state.best is not None:

@@ -119,6 +119,7 @@ def settle(state: State, around: Surroundings) -> None:
             state.watched = {split: evaluate(state, split) for split in state.protocol.watch}
             score = watched_score(state)
             if state.protocol.needs_best and score is not None and state.consider(score):
+                around.ask_fence()  # an evaluation can take long
                 state.keep_best(score, around.checkpoints)
     if state.batch == 0:
         for optimizer in state.optimizers.values():

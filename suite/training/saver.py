@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from optathlon.suite.errors import Preempted
+from optathlon.suite.failures import of_error
 from optathlon.suite.training.state import State
-from optathlon.suite.training.surroundings import Fenced, Surroundings
+from optathlon.suite.training.surroundings import Surroundings
+from optathlon.suite.training.team import copied
 
 BORDER_SECONDS = 120.0
 
@@ -15,6 +18,9 @@ EVENT_SECONDS = 15.0
 
 
 GO_ON, SAVE, STOP = range(3)
+
+OF_THE_MACHINE = ("memory", "device")
+"""Failures that say nothing about a checkpoint, as suite.failures names them."""
 
 
 class Saver:
@@ -26,11 +32,27 @@ class Saver:
         self.found = (0, True)
 
     def load(self) -> None:
-        saved = self.around.checkpoints.load()
-        if saved is not None:
+        """Take the newest state that is one of this run; without any, the state stays as it was built."""
+        fresh, files = None, self.around.checkpoints
+        while (saved := files.load()) is not None:
+            fresh = fresh or copied(self.state.state_dict())
+            why = self._take(saved)
+            if not self.around.team.agree(why is not None):
+                self.found = (self.state.update, self.state.settled)
+                self.around.event({"resumed": self.state.update})
+                return
+            files.reject(why or "to another process of the run")
+            self.state.load_state_dict(fresh)
+
+    def _take(self, saved: dict[str, Any]) -> str | None:
+        """Load `saved`, or say why it, perhaps of another version of this code or the task, is no state of this run."""
+        try:
             self.state.load_state_dict(saved)
-            self.found = (self.state.update, self.state.settled)
-            self.around.event({"resumed": self.state.update})
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if of_error(error, self.state.run) in OF_THE_MACHINE:
+                raise
+            return f"{type(error).__name__}: {error}"
+        return None
 
     def save_when_due(self) -> None:
         now = time.monotonic()
@@ -47,8 +69,7 @@ class Saver:
             self.around.event({"update": self.state.update, "time": self.state.time, **self.around.clock.report()})
 
     def save(self) -> None:
-        if self.around.team.agree(self.around.fenced()):
-            raise Fenced
+        self.around.ask_fence()
         state = self.state
         written = self.around.checkpoints.save(state.state_dict(), state.update, state.best_file)
         if written and (state.update, state.settled) > self.found:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.training.checkpoint import Checkpoints, Fenced, SharedCheckpoints
 from optathlon.suite.training.state import Clock
 from optathlon.suite.training.team import ALONE, Team
 
@@ -32,6 +32,7 @@ class Surroundings:
     clock: Clock = field(default_factory=Clock)
     interval: float = field(default_factory=lambda: float(os.environ.get(CHECKPOINT_SECONDS, "600")))
 
-
-class Fenced(Exception):  # noqa: N818
-    """A newer attempt owns this run; nothing more is written."""
+    def ask_fence(self) -> None:
+        """Raise Fenced, in all processes after they have asked, if another attempt owns the run."""
+        if self.team.agree(self.fenced()):
+            raise Fenced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import platform
 import re
@@ -227,3 +228,12 @@ def on_cpu(state: Any) -> Any:
     if isinstance(state, Mapping):
         return {key: on_cpu(value) for key, value in state.items()}
     return type(state)(map(on_cpu, state)) if isinstance(state, list | tuple) else state
+
+
+def copied(state: Any) -> Any:
+    """`state` with its tensors copied, on the CPU, so that nothing that goes on changes them."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, Mapping):
+        return {key: copied(value) for key, value in state.items()}
+    return type(state)(map(copied, state)) if isinstance(state, list | tuple) else copy.deepcopy(state)

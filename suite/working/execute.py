@@ -20,10 +20,10 @@ from optathlon.suite import failures, readable
 from optathlon.suite.errors import Preempted
 from optathlon.suite.failures import Fault
 from optathlon.suite.identity import Run, task_of
-from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.training.checkpoint import Checkpoints, Fenced, SharedCheckpoints
 from optathlon.suite.training.loop import train
 from optathlon.suite.training.seeds import seed
-from optathlon.suite.training.surroundings import Fenced, Surroundings
+from optathlon.suite.training.surroundings import Surroundings
 from optathlon.suite.training.team import ALONE, Joined, Lost, Team
 from optathlon.suite.working import provenance
 from optathlon.suite.working.outcome import record_of
@@ -64,7 +64,7 @@ def execute(
     with _beating(store, attempt), contextlib.closing(store.event_log(attempt)) as events:
         around = _Around(store, attempt, events, watch)
         try:
-            files = Checkpoints(store.work(run.id), run.id, say)
+            files = Checkpoints(store.work(run.id), run.id, say, attempt.number, lambda: store.fenced(attempt))
             surroundings = Surroundings(
                 SharedCheckpoints(team, files) if isinstance(team, Joined) else files,
                 team=team,
@@ -76,6 +76,7 @@ def execute(
             outcome = train(run, build(run, data, device, data_workers, team), surroundings)
             clock = surroundings.clock.report()
             record = record_of(run, outcome, provenance.collect(attempt, device, data_workers, clock, team))
+            surroundings.ask_fence()
             if store.commit(record):
                 ended = around.ended(record.status)
             else:

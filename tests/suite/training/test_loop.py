@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import random
 import resource
@@ -10,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import pytest
 import torch
 
@@ -120,6 +122,69 @@ def test_with_both_slots_damaged_the_run_starts_anew_and_says_so(tmp_path):
         flip_a_bit(slot)
     assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("adamw", "epochs")
     assert "starting from the beginning" in told[-1]
+
+
+def test_a_whole_checkpoint_of_another_shape_falls_back_like_a_damaged_one(tmp_path):
+    """As another version of the task would leave it behind; also where something had been loaded before it was seen."""
+    run, wider = run_of("adamw", "ema"), run_of("adamw", "ema", protocol={"settings": {"width": 9}})
+    assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
+    (other := tmp_path / "other").mkdir()
+    attempt(wider, other, 4)
+    newest = max(tmp_path.glob("checkpoint-*.pt"), key=lambda p: p.stat().st_mtime_ns)
+    put_in_place(run, next(other.glob("checkpoint-*.pt")), newest)
+    told = []
+    assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("adamw", "ema")
+    assert any(newest.name in line and "does not fit" in line and "size mismatch" in line for line in told)
+
+
+def test_where_no_checkpoint_fits_the_run_begins_anew(tmp_path):
+    run, told = run_of("sgd", "ema"), []
+    assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
+    for slot in tmp_path.glob("checkpoint-*.pt"):
+        state = torch.load(slot)
+        del state["summed"]
+        torch.save(state, slot)
+        put_in_place(run, slot, slot)
+    assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("sgd", "ema")
+    assert "starting from the beginning" in told[-1]
+    assert sum("KeyError" in line for line in told) == 2
+
+
+def put_in_place(run: Run, data: Path, slot: Path) -> None:
+    """Make `data` what the slot holds, with a digest that says so."""
+    slot.write_bytes(data.read_bytes())
+    sidecar = msgspec.json.decode(slot.with_suffix(".json").read_bytes())
+    sha256 = hashlib.sha256(slot.read_bytes()).hexdigest()
+    changed = {**sidecar, "run": run.id, "sha256": sha256, "size": slot.stat().st_size}
+    slot.with_suffix(".json").write_bytes(msgspec.json.encode(changed))
+
+
+def test_a_checkpoint_names_no_best_weights_that_are_gone(tmp_path):
+    """The attempt fails at once, and what it saved before is still there for the next."""
+    run = run_of("sgd", "epochs")
+    attempt(run, tmp_path, 20)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("checkpoint-*")}
+    files = Checkpoints(tmp_path, run.id, print, attempt=2)
+    state = files.load()
+    assert state is not None
+    (tmp_path / state["best"]["file"][0]).unlink()
+    with pytest.raises(OSError, match=r"best-0002-\d+\.pt: the best weights so far are gone"):
+        files.save(state, state["position"]["update"], state["best"]["file"])
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("checkpoint-*")} == before
+    assert result(carry_out(run, tmp_path)) == uninterrupted("sgd", "epochs")
+
+
+def test_checkpoints_as_earlier_versions_named_them_are_read(tmp_path):
+    run = run_of("sgd", "epochs")
+    attempt(run, tmp_path, 20)
+    for path in tmp_path.iterdir():
+        old = path.name.replace("-0001", "")
+        if path.suffix == ".json":
+            path.write_bytes(path.read_bytes().replace(b"best-0001-", b"best-"))
+        path.rename(tmp_path / old)
+    told = []
+    assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("sgd", "epochs")
+    assert told == []
 
 
 def flip_a_bit(path: Path) -> None:
