@@ -35,8 +35,8 @@ COMMANDS = {
         "retry": "let runs that failed for good be tried again",
         "cancel": "ask a sweep's workers to stop; their runs are saved",
     },
-    "Optimizers": {
-        "check": "prove that an optimizer, yours too, is fit to be trained with",
+    "Optimizers and tasks": {
+        "check": "prove that an optimizer or a task, yours too, is fit to be trained with",
         "decay": "convert a weight decay between its conventions",
         "toys": "reproduce the papers' toy figures",
     },

@@ -95,7 +95,7 @@ def _run(args: argparse.Namespace) -> Run:
         if not equals:
             raise UsageError(f"{word!r}: must be KEY=VALUE, lr=1e-3")
         if key.startswith("protocol."):
-            _nest(changes, key.split(".")[1:], _value(text))
+            nest(changes, key.split(".")[1:], _value(text))
         else:
             values[key] = _value(text)
     if not 0 <= args.seed < 2**63:
@@ -114,7 +114,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _nest(table: dict[str, Any], keys: list[str], value: Any) -> None:
+def nest(table: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Put `value` into nested tables under `keys`; UsageError if one of them has a value already."""
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):

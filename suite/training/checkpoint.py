@@ -15,7 +15,8 @@ import msgspec
 import torch
 from torch import nn
 
-from optathlon.suite.training.team import Team, merged, on_cpu
+from optathlon.suite.training.team import Team, on_cpu
+from optathlon.tasks.shared_state import merged
 
 SLOTS = ("a", "b")
 _SIDECAR = re.compile(r"checkpoint-(?:(\d{4,})-)?[ab]\.json")

@@ -7,7 +7,7 @@ import copy
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from optathlon.suite.errors import MachineError
 from optathlon.suite.failures import Fault
 from optathlon.suite.training.place import Place
 from optathlon.suite.training.reduction import Statistics, sum_gradients
+from optathlon.tasks.shared_state import OutOfStep
 from optathlon.tasks.workload import Batch
 
 T = TypeVar("T")
@@ -30,10 +31,6 @@ TEAM_SECONDS = "OPTATHLON_TEAM_SECONDS"
 
 class Lost(RuntimeError):  # noqa: N818
     """Another process of the run died, or did not answer in time."""
-
-
-class OutOfStep(RuntimeError):  # noqa: N818
-    """The processes of a run do not have the same weights, or not the same state where it must be."""
 
 
 class Team:
@@ -196,29 +193,6 @@ def awaiting_others() -> Iterator[None]:
     except RuntimeError as error:  # gloo has no type of its own
         said = re.sub(r"^\[[^\]]*\] ", "", str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise Lost(f"another process of the run was lost, or did not answer: {said}") from error
-
-
-def merged(states: Sequence[Any], where: str = "its state") -> Any:
-    """One state of those of all processes: dictionaries are merged by key, all else must be equal (OutOfStep)."""
-    if all(isinstance(state, Mapping) for state in states):
-        keys = dict.fromkeys(key for state in states for key in state)
-        return {key: merged([s[key] for s in states if key in s], f"{where}[{key!r}]") for key in keys}
-    if not all(_equal(states[0], other) for other in states[1:]):
-        raise OutOfStep(
-            f"the workload's state differs between processes: {where}; what belongs to a part of the update must be"
-            " kept under the part's number (tasks/workload.py)"
-        )
-    return states[0]
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Bit for bit, so that a NaN equals itself."""
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        alike = (one.dtype, one.shape) == (other.dtype, other.shape)
-        return alike and one.reshape(-1).view(torch.uint8).equal(other.reshape(-1).view(torch.uint8))
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return bool(one == other or (one != one and other != other))
 
 
 def on_cpu(state: Any) -> Any:

@@ -15,10 +15,11 @@ from optathlon.suite.errors import MachineError
 from optathlon.suite.identity import Problem, Run, Setting, optimizer_of, task_of
 from optathlon.suite.training.place import Place, environment, first_host, unshareable
 from optathlon.suite.training.reduction import sum_gradients
-from optathlon.suite.training.team import Lost, OutOfStep, merged
+from optathlon.suite.training.team import Lost
 from optathlon.suite.user_modules import look_beside
 from optathlon.tasks import Protocol
 from optathlon.tasks.data import dataset
+from optathlon.tasks.shared_state import OutOfStep, merged
 from optathlon.tasks.workload import Batch
 from tests.suite import kills
 from tests.suite.kills import SMALL

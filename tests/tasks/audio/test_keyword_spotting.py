@@ -15,11 +15,11 @@ from optathlon.tasks.audio.settings import WORDS, KeywordSpottingSettings
 from optathlon.tasks.audio.speech_commands import layout
 from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
 from optathlon.tasks.audio.speech_commands.layout import index, read_clip
+from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.data.dataset import build
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.registry import resolve, task
 from optathlon.tasks.task import Protocol
-from tests.tasks.workload_kit import prove
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from optathlon.tasks.audio import recordings
 from optathlon.tasks.audio.recordings import Clip
 from optathlon.tasks.audio.settings import MusicTaggingSettings, SoundEventSettings
 from optathlon.tasks.audio.tagging import MusicTagging, SoundEvents, Tagging, Windows
+from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.data.dataset import prepare
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.registry import require, resolve, task
 from optathlon.tasks.task import Protocol
-from tests.tasks.workload_kit import prove
 
 KINDS: dict[str, type[Tagging]] = {"mtat": MusicTagging, "dcase2017": SoundEvents}
 SETTINGS = {"mtat": MusicTaggingSettings, "dcase2017": SoundEventSettings}

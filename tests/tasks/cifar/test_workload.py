@@ -18,11 +18,12 @@ from optathlon.tasks.cifar import TASKS
 from optathlon.tasks.cifar.attack import Attack, attacked
 from optathlon.tasks.cifar.cifar10.dataset import Cifar10
 from optathlon.tasks.cifar.workload import AdversarialCifar10, Linf4
+from optathlon.tasks.conformance.checks import prove
+from optathlon.tasks.conformance.digests import digest
 from optathlon.tasks.data.dataset import build
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.task import Protocol, Task
-from tests.tasks.workload_kit import digest, prove
 
 LINF4 = tasks.task("cifar10-linf4")
 SMOKE = LINF4.protocol("smoke")

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from optathlon.tasks import registry
+from optathlon.tasks.conformance.checks import prove
+from optathlon.tasks.conformance.digests import digest
 from optathlon.tasks.data.dataset import build, prepare
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.rebias import TASKS
@@ -23,7 +25,6 @@ from optathlon.tasks.rebias.hsic import hsic
 from optathlon.tasks.rebias.mnist import dataset
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Workload
-from tests.tasks.workload_kit import digest, prove
 
 TASK = registry.task("biased-mnist-0.990")
 SMOKE = TASK.protocol("smoke")

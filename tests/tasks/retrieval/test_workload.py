@@ -18,6 +18,8 @@ from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.transforms import v2
 
 from optathlon import tasks
+from optathlon.tasks.conformance.checks import prove
+from optathlon.tasks.conformance.digests import digest
 from optathlon.tasks.data.dataset import build
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.images import weights
@@ -29,7 +31,6 @@ from optathlon.tasks.retrieval.settings import HELD_BACK
 from optathlon.tasks.retrieval.weights import require
 from optathlon.tasks.retrieval.workload import Cub, Retrieval
 from optathlon.tasks.task import Protocol
-from tests.tasks.workload_kit import digest, prove
 
 SMALL = {"length": 3, "batch": 40, "settings": {"channels": [4, 8], "embedding": 8, "resize": 20, "crop": 16}}
 

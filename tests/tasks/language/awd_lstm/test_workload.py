@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.data import dataset
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.language import TASKS
@@ -22,7 +23,6 @@ from optathlon.tasks.language.ptb.dataset import PennTreebank
 from optathlon.tasks.language.settings import AwdLstmSettings
 from optathlon.tasks.language.text.ngrams import unigram_perplexity
 from optathlon.tasks.language.text.streams import parallel, segments, windows
-from tests.tasks.workload_kit import memory_survives, prove
 
 TASK = TASKS[0]
 PAPER, SMOKE = TASK.protocols["paper"], TASK.protocols["smoke"]
@@ -160,13 +160,11 @@ def test_each_update_has_its_own_factor_on_the_rate(root: Path) -> None:
 def test_the_workload_keeps_the_contract(root: Path) -> None:
     changes = {"settings": {"train_tokens": 4000, "evaluation_tokens": 1000}}
     prove(lambda **how: build(root, changes, **how))
-    memory_survives(lambda **how: build(root, changes, **how))
 
 
 def test_the_workload_keeps_the_contract_with_its_streams_in_two_parts(root: Path) -> None:
     changes = {"micro_batch": 5, "settings": {"train_tokens": 4000, "evaluation_tokens": 1000}}
     prove(lambda **how: build(root, changes, **how))
-    memory_survives(lambda **how: build(root, changes, **how))
 
 
 def test_a_part_is_the_same_window_of_the_next_streams(root: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.data import dataset
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.language import TASKS
@@ -18,7 +19,6 @@ from optathlon.tasks.language.settings import LlamaSettings
 from optathlon.tasks.language.text import subwords
 from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
 from optathlon.tasks.language.wikitext103.dataset import WikiText103
-from tests.tasks.workload_kit import prove
 
 TASK = next(task for task in TASKS if task.name == "wikitext103-llama")
 SMOKE = TASK.protocols["smoke"]

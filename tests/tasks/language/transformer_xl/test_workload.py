@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.data import dataset
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.language import TASKS
@@ -24,7 +25,6 @@ from optathlon.tasks.language.transformer_xl.model import Reading
 from optathlon.tasks.language.transformer_xl.workload import LONG, TransformerXLWorkload
 from optathlon.tasks.language.wikitext103.dataset import WikiText103
 from optathlon.tasks.workload import Batch
-from tests.tasks import workload_kit as kit
 
 TASK = next(task for task in TASKS if task.name == "wikitext103-txl")
 WEIGHTED = next(task for task in TASKS if task.name == "wikitext103-txl-wn")
@@ -157,13 +157,7 @@ def test_the_workload_keeps_the_contract(root: Path, changes: dict[str, Any]) ->
     def fresh(**how: int) -> TransformerXLWorkload:
         return build(root, FEW | changes | {"settings": FEW["settings"] | changes.get("settings", {})}, **how)
 
-    kit.the_same_seed_builds_the_same_weights(fresh)
-    kit.tags_are_from_the_vocabulary(fresh)
-    kit.loss_is_repeatable(fresh)
-    kit.evaluation_leaves_no_trace(fresh, ("validation", "test"))
-    kit.memory_survives(fresh)
-    if "micro_batch" in changes:
-        kit.two_processes_are_one(fresh)
+    prove(fresh)
 
 
 def same(one: Batch, other: Batch) -> bool:

@@ -1,0 +1,1 @@
+"""What a task must do to be trained, proven by `optathlon check`."""

@@ -1,0 +1,220 @@
+"""What the training loop relies on, proven of any workload: batches, loss, evaluation, memory, several processes."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from optathlon.tasks.conformance.digests import changed, digest, digest_of_batch, pieces
+from optathlon.tasks.conformance.kit import MOST_BATCHES, Kit, Lacks, first, loss_and_gradients, require
+from optathlon.tasks.shared_state import merged
+from optathlon.tasks.verified_workload import scores_of
+from optathlon.tasks.workload import TAGS, Batch, Workload
+
+
+def is_built(kit: Kit) -> None:
+    kit.fresh()
+
+
+def same_seed_builds_same_weights(kit: Kit) -> None:
+    if difference := changed(pieces(kit.fresh()), pieces(kit.fresh())):
+        require(False, f"two {kit.name}s of one seed differ in {difference}: draw from torch's global generator only")
+
+
+def tags_are_known(kit: Kit) -> None:
+    workload = kit.fresh()
+    for player, net in workload.players.items():
+        tags = workload.tags(player)
+        names = {name for name, _ in net.named_parameters()}
+        require(set(tags) == names, f"tags({player!r}) must name each parameter: {sorted(set(tags) ^ names)[:3]}")
+        unknown = sorted(set().union(*tags.values()) - set(TAGS))
+        require(not unknown, f"tags({player!r}) has unknown {unknown}; known are {', '.join(TAGS)}")
+
+
+def yields_batches(kit: Kit) -> None:
+    """They count from 0, agree on how many there are, and make at least one update."""
+    workload = kit.started()
+    batches, parts = first(workload), workload.protocol.parts
+    enough = f"an update takes {parts} micro-batches of {workload.protocol.part}"
+    require(len(batches) >= parts, f"{kit.name}.batches(0) yields {len(batches)}, but {enough}: too few data")
+    indices = [batch.index for batch in batches]
+    require(
+        indices == list(range(len(indices))), f"{kit.name}.batches(0) has indices {indices[:4]}..., not 0, 1, 2, ..."
+    )
+    counts = sorted({batch.of for batch in batches})
+    right = len(counts) == 1 and (len(batches) == counts[0] or len(batches) == MOST_BATCHES < counts[0])
+    require(right, f"{kit.name}.batches(0) yields {len(batches)} Batches whose `of` says {counts}")
+    require(counts[0] % parts == 0, f"{kit.name}.batches(0): `of` is {counts[0]}, no whole number of updates; {enough}")
+
+
+def starts_anywhere(kit: Kit) -> None:
+    """batches(epoch, start) goes on exactly where a stopped run was."""
+    workload = kit.started()
+    whole, parts = list(map(digest_of_batch, first(workload, epoch=1))), workload.protocol.parts
+    again = list(map(digest_of_batch, first(workload, epoch=1)))
+    random = "take random numbers from optathlon.randomness, as functions of seed, epoch and index"
+    require(again == whole, f"{kit.name}.batches(1) yields other data when asked again: {random}")
+    for start in sorted({parts, len(whole) // 2 // parts * parts, len(whole) - parts} - {len(whole)}):
+        rest = first(workload, len(whole) - start, epoch=1, start=start)
+        same = list(map(digest_of_batch, rest)) == whole[start:]
+        require(same, f"{kit.name}.batches(1, {start}) is not batches(1) from micro-batch {start} on: heed `start`")
+
+
+def does_not_depend_on_data_workers(kit: Kit) -> None:
+    parts = kit.fresh().protocol.parts
+    found = [list(map(digest_of_batch, first(kit.fresh(data_workers=n), epoch=1, start=parts))) for n in (0, 1, 2)]
+    for workers, batches in enumerate(found):
+        require(batches == found[0], f"{kit.name}.batches yields other data with {workers} data workers than with none")
+
+
+def epochs_differ(kit: Kit) -> None:
+    firsts = [first(kit.fresh(), 1, epoch=epoch)[0] for epoch in (1, 2)]
+    if digest_of_batch(firsts[0]) == digest_of_batch(firsts[1]):
+        raise Lacks("every epoch begins with the same batch")
+
+
+def processes_share_the_batches(kit: Kit) -> None:
+    _require_shareable(kit)
+    whole = list(map(digest_of_batch, first(kit.fresh(), epoch=1)))
+    pair = [first(kit.fresh(rank=rank, world=2), len(whole) // 2, epoch=1) for rank in range(2)]
+    shared = [digest_of_batch(batch) for both in zip(*pair, strict=False) for batch in both]
+    require(
+        shared == whole[: len(shared)] and len(shared) >= len(whole) - 1,
+        f"{kit.name}.batches of two processes are not those of one: yield those whose index % world is rank",
+    )
+
+
+def loss_has_finite_gradients(kit: Kit) -> None:
+    """For each player, on the first batches."""
+    workload = kit.started()
+    for batch in first(workload, 3):
+        for player in workload.players:
+            found = loss_and_gradients(workload, batch, player)
+            call = f"{kit.name}.loss(batch, {player!r})"
+            require(bool(found["loss"].isfinite()), f"{call} is {float(found['loss'])} on micro-batch {batch.index}")
+            require(len(found) > 1, f"{call} gives no parameter of {player!r} a gradient")
+            bad = next((name for name, value in found.items() if not value.isfinite().all()), None)
+            require(bad is None, f"{call} gives {bad} a gradient that is not finite")
+
+
+def loss_is_repeatable(kit: Kit) -> None:
+    """Also across a later batch: memories advance with the index, so the second batch is asked twice as well."""
+    workload = kit.started()
+    for batch in first(workload, 3):
+        for player in workload.players:
+            once, again = (loss_and_gradients(workload, batch, player) for _ in range(2))
+            require(
+                digest(once) == digest(again),
+                f"{kit.name}.loss(batch, {player!r}) asked twice gives {float(once['loss']):.6g}, then "
+                f"{float(again['loss']):.6g}: carry memory on when batch.index changes; draw from torch's generator",
+            )
+
+
+def evaluates_every_split(kit: Kit) -> None:
+    workload = kit.started()
+    for split in kit.splits:
+        _scores(kit, workload, split)
+
+
+def evaluation_leaves_no_trace(kit: Kit) -> None:
+    """Weights, buffers, modes, memories and later losses are as without it, and asked again it says the same."""
+    plain, evaluated = kit.started(), kit.started()
+    for batch in first(plain, 3):
+        for player in plain.players:
+            expected = digest(loss_and_gradients(plain, batch, player))
+            same = expected == digest(loss_and_gradients(evaluated, batch, player))
+            require(same, f"{kit.name}.evaluate changes what loss gives afterwards: it must leave no trace")
+        before = pieces(evaluated)
+        for split in kit.splits:
+            once, again = _scores(kit, evaluated, split), _scores(kit, evaluated, split)
+            difference = changed(before, pieces(evaluated))
+            call = f"{kit.name}.evaluate({split!r})"
+            require(
+                difference is None,
+                f"{call} changes {difference}: evaluate in eval mode under torch.no_grad(), then put all back",
+            )
+            require(digest(once) == digest(again), f"{call} asked twice gives {once}, then {again}")
+
+
+def memory_survives_a_resume(kit: Kit) -> None:
+    """A workload whose state_dict went into another one goes on with the same loss."""
+    workload = kit.started()
+    batches = first(workload, 3)
+    for batch in batches[:2]:
+        for player in workload.players:
+            loss_and_gradients(workload, batch, player)
+    other = kit.fresh()
+    other.load_state_dict(copy.deepcopy(workload.state_dict()))
+    for player, net in workload.players.items():
+        other.players[player].load_state_dict(net.state_dict())
+    other.start_epoch(0, True)
+    for player in workload.players:
+        ends = [digest(loss_and_gradients(w, batches[-1], player)) for w in (workload, other)]
+        require(ends[0] == ends[1], f"{kit.name} goes on with another loss after a resume: state_dict lacks something")
+
+
+def two_processes_are_one(kit: Kit) -> None:
+    """Three updates by plain SGD: the parts that two ranks have give the gradients and memories of one with all."""
+    _require_shareable(kit)
+    alone, pair = [kit.started()], [kit.started(rank=rank, world=2) for rank in range(2)]
+    for parts, shares in zip(_updates(alone), _updates(pair), strict=True):
+        for player in alone[0].players:
+            expected = _summed_gradients(alone, [parts[0]], player)
+            _require_close(_summed_gradients(pair, shares, player), expected, f"{kit.name}: gradients of {player!r}")
+            for workload in (*alone, *pair):
+                for name, parameter in workload.players[player].named_parameters():
+                    if name in expected:
+                        parameter.data.sub_(expected[name], alpha=0.01)
+        for workload in pair:  # behind an update the loop folds the statistics of all its parts, on every rank
+            for player, net in workload.players.items():
+                for name, buffer in net.named_buffers():
+                    buffer.copy_(alone[0].players[player].get_buffer(name))
+    states = merged([workload.state_dict() for workload in pair])
+    _require_close(states, alone[0].state_dict(), f"{kit.name}.state_dict()")
+
+
+def _scores(kit: Kit, workload: Workload, split: str) -> dict[str, float]:
+    torch.default_generator.manual_seed(5)
+    with torch.no_grad():
+        if kit.task:
+            return scores_of(workload, kit.task, split)
+        scores = workload.evaluate(split)
+    require(all(isinstance(v, float) for v in scores.values()), f"evaluate({split!r}) must return floats: {scores}")
+    return scores
+
+
+def _require_shareable(kit: Kit) -> None:
+    if (parts := kit.fresh().protocol.parts) % 2:
+        raise Lacks(f"an update has {parts} micro-batches, which two processes cannot share (micro_batch)")
+
+
+def _require_close(found: object, expected: object, what: str) -> None:
+    try:
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    except AssertionError as error:
+        told = " ".join(str(error).split())
+        require(False, f"{what} of two processes are not those of one ({told})")
+
+
+def _updates(workloads: list[Workload]) -> list[list[list[Batch]]]:
+    """The first three updates of an epoch, each as the micro-batches that each of the processes has of it."""
+    count = workloads[0].protocol.parts // len(workloads)
+    firsts = [first(workload, 3 * count) for workload in workloads]
+    return [[batches[i : i + count] for batches in firsts] for i in range(0, len(firsts[0]) // count * count, count)]
+
+
+def _summed_gradients(workloads: list[Workload], shares: list[list[Batch]], player: str) -> dict[str, Tensor]:
+    """Of a player, over all micro-batches of an update, by parameter."""
+    summed: dict[str, Tensor] = {}
+    for workload, batches in zip(workloads, shares, strict=True):
+        for net in workload.players.values():
+            net.zero_grad(set_to_none=True)
+        for batch in batches:
+            torch.default_generator.manual_seed(batch.index)
+            (workload.loss(batch, player) / workload.protocol.parts).backward()
+        for name, parameter in workload.players[player].named_parameters():
+            if parameter.grad is not None:
+                summed[name] = summed.get(name, torch.zeros_like(parameter)) + parameter.grad
+    return {name: gradient.detach() for name, gradient in summed.items()}
