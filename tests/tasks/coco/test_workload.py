@@ -19,13 +19,14 @@ from optathlon import tasks
 from optathlon.tasks.coco import TASKS, layout, weights
 from optathlon.tasks.coco.detection import Detection
 from optathlon.tasks.coco.ssd.workload import trained_boxes
+from optathlon.tasks.conformance.checks import prove
+from optathlon.tasks.conformance.digests import digest
 from optathlon.tasks.data.dataset import build, file_digest
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.images.weights import FOLDER
 from optathlon.tasks.metrics.average_precision import NAMES
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.task import Protocol
-from tests.tasks.workload_kit import digest, prove
 
 CENTERNET, SSD = "coco-centernet-random", "coco-ssd-random"
 SMALL: dict[str, Any] = {"length": 3, "batch": 8, "settings": {"train_images": 48, "test_images": 12}}
