@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
-from optathlon.tasks.coco import miniature
+from optathlon.tasks.coco import miniature, standin
 from optathlon.tasks.coco.layout import NAME, TEST, TRAIN, Annotations, read_both
 from optathlon.tasks.data import archives
-from optathlon.tasks.data.dataset import Dataset, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source, file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.files import open_photo
 
@@ -37,6 +38,8 @@ class Coco(Dataset):
         f" read, will do), in {NAME}/ below the data folder"
     )
 
+    standins: ClassVar[dict[str, int]] = standin.STANDINS
+
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks archives whose folder is not there yet, and decodes every photo."""
         proven = []
@@ -56,6 +59,10 @@ class Coco(Dataset):
     def write_miniature(self, folder: Path) -> None:
         """Drawn shapes in five categories: 200 photos for training, 60 for the test."""
         miniature.write(folder)
+
+    def write_standin(self, folder: Path) -> list[Source]:
+        """Emoji of 68 of COCO's categories on photographs; the test's are drawn by other vendors."""
+        return standin.write(folder)
 
 
 def decode_all(split: Annotations) -> None:
