@@ -41,10 +41,10 @@ _CENTERNET: dict[str, Any] = _COMMON | {
 _CENTERNET_SMOKE: dict[str, Any] = {
     "upsampling": "plain",
     "size": 64,
-    "channels": [16, 24, 32, 64],
+    "channels": [8, 16, 24, 32],
     "blocks": 1,
-    "up_channels": [48, 32, 32],
-    "head_channels": 32,
+    "up_channels": [24, 16, 16],
+    "head_channels": 16,
     "keep_resolution": False,
 }
 _SSD: dict[str, Any] = _COMMON | {
@@ -57,8 +57,8 @@ _SSD: dict[str, Any] = _COMMON | {
 }
 _SSD_SMOKE: dict[str, Any] = {
     "size": 64,
-    "channels": [8, 16, 32, 48, 48],
-    "fc_channels": 64,
+    "channels": [4, 8, 16, 32, 32],
+    "fc_channels": 48,
     "extra_share": 0.125,
 }
 
@@ -74,11 +74,11 @@ CENTERNET = _Detector(
     protocols={
         "paper": _protocol(140, 64, 10, Cosine(), _CENTERNET),
         "mini": _protocol(20, 64, 5, Cosine(), _CENTERNET | _MINI | {"size": 256, "keep_resolution": False}),
-        "smoke": _protocol(20, 8, 5, Cosine(), _CENTERNET | _CENTERNET_SMOKE),
+        "smoke": _protocol(15, 8, 5, Cosine(), _CENTERNET | _CENTERNET_SMOKE),
     },
     smaller=(
-        "mini: inputs of 256 x 256, 12,000 images, 20 epochs for 140. smoke: 64 x 64, a residual block of 16 to 48"
-        " channels for each stage, from scratch, 20 epochs of batch 8."
+        "mini: inputs of 256 x 256, 12,000 images, 20 epochs for 140. smoke: 64 x 64, a residual block of 8 to 32"
+        " channels for each stage, from scratch, plain upsampling, 15 epochs of batch 8."
     ),
     workload="optathlon.tasks.coco.centernet.workload:CenterNet",
     check="optathlon.tasks.coco.settings:CenterNetSettings.read",
@@ -90,10 +90,10 @@ SSD = _Detector(
     protocols={
         "paper": _protocol(110, 64, 10, MultiStep(milestones=(77, 99)), _SSD),
         "mini": _protocol(20, 64, 5, MultiStep(milestones=(14, 18)), _SSD | _MINI),
-        "smoke": _protocol(20, 8, 5, MultiStep(milestones=(14, 18)), _SSD | _SSD_SMOKE),
+        "smoke": _protocol(12, 8, 6, MultiStep(milestones=(9, 11)), _SSD | _SSD_SMOKE),
     },
     smaller=(
-        "mini: 12,000 images, 20 epochs for 110. smoke: inputs of 64 x 64, 8 to 48 channels, from scratch, 20 epochs of"
+        "mini: 12,000 images, 20 epochs for 110. smoke: inputs of 64 x 64, 4 to 32 channels, from scratch, 12 epochs of"
         " batch 8."
     ),
     workload="optathlon.tasks.coco.ssd.workload:Ssd",

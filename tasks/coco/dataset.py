@@ -57,7 +57,7 @@ class Coco(Dataset):
         return ", ".join([*(f"MD5 of {archive}" for archive in proven), "counts of photos and of photos with boxes"])
 
     def write_miniature(self, folder: Path) -> None:
-        """Drawn shapes in five categories: 200 photos for training, 60 for the test."""
+        """Drawn shapes in three categories: 200 photos for training, 60 for the test."""
         miniature.write(folder)
 
     def write_standin(self, folder: Path) -> list[Source]:

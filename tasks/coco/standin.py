@@ -161,7 +161,10 @@ def _cut_outs() -> Mapping[str, list[list[CutOut]]]:
 def _cut_out(svg: str) -> np.ndarray:
     png = emoji.renderer().svg_to_bytes(svg_string=svg, width=DRAWN, height=DRAWN, skip_system_fonts=True)
     image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-    return np.asarray(image.crop(image.getchannel("A").point(lambda value: 255 * (value >= OPAQUE)).getbbox()))
+    pixels = np.asarray(image)
+    opaque = pixels[..., 3] >= OPAQUE
+    rows, columns = np.nonzero(opaque.any(1))[0], np.nonzero(opaque.any(0))[0]
+    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _pictures(split: str, drawn: list[list[CutOut]], grounds: list[np.ndarray]) -> Iterator[Picture]:
