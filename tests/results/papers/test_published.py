@@ -58,7 +58,7 @@ def test_no_number_is_given_twice_without_a_word(numbers):
         ("imagenet-resnet18", "sgdp", "sgd", "accuracy", "AdamP Table 2", 0.23),
         ("imagenet-resnet50-cutmix", "adamp", "adamw", "accuracy", "AdamP Table 2", 0.18),
         ("coco-ssd-random", "adamp", "adam", "ap", "AdamP Table 3", 0.87),
-        ("magnatagatune", "adamp", "adamw", "roc_auc", "AdamP Table 4", 0.23),
+        ("mtat", "adamp", "adamw", "roc_auc", "AdamP Table 4", 0.23),
         ("dcase2017", "adamp", "adamw", "f1", "AdamP Table 4", 0.80),
         ("speech-commands", "adamp", "adamw", "accuracy", "AdamP Table 4", 0.42),
         ("wikitext103-txl", "adamp", "adamw", "perplexity", "AdamP Table 5", -0.12),
