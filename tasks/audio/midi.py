@@ -27,7 +27,7 @@ DRUM_CHANNEL = 9
 
 
 class Note(NamedTuple):
-    """When a note begins, in seconds, the program (instrument) 0 to 127 that plays it, or None for drums, and its key."""
+    """When a note begins, in seconds, the program 0 to 127 that plays it, or None for drums, and its key."""
 
     seconds: float
     program: int | None

@@ -51,9 +51,9 @@ def files(package: Package, paths: Iterable[str]) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(_data(_deb(package))), mode="r:*") as tar:
         for member in tar:
             name = member.name.removeprefix("./")
-            if member.isfile() and any(name == p or (p.endswith("/") and name.startswith(p)) for p in wanted):
-                if (content := tar.extractfile(member)) is not None:
-                    found[name] = content.read()
+            inside = any(name == path or (path.endswith("/") and name.startswith(path)) for path in wanted)
+            if inside and member.isfile() and (content := tar.extractfile(member)) is not None:
+                found[name] = content.read()
     return found
 
 
