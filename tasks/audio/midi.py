@@ -12,15 +12,24 @@ import numpy as np
 import soundfile
 
 from optathlon.tasks.data import debian
+from optathlon.tasks.data.dataset import Source
 from optathlon.tasks.errors import DataError
 
 PACKAGES = ("mido", "midirenderer", "soxr")
 MUSIC_FONT = debian.Package(
-    "timgm6mb-soundfont", "1.3-5", "034abdfb296d9353433513dad5dbdcab46425ee6008fc02fe7039b46e75edc54", "GPL-2"
+    "timgm6mb-soundfont",
+    "1.3-5",
+    "pool/main/t/timgm6mb-soundfont",
+    "034abdfb296d9353433513dad5dbdcab46425ee6008fc02fe7039b46e75edc54",
+    "GPL-2",
 )
 MUSIC_FONT_FILE = "usr/share/sounds/sf2/TimGM6mb.sf2"
 EFFECTS_FONT = debian.Package(
-    "fluid-soundfont-gs", "3.1-5.3", "f9c5b171ce1cd6c05c5dd65e2ada61c0951ef491f1c67d077aaecd6c9d6ef3e4", "MIT"
+    "fluid-soundfont-gs",
+    "3.1-5.3",
+    "pool/main/f/fluid-soundfont",
+    "f9c5b171ce1cd6c05c5dd65e2ada61c0951ef491f1c67d077aaecd6c9d6ef3e4",
+    "MIT",
 )
 EFFECTS_FONT_FILE = "usr/share/sounds/sf2/FluidR3_GS.sf2"
 DRUM_CHANNEL = 9
@@ -42,6 +51,11 @@ def require_packages(name: str) -> None:
                 f"{name}: the stand-in needs the package {package}, which is not installed:"
                 " `pip install 'optathlon[standins]'`"
             )
+
+
+def source(package: debian.Package) -> Source:
+    """What a stand-in says of a package that it was made from."""
+    return Source(package=package.name, version=package.version, digest=package.sha256, licence=package.licence)
 
 
 def notes(midi: bytes) -> list[Note]:

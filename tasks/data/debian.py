@@ -1,108 +1,110 @@
-"""Packages of Debian, fetched by pinned digest with apt-get: sounds and tunes that no Python package has."""
+"""Packages of Debian, fetched by pinned digest: data that no Python package has."""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import os
-import shutil
-import subprocess
 import tarfile
 import tempfile
+import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from optathlon.tasks.data.dataset import Source
 from optathlon.tasks.errors import DataError
 
-MAGIC, HEADER = b"!<arch>\n", 60
-SECONDS = 300
+MIRROR = "http://deb.debian.org/debian/"
+SECONDS = 120
+MAGIC, HEAD = b"!<arch>\n", 60  # of an ar archive, which a .deb is; bytes before each of its members
 
 
 class Package(NamedTuple):
-    """A version of a package for all architectures; `digest` is the SHA-256 of its .deb."""
+    """A version of a Debian package; `sha256` is that of its .deb, which lies in `pool` below a mirror."""
 
     name: str
     version: str
-    digest: str
+    pool: str
+    sha256: str
     licence: str
 
     @property
     def file(self) -> str:
         """The name that `apt-get download` gives the .deb."""
-        return f"{self.name}_{self.version.replace(':', '%3a')}_all.deb"
-
-    @property
-    def source(self) -> Source:
-        return Source(package=self.name, version=self.version, digest=self.digest, licence=self.licence)
+        return f"{self.name}_{self.version}_all.deb"
 
 
 def cache() -> Path:
-    """Where .deb files are kept between calls."""
+    """Where packages are kept between calls."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optathlon" / "debian"
 
 
-def files(package: Package, paths: Iterable[str]) -> dict[str, bytes]:
-    """The contents of those of `paths` ("usr/share/x") that `package` has, and of all files below a path that ends with
-    a slash; DataError if it cannot be had whole."""
-    wanted = tuple(paths)
-    found = {}
-    with tarfile.open(fileobj=io.BytesIO(_data(_deb(package))), mode="r:*") as tar:
-        for member in tar:
-            name = member.name.removeprefix("./")
-            inside = any(name == path or (path.endswith("/") and name.startswith(path)) for path in wanted)
-            if inside and member.isfile() and (content := tar.extractfile(member)) is not None:
-                found[name] = content.read()
-    return found
+def files(package: Package, names: Iterable[str]) -> dict[str, bytes]:
+    """The contents of those of `names` ("usr/share/...") that `package` has, and of all below a name that ends with a
+    slash; DataError if it cannot be had whole."""
+    wanted = [*names]
+    folders = tuple(f"./{name}" for name in wanted if name.endswith("/"))
+    exact = {f"./{name}" for name in wanted}
+    archive = io.BytesIO(_member(_package(package), "data.tar"))
+    with tarfile.open(fileobj=archive, mode="r:*") as tar:
+        found = [m for m in tar if m.isfile() and (m.name in exact or m.name.startswith(folders))]
+        members = [(m.name.removeprefix("./"), tar.extractfile(m)) for m in found]
+        return {name: content.read() for name, content in members if content}
 
 
-def _data(deb: bytes) -> bytes:
-    """The archive of the files in a .deb, which is an `ar` archive of three members."""
+def _member(deb: bytes, beginning: str) -> bytes:
+    """The member of an ar archive whose name has that `beginning`."""
     place = len(MAGIC)
-    while place + HEADER <= len(deb):
-        header = deb[place : place + HEADER]
-        name, size = header[:16].decode("ascii").strip().rstrip("/"), int(header[48:58])
-        place += HEADER
-        if name.startswith("data.tar"):
+    while place < len(deb):
+        name, size = deb[place : place + 16].decode(), int(deb[place + 48 : place + 58])
+        place += HEAD
+        if name.startswith(beginning):
             return deb[place : place + size]
         place += size + size % 2
-    raise DataError("a Debian package holds no data.tar; remove it from the cache")
+    raise DataError(f"debian: a package without {beginning}")
 
 
-def _deb(package: Package) -> bytes:
+def _package(package: Package) -> bytes:
     path = cache() / package.file
     try:
         content = path.read_bytes()
     except OSError:
         content = b""
     if not _whole(package, content):
-        _fetch(package)
-        content = path.read_bytes()
+        content = _fetch(package, path)
+        _keep(path, content)
     return content
 
 
 def _whole(package: Package, content: bytes) -> bool:
-    return hashlib.sha256(content).hexdigest() == package.digest
+    return hashlib.sha256(content).hexdigest() == package.sha256
 
 
-def _fetch(package: Package) -> None:
-    """Have apt-get put the .deb into the cache; DataError with what to do where that fails."""
-    told = f"{package.name}={package.version}"
-    remedy = f"run `apt-get update` and `apt-get download {told}` on Debian 12 and put the file into {cache()}"
-    if shutil.which("apt-get") is None:
-        raise DataError(f"{package.file} is needed and there is no apt-get here; {remedy}")
-    cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache(), prefix=".apt-") as work:
-        try:
-            argv = ["apt-get", "download", "-q", told]
-            done = subprocess.run(argv, cwd=work, capture_output=True, text=True, timeout=SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise DataError(f"`apt-get download {told}` failed ({error}); {remedy}") from None
-        fetched = Path(work) / package.file
-        if done.returncode or not fetched.is_file():
-            reason = (done.stderr.strip().splitlines() or ["no such file came"])[-1]
-            raise DataError(f"`apt-get download {told}` failed ({reason}); {remedy}")
-        if not _whole(package, fetched.read_bytes()):
-            raise DataError(f"`apt-get download {told}` gave a file that has not SHA-256 {package.digest}; {remedy}")
-        fetched.replace(cache() / package.file)
+def _fetch(package: Package, path: Path) -> bytes:
+    url = f"{MIRROR}{package.pool}/{package.file}"
+    remedy = (
+        f"run `apt-get download {package.name}={package.version}` on Debian 12 where there is a network and put the"
+        f" file into {path.parent}"
+    )
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+            content = answer.read()
+    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
+        raise DataError(f"debian: {url} cannot be fetched ({error}); {remedy}") from None
+    if not _whole(package, content):
+        raise DataError(
+            f"debian: {url} gave {len(content):,} bytes that are not {package.name} {package.version}; {remedy}"
+        )
+    return content
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Put the package into the cache; without a cache it is fetched each time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(path)
+    except OSError:
+        pass

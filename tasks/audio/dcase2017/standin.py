@@ -28,6 +28,7 @@ from optathlon.tasks.randomness import generator
 OPENSFX = debian.Package(
     "openttd-opensfx",
     "1.0.3-2",
+    "pool/main/o/openttd-opensfx",
     "2898b4677a3caccc4abc08fb4cf83319047b5a04729291deb5c77a8cd713c006",
     "CC-BY-SA-3.0",
 )
@@ -76,7 +77,7 @@ def write(folder: Path) -> list[Source]:
         write_clip(folder / PARTS[part].folder / f"Y{file}", _mix(chosen, part == "evaluation", number, random))
     for part, of_part in events.items():
         write_table(folder / PARTS[part].table, of_part, "\r\n" if part == "evaluation" else "\n")
-    return [OPENSFX.source, midi.EFFECTS_FONT.source]
+    return [midi.source(OPENSFX), midi.source(midi.EFFECTS_FONT)]
 
 
 def _file_name(part: str, number: int) -> str:

@@ -27,10 +27,18 @@ from optathlon.tasks.data.progress import counted
 from optathlon.tasks.randomness import generator
 
 OPENMSX = debian.Package(
-    "openttd-openmsx", "0.4.2-1", "1a728a4ac37a1c614de1f597d3024caa7f54ce93d28f5b979b5758305b916a54", "GPL-2"
+    "openttd-openmsx",
+    "0.4.2-1",
+    "pool/main/o/openttd-openmsx",
+    "1a728a4ac37a1c614de1f597d3024caa7f54ce93d28f5b979b5758305b916a54",
+    "GPL-2",
 )
 FREEDOOM = debian.Package(
-    "freedoom", "0.12.1-2", "c5b7cf1aa6dde8c980271981ce75b9b4a9e7b634b9db93d471f54bab7a8e1290", "BSD-3-Clause"
+    "freedoom",
+    "0.12.1-2",
+    "pool/main/f/freedoom",
+    "c5b7cf1aa6dde8c980271981ce75b9b4a9e7b634b9db93d471f54bab7a8e1290",
+    "BSD-3-Clause",
 )
 TUNES, GAMES = "usr/share/games/openttd/baseset/openmsx/", "usr/share/games/doom/"
 SECONDS, WINDOWS = 29.1, 2
@@ -81,7 +89,7 @@ def write(folder: Path) -> list[Source]:
             clips.update(written)
     tags = _with_both(clips)
     write_annotations(folder / ANNOTATIONS, tags, {path: sorted(clips[path]) for path in sorted(clips)})
-    return [package.source for package in (OPENMSX, FREEDOOM, midi.MUSIC_FONT)]
+    return [midi.source(package) for package in (OPENMSX, FREEDOOM, midi.MUSIC_FONT)]
 
 
 def _tunes() -> list[Tune]:
