@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from optathlon.optimizers.spec import IMPLEMENTATIONS
+
 SCHEMA = 1
 
 
@@ -26,6 +28,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("OPTATHLON_DATA") or "data"),
         help="where data sets are, each in its own folder (default: $OPTATHLON_DATA, else ./data)",
+    )  # fmt: skip
+
+
+def add_implementation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--implementation", choices=IMPLEMENTATIONS, default="auto",
+        help="how optimizers step (default: auto, the fastest that takes the loop's steps); no id depends on it",
     )  # fmt: skip
 
 

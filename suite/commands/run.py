@@ -16,7 +16,7 @@ from optathlon.results.record import Ended, Record
 from optathlon.slurm import slots
 from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite.commands.launch import not_negative
-from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
+from optathlon.suite.console import add_data, add_implementation, add_json, add_store, print_json, say, table
 from optathlon.suite.errors import ENVIRONMENT, FAILED, OK, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of, setting_of
@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--data-workers", type=not_negative, default=0, help="processes that load data ahead")
+    add_implementation(parser)
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="train on N processes of this machine, a GPU each"
     )
@@ -103,6 +104,7 @@ def _run(args: argparse.Namespace) -> Run:
     protocol = task.protocol(args.scale).override(flat_tags(changes, [spec]))
     problem = problem_of(task, args.scale, protocol, args.data)
     setting = setting_of(problem, spec, spec.resolve(values), spec.protocol)
+    spec.check_implementation(args.implementation)
     return Run(problem=problem, setting=setting, seed=args.seed)
 
 
@@ -154,12 +156,16 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
     """As `_train`; returns the exit code of each process that was started here."""
     import torch
 
+    from optathlon.optimizers.implementation import prepare_kernels
     from optathlon.suite.training.team import ALONE, Lost, meet
     from optathlon.suite.working.job import Job, carry_out
     from optathlon.suite.working.several_processes import on_this_machine, take_part
     from optathlon.suite.working.signals import stop_flag
 
-    job = Job(run, store, args.data, args.data_workers, args.device, say=say, watch=Progress(run))
+    if sentence := prepare_kernels([optimizer_of(run.setting.optimizer)], args.implementation):
+        say(sentence)
+    process = {"data_workers": args.data_workers, "device": args.device, "implementation": args.implementation}
+    job = Job(run, store, args.data, **process, say=say, watch=Progress(run))
     if place is None and args.processes > 1:
         return on_this_machine(job, args.processes)
     with stop_flag() as flag:  # before the claim: who is asked to stop has not failed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from optathlon.optimizers.spec import IMPLEMENTATIONS
 from optathlon.results import Store
 from optathlon.suite.console import add_data, add_store
 from optathlon.suite.user_modules import look_beside
@@ -16,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=("tune", "report", "all"), default="all")
     parser.add_argument("--slots", type=int)
     parser.add_argument("--data-workers", type=int, default=0)
+    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, default="auto")
     parser.add_argument("--canary", action="store_true")
     parser.add_argument("--task", action="append", default=[], help="only runs of it (again: or of this; none: of all)")
     parser.add_argument("--leave", action="store_true", help="do not stay for what runs elsewhere")
@@ -45,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
         stage=args.stage,
         slots=args.slots,
         data_workers=args.data_workers,
+        implementation=args.implementation,
         canary=args.canary,
         tasks=frozenset(args.task),
         leave=args.leave,

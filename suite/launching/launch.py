@@ -61,6 +61,7 @@ class Wishes:
     given: Sequence[str] = ()
     slots: int | None = None
     data_workers: int = 0
+    implementation: str = "auto"
     retry: bool = False
     canary: bool = False
     budget: float | None = None
@@ -73,6 +74,8 @@ class Launch:
     def __init__(self, sweep: Sweep, store: Store, wishes: Wishes) -> None:
         self.sweep, self.store, self.wishes = sweep, store, wishes
         self.settings, self.shapes = _shapes(sweep, wishes)
+        for entry in sweep.entries:
+            entry.spec.check_implementation(wishes.implementation)
         self.plan = expand(sweep, wishes.data)
         self.seen = status.overview(store, self.plan)
         if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
@@ -198,7 +201,7 @@ class Launch:
         words = [PYTHON, "-P", "-m", "optathlon", "work", self.plan.head.name, str(number)]
         words += ["--store", str(self.store.root.resolve()), "--data", str(Path(self.wishes.data).resolve())]
         words += ["--beside", str(Path(self.sweep.file).resolve().parent)]
-        words += ["--data-workers", str(self.wishes.data_workers)]
+        words += ["--data-workers", str(self.wishes.data_workers), "--implementation", self.wishes.implementation]
         return (*words, "--canary") if self._canary else tuple(words)
 
     @property

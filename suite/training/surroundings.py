@@ -21,6 +21,7 @@ class Surroundings:
     team: the processes that train the run, each with surroundings of its own; any of them may be asked to stop.
     fenced: asked before each write; True means that another attempt owns the run now.
     moved: told when a checkpoint further on than the one found was saved.
+    implementation: how optimizers are to step, of optimizers.spec.IMPLEMENTATIONS; a checkpoint's own goes before.
     """
 
     checkpoints: Checkpoints | SharedCheckpoints
@@ -29,6 +30,7 @@ class Surroundings:
     stop: Callable[[], bool] = lambda: False
     fenced: Callable[[], bool] = lambda: False
     moved: Callable[[], None] = lambda: None
+    implementation: str = "auto"
     clock: Clock = field(default_factory=Clock)
     interval: float = field(default_factory=lambda: float(os.environ.get(CHECKPOINT_SECONDS, "600")))
 

@@ -47,7 +47,8 @@ class AssignedRuns:
         """Imports what the runs need, before any process is forked for one."""
         head = self.plan.head
         tasks = self.assignment.tasks or {problem["task"] for problem in head.problems.values()}
-        preload(sorted(tasks), sorted({setting["optimizer"] for setting in head.settings.values()}), say)
+        optimizers = sorted({setting["optimizer"] for setting in head.settings.values()})
+        preload(sorted(tasks), optimizers, say, self.assignment.implementation)
 
     def free(self, busy: Collection[str] = ()) -> tuple[list[PlannedRun], bool]:
         """Returns the runs that can be taken now, in the plan's order, none of `busy`; and whether the end of a run
@@ -77,6 +78,7 @@ class AssignedRuns:
             store=self.store,
             data=self.assignment.data,
             data_workers=self.assignment.data_workers,
+            implementation=self.assignment.implementation,
             device=device,
             owner=lambda: this_process(*this_job()),
             say=say,

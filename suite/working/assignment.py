@@ -22,6 +22,8 @@ class Assignment:
     """At most so many runs at once; None: as many as the machine has slots."""
     data_workers: int = 0
     """Processes per run that load data ahead."""
+    implementation: str = "auto"
+    """How runs that begin are to step; see optimizers.spec.IMPLEMENTATIONS."""
     canary: bool = False
     """Whether runs wait for the first one of their kind; see planning.ready_runs."""
     tasks: frozenset[str] = frozenset()

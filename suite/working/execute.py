@@ -54,12 +54,14 @@ def execute(
     watch: Callable[[dict[str, Any]], None] = lambda _: None,
     team: Team = ALONE,
     watched: bool = False,
+    implementation: str = "auto",
 ) -> Ended:
     """Trains the claimed `run` and commits its record; the returned Ended is also written to the store.
 
     Never raises what the run itself does wrong: that is an Ended of kind "failed" with the traceback. On several
     processes this is the first one's part; the others `follow`. watched: whoever started them all writes down itself
     that this one lost another, because it knows how that one ended.
+    implementation: as `Surroundings.implementation`.
     """
     with _beating(store, attempt), contextlib.closing(store.event_log(attempt)) as events:
         around = _Around(store, attempt, events, watch)
@@ -72,10 +74,13 @@ def execute(
                 stop=stop,
                 fenced=lambda: store.fenced(attempt),
                 moved=around.note_moved,
+                implementation=implementation,
             )
             outcome = train(run, build(run, data, device, data_workers, team), surroundings)
             clock = surroundings.clock.report()
-            record = record_of(run, outcome, provenance.collect(attempt, device, data_workers, clock, team))
+            stepping = {"asked": implementation, "ran": outcome.state.implementations()}
+            made = provenance.collect(attempt, device, data_workers, clock, stepping, team)
+            record = record_of(run, outcome, made)
             surroundings.ask_fence()
             if store.commit(record):
                 ended = around.ended(record.status)
@@ -129,13 +134,20 @@ class _Around:
 
 
 def follow(
-    run: Run, data: Path, team: Team, *, stop: Callable[[], bool], device: torch.device, data_workers: int = 0
+    run: Run,
+    data: Path,
+    team: Team,
+    *,
+    stop: Callable[[], bool],
+    device: torch.device,
+    data_workers: int = 0,
+    implementation: str = "auto",
 ) -> str:
     """Trains, as another process than the first, a run that the first process of `team` executes; writes nothing.
 
     Returns how it ended, as in Ended.kind.
     """
-    around = Surroundings(SharedCheckpoints(team, None), team=team, stop=stop)
+    around = Surroundings(SharedCheckpoints(team, None), team=team, stop=stop, implementation=implementation)
     try:
         return train(run, build(run, data, device, data_workers, team), around).status
     except Preempted:

@@ -30,6 +30,8 @@ class Job:
     data: Path
     data_workers: int = 0
     """Processes that load data ahead."""
+    implementation: str = "auto"
+    """How a run that begins is to step; see optimizers.spec.IMPLEMENTATIONS."""
     device: str = "auto"
     """"cpu", "cuda", or "auto": a GPU if this process sees one."""
     owner: Callable[[], Owner] = this_process
@@ -83,7 +85,8 @@ def carry_out(job: Job, team: Team, device: torch.device, stop: Callable[[], boo
 def _part(job: Job, team: Team, attempt: Attempt, device: torch.device, stop: Callable[[], bool]) -> str:
     """This process's part in the attempt; how it ended, as in Ended.kind."""
     if team.rank > 0:
-        return follow(job.run, job.data, team, stop=stop, device=device, data_workers=job.data_workers)
+        process = {"device": device, "data_workers": job.data_workers, "implementation": job.implementation}
+        return follow(job.run, job.data, team, stop=stop, **process)
     ended = execute(
         job.store,
         job.run,
@@ -92,6 +95,7 @@ def _part(job: Job, team: Team, attempt: Attempt, device: torch.device, stop: Ca
         stop=stop,
         device=device,
         data_workers=job.data_workers,
+        implementation=job.implementation,
         say=job.say,
         watch=job.watch,
         team=team,

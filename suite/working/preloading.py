@@ -11,21 +11,30 @@ from optathlon.suite.identity import optimizer_of, task_of
 MODULES = ("torch", "torch._dynamo", "torch.utils.data", "optathlon.suite.working.job")
 
 
-def preload(tasks: Iterable[str], optimizers: Iterable[str], say: Callable[[str], None]) -> None:
-    """Imports what the forked processes of runs of `tasks` and `optimizers` need.
+def preload(
+    tasks: Iterable[str], optimizers: Iterable[str], say: Callable[[str], None], implementation: str = "auto"
+) -> None:
+    """Imports what the forked processes of runs of `tasks` and `optimizers` need, and compiles what they will call.
 
     A task or optimizer that cannot be imported is told to `say`: it fails again, on record, in the runs that need it.
     """
+    from optathlon.optimizers.implementation import prepare_kernels  # with torch
+
     for module in MODULES:
         importlib.import_module(module)
     for name in tasks:
         _import(name, lambda name: task_of(name).workload, say)
-    for name in optimizers:
-        _import(name, lambda name: optimizer_of(name).factory, say)
+    usable = [name for name in optimizers if _import(name, lambda name: optimizer_of(name).factory, say)]
+    # Once here instead of in every child at its first step: they would all compile, or wait for the one that does.
+    if sentence := prepare_kernels(map(optimizer_of, usable), implementation):
+        say(sentence)
 
 
-def _import(name: str, path: Callable[[str], str], say: Callable[[str], None]) -> None:
+def _import(name: str, path: Callable[[str], str], say: Callable[[str], None]) -> bool:
+    """Whether the module that `path` gives for `name` can be imported."""
     try:
         importlib.import_module(path(name).partition(":")[0])
+        return True
     except Exception as error:
         say(f"{name} cannot be imported: {type(error).__name__}: {error}")
+        return False

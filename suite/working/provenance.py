@@ -18,14 +18,23 @@ from optathlon.suite.training.team import ALONE, Team
 
 
 def collect(
-    attempt: Attempt, device: torch.device, data_workers: int, clock: dict[str, float], team: Team = ALONE
+    attempt: Attempt,
+    device: torch.device,
+    data_workers: int,
+    clock: dict[str, float],
+    implementation: dict[str, Any],
+    team: Team = ALONE,
 ) -> dict[str, Any]:
-    """Returns what there is to say about this process and attempt, with the hosts of all processes in order of rank."""
+    """Returns what there is to say about this process and attempt, with the hosts of all processes in order of rank.
+
+    implementation: how the optimizers were asked to step, and how many parameters of each player stepped how.
+    """
     return {
         "attempt": attempt.number,
         "started": attempt.created,
         "ended": utc(),
         "clock": clock,
+        "implementation": implementation,
         "job": attempt.owner.job,
         "code": {**code(), "submitted_tree": os.environ.get(SUBMITTED_TREE)},
         "machine": {

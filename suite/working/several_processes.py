@@ -51,7 +51,7 @@ def on_this_machine(job: Job, processes: int) -> list[int]:
     signal to this process or to any of them stops all after the same update, saved. CUDA must not be in use here.
     """
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    preload([job.run.problem.task], [job.run.setting.optimizer], job.say)
+    preload([job.run.problem.task], [job.run.setting.optimizer], job.say, job.implementation)
     job, out_of_memory = dataclasses.replace(job, watched=True), memory_kills.counted_from_now()
 
     def part(place: Place, stop: StopFlag) -> int:
