@@ -1,5 +1,6 @@
 """Norms of weights and updates, measured on single updates."""
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 import math

@@ -1,5 +1,6 @@
 """Everything of a run in training: where it is, what it holds, what goes into a checkpoint and comes out again."""
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 import contextlib
