@@ -91,6 +91,52 @@ def adarem(state: AdaRemState, *, shrink: float, damping: float, beta: float, ep
     _run("adarem", state.params, state.grads, [state.exp_avgs], arrays, options)
 
 
+class AdaRemCall:
+    """AdaRem's kernel on a fixed set of tensors that `takes` takes, all of one dtype, each its own limit.
+
+    All that does not change from step to step is checked and laid out once: models of many small tensors would spend
+    more time in Python than in the kernel.
+    """
+
+    def __init__(self, params: list[Tensor], exp_avgs: list[Tensor], largest: list[Tensor]) -> None:
+        self.params, self.exp_avgs, self.largest = params, exp_avgs, largest
+        self.dtype = params[0].dtype
+        self.addresses, self.strides = list(map(Tensor.data_ptr, params)), list(map(Tensor.stride, params))
+        self.contiguous = all(map(Tensor.is_contiguous, params))
+        self.weights, self.means, self.tops = array("q", self.addresses), _pointers(exp_avgs), _pointers(largest)
+        self.counts = _integers(map(Tensor.numel, params))
+
+    def fits(self, grads: Sequence[Tensor]) -> bool:
+        """Whether the weights lie where they lay and the gradients are laid out as they are, so that it can be run."""
+        return (
+            list(map(Tensor.data_ptr, self.params)) == self.addresses
+            and all(grad.dtype is self.dtype and grad.layout is torch.strided for grad in grads)
+            and not any(map(Tensor.is_neg, grads))
+            and (all(map(Tensor.is_contiguous, grads)) if self.contiguous else self._strides_fit(grads))
+        )
+
+    def _strides_fit(self, grads: Sequence[Tensor]) -> bool:
+        return list(map(Tensor.stride, grads)) == self.strides
+
+    def run(
+        self,
+        grads: Sequence[Tensor],
+        *,
+        rate: float,
+        shrink: float,
+        damping: float,
+        beta: float,
+        eps: float,
+        relative: bool,
+    ) -> None:
+        """One step on gradients that fit; `largest` are written for the next."""
+        rates = array("d", [rate]) * len(self.params)
+        options = _doubles((shrink, damping, 1 - beta, eps, relative))
+        lists = (self.weights, _pointers(grads), self.means, self.counts, rates, self.tops, self.tops, options)
+        _call(f"adarem_{_DTYPES[self.dtype]}", len(self.params), lists)
+        torch.autograd.graph.increment_version(self.params)
+
+
 def _projected(
     name: str,
     state: AdamPState | SGDPState,
@@ -120,14 +166,18 @@ def _run(
     arrays: Sequence[array[Any]],
     options: Sequence[float],
 ) -> None:
-    function = getattr(kernel_cache.load().library, f"{name}_{_DTYPES[params[0].dtype]}")
-    function.restype = None
     laid_out = [_laid_out(g, p) for g, p in zip(grads, params, strict=True)]
     pointers = [_pointers(tensors) for tensors in (params, laid_out, *states)]
     lists = [*pointers, _integers(map(Tensor.numel, params)), *arrays, _doubles(options)]
-    count, threads = ctypes.c_int64(len(params)), ctypes.c_int(torch.get_num_threads())
-    function(count, *(ctypes.c_void_p(each.buffer_info()[0]) for each in lists), threads)
+    _call(f"{name}_{_DTYPES[params[0].dtype]}", len(params), lists)
     torch.autograd.graph.increment_version(params)
+
+
+def _call(name: str, count: int, lists: Sequence[array[Any]]) -> None:
+    function = getattr(kernel_cache.load().library, name)
+    function.restype = None
+    addresses = (ctypes.c_void_p(each.buffer_info()[0]) for each in lists)
+    function(ctypes.c_int64(count), *addresses, ctypes.c_int(torch.get_num_threads()))
 
 
 def _laid_out(grad: Tensor, param: Tensor) -> Tensor:

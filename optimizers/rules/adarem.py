@@ -107,9 +107,11 @@ class AdaRem(BaseOptimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
-        prepared = [(group, self._prepare(group)) for group in self.param_groups]
+        use_one = any(group["global_max"] for group in self.param_groups)
+        groups = self.param_groups if use_one else [g for g in self.param_groups if not self._repeat_call(g)]
+        prepared = [(group, self._prepare(group)) for group in groups]
         largest_of_all = None
-        if any(group["global_max"] for group in self.param_groups):
+        if use_one:
             # What it was before this step, so that the order of groups does not matter.
             largest_of_all = _largest_of_all([step.state for _, steps in prepared for step in steps])
         for group, steps in prepared:
@@ -118,9 +120,41 @@ class AdaRem(BaseOptimizer):
                 state = self._gather(nonempty, group, largest_of_all)
                 for step, largest in zip(nonempty, self._move(state, group), strict=True):
                     step.state["largest"] = largest
+                self._keep_call(group, nonempty)
         _share_largest([step.state for _, steps in prepared for step in steps])
         self._constrain()
         return loss
+
+    def _repeat_call(self, group: dict[str, Any]) -> bool:
+        """Steps the group by the call that `_keep_call` kept, if nothing it relies on has changed; whether it did."""
+        kept = self.__dict__.get("_calls", {}).get(id(group))
+        if kept is None or not (group["fused"] and kept.group is group and not _reads_more_than_gradients(group)):
+            return False
+        params, call = group["params"], kept.call
+        grads = [grad for p in params if (grad := p.grad) is not None]
+        if len(grads) != len(call.params) or len(params) != len(call.params):
+            return False
+        same = all(
+            param is known and (state := self.state[param])["exp_avg"] is mean and state["largest"] is largest
+            for param, known, mean, largest in zip(params, call.params, call.exp_avgs, call.largest, strict=True)
+        )
+        if not (same and call.fits(grads)):
+            return False
+        call.run(grads, rate=float(group["lr"]), **_kernel_options(group))
+        return True
+
+    def _keep_call(self, group: dict[str, Any], steps: list[_LocalStep]) -> None:
+        """Lays out the kernel's call for the next step, if it alone can take all the group's parameters as they are."""
+        if not group["fused"] or _reads_more_than_gradients(group) or len(steps) != len(group["params"]):
+            return
+        if not all(p is step.param is step.weight for p, step in zip(group["params"], steps, strict=True)):
+            return
+        params, means = [step.param for step in steps], [step.mean for step in steps]
+        largest = [step.state["largest"] for step in steps]
+        alike = {(t.dtype, t.device) for t in (*params, *largest)} == {(params[0].dtype, torch.device("cpu"))}
+        if alike and all(cpu.takes(params, [None] * len(params), means)):
+            # Not a part of the state: neither copied nor saved, as Optimizer.__getstate__ leaves it out.
+            self.__dict__.setdefault("_calls", {})[id(group)] = _KeptCall(group, cpu.AdaRemCall(params, means, largest))
 
     def _prepare(self, group: dict[str, Any]) -> list[_LocalStep]:
         """The group's steps, each with a mean and its largest magnitude."""
@@ -160,11 +194,7 @@ class AdaRem(BaseOptimizer):
             foreach=group["foreach"],
             fused=group["fused"],
             lr=group["lr"],
-            shrink=group["lr"] * group["weight_decay"],
-            damping=group["lam"] ** group["epoch"],
-            beta=group["beta"],
-            eps=group["eps"],
-            relative=group["eps_mode"] == "relative",
+            **_options(group),
         )
 
     def _constrain(self) -> None:
@@ -173,6 +203,34 @@ class AdaRem(BaseOptimizer):
     def _rates(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> list[Any]:
         """What each damped gradient is multiplied by; the decay always has the group's lr."""
         return [group["lr"]] * len(states)
+
+
+class _KeptCall(NamedTuple):
+    """A group and the kernel's call that steps it."""
+
+    group: dict[str, Any]
+    """Held, so that no other group gets its id."""
+    call: cpu.AdaRemCall
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    """What a step needs of its group beside the rate."""
+    return {
+        "shrink": group["lr"] * group["weight_decay"],
+        "damping": group["lam"] ** group["epoch"],
+        "beta": group["beta"],
+        "eps": group["eps"],
+        "relative": group["eps_mode"] == "relative",
+    }
+
+
+def _kernel_options(group: dict[str, Any]) -> dict[str, Any]:
+    return {**_options(group), "shrink": float(group["lr"] * group["weight_decay"])}
+
+
+def _reads_more_than_gradients(group: dict[str, Any]) -> bool:
+    """Whether a step is more than one kernel on the gradients as they are: signs, one limit for all, a sphere."""
+    return group["maximize"] or group["global_max"] or group.get("sphere", False)
 
 
 class _LocalStep(NamedTuple):
