@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,9 +12,7 @@ from torch import Tensor
 from torch.optim.optimizer import _default_to_fused_or_foreach
 from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
-from optathlon.optimizers.kernels import kernel_cache
 from optathlon.optimizers.kernels.tensor_lists import is_dense_by_rows
-from optathlon.optimizers.spec import OptimizerSpec, load
 
 
 def arguments(factory: Any, offered: tuple[str, ...], wanted: str, params: list[Tensor]) -> dict[str, bool]:
@@ -92,11 +89,3 @@ def in_use(optimizer: torch.optim.Optimizer) -> dict[str, int]:
         name = "fused (torch)" if group.get("fused") else "foreach" if foreach else "loop"
         counts[name] += len(group["params"])
     return dict(counts)
-
-
-def prepare_kernels(specs: Iterable[OptimizerSpec], implementation: str) -> str:
-    """Compiles the C++ kernels if an optimizer of `specs` will call them; returns what there is to say of it, or ""."""
-    if implementation not in ("auto", "fused"):
-        return ""
-    factories = [load(spec.factory) for spec in specs if "fused" in spec.implementations]
-    return kernel_cache.prepare() if any(getattr(cls, "kernel_states", ()) for cls in factories) else ""

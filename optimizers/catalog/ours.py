@@ -155,7 +155,7 @@ ADAREM = OptimizerSpec(
 
 ADAREM_S = OptimizerSpec(
     name="adarem_s",
-    factory="optathlon.optimizers.rules.adarem:AdaRemS",
+    factory="optathlon.optimizers.rules.adarem_s:AdaRemS",
     implementations=FUSED,
     hyperparameters=_ADAREM
     | {"sphere": switch(False), "radius": number(10.0, above=0.0), "slr": switch(True), "per_tensor": switch(False)},

@@ -1,14 +1,10 @@
-"""AdaRem: each coordinate's rate shrinks where the gradient turns against its past; AdaRem-S: the same on a sphere.
+"""AdaRem: each coordinate's rate shrinks where the gradient turns against its past.
 
 As one would write it on a board, per weight w with gradient g, in epoch e:
 
     b <- g m / (|g| max|m| + eps)                  # relative: sign(g) m / (max|m| + eps)
     w <- w - lr (1 + lam^e b) g - lr weight_decay w
     m <- beta m + (1 - beta) g
-
-    AdaRem-S, for the weights W on the sphere:  lr / alpha^2 in place of lr for g, then
-    alpha <- alpha |W| / radius;   W <- radius W / |W|
-
 Every implementation below computes this; they differ in rounding only.
 """
 
@@ -27,7 +23,6 @@ from optathlon.optimizers.kernels.assignment import Implementation, assign
 from optathlon.optimizers.kernels.state import AdaRemState
 from optathlon.optimizers.kernels.tensor_lists import (
     by_device_and_dtype,
-    norm_in_double,
     numbers_or_tensors,
     select,
     zeros_like,
@@ -374,91 +369,3 @@ def _largest_of_all(states: list[dict[str, Any]]) -> Tensor:
     """On the first one's device: a tensor without dimensions goes with those of any other."""
     values = [state["largest"] for state in states]
     return torch.stack([v.to(values[0]) for v in values]).max() if values else torch.zeros(())
-
-
-class AdaRemS(AdaRem):
-    """AdaRem with the weights of groups that have `sphere` on a sphere, put back onto it after every step.
-
-    sphere: whether a group's weights, which must be scale-invariant, are on it; the others take plain AdaRem.
-    radius: of all of them concatenated, or with per_tensor of each.
-    slr: the sphere rate lr / alpha^2 that mirrors the unconstrained training at lr, where alpha is the ratio of the
-        unconstrained norm and the radius; without it the rate is lr.
-
-    The weights are scaled to the radius at construction. The decay has the unscaled lr: then sphere and unconstrained
-    training are the same trajectory.
-
-    Source: AdaRem paper, Algorithm 2 and section 3.4.
-    """
-
-    _constructed = True
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor,
-        beta: float = 0.999,
-        lam: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        *,
-        sphere: bool = False,
-        radius: float = 10.0,
-        slr: bool = True,
-        per_tensor: bool = False,
-        eps_mode: str = "literal",
-        global_max: bool = False,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        own = {"sphere": sphere, "radius": radius, "slr": slr, "per_tensor": per_tensor}
-        self._constructed = False
-        super().__init__(
-            params, lr, beta, lam, eps, weight_decay,
-            eps_mode=eps_mode, global_max=global_max, foreach=foreach, maximize=maximize, fused=fused, **own,
-        )  # fmt: skip
-        self._constructed = True
-        with torch.no_grad():
-            for group, params_ in self._spheres():
-                alpha = _norm(params_) / group["radius"]
-                if not alpha > 0:
-                    raise ValueError("weights of norm 0 cannot be put on a sphere; leave them out of it")
-                for param, part in zip(params_, sharded.local(params_), strict=True):
-                    self.state[param]["alpha"] = alpha.clone()
-                    part.div_(alpha)
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        if not self.param_groups[-1]["radius"] > 0:
-            raise ValueError(f"Invalid radius: {self.param_groups[-1]['radius']} (must be above 0)")
-        if self._constructed and self.param_groups[-1]["sphere"]:
-            raise ValueError("a group added later cannot be on the sphere: its radius is shared from the start")
-
-    def _constrain(self) -> None:
-        for group, params in self._spheres():
-            if group["lr"] == 0 or all(p.grad is None for p in params):
-                continue
-            ratio = _norm(params) / group["radius"]
-            for param, part in zip(params, sharded.local(params), strict=True):
-                self.state[param]["alpha"].mul_(ratio)
-                part.div_(ratio)
-
-    def _rates(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> list[Any]:
-        if not (group["sphere"] and group["slr"]):
-            return super()._rates(group, states)
-        return [(group["lr"] / state["alpha"].square()).to(state["exp_avg"].dtype) for state in states]
-
-    def _spheres(self) -> list[tuple[dict[str, Any], list[Tensor]]]:
-        """Each sphere's options and weights."""
-        groups = [group for group in self.param_groups if group["sphere"]]
-        alone = [(g, [p]) for g in groups if g["per_tensor"] for p in g["params"] if p.numel()]
-        shared = [(g, p) for g in groups if not g["per_tensor"] for p in g["params"] if p.numel()]
-        return alone + ([(shared[0][0], [p for _, p in shared])] if shared else [])
-
-
-def _norm(tensors: list[Tensor]) -> Tensor:
-    """Norm of all of them concatenated, in float64: alpha is a product over all steps."""
-    squares = [norm_in_double(t).square() for t in sharded.local(tensors)]
-    squares = [square.to(squares[0].device) for square in squares]
-    spread = [sharded.holders(t) for t in tensors]
-    return torch.stack(sharded.sums(squares, spread) if any(spread) else squares).sum().sqrt()

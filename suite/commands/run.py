@@ -156,14 +156,13 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
     """As `_train`; returns the exit code of each process that was started here."""
     import torch
 
-    from optathlon.optimizers.implementation import prepare_kernels
-    from optathlon.suite.training.team import ALONE, Lost, meet
+        from optathlon.suite.training.team import ALONE, Lost, meet
     from optathlon.suite.working.job import Job, carry_out
+    from optathlon.suite.working.preloading import prepare_kernels
     from optathlon.suite.working.several_processes import on_this_machine, take_part
     from optathlon.suite.working.signals import stop_flag
 
-    if sentence := prepare_kernels([optimizer_of(run.setting.optimizer)], args.implementation):
-        say(sentence)
+    prepare_kernels([optimizer_of(run.setting.optimizer)], args.implementation, say)
     process = {"data_workers": args.data_workers, "device": args.device, "implementation": args.implementation}
     job = Job(run, store, args.data, **process, say=say, watch=Progress(run))
     if place is None and args.processes > 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from optathlon.results.record import Attempt, Ended
+from optathlon.results.record import Attempt, Ended, Record
 from optathlon.results.store.events import EventLog
 from optathlon.results.store.files import utc
 from optathlon.results.store.run_state import LOST
@@ -82,10 +82,7 @@ def execute(
             made = provenance.collect(attempt, device, data_workers, clock, stepping, team)
             record = record_of(run, outcome, made)
             surroundings.ask_fence()
-            if store.commit(record):
-                ended = around.ended(record.status)
-            else:
-                ended = around.ended("fenced", "another attempt committed first")
+            ended = around.commit(record)
         except Preempted:
             ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
         except Fenced:
@@ -114,6 +111,11 @@ class _Around:
         if not self.moved:
             self.store.note_moved(self.attempt)
         self.moved = True
+
+    def commit(self, record: Record) -> Ended:
+        if self.store.commit(record):
+            return self.ended(record.status)
+        return self.ended("fenced", "another attempt committed first")
 
     def ended(self, kind: Any, reason: str = "", trace: str = "", failure: str = "") -> Ended:
         return Ended(

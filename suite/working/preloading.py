@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 
+from optathlon.optimizers.kernels import kernel_cache
+from optathlon.optimizers.spec import OptimizerSpec, load
 from optathlon.suite.identity import optimizer_of, task_of
 
 # torch._dynamo is wanted by every torch optimizer, torch.utils.data by every workload.
@@ -18,15 +20,23 @@ def preload(
 
     A task or optimizer that cannot be imported is told to `say`: it fails again, on record, in the runs that need it.
     """
-    from optathlon.optimizers.implementation import prepare_kernels  # with torch
-
     for module in MODULES:
         importlib.import_module(module)
     for name in tasks:
         _import(name, lambda name: task_of(name).workload, say)
     usable = [name for name in optimizers if _import(name, lambda name: optimizer_of(name).factory, say)]
-    # Once here instead of in every child at its first step: they would all compile, or wait for the one that does.
-    if sentence := prepare_kernels(map(optimizer_of, usable), implementation):
+    prepare_kernels(map(optimizer_of, usable), implementation, say)
+
+
+def prepare_kernels(specs: Iterable[OptimizerSpec], implementation: str, say: Callable[[str], None]) -> None:
+    """Compiles the C++ kernels if they are not kept on this machine and an optimizer of `specs` will call them.
+
+    Once here instead of in every child at its first step: they would all compile, or wait for the one that does.
+    """
+    if implementation not in ("auto", "fused"):
+        return
+    factories = [load(spec.factory) for spec in specs if "fused" in spec.implementations]
+    if any(getattr(cls, "kernel_states", ()) for cls in factories) and (sentence := kernel_cache.prepare()):
         say(sentence)
 
 

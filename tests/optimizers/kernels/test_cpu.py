@@ -13,7 +13,8 @@ import torch
 from optathlon.optimizers.kernels import cpu, kernel_cache
 from optathlon.optimizers.kernels.scale_invariance import VIEWS
 from optathlon.optimizers.rules.adamp import AdamP
-from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.adarem_s import AdaRemS
 from optathlon.optimizers.rules.sgdp import SGDP
 
 BUILDS = [

@@ -17,7 +17,8 @@ import torch
 
 from optathlon.optimizers.kernels import cuda as gpu
 from optathlon.optimizers.rules.adamp import AdamP
-from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.adarem_s import AdaRemS
 from optathlon.optimizers.rules.sgdp import SGDP
 
 called = []

@@ -19,7 +19,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
 
 from optathlon.optimizers.rules.adamp import AdamP
-from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.adarem_s import AdaRemS
 from optathlon.optimizers.rules.sgdp import SGDP
 
 MIXED = [

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS, agreement
+from optathlon.optimizers.rules.adarem import AdaRem, agreement
+from optathlon.optimizers.rules.adarem_s import AdaRemS
 
 
 def weights(seed=0, *shape):

@@ -12,7 +12,8 @@ from torch import nn
 from optathlon.optimizers.rules.adabound import AdaBound
 from optathlon.optimizers.rules.adam_sgd import AdamSGD
 from optathlon.optimizers.rules.adamp import AdamP
-from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.adarem_s import AdaRemS
 from optathlon.optimizers.rules.grassmann import SGDG, AdamG
 from optathlon.optimizers.rules.lookahead import Lookahead
 from optathlon.optimizers.rules.muon import Muon
