@@ -156,7 +156,7 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
     """As `_train`; returns the exit code of each process that was started here."""
     import torch
 
-        from optathlon.suite.training.team import ALONE, Lost, meet
+    from optathlon.suite.training.team import ALONE, Lost, meet
     from optathlon.suite.working.job import Job, carry_out
     from optathlon.suite.working.preloading import prepare_kernels
     from optathlon.suite.working.several_processes import on_this_machine, take_part
