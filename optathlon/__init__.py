@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from optathlon.optimizers.rules.adabound import AdaBound
     from optathlon.optimizers.rules.adam_sgd import AdamSGD
     from optathlon.optimizers.rules.adamp import AdamP
-    from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
+    from optathlon.optimizers.rules.adarem import AdaRem
+    from optathlon.optimizers.rules.adarem_s import AdaRemS
     from optathlon.optimizers.rules.grassmann import SGDG, AdamG
     from optathlon.optimizers.rules.lookahead import Lookahead
     from optathlon.optimizers.rules.muon import Muon
@@ -82,7 +83,8 @@ _RULES = {
     "adabound": ("AdaBound",),
     "adam_sgd": ("AdamSGD",),
     "adamp": ("AdamP",),
-    "adarem": ("AdaRem", "AdaRemS"),
+    "adarem": ("AdaRem",),
+    "adarem_s": ("AdaRemS",),
     "grassmann": ("AdamG", "SGDG"),
     "lookahead": ("Lookahead",),
     "muon": ("Muon",),

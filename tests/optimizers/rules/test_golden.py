@@ -8,7 +8,8 @@ import torch
 
 from optathlon.optimizers.rules.adabound import AdaBound
 from optathlon.optimizers.rules.adamp import AdamP
-from optathlon.optimizers.rules.adarem import AdaRem, AdaRemS
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.adarem_s import AdaRemS
 from optathlon.optimizers.rules.grassmann import SGDG, AdamG
 from optathlon.optimizers.rules.sgdp import SGDP
 
