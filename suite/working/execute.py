@@ -77,10 +77,9 @@ def execute(
                 implementation=implementation,
             )
             outcome = train(run, build(run, data, device, data_workers, team), surroundings)
+            how = {"asked": implementation, "ran": outcome.state.implementations()}
             clock = surroundings.clock.report()
-            stepping = {"asked": implementation, "ran": outcome.state.implementations()}
-            made = provenance.collect(attempt, device, data_workers, clock, stepping, team)
-            record = record_of(run, outcome, made)
+            record = record_of(run, outcome, provenance.collect(attempt, device, data_workers, clock, how, team))
             surroundings.ask_fence()
             ended = around.commit(record)
         except Preempted:
