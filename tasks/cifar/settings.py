@@ -49,7 +49,7 @@ THREATS: dict[str, Threat] = {
 }
 
 
-class AdversarialSettings(Settings, frozen=True):
+class AdversarialSettings(Settings, frozen=True, kw_only=True):
     """`Protocol.settings` of these tasks; distances in shades (of 255)."""
 
     holdouts: ClassVar = ("carved", "none")

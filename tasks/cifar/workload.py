@@ -17,7 +17,7 @@ from optathlon.tasks.cifar.pixels import Augmented, Images
 from optathlon.tasks.cifar.settings import HELD_BACK, SHADES, THREATS, AdversarialSettings, Threat
 from optathlon.tasks.cifar.wide_resnet import WideResNet
 from optathlon.tasks.data.dataset import require
-from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.data.loading import split
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import Totals, batched, evaluating
 from optathlon.tasks.metrics.classification import correct
@@ -104,10 +104,8 @@ class AdversarialCifar10(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Images (n, 3, side, side) in [0, 1], cut and mirrored at random, and labels (n,)."""
         pieces = split(shuffled(len(self._train.labels), self.seed, epoch), self.protocol.part, self.protocol.parts)
-        mine = share(len(pieces), start, self.rank, self.world)
         augmented = Augmented(self._train, self.seed, epoch)
-        loaded = load(augmented.take, [pieces[index] for index in mine], self.data_workers)
-        for index, taken in zip(mine, loaded, strict=True):
+        for index, taken in self.load_share(augmented.take, pieces, start):
             yield Batch(self._ready(taken), index, len(pieces), len(pieces[index]))
 
     def _ready(self, taken: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

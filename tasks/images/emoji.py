@@ -147,7 +147,7 @@ def _aligned(sets: Mapping[str, _Set]) -> dict[str, dict[str, str]]:
     named: dict[str, str] = {}
     for vendor in with_table:
         for codepoints, name in vendor.chars.items():
-            named.setdefault(name, _key(codepoints))
+            named.setdefault(name, plain(codepoints))
     for vendor in with_table:
         for alias, parent in vendor.aliases.items():
             if parent in named:
@@ -155,7 +155,7 @@ def _aligned(sets: Mapping[str, _Set]) -> dict[str, dict[str, str]]:
     aligned: dict[str, dict[str, str]] = defaultdict(dict)
     for label, vendor in sets.items():
         if vendor.chars:
-            pairs = [(_key(codepoints), name) for codepoints, name in vendor.chars.items()]
+            pairs = [(plain(codepoints), name) for codepoints, name in vendor.chars.items()]
         else:
             pairs = [(named[n], n) for n in vendor.icons if n in named]
             pairs += [(named[a], parent) for a, parent in vendor.aliases.items() if a in named]
@@ -165,7 +165,7 @@ def _aligned(sets: Mapping[str, _Set]) -> dict[str, dict[str, str]]:
     return aligned
 
 
-def _key(codepoints: str) -> str:
+def plain(codepoints: str) -> str:
     """Code points in lower case without the variation selector that not all vendors write."""
     return "-".join(part for part in codepoints.lower().split("-") if part != "fe0f")
 

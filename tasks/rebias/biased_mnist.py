@@ -35,6 +35,7 @@ class BiasedMnist(TwoPlayers):
         self.settings = s = BiasedMnistSettings.read(protocol)
         biased, model = SimpleConvNet(s.channels, s.kernel_g), SimpleConvNet(s.channels, s.kernel_f)
         super().__init__(protocol, data, s, biased=biased, model=model, **process)
+        self.sigmas = dict.fromkeys(self.players, s.sigma)
         require(Mnist(), self.data)
         images, labels = self._digits("train", s.train_images)
         held = carved(len(labels), protocol)

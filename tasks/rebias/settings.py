@@ -24,8 +24,6 @@ class ReBiasSettings(Settings, frozen=True, kw_only=True):
     """How much the network that is judged is penalized for resembling the biased one."""
     lambda_g: Weight
     """How much the biased network is rewarded for resembling the other."""
-    sigma: Positive
-    """Width of the kernels by which two representations are compared."""
 
 
 class BiasedMnistSettings(ReBiasSettings, frozen=True, kw_only=True):
@@ -33,6 +31,8 @@ class BiasedMnistSettings(ReBiasSettings, frozen=True, kw_only=True):
 
     holdouts: ClassVar = ("carved", "none")
 
+    sigma: Positive
+    """Width of the kernels by which two representations are compared."""
     rho: Probability
     """Share of a class's training images whose background has the color of the class."""
     channels: Annotated[list[Count], msgspec.Meta(min_length=1)]

@@ -22,9 +22,12 @@ class TwoPlayers(Workload):
     """Two networks trained in turn on the same batch, each descending its cross-entropy plus or minus their HSIC.
 
     players: "biased" (g) is rewarded for resembling the other, "model" (f) penalized; g steps first. Both take images
-    and give (logits, features). A subclass has the data: `batches` of (images, labels) on the device, and `evaluate`,
-    which judges f alone. Source: ReBias, trainer.py; Heo et al. 2021, section E.4.2.
+    and give (logits, features). A subclass has the data: `batches` of (images, labels) on the device, `evaluate`, which
+    judges f alone, and `sigmas`. Source: ReBias, trainer.py; Heo et al. 2021, section E.4.2.
     """
+
+    sigmas: dict[str, float]
+    """The widths of the kernels by which the features are compared, by network."""
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class TwoPlayers(Workload):
     ) -> None:
         super().__init__(protocol, data, **process)
         self._rebias = settings
+        self.sigmas = {}
         self.players = {"biased": biased.to(self.device), "model": model.to(self.device)}
 
     def micro_batches(self, count: int, epoch: int) -> list[np.ndarray]:
@@ -51,14 +55,14 @@ class TwoPlayers(Workload):
         Both networks see the batch in train mode, so each one's batch-norm statistics move in either player's turn.
         """
         images, labels = batch.data
-        stepping, other, weight = self.players["model"], self.players["biased"], self._rebias.lambda_f
+        opponent, weight = "biased", self._rebias.lambda_f
         if player == "biased":
-            stepping, other, weight = other, stepping, -self._rebias.lambda_g
-        logits, features = stepping(images)
+            opponent, weight = "model", -self._rebias.lambda_g
+        logits, features = self.players[player](images)
         loss = F.cross_entropy(logits, labels)
         if not weight:
             return loss
         with torch.no_grad():
-            _, reference = other(images)
+            _, reference = self.players[opponent](images)
         with torch.autocast(self.device.type, enabled=False):
-            return loss + weight * hsic(features.float(), reference.float(), self._rebias.sigma)
+            return loss + weight * hsic(features.float(), reference.float(), self.sigmas[player], self.sigmas[opponent])

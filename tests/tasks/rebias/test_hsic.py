@@ -60,3 +60,11 @@ def test_its_gradient_is_right_and_finite_where_rows_coincide() -> None:
 def test_fewer_than_four_samples_or_unequal_numbers_are_refused(m: int, other: int) -> None:
     with pytest.raises(ValueError, match="at least 4"):
         hsic(torch.zeros(m, 2), torch.zeros(other, 2), 1.0)
+
+
+def test_each_kernel_may_have_its_own_width() -> None:
+    x, y = features(0, 6, 3), features(1, 6, 2)
+    k, l_ = rbf(x, 0.7), rbf(y, 3.0)
+    terms = [k[a, b] * (l_[a, b] + l_[c, d] - 2 * l_[a, c]) for a, b, c, d in itertools.permutations(range(6), 4)]
+    assert hsic(x, y, 0.7, 3.0).item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-10)
+    assert hsic(y, x, 3.0, 0.7).item() == pytest.approx(hsic(x, y, 0.7, 3.0).item(), rel=1e-10)

@@ -1,0 +1,1 @@
+"""Nine classes of ImageNet, and those of ImageNet-A that are in them."""

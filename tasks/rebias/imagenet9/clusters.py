@@ -1,0 +1,108 @@
+"""Texture clusters of the photos for validation: k-means of Gram matrices, three times (ReBias, make_clusters.py).
+
+`python -m optathlon.tasks.rebias.imagenet9.clusters DATA` writes DATA/imagenet9/9class_imagenet_val.csv from VGG-16's
+features. k-means begins at random and its seeds are not published, so these are other clusters than the published ones,
+made the same way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.images.files import open_photo
+from optathlon.tasks.images.photos import Photo
+from optathlon.tasks.images.transforms import center_crop, normalize
+from optathlon.tasks.images.weights import FOLDER
+from optathlon.tasks.rebias.imagenet9.classes import LABELS
+from optathlon.tasks.rebias.imagenet9.layout import CLUSTERINGS, CLUSTERS, TEXTURES, VAL, photos, write_clusters
+
+RESIZE, CROP = 256, 224
+LEFT_OUT = 16
+"""The last modules of VGG-16's features: what remains ends with the convolution conv3_3, before its ReLU."""
+AT_ONCE = 1024  # photos in one step of k-means
+
+
+def gram(features: np.ndarray) -> np.ndarray:
+    """Products (channels * channels,) of all pairs of channels of `features` (channels, h, w), of length 1."""
+    flat = features.reshape(len(features), -1).astype(np.float64)
+    products = (flat @ flat.T).ravel() / flat.size
+    return products / np.linalg.norm(products)
+
+
+def cluster(grams: Iterable[np.ndarray]) -> np.ndarray:
+    """Clusters (3, n) from 0 to 8 of photos with the Gram matrices `grams`: k-means from three seeds."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    rows = np.stack([*grams]).astype(np.float32)
+    how: dict[str, Any] = {"n_clusters": TEXTURES, "batch_size": AT_ONCE, "n_init": 3}
+    seeds = range(1, CLUSTERINGS + 1)
+    return np.stack([MiniBatchKMeans(**how, random_state=seed).fit(rows).labels_ for seed in seeds])
+
+
+def filters(pixels: np.ndarray) -> np.ndarray:
+    """Nine channels (9, h - 1, w - 1) of bytes (h, w, 3): the colors, and their differences to the right and down.
+
+    What stands in for VGG-16's features in miniatures and stand-ins.
+    """
+    colors = pixels.astype(np.float64).transpose(2, 0, 1) / 255
+    right, down = np.diff(colors, axis=2)[:, :-1], np.diff(colors, axis=1)[:, :, :-1]
+    return np.concatenate([colors[:, :-1, :-1], 4 * right, 4 * down])
+
+
+def of_filters(found: Iterable[Photo]) -> np.ndarray:
+    """Clusters (3, n) of photos by `filters`."""
+    return cluster(gram(filters(np.asarray(open_photo(photo.path)))) for photo in found)
+
+
+def vgg16(root: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """VGG-16 up to conv3_3 with torchvision's weights below the data folder: bytes (h, w, 3) to (256, h / 4, w / 4)."""
+    import torch
+    from torchvision.models import VGG16_Weights
+    from torchvision.models import vgg16 as build
+
+    url = VGG16_Weights.IMAGENET1K_V1.url
+    path = Path(root) / FOLDER / url.rpartition("/")[2]
+    if not path.is_file():
+        raise DataError(f"{FOLDER}: no {path.name} in {path.parent}; put {url} there")
+    seen, wanted = file_digest(path), path.stem.rpartition("-")[2]
+    if not seen.startswith(wanted):
+        raise DataError(f"{FOLDER}: {path} has SHA-256 {seen[:16]}…, expected one that begins with {wanted}")
+    net: Any = build()
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    extractor = net.features[:-LEFT_OUT].eval()
+
+    @torch.no_grad()
+    def features(pixels: np.ndarray) -> np.ndarray:
+        images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+        return extractor(normalize(images))[0].numpy()
+
+    return features
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the clusters of the photos below a data folder; 2 if they, or VGG-16's weights, are not there."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path, help="the data folder, which has imagenet9/val/ and imagenet-weights/")
+    given = parser.parse_args(arguments)
+    folder = given.data / "imagenet9"
+    try:
+        val, features = photos(folder / VAL, LABELS), vgg16(given.data)
+        crops = (np.asarray(center_crop(open_photo(photo.path), RESIZE, CROP)) for photo in val)
+        write_clusters(folder / CLUSTERS, val, cluster(gram(features(crop)) for crop in crops))
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{folder / CLUSTERS}: {len(val)} photos in {TEXTURES} clusters, {CLUSTERINGS} times")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
