@@ -59,6 +59,7 @@ def _biased_mnist(rho: str, rho_of_smoke: float) -> Task:
         protocols=_protocols(float(rho), rho_of_smoke),
         workload="optathlon.tasks.rebias.biased_mnist:BiasedMnist",
         check="optathlon.tasks.rebias.settings:BiasedMnistSettings.read",
+        references="optathlon.tasks.rebias.references:biased_mnist",
         datasets=("mnist",),
         source="Heo et al. 2021 (AdamP), Table D.1 and section E.4.2; Bahng et al. 2020 (ReBias)",
         version=1,

@@ -7,24 +7,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.metrics.classification import ClassificationScores, classification_scores
-from optathlon.tasks.rebias.coloring import Painted, assign_colors, normalize, stratified_order
-from optathlon.tasks.rebias.mnist.dataset import Mnist, read
-from optathlon.tasks.rebias.mnist.miniature import SIDE
+from optathlon.tasks.rebias.coloring import COLORINGS, assign_colors, digits
+from optathlon.tasks.rebias.mnist.dataset import Mnist
 from optathlon.tasks.rebias.networks import SimpleConvNet
+from optathlon.tasks.rebias.painted import Painted, normalize
 from optathlon.tasks.rebias.settings import FEWEST, BiasedMnistSettings, carved
 from optathlon.tasks.rebias.two_players import TwoPlayers
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch
 
-COLORINGS = {"unbiased": 0.1, "biased": 1.0, "rho0": 0.0}
-"""Share of evaluated images that have the color of their class, by the metric's name."""
 EVALUATION_BATCH = 1000
 
 
@@ -37,23 +34,14 @@ class BiasedMnist(TwoPlayers):
         super().__init__(protocol, data, s, biased=biased, model=model, **process)
         self.sigmas = dict.fromkeys(self.players, s.sigma)
         require(Mnist(), self.data)
-        images, labels = self._digits("train", s.train_images)
+        images, labels = digits(self.data, "train", s.train_images, s.block)
         held = carved(len(labels), protocol)
         self.train = Painted(images[held:], labels[held:], assign_colors(labels[held:], s.rho, "train"))
         if len(self.train) < FEWEST:
             raise TaskError(f"mnist: {len(self.train)} training images are too few, expected {FEWEST} or more")
-        self.evaluated = {"test": self._digits("test", s.test_images)}
+        self.evaluated = {"test": digits(self.data, "test", s.test_images, s.block)}
         if held:
             self.evaluated["validation"] = images[:held], labels[:held]
-
-    def _digits(self, name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """At most `most` images of a split in a fixed stratified order, a block of pixels reduced to its maximum."""
-        images, labels = read(self.data / "mnist", name)
-        chosen = stratified_order(labels, name)[:most]
-        block = self.settings.block
-        kept = SIDE // block
-        cut = images[chosen, : kept * block, : kept * block]
-        return cut.reshape(-1, kept, block, kept, block).max((2, 4)), labels[chosen]
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As Workload.tags, and which weights are followed by a batch norm, and which are the classifier's."""

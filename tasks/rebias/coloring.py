@@ -1,15 +1,15 @@
-"""Biased-MNIST: digits whose background color nearly gives the label away (ReBias, datasets/colour_mnist.py)."""
+"""Biased-MNIST: digits whose background color nearly gives the label away (ReBias, colour_mnist.py). Needs no torch."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from optathlon.tasks.randomness import generator
+from optathlon.tasks.rebias.mnist.dataset import read
+from optathlon.tasks.rebias.mnist.miniature import SIDE
 
 COLORS = np.array(  # of labels 0 to 9; 225 in two of them is no slip: the published code has it
     [
@@ -27,6 +27,8 @@ COLORS = np.array(  # of labels 0 to 9; 225 in two of them is no slip: the publi
     dtype=np.uint8,
 )
 CLASSES = len(COLORS)
+COLORINGS = {"unbiased": 0.1, "biased": 1.0, "rho0": 0.0}
+"""Share of evaluated images that have the color of their class, by the metric's name."""
 
 
 def assign_colors(labels: np.ndarray, rho: float, split: str) -> np.ndarray:
@@ -51,11 +53,6 @@ def paint(images: np.ndarray, colors: np.ndarray) -> np.ndarray:
     return np.where(images[:, None] == 0, COLORS[colors][:, :, None, None], np.uint8(255))
 
 
-def normalize(painted: Tensor) -> Tensor:
-    """Bytes to [-1, 1], as ToTensor and Normalize(0.5, 0.5) do."""
-    return painted.float().div(255).sub(0.5).div(0.5)
-
-
 def stratified_order(labels: np.ndarray, split: str) -> np.ndarray:
     """An order of the images in which every beginning has the classes in nearly their shares in the whole."""
     random = generator("biased-mnist", split, "order")
@@ -66,18 +63,13 @@ def stratified_order(labels: np.ndarray, split: str) -> np.ndarray:
     return np.argsort(place, kind="stable")
 
 
-@dataclass(frozen=True)
-class Painted:
-    """Digits kept gray in memory, colored when they are taken."""
+def digits(data: Path, split: str, most: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gray images (n, side, side) and labels (n,) of MNIST below the data folder, in a fixed stratified order.
 
-    images: np.ndarray
-    labels: np.ndarray
-    colors: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: np.ndarray | slice) -> tuple[Tensor, Tensor]:
-        """Painted bytes (n, 3, height, width) and labels (n,) of the images at `indices`."""
-        painted = paint(self.images[indices], self.colors[indices])
-        return torch.from_numpy(painted), torch.from_numpy(self.labels[indices])
+    most: at most so many. block: side of the squares of pixels that are reduced to their maximum.
+    """
+    images, labels = read(data / "mnist", split)
+    chosen = stratified_order(labels, split)[:most]
+    kept = SIDE // block
+    cut = images[chosen, : kept * block, : kept * block]
+    return cut.reshape(-1, kept, block, kept, block).max((2, 4)), labels[chosen]

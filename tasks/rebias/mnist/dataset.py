@@ -1,4 +1,4 @@
-"""MNIST in its official files: four idx files, gzipped or not, in DATA/mnist/raw/."""
+"""MNIST in its official files: four idx files, gzipped or not, in DATA/mnist/, its raw/ or its MNIST/raw/."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from optathlon.tasks.errors import DataError
 from optathlon.tasks.rebias.mnist import miniature, standin
 from optathlon.tasks.rebias.mnist.miniature import SIDE
 
+PLACES = ("raw", "", "MNIST/raw")
+"""Where below the data set's folder the files may lie: as ReBias has them, by themselves, as torchvision has them."""
 PREFIXES = {"train": "train", "test": "t10k"}
 LARGEST = 256 << 20  # bytes in one file, unpacked; the largest official one has 47 million
 
@@ -44,7 +46,7 @@ class Mnist(Dataset):
     homepage = "http://yann.lecun.com/exdb/mnist/"
     get = (
         "MNIST's train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and "
-        "t10k-labels-idx1-ubyte.gz (gzipped or unpacked) in mnist/raw/ below the data folder"
+        "t10k-labels-idx1-ubyte.gz (gzipped or unpacked) in mnist/, its raw/ or its MNIST/raw/ below the data folder"
     )
     standins = standin.STANDINS
 
@@ -61,7 +63,7 @@ class Mnist(Dataset):
             write(folder, split, *miniature.miniature(split, count))
 
     def write_standin(self, folder: Path) -> list[Source]:
-        """OpenCV's 5,000 handwritten digits where Debian's opencv-doc is installed, else scikit-learn's 1,797."""
+        """scikit-learn's 1,797 handwritten digits."""
         images, labels, source = standin.standin()
         train, test = standin.train_and_test(labels)
         write(folder, "train", images[train], labels[train])
@@ -88,10 +90,15 @@ def read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find(folder: Path, name: str) -> Path:
-    """The idx file `name` below raw/, gzipped as it is distributed or else unpacked; DataError if there is neither."""
-    for path in (folder / "raw" / f"{name}.gz", folder / "raw" / name):
-        if path.is_file():
-            return path
+    """The idx file `name` in one of PLACES, gzipped as it is distributed or else unpacked; DataError if there is none.
+
+    Unpacked by 7-zip it is called train-images.idx3-ubyte, which is found as well.
+    """
+    unpacked = name.replace("-idx", ".idx")
+    for place in PLACES:
+        for path in (folder / place / found for found in (f"{name}.gz", name, f"{unpacked}.gz", unpacked)):
+            if path.is_file():
+                return path
     raise DataError(f"mnist: {folder / 'raw' / name}.gz is missing (unpacked will do as well); expected {Mnist.get}")
 
 

@@ -20,9 +20,10 @@ from optathlon.tasks.data.dataset import build, prepare
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.rebias import TASKS as FAMILY
 from optathlon.tasks.rebias.biased_mnist import BiasedMnist
-from optathlon.tasks.rebias.coloring import assign_colors, normalize, paint
+from optathlon.tasks.rebias.coloring import assign_colors, paint
 from optathlon.tasks.rebias.hsic import hsic
 from optathlon.tasks.rebias.mnist import dataset
+from optathlon.tasks.rebias.painted import normalize
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Workload
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision import transforms
 
-from optathlon.tasks.rebias.coloring import COLORS, Painted, assign_colors, normalize, paint, stratified_order
+from optathlon.tasks.rebias.coloring import COLORS, assign_colors, paint, stratified_order
+from optathlon.tasks.rebias.painted import Painted, normalize
 
 
 @pytest.mark.parametrize("rho", [0.999, 0.997, 0.995, 0.990, 0.1, 1.0, 0.0])

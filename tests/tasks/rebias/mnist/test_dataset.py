@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchvision
-from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from optathlon.tasks.data.dataset import FILES, build, check, edition, prepare
+from optathlon.tasks.cifar.cifar10 import standin as cifar
+from optathlon.tasks.data import debian
+from optathlon.tasks.data.dataset import FILES, build, check, prepare
 from optathlon.tasks.errors import DataError
-from optathlon.tasks.rebias.mnist import dataset, standin
+from optathlon.tasks.rebias.mnist import dataset
 from optathlon.tasks.rebias.mnist.dataset import OFFICIAL, Digests, Mnist, read, read_idx
 
 NAMES = list(OFFICIAL)
@@ -49,6 +50,25 @@ def test_gzipped_files_are_read_as_unpacked_ones(folder: Path) -> None:
     unpacked = read(folder, "train")
     pack(folder)
     for ours, theirs in zip(read(folder, "train"), unpacked, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("place", ["raw", "", "MNIST/raw"])
+@pytest.mark.parametrize("style", ["{}-ubyte", "{}-ubyte.gz", "7-zip"])
+def test_files_are_found_where_people_have_them_and_as_7_zip_names_them(folder: Path, place: str, style: str) -> None:
+    expected = read(folder, "train")
+    (folder / "raw").rename(folder / "was")
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    for path in (folder / "was").iterdir():
+        if style == "7-zip":  # t10k-images-idx3-ubyte.gz unpacks to t10k-images.idx3-ubyte
+            (folder / place / path.name.replace("-idx", ".idx")).write_bytes(path.read_bytes())
+        elif style.endswith(".gz"):
+            (folder / place / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        else:
+            (folder / place / path.name).write_bytes(path.read_bytes())
+    shutil.rmtree(folder / "was")
+    assert Mnist().verify(folder) is None
+    for ours, theirs in zip(read(folder, "train"), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -159,8 +179,7 @@ def test_the_miniature_can_be_learned(folder: Path) -> None:
     assert accuracy_of_neighbors(folder) > 0.8
 
 
-def test_scikit_learns_digits_are_stand_in_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standin, "OPENCV", tmp_path / "absent.png")
+def test_scikit_learns_digits_are_stand_in_1(tmp_path: Path) -> None:
     assert build(Mnist(), tmp_path, "standin").edition == "standin-1"
     check(Mnist(), tmp_path)
     images, labels = read(tmp_path / "mnist", "train")
@@ -175,29 +194,22 @@ def test_scikit_learns_digits_are_stand_in_1(tmp_path: Path, monkeypatch: pytest
     assert accuracy_of_neighbors(tmp_path / "mnist") > 0.9
 
 
-def test_opencvs_sheet_is_cut_into_its_5000_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a sheet of the same layout, every digit of one shade: 5 rows a class, 100 to a row."""
-    shades = np.arange(5000).reshape(50, 100) % 250 + 1
-    sheet = tmp_path / "digits.png"
-    Image.fromarray(np.kron(shades, np.ones((20, 20))).astype(np.uint8)).save(sheet)
-    monkeypatch.setattr(standin, "OPENCV", sheet)
-    with pytest.raises(DataError, match=r"digits\.png has SHA-256 .* expected 60c917758ef97cc0"):
-        build(Mnist(), tmp_path, "standin")
-    monkeypatch.setattr(standin, "OPENCV_SHA256", hashlib.sha256(sheet.read_bytes()).hexdigest())
-    images, labels, _ = standin.standin()
-    assert np.bincount(labels).tolist() == [500] * 10
-    np.testing.assert_array_equal(images[:, 4:24, 4:24], np.broadcast_to(shades.reshape(-1, 1, 1), (5000, 20, 20)))
-    images[:, 4:24, 4:24] = 0
-    assert not images.any()
-    build(Mnist(), tmp_path, "standin")
-    assert edition(tmp_path, "mnist") not in ("standin-1", "standin-2")
-    assert [len(read(tmp_path / "mnist", split)[1]) for split in ("train", "test")] == [4000, 1000]
-
-
-@pytest.mark.skipif(not standin.OPENCV.is_file(), reason="Debian's opencv-doc is not installed")
-def test_opencvs_digits_are_stand_in_2(tmp_path: Path) -> None:
-    assert build(Mnist(), tmp_path, "standin").edition == "standin-2"
-    assert accuracy_of_neighbors(tmp_path / "mnist") > 0.9
+@pytest.mark.slow
+def test_fashion_mnist_in_mnists_files_is_a_custom_edition_with_grounds_to_color(tmp_path: Path) -> None:
+    """As Debian's dataset-fashion-mnist has it: the full-size twin."""
+    names = {f"{cifar.FOLDER}/{name}.gz": name for name in NAMES}
+    try:
+        found = debian.files(cifar.FASHION, names)
+    except DataError as error:
+        pytest.skip(str(error))
+    (tmp_path / "mnist").mkdir()
+    for path, content in found.items():
+        (tmp_path / "mnist" / f"{names[path]}.gz").write_bytes(content)
+    assert prepare(Mnist(), tmp_path).edition.startswith("custom-")
+    for split, each in (("train", 6000), ("test", 1000)):
+        images, labels = read(tmp_path / "mnist", split)
+        assert np.bincount(labels).tolist() == [each] * 10
+        assert (images == 0).mean() > 0.4
 
 
 def accuracy_of_neighbors(folder: Path) -> float:
