@@ -68,8 +68,8 @@ class Block(nn.Module):
         self.stride, self.padding = stride, (width - before) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = F.relu(self.first_norm(x))
-        residual = self.second(F.relu(self.second_norm(self.first(activated))))
+        activated = F.relu(self.first_norm(x), inplace=True)
+        residual = self.second(F.relu(self.second_norm(self.first(activated)), inplace=True))
         if not self.padding:
             return x + residual
         pooled = F.avg_pool2d(activated, self.stride) if self.stride > 1 else activated
