@@ -49,7 +49,7 @@ def _protocols(epsilon: float, steps: int) -> dict[str, Protocol]:
             length=10,
             batch=32,
             schedule=MultiStep(milestones=(7,)),
-            evaluate_every=5,
+            evaluate_every=10,
             watch=("test",),
             settings=training | SMOKE | {"steps": 2},
         ),

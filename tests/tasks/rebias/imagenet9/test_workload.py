@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.tasks.workload_kit import digest, memory_survives, prove
 
 from optathlon import tasks
 from optathlon.tasks.data.dataset import build
@@ -24,7 +25,6 @@ from optathlon.tasks.rebias.imagenet9.unbiased import unbiased_accuracy
 from optathlon.tasks.rebias.imagenet9.workload import ImageNet9ReBias
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.task import Protocol
-from tests.tasks.workload_kit import digest, memory_survives, prove
 
 TASK = tasks.task("imagenet9-rebias")
 SMOKE = TASK.protocol("smoke")
