@@ -90,10 +90,10 @@ SSD = _Detector(
     protocols={
         "paper": _protocol(110, 64, 10, MultiStep(milestones=(77, 99)), _SSD),
         "mini": _protocol(20, 64, 5, MultiStep(milestones=(14, 18)), _SSD | _MINI),
-        "smoke": _protocol(12, 8, 6, MultiStep(milestones=(9, 11)), _SSD | _SSD_SMOKE),
+        "smoke": _protocol(15, 8, 8, MultiStep(milestones=(11, 13)), _SSD | _SSD_SMOKE),
     },
     smaller=(
-        "mini: 12,000 images, 20 epochs for 110. smoke: inputs of 64 x 64, 4 to 32 channels, from scratch, 12 epochs of"
+        "mini: 12,000 images, 20 epochs for 110. smoke: inputs of 64 x 64, 4 to 32 channels, from scratch, 15 epochs of"
         " batch 8."
     ),
     workload="optathlon.tasks.coco.ssd.workload:Ssd",
