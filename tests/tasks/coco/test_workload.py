@@ -130,8 +130,9 @@ def test_the_contract_holds_for_updates_of_several_parts(data, name) -> None:
 @pytest.mark.parametrize("name", [CENTERNET, SSD])
 def test_a_run_stopped_anywhere_goes_on_exactly(data, name, kind) -> None:
     settings = {"upsampling": "deformable"} if name == CENTERNET else {}
-    protocol, per_epoch = small(name, settings=settings), 6
+    protocol = small(name, settings=settings)
     whole = make(data, protocol, name)
+    per_epoch = next(whole.batches(0)).of  # SSD leaves images without boxes out
     train(whole, optimizer_of(whole, kind, 1e-2), range(2))
     for stop in (1, per_epoch, per_epoch + 3):
         first = make(data, protocol, name)
