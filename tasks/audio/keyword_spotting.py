@@ -20,6 +20,7 @@ from optathlon.tasks.audio.speech_commands.layout import index as index_of
 from optathlon.tasks.audio.speech_commands.layout import tree_of
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.loading import load, split
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import TaskError, did_you_mean
 from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.metrics.classification import classification_scores
@@ -41,7 +42,7 @@ class KeywordSpotting(Workload):
         dataset = SpeechCommands()
         require(dataset, self.data)
         published_splits.speech_commands(protocol, self.data)
-        self._tree = tree_of(self.data / dataset.name)
+        self._tree = tree_of(folder_of(self.data, dataset.name))
         self._index = index_of(self._tree)
         self._splits: dict[str, Clips] = {}
         if len(self._clips("training")) < protocol.batch:

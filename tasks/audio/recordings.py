@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from optathlon.tasks.audio.decoding import decode
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.randomness import generator

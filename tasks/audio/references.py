@@ -19,6 +19,7 @@ from optathlon.tasks.audio.settings import (
 )
 from optathlon.tasks.audio.speech_commands import layout as speech_commands
 from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.metrics.tagging import average_precision, f1_scores, roc_auc
 from optathlon.tasks.registry import dataset
 from optathlon.tasks.task import Protocol
@@ -62,7 +63,7 @@ def keyword_spotting(protocol: Protocol, data: Path) -> Scores:
     """What it scores to hear the most frequent word of training, with the words' shares as probabilities."""
     settings = KeywordSpottingSettings.read(protocol)
     require(dataset(speech_commands.NAME), data)
-    index = speech_commands.index(speech_commands.tree_of(data / speech_commands.NAME))
+    index = speech_commands.index(speech_commands.tree_of(folder_of(data, speech_commands.NAME)))
     words = {}
     for split in ("training", *SPLITS):
         most = settings.training_clips if split == "training" else settings.evaluation_clips
@@ -78,7 +79,7 @@ def keyword_spotting(protocol: Protocol, data: Path) -> Scores:
 def _truth(name: str, settings: TaggingSettings, data: Path) -> dict[str, np.ndarray]:
     """Which tags each clip that `settings` leave has, bool (clips, tags), by split."""
     require(dataset(name), data)
-    found = recordings.read(data / name)
+    found = recordings.read(folder_of(data, name))
     return {
         split: recordings.truth(
             recordings.some(name, split, clips, settings.most(split)), min(settings.tags, len(found.tags))

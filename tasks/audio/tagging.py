@@ -21,6 +21,7 @@ from optathlon.tasks.audio.recordings import Clip
 from optathlon.tasks.audio.settings import MusicTaggingSettings, SoundEventSettings, TaggingSettings
 from optathlon.tasks.data.dataset import Dataset, require
 from optathlon.tasks.data.loading import load, split
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import DataError, TaskError, did_you_mean
 from optathlon.tasks.evaluation import Totals, batched, evaluating
 from optathlon.tasks.metrics.tagging import average_precision, f1_scores, roc_auc
@@ -109,8 +110,8 @@ class Tagging(Workload):
         require(self.dataset(), self.data)
         getattr(published_splits, self.dataset.name)(protocol, self.data)
         name = self.dataset.name
-        found = recordings.read(self.data / name)
-        tags, samples = min(s.tags, len(found.tags)), recordings.samples(self.data / name)
+        found = recordings.read(folder_of(self.data, name))
+        tags, samples = min(s.tags, len(found.tags)), recordings.samples(folder_of(self.data, name))
         self._splits = {
             split: Windows(samples, recordings.some(name, split, clips, s.most(split)), tags, s.input_length)
             for split, clips in found.splits.items()

@@ -10,6 +10,7 @@ import numpy as np
 from optathlon.tasks.cifar.cifar10 import layout
 from optathlon.tasks.cifar.cifar10.dataset import Cifar10, find
 from optathlon.tasks.cifar.settings import HELD_BACK, SHADES, THREATS, AdversarialSettings, Norm, Threat
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.task import Protocol
 
 Scores = dict[str, dict[str, float]]
@@ -33,7 +34,7 @@ def linf8(protocol: Protocol, data: Path) -> Scores:
 
 def _scores(protocol: Protocol, data: Path, threat: Threat) -> Scores:
     chosen = AdversarialSettings.read(protocol)
-    tree = find(data / Cifar10.name)
+    tree = find(folder_of(data, Cifar10.name))
 
     def images(name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
         pixels, labels = layout.read(tree, name)

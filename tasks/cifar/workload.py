@@ -18,6 +18,7 @@ from optathlon.tasks.cifar.settings import HELD_BACK, SHADES, THREATS, Adversari
 from optathlon.tasks.cifar.wide_resnet import WideResNet
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.loading import split
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import Totals, batched, evaluating
 from optathlon.tasks.metrics.classification import correct
@@ -57,7 +58,7 @@ class AdversarialCifar10(Workload):
         self.players = {"model": self.net}
 
     def _images(self, name: str, most: int) -> Images:
-        pixels, labels = layout.read(find(self.data / Cifar10.name), name)
+        pixels, labels = layout.read(find(folder_of(self.data, Cifar10.name)), name)
         return Images(layout.shrink(pixels[:most], self._settings.block), labels[:most])
 
     @property

@@ -10,7 +10,8 @@ from typing import ClassVar
 from optathlon.tasks.coco import miniature, standin
 from optathlon.tasks.coco.layout import NAME, TEST, TRAIN, Annotations, read_both
 from optathlon.tasks.data import archives
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.files import open_photo
 

@@ -10,6 +10,7 @@ import numpy as np
 from optathlon.tasks.coco import layout
 from optathlon.tasks.coco.layout import Annotations
 from optathlon.tasks.coco.settings import carved
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.metrics.average_precision import Objects
 from optathlon.tasks.randomness import generator
 from optathlon.tasks.task import Protocol
@@ -28,7 +29,7 @@ def splits(protocol: Protocol, root: Path) -> Splits:
 
     The validation split is the same for every seed.
     """
-    train, test = layout.read_both(root / layout.NAME)
+    train, test = layout.read_both(folder_of(root, layout.NAME))
     train = _first(train, protocol.settings["train_images"])
     evaluated = {"test": _first(test, protocol.settings["test_images"])}
     if held := carved(len(train), protocol):

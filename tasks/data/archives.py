@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 

@@ -14,10 +14,13 @@ from typing import ClassVar
 
 import msgspec
 
+from optathlon.tasks.data import places
+from optathlon.tasks.data.files import content_digest, file_digest, is_litter, sync_folder, umask, write_whole
+from optathlon.tasks.data.places import MANIFEST, folder_of
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 
-MANIFEST, FILES, SOURCES, ACCEPTED = "manifest.json", "files.tsv", "SOURCES.json", "accepted.txt"
+FILES, SOURCES, ACCEPTED = "files.tsv", "SOURCES.json", "accepted.txt"
 OURS = {MANIFEST, FILES, SOURCES, ACCEPTED}
 DIGEST_AT_ONCE = 64 << 20
 
@@ -49,9 +52,15 @@ class Dataset(ABC):
     title: ClassVar[str]
     licence: ClassVar[str]
     homepage: ClassVar[str]
-    get: ClassVar[str]  # which official files to fetch, and where below the folder they go
+    get: ClassVar[str]
+    """Which official files to fetch, and where below the folder they go."""
     miniature_version: ClassVar[int] = 1
-    standins: ClassVar[dict[str, int]] = {}  # digest of the sources -> N of "standin-N"
+    standins: ClassVar[dict[str, int]] = {}
+    """Digest of the sources -> N of "standin-N"."""
+    entries: ClassVar[tuple[str, ...]] = ("*",)
+    """Wildcards for what belongs to the data set in a folder that holds others too, as torchvision's root does."""
+    blank_lines: ClassVar[bool] = False
+    """Whether empty lines at the end of a text are part of it."""
 
     @abstractmethod
     def verify(self, folder: Path) -> str | None:
@@ -69,7 +78,7 @@ class Dataset(ABC):
 
 def manifest(root: Path, name: str) -> Manifest | None:
     """The manifest of data set `name` below `root`, or None; DataError if it is unreadable."""
-    path = Path(root) / name / MANIFEST
+    path = folder_of(root, name) / MANIFEST
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
@@ -84,16 +93,21 @@ def edition(root: Path, name: str) -> str:
     return found.edition if found else "official"
 
 
-def prepare(dataset: Dataset, root: Path) -> Manifest:
-    """Verify the files that the user put into root/name and write their manifest."""
-    folder = Path(root) / dataset.name
-    if not folder.is_dir():
-        raise DataError(f"{dataset.name}: {folder} does not exist; {dataset.get}")
-    found = manifest(root, dataset.name)
-    if found and found.edition.startswith(("standin-", "miniature-")):
+def prepare(dataset: Dataset, root: Path, source: Path | None = None) -> Manifest:
+    """Verify the files that the user put into root/name, or has in the folder `source`, and write their manifest.
+
+    Where root/name cannot be written to, and for a `source`, links to the files take their place, and what is made of
+    them lies beside the links: see `places`.
+    """
+    existing = manifest(root, dataset.name)
+    made = existing or (manifest(source.parent, source.name) if source else None)
+    if made and made.edition.startswith(("standin-", "miniature-")):
+        held = folder_of(root, dataset.name) if existing else source
         raise DataError(
-            f"{dataset.name}: {folder} holds edition {found.edition}; put official files into another --data folder"
+            f"{dataset.name}: {held} holds edition {made.edition}; put official files into another --data folder"
         )
+    with _usable(dataset.name, Path(root) / dataset.name):
+        folder = places.to_prepare(root, dataset, source)
     with _usable(dataset.name, folder), _alone(folder):
         proof = dataset.verify(folder)
         return _write_manifest(dataset, folder, "official" if proof else None, proof or "digest of the files found")
@@ -118,7 +132,7 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
 
 def _build(dataset: Dataset, folder: Path, kind: str, replace: bool) -> Manifest:
     with workspace(folder.parent, f".{dataset.name}-") as work:
-        work.chmod(0o777 & ~_umask())
+        work.chmod(0o777 & ~umask())
         if kind == "miniature":
             dataset.write_miniature(work)
             new, proof = f"miniature-{dataset.miniature_version}", "generated"
@@ -135,6 +149,7 @@ def _build(dataset: Dataset, folder: Path, kind: str, replace: bool) -> Manifest
         if replace:
             shutil.rmtree(folder)
         work.rename(folder)  # takes the place of an empty folder, and of nothing else
+        sync_folder(folder.parent)
         return made
 
 
@@ -143,7 +158,7 @@ def require(dataset: Dataset, root: Path) -> Manifest:
 
     Raises DataError with the command that helps.
     """
-    folder = Path(root) / dataset.name
+    folder = folder_of(root, dataset.name)
     found = manifest(root, dataset.name)
     if found is None:
         raise DataError(
@@ -159,7 +174,7 @@ def require_accepted(name: str, root: Path, published: str) -> None:
     published: what the official data has, for the message. An edition changes with any file, and so must what accepts
     it; it is part of what a run is, and on every board.
     """
-    found, accepted = manifest(root, name), Path(root) / name / ACCEPTED
+    found, accepted = manifest(root, name), folder_of(root, name) / ACCEPTED
     if found is None or not found.edition.startswith("custom-"):
         return
     try:
@@ -177,7 +192,7 @@ def require_accepted(name: str, root: Path, published: str) -> None:
 def check(dataset: Dataset, root: Path) -> Manifest:
     """Compare every file with the manifest, by digest; DataError names the first that differs."""
     found = require(dataset, root)
-    _compare(dataset.name, Path(root) / dataset.name, digests=True, most=None)
+    _compare(dataset.name, folder_of(root, dataset.name), digests=True, most=None)
     return found
 
 
@@ -221,41 +236,47 @@ def _listed(name: str, folder: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def _write_manifest(dataset: Dataset, folder: Path, known: str | None, proof: str) -> Manifest:
-    rows = [(p, (folder / p).stat().st_size, file_digest(folder / p)) for p in _paths(folder)]
-    text = "".join(f"{path}\t{size}\t{digest}\n" for path, size, digest in rows)
-    new = known or f"custom-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    made = Manifest(dataset=dataset.name, edition=new, verified=proof, files=len(rows), size=sum(r[1] for r in rows))
-    (folder / FILES).write_text(text, encoding="utf-8")
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+    paths = _paths(folder)
+    rows = [(path, (folder / path).stat().st_size, file_digest(folder / path)) for path in paths]
+    text = _table(rows)
+    made = Manifest(
+        dataset=dataset.name,
+        edition=known or _custom(dataset, folder, paths),
+        verified=proof,
+        files=len(rows),
+        size=sum(size for _, size, _ in rows),
+    )
+    if not (folder / FILES).is_file() or (folder / FILES).read_bytes() != text:
+        (folder / MANIFEST).unlink(missing_ok=True)  # so that no manifest stands beside the list of other files
+        write_whole(folder / FILES, text)
+    write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made)) + b"\n")
     return made
 
 
+def _custom(dataset: Dataset, folder: Path, paths: list[str]) -> str:
+    """custom-<hash>, of what the files hold: line ends and byte order marks make no other edition."""
+    rows = [(path, *content_digest(folder / path, blank_lines=dataset.blank_lines)) for path in paths]
+    return f"custom-{hashlib.sha256(_table(rows)).hexdigest()[:8]}"
+
+
+def _table(rows: list[tuple[str, int, str]]) -> bytes:
+    return "".join(f"{path}\t{size}\t{digest}\n" for path, size, digest in rows).encode()
+
+
 def _paths(folder: Path) -> list[str]:
-    """The files below `folder`, also behind links to folders, each folder once; DataError for names that a line of
-    FILES cannot hold."""
-    found, seen = [], {os.path.realpath(folder)}
+    """The files below `folder`, also behind links to folders, each folder once, without litter; DataError for names
+    that a line of FILES cannot hold."""
+    paths, seen = [], {os.path.realpath(folder)}
     for where, below, files in os.walk(folder, followlinks=True):
         base = Path(where).relative_to(folder)
-        real = {name: os.path.realpath(os.path.join(where, name)) for name in sorted(below)}
+        real = {n: os.path.realpath(os.path.join(where, n)) for n in sorted(below) if not is_litter(n)}
         below[:] = [name for name, path in real.items() if path not in seen]
         seen.update(real.values())
-        found += [(base / f).as_posix() for f in files if not (base == Path() and f in OURS)]
-    for path in found:
+        paths += [(base / f).as_posix() for f in files if not is_litter(f) and not (base == Path() and f in OURS)]
+    for path in paths:
         if not path.isprintable() or not (folder / path).is_file():
             raise DataError(f"{folder.name}: {folder}: remove {path!r}; expected plain files with printable names")
-    return sorted(found)
-
-
-def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """The hexadecimal digest of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return sorted(paths)
 
 
 def _commands(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 
 FOLDER = "imagenet-weights"

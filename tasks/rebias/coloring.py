@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.randomness import generator
 from optathlon.tasks.rebias.mnist.dataset import read
 from optathlon.tasks.rebias.mnist.miniature import SIDE
@@ -68,7 +69,7 @@ def digits(data: Path, split: str, most: int, block: int) -> tuple[np.ndarray, n
 
     most: at most so many. block: side of the squares of pixels that are reduced to their maximum.
     """
-    images, labels = read(data / "mnist", split)
+    images, labels = read(folder_of(data, "mnist"), split)
     chosen = stratified_order(labels, split)[:most]
     kept = SIDE // block
     cut = images[chosen, : kept * block, : kept * block]

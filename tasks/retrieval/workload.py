@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optathlon.tasks.data.dataset import Dataset, require
 from optathlon.tasks.data.loading import load, split
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.images.photos import Photo, Splits
@@ -44,7 +45,7 @@ class Retrieval(Workload):
         name = self.dataset.name
         require(self.dataset(), self.data)
         self._ks = RECALLS[name]
-        splits = type(self).read(self.data / name)
+        splits = type(self).read(folder_of(self.data, name))
         train = _first_classes(splits.train, s.training_classes)
         gallery = None if splits.gallery is None else self._first(splits.gallery)
         self._evaluated = {"test": (self._first(splits.query), gallery)}

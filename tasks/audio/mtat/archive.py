@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from optathlon.tasks.audio.mtat.layout import AUDIO, FOLDERS, NAME
 from optathlon.tasks.data.archives import DAMAGED
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError

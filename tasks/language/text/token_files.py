@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, Corpus

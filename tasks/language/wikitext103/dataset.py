@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text import hub, token_files
@@ -42,6 +43,8 @@ class WikiText103(Dataset):
         " folder"
     )
     standins: ClassVar[dict[str, int]] = {"0128b4b285cacbb9": 1}  # gensim 4.4.0
+    entries: ClassVar[tuple[str, ...]] = ("wikitext-103*", "wiki.*.tokens", *(f"{s}.txt" for s in SPLITS), *hub.ENTRIES)
+    blank_lines: ClassVar[bool] = True
 
     def verify(self, folder: Path) -> str | None:
         """Unpack the archive if nothing else is there, count and number the words, and compare the counts."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.photos import Photo

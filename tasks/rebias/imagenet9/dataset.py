@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from optathlon.tasks.data import archives
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.photos import Photo, decode_each
 from optathlon.tasks.rebias.imagenet9 import layout, miniature, standin

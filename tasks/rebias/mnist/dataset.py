@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.rebias.mnist import miniature, standin
 from optathlon.tasks.rebias.mnist.miniature import SIDE
@@ -49,6 +50,7 @@ class Mnist(Dataset):
         "t10k-labels-idx1-ubyte.gz (gzipped or unpacked) in mnist/, its raw/ or its MNIST/raw/ below the data folder"
     )
     standins = standin.STANDINS
+    entries = ("raw", "MNIST", *(f"{prefix}-*" for prefix in PREFIXES.values()))
 
     def verify(self, folder: Path) -> str | None:
         """By the MD5 of the four files as distributed or unpacked; DataError if one is missing or no digit images."""

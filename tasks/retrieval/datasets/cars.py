@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from optathlon.tasks.data import archives, listing, matlab
-from optathlon.tasks.data.dataset import Dataset, Source, file_digest
+from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save

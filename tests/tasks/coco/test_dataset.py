@@ -22,7 +22,8 @@ from optathlon.tasks.coco.categories import CATEGORIES
 from optathlon.tasks.coco.dataset import Coco
 from optathlon.tasks.coco.layout import read, read_both
 from optathlon.tasks.coco.writing import run_lengths
-from optathlon.tasks.data.dataset import build, file_digest, prepare
+from optathlon.tasks.data.dataset import build, prepare
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 

@@ -21,7 +21,8 @@ from optathlon.tasks.coco.detection import Detection
 from optathlon.tasks.coco.ssd.workload import trained_boxes
 from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.conformance.digests import digest
-from optathlon.tasks.data.dataset import build, file_digest
+from optathlon.tasks.data.dataset import build
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.images.weights import FOLDER
 from optathlon.tasks.metrics.average_precision import NAMES

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -177,6 +178,57 @@ def test_damage_is_found_and_the_file_named(data, damage, expected):
     for look in (require, check):
         with pytest.raises(DataError, match=expected):
             look(Words(), data)
+
+
+def test_what_systems_leave_beside_the_data_is_no_part_of_it(data):
+    put(data, "mine\n")
+    mine = prepare(Words(), data)
+    for name in ("._words.txt", ".DS_Store", ".ipynb_checkpoints/words.txt", "__MACOSX/._words.txt", "Thumbs.db"):
+        (data / "words" / name).parent.mkdir(exist_ok=True)
+        (data / "words" / name).write_bytes(b"\0")
+    assert prepare(Words(), data) == mine
+
+
+def test_line_ends_and_marks_make_no_other_edition_but_words_do(data):
+    put(data, "one\ntwo\n")
+    mine = prepare(Words(), data).edition
+    for same in (b"\xef\xbb\xbfone\r\ntwo\r\n", b"one\ntwo", b"one\ntwo\n\n"):
+        (data / "words" / "words.txt").write_bytes(same)
+        assert prepare(Words(), data).edition == mine
+        check(Words(), data)
+    put(data, "one\n\ntwo\n")
+    assert prepare(Words(), data).edition != mine
+
+
+@pytest.mark.parametrize("call", range(12))
+def test_a_manifest_and_its_list_are_written_whole_or_not_at_all(data, monkeypatch, call):
+    put(data)
+    before = prepare(Words(), data)
+    put(data, "other")
+    calls = []
+
+    def stop_at(name):
+        real = getattr(os, name)
+
+        def counted(*args, **named):
+            calls.append(name)
+            if len(calls) > call:
+                raise KeyboardInterrupt
+            return real(*args, **named)
+
+        return counted
+
+    with monkeypatch.context() as patch:
+        for name in ("replace", "unlink", "fsync"):
+            patch.setattr(os, name, stop_at(name))
+        with suppress(KeyboardInterrupt):
+            prepare(Words(), data)
+    there = manifest(data, "words")
+    assert there is None or there == before or there.edition.startswith("custom-")
+    if there is not None and there != before:
+        check(Words(), data)
+    prepare(Words(), data)
+    assert check(Words(), data).edition.startswith("custom-")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"dataset": 3}'])

@@ -25,7 +25,8 @@ from optathlon.tasks.audio.dcase2017.layout import (
     write_clip,
     write_table,
 )
-from optathlon.tasks.data.dataset import build, file_digest, prepare
+from optathlon.tasks.data.dataset import build, prepare
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.registry import dataset
 

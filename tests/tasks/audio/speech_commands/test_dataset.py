@@ -15,7 +15,8 @@ import soundfile
 from optathlon.tasks.audio.speech_commands import standin
 from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands, unpack
 from optathlon.tasks.audio.speech_commands.layout import ARCHIVE, LISTS, TREE, WORDS, index, official_split, read_clip
-from optathlon.tasks.data.dataset import build, check, file_digest, manifest, prepare
+from optathlon.tasks.data.dataset import build, check, manifest, prepare
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.registry import dataset
 

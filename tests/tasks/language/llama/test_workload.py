@@ -51,7 +51,7 @@ def test_subwords_hold_the_whole_text(tmp_path: Path) -> None:
     text = "".join(subwords.lines(found.train, found.words))
     assert text.split() == TEXT.split()
     assert text.count("\n") == TEXT.count("\n")
-    subwords.of(found, 300, tmp_path)
+    subwords.load_or_train(found, 300, tmp_path)
     (folder,) = (tmp_path / subwords.CACHE).iterdir()
     tokenizer = subwords.Tokenizer.from_file(str(folder / subwords.TOKENIZER))
     ids = np.fromfile(folder / "train.u32", dtype=np.uint32)
@@ -59,7 +59,7 @@ def test_subwords_hold_the_whole_text(tmp_path: Path) -> None:
 
 
 def test_an_unknown_word_is_one_subword(tmp_path: Path) -> None:
-    made = subwords.of(corpus("a <unk> b\n" * 40), 300, tmp_path)
+    made = subwords.load_or_train(corpus("a <unk> b\n" * 40), 300, tmp_path)
     assert made.sizes["train"].subwords == 40 * 4
 
 
@@ -69,42 +69,42 @@ def test_what_is_cut_in_the_middle_of_a_line_gains_no_line_break() -> None:
 
 
 def test_sizes_count_words_with_line_ends_and_bytes(tmp_path: Path) -> None:
-    made = subwords.of(corpus("ä b\n\n"), 300, tmp_path)
+    made = subwords.load_or_train(corpus("ä b\n\n"), 300, tmp_path)
     assert (made.sizes["train"].words, made.sizes["train"].bytes) == (4, len(" ä b\n\n".encode()))
 
 
 def test_the_same_text_gives_the_same_subwords_and_another_gives_others(tmp_path: Path) -> None:
-    first, second = (subwords.of(corpus(TEXT), 300, tmp_path / name) for name in "ab")
+    first, second = (subwords.load_or_train(corpus(TEXT), 300, tmp_path / name) for name in "ab")
     assert all(np.array_equal(first.ids[split], second.ids[split]) for split in subwords.SPLITS)
-    subwords.of(corpus(TEXT + "more\n"), 300, tmp_path / "a")
-    subwords.of(corpus(TEXT), 290, tmp_path / "a")
-    subwords.of(corpus(TEXT), 300, tmp_path / "a")
+    subwords.load_or_train(corpus(TEXT + "more\n"), 300, tmp_path / "a")
+    subwords.load_or_train(corpus(TEXT), 290, tmp_path / "a")
+    subwords.load_or_train(corpus(TEXT), 300, tmp_path / "a")
     assert len(list((tmp_path / "a" / subwords.CACHE).iterdir())) == 3
 
 
 @pytest.mark.parametrize("name", ["test.u32", "train.u32", "tokenizer.json"])
 def test_a_cache_of_which_a_file_is_cut_short_or_edited_is_named(name: str, tmp_path: Path) -> None:
-    subwords.of(corpus(TEXT), 300, tmp_path)
+    subwords.load_or_train(corpus(TEXT), 300, tmp_path)
     (folder,) = (tmp_path / subwords.CACHE).iterdir()
     made = (folder / name).read_bytes()
     for content in (made[:-4], bytes(len(made)), b""):
         (folder / name).write_bytes(content)
         with pytest.raises(DataError, match=rf"{name} is not what was written; remove .*made again"):
-            subwords.of(corpus(TEXT), 300, tmp_path)
+            subwords.load_or_train(corpus(TEXT), 300, tmp_path)
 
 
 def test_a_cache_that_is_not_whole_or_cannot_be_written_is_named(tmp_path: Path) -> None:
-    subwords.of(corpus(TEXT), 300, tmp_path)
+    subwords.load_or_train(corpus(TEXT), 300, tmp_path)
     (folder,) = (tmp_path / subwords.CACHE).iterdir()
     (folder / "about.json").write_text("{")
     with pytest.raises(DataError, match=r"cannot be read .* remove it"):
-        subwords.of(corpus(TEXT), 300, tmp_path)
+        subwords.load_or_train(corpus(TEXT), 300, tmp_path)
     (folder / "about.json").unlink()
     with pytest.raises(DataError, match=r"cannot be read .* remove it"):
-        subwords.of(corpus(TEXT), 300, tmp_path)
+        subwords.load_or_train(corpus(TEXT), 300, tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"expected a --data folder that can be written to"):
-        subwords.of(corpus(TEXT), 300, tmp_path / "file")
+    with pytest.raises(DataError, match=r"expected a --data folder, or else an \$OPTATHLON_CACHE, that can be"):
+        subwords.load_or_train(corpus(TEXT), 300, tmp_path / "file")
 
 
 def test_scores_are_a_word_s_and_a_byte_s() -> None:

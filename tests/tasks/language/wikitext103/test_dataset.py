@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from optathlon.tasks.data import dataset
-from optathlon.tasks.data.dataset import file_digest
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text import token_files
 from optathlon.tasks.language.text.ngrams import bigram_perplexity, unigram_perplexity

@@ -10,7 +10,8 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 from torchvision.models import vgg16 as torchvision_vgg16
 
-from optathlon.tasks.data.dataset import build, file_digest
+from optathlon.tasks.data.dataset import build
+from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.weights import FOLDER
 from optathlon.tasks.rebias.imagenet9.clusters import cluster, filters, gram, main, of_filters, vgg16
