@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -296,6 +297,11 @@ def _usable(name: str, folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or folder
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"{name}: {where}: {error.strerror}; free some space there, or have what is prepared elsewhere:"
+                f" `optathlon data prepare {name} --from {folder} --data ANOTHER`"
+            ) from None
         raise DataError(
             f"{name}: {where}: {error.strerror or error}; expected a folder to read from and write to, other than that"
             " give another with --data"

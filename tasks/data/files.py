@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 MARK = b"\xef\xbb\xbf"
@@ -18,6 +20,20 @@ def is_litter(name: str) -> bool:
     """Whether a file or folder is none of the data: hidden (._photo.jpg, .DS_Store, .ipynb_checkpoints), or one that
     unpacking and file managers leave (__MACOSX, Thumbs.db)."""
     return name.startswith(".") or name in LITTER
+
+
+@contextmanager
+def writing(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """A new file at `path`; an error of writing it, as of a full disk, names it. sync: at the end it is on the disk."""
+    try:
+        with path.open("wb") as file:
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or os.fspath(path)
+        raise
 
 
 def write_whole(path: Path, content: bytes) -> None:

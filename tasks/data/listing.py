@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 
 DIGITS = 18
@@ -18,12 +19,29 @@ def find_tree(folder: Path, tree: str, sign: str) -> Path:
     return found
 
 
+def find_layout(name: str, folder: Path, layouts: Sequence[str], parts: Sequence[str]) -> list[Path] | None:
+    """The files of a data set in one of its `layouts` below `folder`, each a path with {} for one of the `parts`.
+
+    None if there is none of them; DataError if some are missing, or if there are two layouts.
+    """
+    begun = [layout for layout in layouts if any(path.exists() for path in at(folder, layout, parts))]
+    if len(begun) > 1:
+        copies = " and ".join(str(folder / layout.format("*")) for layout in begun)
+        raise DataError(f"{name}: two copies of the data, {copies}; keep one of them")
+    for path in (paths := at(folder, begun[0], parts) if begun else []):
+        if not path.is_file():
+            raise DataError(f"{name}: {path} is missing; expected {', '.join(p.name for p in paths)} side by side")
+    return paths or None
+
+
+def at(folder: Path, layout: str, parts: Sequence[str]) -> list[Path]:
+    """The paths of all `parts` in a `layout` below `folder`."""
+    return [folder / layout.format(part) for part in parts]
+
+
 def rows(path: Path, names: Sequence[str], skip: int = 0) -> Iterator[tuple[str, list[str]]]:
     """Each line after the first `skip` as its place, for messages, and as many words as there are `names`."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is unreadable ({error}); expected lines of {' '.join(names)}") from None
+    lines = read_text(path, f"lines of {' '.join(names)}").split("\n")
     for number, line in enumerate(lines[skip:], start=skip + 1):
         if words := line.split():
             if len(words) != len(names):

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401  # these two register themselves so
 
-from optathlon.tasks.errors import DataError
+from optathlon.tasks.errors import DataError, one_line
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
+"""What photo collections hold, whatever their suffixes say; other decoders never see a damaged file."""
+MOST_ELONGATED = 100
+"""The longer side of a photo in units of the shorter one."""
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow's decoders raise for damaged files."""
 
 # Some of ImageNet's photos have EXIF blocks that Pillow cannot read; nothing here needs them.
 warnings.filterwarnings("ignore", message="(?i).*corrupt EXIF data", category=UserWarning, module="PIL")
@@ -21,11 +42,16 @@ def opening(path: Path) -> Iterator[Image.Image]:
     """An image file of which the head is read; DataError if it, or what is done with it, shows that it is missing,
     truncated or no image."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
+            short, long = sorted(image.size)
+            if long > MOST_ELONGATED * short:
+                raise ValueError(f"it is {image.width} x {image.height} pixels, which is no photo's shape")
             yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except DAMAGED as error:
         what = "cannot be read" if isinstance(error, FileNotFoundError | PermissionError) else "is not a whole image"
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = (isinstance(error, OSError) and error.strerror) or one_line(error) or type(error).__name__
         raise DataError(f"{path} {what} ({reason}); fetch or unpack it again") from None
 
 

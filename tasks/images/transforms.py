@@ -18,6 +18,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 INTERPOLATIONS = {"bilinear": (BILINEAR,), "bicubic": (BICUBIC,), "random": (BILINEAR, BICUBIC)}
 TRIES, NARROWEST, WIDEST = 10, 3 / 4, 4 / 3
+LONG = 4
+"""From this ratio of its sides on a photo is cut before it is resized."""
 
 
 class Box(NamedTuple):
@@ -82,6 +84,9 @@ def center_crop(image: Image.Image, resize: int, side: int, interpolation: str =
     wide, high = (resize * width // short, resize * height // short)
     left, top = round((wide - side) / 2), round((high - side) / 2)
     (method,) = INTERPOLATIONS[interpolation]
+    if max(wide, high) > LONG * resize:  # cut first, as all of such a photo would be resized for the few in its middle
+        x, y = width / wide, height / high
+        return image.resize((side, side), method, box=(left * x, top * y, (left + side) * x, (top + side) * y))
     return image.resize((wide, high), method).crop((left, top, left + side, top + side))
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 
 from optathlon.tasks.audio.recordings import Listed
+from optathlon.tasks.audio.writing import write_sound
+from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError, did_you_mean
 
 NAME = "dcase2017"
@@ -89,9 +90,9 @@ def read_table(path: Path) -> list[Row]:
     """The lines of a table: file, start, end and event, separated by tabs, without a header, with any line ends;
     DataError names the line."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{NAME}: {path} is unreadable ({error}); expected lines of file, start, end, event") from None
+        lines = read_text(path, "lines of file, start, end, event").split("\n")
+    except DataError as error:
+        raise DataError(f"{NAME}: {error}") from None
     rows = [_row(f"{NAME}: {path}, line {number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
         raise DataError(f"{NAME}: {path} is empty; expected lines of file, start, end, event")
@@ -160,4 +161,4 @@ def write_table(path: Path, events: Mapping[str, Sequence[str]], line_end: str =
 def write_clip(path: Path, sound: np.ndarray) -> None:
     """Write floats in -1..1 as the official clips are: 44.1 kHz, mono, 16-bit PCM."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.round(np.clip(sound, -1, 1) * 32767).astype(np.int16), SAMPLE_RATE, subtype="PCM_16")
+    write_sound(path, np.round(np.clip(sound, -1, 1) * 32767).astype(np.int16), SAMPLE_RATE, "WAV")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from optathlon.tasks.audio.mtat.layout import AUDIO, FOLDERS, NAME
-from optathlon.tasks.data.archives import DAMAGED
+from optathlon.tasks.data.archives import reading
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.data.workspace import workspace
@@ -92,20 +92,20 @@ def verify(files: dict[Path, str]) -> None:
 def unpack(files: Sequence[Path], folder: Path) -> None:
     """Unpack the clips of the archive, in pieces or whole, to folder/mp3/0 … f, all or nothing; DataError if it is
     damaged or holds none."""
-    try:
-        with workspace(folder, ".unpacking-") as work, zipfile.ZipFile(io.BufferedReader(Joined(files))) as found:
-            clips = {member: _inside(member) for member in found.namelist() if _inside(member)}
-            if not clips:
-                raise DataError(f"{NAME}: {files[0]} holds no clips d/name.mp3; expected the archive {WHOLE}")
-            for folder_name in FOLDERS:
-                (work / folder_name).mkdir()
-            for member, path in counted(clips.items(), len(clips), f"{NAME}: unpacking"):
-                with found.open(member) as content, (work / path).open("wb") as out:
-                    shutil.copyfileobj(content, out)
-            work.rename(folder / AUDIO)
-    except DAMAGED as error:
-        names = ", ".join(path.name for path in files)
-        raise DataError(f"{NAME}: {names} in {folder} cannot be unpacked ({error}); fetch them again") from None
+    with (
+        reading(files[0], f"fetch {', '.join(path.name for path in files)} again"),
+        workspace(folder, ".unpacking-") as work,
+        zipfile.ZipFile(io.BufferedReader(Joined(files))) as whole,
+    ):
+        clips = {member: _inside(member) for member in whole.namelist() if _inside(member)}
+        if not clips:
+            raise DataError(f"{NAME}: {files[0]} holds no clips d/name.mp3; expected the archive {WHOLE}")
+        for folder_name in FOLDERS:
+            (work / folder_name).mkdir()
+        for member, path in counted(clips.items(), len(clips), f"{NAME}: unpacking"):
+            with whole.open(member) as content, (work / path).open("wb") as out:
+                shutil.copyfileobj(content, out)
+        work.rename(folder / AUDIO)
 
 
 def _inside(member: str) -> str:

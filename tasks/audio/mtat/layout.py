@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from optathlon.tasks.audio.recordings import Listed
 from optathlon.tasks.audio.settings import MOST_TAGS
+from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 
 NAME = "mtat"
@@ -45,9 +46,9 @@ class Annotations(NamedTuple):
 def read_annotations(path: Path) -> Annotations:
     """The table at `path`: tab-separated, quoted, columns clip_id, a tag each, mp3_path; DataError names the line."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{NAME}: {path} is unreadable ({error}); expected the table of tags as UTF-8") from None
+        text = read_text(path, "the table of tags")
+    except DataError as error:
+        raise DataError(f"{NAME}: {error}") from None
     lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     try:
         header = next(lines, [])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from optathlon.tasks.audio.decoding import SAMPLE_RATE
 from optathlon.tasks.audio.mtat.layout import ANNOTATIONS, AUDIO, FOLDERS, write_annotations
+from optathlon.tasks.audio.writing import write_sound
 from optathlon.tasks.randomness import generator
 
 TAGS = ("flute", "harp", "synth", "drums", "fast", "slow", "weird")  # nothing is weird
@@ -72,4 +72,4 @@ def _add(sound: np.ndarray, seconds: float, more: np.ndarray) -> None:
 def write_clip(path: Path, sound: np.ndarray) -> None:
     """Write floats in -1..1 as the official clips are: MP3, 16 kHz, mono."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.clip(sound, -1, 1), SAMPLE_RATE, format="MP3")
+    write_sound(path, np.clip(sound, -1, 1), SAMPLE_RATE, "MP3")

@@ -5,7 +5,6 @@ Warden, "Speech Commands: a dataset for limited-vocabulary speech recognition", 
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -24,9 +23,9 @@ from optathlon.tasks.audio.speech_commands.layout import (
     open_clip,
     tree_of,
 )
+from optathlon.tasks.data import archives
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
-from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 
 
@@ -82,19 +81,11 @@ class SpeechCommands(Dataset):
 def unpack(archive: Path, tree: Path, sha256: str = ARCHIVE_SHA256) -> None:
     """Unpack `archive` to become `tree`, whole or not at all; DataError if it is not the one with that digest.
 
-    tarfile takes a damaged header for the end of an archive, so nothing but the digest tells that it is whole; Python
-    3.11.2, which Debian 12 has, knows no extraction filters, so what is unpacked must be known to be harmless.
+    tarfile takes a damaged header for the end of an archive, so nothing but the digest tells that it is whole.
     """
     if (seen := file_digest(archive)) != sha256:
         raise DataError(
             f"{NAME}: {archive} has {archive.stat().st_size:,} bytes and SHA-256 {seen[:16]}…; expected 2,428,923,189"
             f" bytes with SHA-256 {sha256}: fetch it again"
         )
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with workspace(tree.parent, ".unpacking-") as work, tarfile.open(archive, "r:gz") as tar:
-            tar.extraction_filter = getattr(tarfile, "data_filter", None)
-            tar.extractall(work)
-            work.rename(tree)
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(f"{NAME}: {archive} cannot be unpacked into {tree} ({error})") from None
+    archives.unpack(archive, tree, md5=None, inside=".")

@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from optathlon.tasks.audio.writing import write_sound
+from optathlon.tasks.data.files import is_litter
+from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 
 NAME = "speech-commands"
@@ -41,9 +44,10 @@ class Clip(NamedTuple):
 
 
 def find_tree(folder: Path) -> Path | None:
-    """Where below `folder` the word folders lie: directly or as torchaudio has them; None if nowhere."""
-    lists = [t for t in (folder, folder / TREE) if any((t / name).exists() for name in LISTS.values())]
-    return lists[0] if lists else None
+    """Where below `folder` the word folders lie: directly, as below torchaudio's root, or as below its folder
+    SpeechCommands; None if nowhere."""
+    places = (folder, folder / TREE, folder / Path(TREE).name)
+    return next((place for place in places if any((place / name).exists() for name in LISTS.values())), None)
 
 
 def tree_of(folder: Path) -> Path:
@@ -81,20 +85,23 @@ def index(tree: Path) -> dict[str, list[Clip]]:
 
 
 def _recordings(tree: Path) -> Iterable[Clip]:
-    folders = {entry.name for entry in os.scandir(tree) if entry.is_dir()} - {NOISE, TREE.partition("/")[0]}
+    folders = {entry.name for entry in os.scandir(tree) if entry.is_dir() and not is_litter(entry.name)}
+    folders -= {NOISE, *Path(TREE).parts}
     for folder in sorted(folders ^ set(WORDS)):
         state = "is missing" if folder in WORDS else "is no word of Speech Commands v0.02"
         raise DataError(f"{NAME}: folder {tree / folder} {state}; expected the 35 words {', '.join(WORDS)}")
     for word, folder in enumerate(WORDS):
-        for name in sorted(entry.name for entry in os.scandir(tree / folder) if entry.name.endswith(".wav")):
+        names = (entry.name for entry in os.scandir(tree / folder))
+        for name in sorted(name for name in names if name.endswith(".wav") and not is_litter(name)):
             yield Clip(f"{folder}/{name}", word)
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{NAME}: {path} is unreadable ({error}); expected one word/file.wav a line") from None
+        text = read_text(path, "one word/file.wav a line")
+    except DataError as error:
+        raise DataError(f"{NAME}: {error}") from None
+    return [line for line in text.split("\n") if line.strip()]
 
 
 def open_clip(path: Path, longest: int) -> soundfile.SoundFile:
@@ -143,4 +150,4 @@ def write_lists(tree: Path, paths: Iterable[str]) -> None:
 
 def write_clip(path: Path, samples: np.ndarray) -> None:
     """Write floats in -1..1 as the official recordings are: 16 kHz, mono, 16-bit PCM."""
-    soundfile.write(path, np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16), SAMPLE_RATE, subtype="PCM_16")
+    write_sound(path, np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16), SAMPLE_RATE, "WAV")

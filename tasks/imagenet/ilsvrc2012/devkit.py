@@ -43,7 +43,12 @@ def _place(path: Path, name: str, count: int) -> int:
 def synsets(kit: Path) -> dict[int, str]:
     """WordNet ids by the kit's own class numbers, of the classes with photos; DataError if meta.mat is broken."""
     records = matlab.records(kit / META, STRUCT, ("ILSVRC2012_ID", "WNID", "num_children"))
-    leaves = {int(r["ILSVRC2012_ID"]): str(r["WNID"]) for r in records if int(r["num_children"]) == 0}
+    place = f"{kit / META}: {STRUCT}"
+    leaves = {
+        matlab.integer(place, "ILSVRC2012_ID", record["ILSVRC2012_ID"]): str(record["WNID"])
+        for record in records
+        if matlab.integer(place, "num_children", record["num_children"]) == 0
+    }
     if not leaves:
         raise DataError(f"{kit / META}: no synset has photos (num_children 0); fetch the development kit again")
     return leaves

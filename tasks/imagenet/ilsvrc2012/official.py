@@ -42,13 +42,14 @@ def unpack(folder: Path, md5: Mapping[str, str] = MD5) -> list[str]:
 
 
 def _unpack(folder: Path, name: str, tree: str, write) -> None:
-    try:
-        with workspace(folder, ".unpacking-") as work, tarfile.open(folder / name, "r:") as tar:
-            (work / tree).mkdir()
-            write(tar, work / tree, folder)
-            (work / tree).rename(folder / tree)
-    except (*archives.DAMAGED, OSError) as error:
-        raise DataError(f"{NAME}: {folder / name} cannot be unpacked into {folder / tree} ({error})") from None
+    with (
+        archives.reading(folder / name),
+        workspace(folder, ".unpacking-") as work,
+        tarfile.open(folder / name, "r:") as tar,
+    ):
+        (work / tree).mkdir()
+        write(tar, work / tree, folder)
+        (work / tree).rename(folder / tree)
 
 
 def _write_train(tar: tarfile.TarFile, tree: Path, _: Path) -> None:

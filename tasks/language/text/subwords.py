@@ -19,7 +19,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
 from optathlon.tasks.data import places
-from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.files import file_digest, writing
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
@@ -136,11 +136,11 @@ def _make(corpus: Corpus, vocabulary: int, folder: Path) -> None:
 def _encode(tokenizer: Tokenizer, corpus: Corpus, split: str, work: Path) -> Size:
     ids, text = getattr(corpus, split), lines(getattr(corpus, split), corpus.words)
     subwords = size = 0
-    with (work / f"{split}.u32").open("wb") as out:
+    with writing(work / f"{split}.u32") as out:
         while some := list(islice(text, LINES_AT_ONCE)):
-            found = np.concatenate([np.asarray(line.ids, dtype=np.uint32) for line in tokenizer.encode_batch(some)])
-            found.tofile(out)
-            subwords += len(found)
+            encoded = np.concatenate([np.asarray(line.ids, dtype=np.uint32) for line in tokenizer.encode_batch(some)])
+            out.write(encoded.tobytes())
+            subwords += len(encoded)
             size += sum(len(line.encode()) for line in some)
     return Size(words=len(ids), bytes=size, subwords=subwords)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.files import file_digest, writing
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, Corpus
@@ -121,7 +121,8 @@ def _write(work: Path, source: str, lines: Lines) -> About:
         counts[split] = (len(sizes), sum(sizes))
     for split in SPLITS:
         _encode(work / f"{split}.npy", counts[split][1], _ids(lines(split), ids, f"{work.parent.name}: {split}"))
-    (work / VOCABULARY).write_text("".join(f"{word}\n" for word in ids), encoding="utf-8", newline="\n")
+    with writing(work / VOCABULARY) as out:
+        out.writelines(f"{word}\n".encode() for word in ids)
     made = About(
         source=source,
         lines={split: count[0] for split, count in counts.items()},
@@ -152,9 +153,10 @@ def _ids(lines: Iterable[str], ids: Mapping[str, int], where: str) -> Iterator[a
 
 
 def _encode(path: Path, count: int, pieces: Iterable[array]) -> None:
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint32, shape=(count,))
-    start = 0
-    for piece in pieces:
-        out[start : start + len(piece)] = piece
-        start += len(piece)
-    out.flush()
+    """Write ids as an .npy file; not through a map, as a full disk kills a process that writes to one (SIGBUS)."""
+    kind = np.dtype(np.uint32)
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (count,)}
+    with writing(path) as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        for piece in pieces:
+            out.write(np.asarray(piece, kind).tobytes())

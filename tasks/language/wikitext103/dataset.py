@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from optathlon.tasks.data import archives
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
-from optathlon.tasks.data.workspace import workspace
+from optathlon.tasks.data.listing import at, find_layout
+from optathlon.tasks.data.text import checked, read_lines
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text import hub, token_files
-from optathlon.tasks.language.text.corpus import UNK, Corpus
+from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
 from optathlon.tasks.language.text.token_files import SPLITS
 
 NAME = "wikitext-103"
@@ -25,7 +24,8 @@ HUB_FOLDERS = (".", "wikitext-103-v1")
 LINES = {"train": 1_801_350, "valid": 3_760, "test": 4_358}
 TOKENS = {"train": 103_227_021, "valid": 217_646, "test": 245_569}
 WORDS = 267_735
-LARGEST_MEMBER = 1 << 30
+LARGEST = 2 << 30
+"""Bytes of the three texts; the official ones have 0.5 billion."""
 RARE = 3
 
 
@@ -78,10 +78,12 @@ def prepare(folder: Path) -> token_files.About:
         raise DataError(f"{NAME}: {folder} holds the text twice, {text[0].name} and {copy}; keep one of them")
     if text is not None:
         files: dict[str, Path] = dict(zip(SPLITS, text, strict=True))
-        return token_files.ensure(folder, _digest(text), lambda split: _lines(files[split]))
-    if copy is not None:
-        return token_files.ensure(folder, _digest(hub.files(copy)), lambda split: hub.lines(copy, split))
-    raise DataError(f"{NAME}: {folder} holds none of the files; expected {WikiText103.get}")
+        digest, lines = _digest(text), lambda split: _lines(files[split])
+    elif copy is not None:
+        digest, lines = _digest(hub.files(copy)), lambda split: hub.lines(copy, split)
+    else:
+        raise DataError(f"{NAME}: {folder} holds none of the files; expected {WikiText103.get}")
+    return token_files.ensure(folder, digest, lambda split: checked(lines(split), f"{NAME}: {folder}: {split}", EOS))
 
 
 def read(folder: Path) -> Corpus:
@@ -91,22 +93,11 @@ def read(folder: Path) -> Corpus:
 
 def _text(folder: Path) -> list[Path] | None:
     """The three text files below `folder`; None without any, DataError if some are missing or there are two copies."""
-    begun = [layout for layout in LAYOUTS if any(path.exists() for path in _at(folder, layout))]
-    if len(begun) > 1:
-        copies = " and ".join(str(folder / layout.format("*")) for layout in begun)
-        raise DataError(f"{NAME}: two copies of the data, {copies}; keep one of them")
-    for path in (paths := _at(folder, begun[0]) if begun else []):
-        if not path.is_file():
-            raise DataError(f"{NAME}: {path} is missing; expected {', '.join(p.name for p in paths)} side by side")
-    return paths or None
+    return find_layout(NAME, folder, LAYOUTS, SPLITS)
 
 
 def _copy(folder: Path) -> Path | None:
     return next((folder / below for below in HUB_FOLDERS if hub.is_copy(folder / below)), None)
-
-
-def _at(folder: Path, layout: str) -> list[Path]:
-    return [folder / layout.format(split) for split in SPLITS]
 
 
 def _digest(paths: list[Path]) -> str:
@@ -116,12 +107,11 @@ def _digest(paths: list[Path]) -> str:
 def _lines(path: Path) -> Iterator[str]:
     empty = True
     try:
-        with path.open(encoding="utf-8-sig") as text:
-            for line in text:
-                empty = empty and line.isspace()
-                yield line
-    except UnicodeDecodeError as error:
-        raise DataError(f"{NAME}: {path} is not UTF-8 ({error.reason}); expected the text of {ARCHIVE}") from None
+        for line in read_lines(path, f"the text of {ARCHIVE}"):
+            empty = empty and (not line or line.isspace())
+            yield line
+    except DataError as error:
+        raise DataError(f"{NAME}: {error}") from None
     if empty:
         raise DataError(f"{NAME}: {path} is empty; expected lines of words")
 
@@ -134,7 +124,7 @@ def write(folder: Path, lines: dict[str, list[list[str]]]) -> None:
     counts: dict[str, int] = {}
     for word in (word for words in lines["train"] for word in words):
         counts[word] = counts.get(word, 0) + 1
-    for split, path in zip(SPLITS, _at(folder, LAYOUTS[0]), strict=True):
+    for split, path in zip(SPLITS, at(folder, LAYOUTS[0], SPLITS), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="\n") as text:
             for words in lines[split]:
@@ -146,16 +136,11 @@ def unpack(archive: Path, folder: Path) -> None:
 
     Raises DataError if the archive is damaged, or one of the three is missing or too large.
     """
-    final = folder / Path(LAYOUTS[0]).parent
-    try:
-        with workspace(folder, ".unpacking-") as work, zipfile.ZipFile(archive) as found:
-            for name in (LAYOUTS[0].format(split) for split in SPLITS):
-                if found.getinfo(name).file_size > LARGEST_MEMBER:
-                    raise DataError(f"{NAME}: {archive}: {name} has more than {LARGEST_MEMBER} bytes")
-                with found.open(name) as member, (work / Path(name).name).open("wb") as out:
-                    shutil.copyfileobj(member, out)
-            work.rename(final)
-    except KeyError as error:
-        raise DataError(f"{NAME}: {archive}: {error.args[0]}; expected {ARCHIVE} with MD5 {ARCHIVE_MD5}") from None
-    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:  # the last: encrypted, or unknown to zlib
-        raise DataError(f"{NAME}: {archive} is damaged ({error}); expected MD5 {ARCHIVE_MD5}; fetch it again") from None
+    archives.unpack(
+        archive,
+        folder / Path(LAYOUTS[0]).parent,
+        md5=None,
+        only=[path.name for path in at(folder, LAYOUTS[0], SPLITS)],
+        largest=LARGEST,
+        remedy=f"expected {ARCHIVE} with MD5 {ARCHIVE_MD5}; fetch it again",
+    )

@@ -135,7 +135,7 @@ def _content(path: Path) -> bytes:
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             content = file.read(LARGEST + 1)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, MemoryError, zlib.error) as error:
         raise DataError(f"mnist: {path} is unreadable ({error}); fetch it again") from None
     if len(content) > LARGEST:
         raise DataError(f"mnist: {path} holds more than {LARGEST >> 20} MiB, expected {Mnist.get}")

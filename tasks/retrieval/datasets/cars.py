@@ -83,10 +83,10 @@ def read(folder: Path) -> Splits:
 
 
 def _photo(tree: Path, place: str, record: Any) -> tuple[str, Photo]:
-    label = np.asarray(record["class"])
-    if label.size != 1 or label.item() not in range(1, CLASSES + 1):
-        raise DataError(f"{place}: class {record['class']} is not in 1 to {CLASSES}")
-    return place, Photo(listing.below(tree, place, str(record["relative_im_path"])), int(label.item()))
+    label = matlab.integer(place, "class", record["class"])
+    if label not in range(1, CLASSES + 1):
+        raise DataError(f"{place}: class {label} is not in 1 to {CLASSES}")
+    return place, Photo(listing.below(tree, place, str(record["relative_im_path"])), label)
 
 
 def write(folder: Path, shown: Sequence[Shown]) -> None:

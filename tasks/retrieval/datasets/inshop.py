@@ -10,6 +10,7 @@ import numpy as np
 
 from optathlon.tasks.data import archives, listing
 from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save
@@ -18,6 +19,8 @@ from optathlon.tasks.images.shapes import classes
 from optathlon.tasks.retrieval.datasets import photo_lists, standin
 
 NAME = "inshop"
+LARGEST = 32 << 30
+"""The most bytes that the archive, whose digest nobody publishes, may unpack to."""
 TREE, LIST, IMAGES, ARCHIVE = "Inshop_Clothes", "Eval/list_eval_partition.txt", "Img/img", "Img/img.zip"
 COUNTS = (25882, 14218, 12612, 3997, 3985)
 HEADER = ("image_name", "item_id", "evaluation_status")
@@ -41,7 +44,7 @@ class InShop(Dataset):
         """As Dataset.verify: unpacks the archive if no photos are there yet, and decodes every one."""
         tree = listing.find_tree(folder, TREE, LIST)
         if (tree / ARCHIVE).is_file() and not (tree / IMAGES).exists():
-            archives.unpack(tree / ARCHIVE, tree / IMAGES, md5=None)
+            archives.unpack(tree / ARCHIVE, tree / IMAGES, md5=None, largest=LARGEST)
         splits = read(folder)
         decode_all(splits)
         return "counts of photos and items" if splits.counts == COUNTS else None
@@ -72,7 +75,7 @@ def read(folder: Path) -> Splits:
             raise DataError(f"{place}: evaluation status {status!r} is none of {', '.join(STATUSES)}")
         label = listing.number(place, "item", item.rpartition("_")[2])
         listed[status].append((place, Photo(listing.below(tree / "Img", place, image), label)))
-    announced = path.read_text(encoding="utf-8-sig").partition("\n")[0].strip()
+    announced = read_text(path, "the official list").partition("\n")[0].strip()
     if announced != str(len(lines) - 1):
         raise DataError(f"{path}: line 1 says {announced!r}, but {len(lines) - 1} photos are listed; is it whole?")
     photo_lists.unique(both for photos in listed.values() for both in photos)

@@ -27,6 +27,11 @@ def check_splits(name: str, splits: Splits) -> Splits:
     for split, photos in zip(("training", "test", "gallery"), splits, strict=True):
         if photos is not None and not photos:
             raise DataError(f"{name}: there are no {split} photos")
+    if splits.gallery is not None and not {p.label for p in splits.query} & {p.label for p in splits.gallery}:
+        raise DataError(
+            f"{name}: no item of the query photos has a photo in the gallery, so that nothing can be retrieved; is the"
+            " list whole?"
+        )
     both = {p.label for p in splits.train} & {p.label for p in (*splits.query, *(splits.gallery or []))}
     if both:
         raise DataError(f"{name}: class {min(both)} has photos in training and in the test; expected disjoint classes")

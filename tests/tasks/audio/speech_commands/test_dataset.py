@@ -186,9 +186,21 @@ def test_a_missing_word_and_an_unknown_one_are_named(tree):
         index(tree)
 
 
+def test_litter_marks_and_line_ends_change_nothing(tree):
+    before = index(tree)
+    for name in ("._0a_nohash_0.wav", ".DS_Store"):
+        (tree / "yes" / name).write_bytes(b"\0\5\x16\7")
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        (tree / name).mkdir()
+    for name in LISTS.values():
+        path = tree / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert index(tree) == before
+
+
 def test_a_missing_list_is_named(tree):
     (tree / LISTS["validation"]).unlink()
-    with pytest.raises(DataError, match=r"validation_list\.txt is unreadable"):
+    with pytest.raises(DataError, match=r"validation_list\.txt cannot be read"):
         index(tree)
 
 

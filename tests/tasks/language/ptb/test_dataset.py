@@ -9,11 +9,12 @@ import math
 import sys
 import tarfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 
-from optathlon.tasks.data import dataset
+from optathlon.tasks.data import archives, dataset
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.ptb import dataset as ptb
 from optathlon.tasks.language.ptb import layout, miniature, standin
@@ -86,16 +87,16 @@ def test_the_official_files_are_known_by_their_three_md5s(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("written", [0, 1, 2])
 def test_unpacking_that_was_ended_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int) -> None:
-    folder, whole, calls = archive(tmp_path), Path.write_bytes, []
+    folder, whole, calls = archive(tmp_path), archives.shutil.copyfileobj, []
 
-    def ended(path: Path, content: bytes) -> int:
-        calls.append(path)
+    def ended(content: BinaryIO, out: BinaryIO, piece: int) -> None:
+        calls.append(out)
         if len(calls) > written:
-            whole(path, content[: len(content) // 2])
+            out.write(content.read(5))
             raise KeyboardInterrupt
-        return whole(path, content)
+        whole(content, out, piece)
 
-    monkeypatch.setattr(Path, "write_bytes", ended)
+    monkeypatch.setattr(archives.shutil, "copyfileobj", ended)
     with pytest.raises(KeyboardInterrupt):
         PennTreebank().verify(folder)
     monkeypatch.undo()
@@ -136,13 +137,13 @@ def test_nothing_but_the_three_files_leaves_the_archive(tmp_path: Path, member: 
 def test_a_member_that_is_no_plain_file_is_refused(tmp_path: Path, kind: bytes) -> None:
     name = LAYOUTS[0].format("train")
     folder = archive(tmp_path / "ptb", link(name, "../../../secret.txt", kind), leave_out="train")
-    with pytest.raises(DataError, match=r"ptb: .*simple-examples\.tgz: simple-examples/data/ptb\.train\.txt is not a"):
+    with pytest.raises(DataError, match=r"simple-examples\.tgz: simple-examples/data/ptb\.train\.txt is not a plain"):
         PennTreebank().verify(folder)
 
 
 def test_a_member_of_absurd_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "LARGEST_MEMBER", 10)
-    with pytest.raises(DataError, match="bytes, more than 10"):
+    monkeypatch.setattr(layout, "LARGEST", 10)
+    with pytest.raises(DataError, match="bytes, more than the 10 expected"):
         PennTreebank().verify(archive(tmp_path / "ptb"))
 
 
@@ -196,6 +197,33 @@ def test_a_byte_order_mark_and_line_ends_of_windows_are_no_words(tmp_path: Path)
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert read(folder).words == expected.words
     assert np.array_equal(read(folder).test, expected.test)
+
+
+def test_windows_copies_of_the_official_files_are_official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ptb, "MD5", {split: hashlib.md5(text.encode()).hexdigest() for split, text in TEXT.items()})
+    lay(tmp_path / "ptb", text={split: "\ufeff" + text.replace("\n", "\r\n") for split, text in TEXT.items()})
+    assert dataset.prepare(PennTreebank(), tmp_path).edition == "official"
+
+
+def test_a_blank_last_line_is_no_sentence(tmp_path: Path) -> None:
+    more = {split: text + "\n\n" for split, text in TEXT.items()}
+    assert read(lay(tmp_path, text=more)).train.tolist() == [0, 1, 2, 3, 0, 4, 5, 6, 7, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b" a cat <eos> \n sat <eos> \n", r"ptb: .*train: 2 of 2 lines end in <eos> already.*sed"),
+        (b" a cat \r sat \r", r"ptb: .*train\.txt ends its lines by CR alone"),
+        (" a cat \n sat \n".encode("utf-16-le"), r"ptb: .*train\.txt is not UTF-8 but UTF-16"),
+        (" a cat \n sat \n".encode("utf-16"), r"ptb: .*train\.txt is not UTF-8 but UTF-16.*iconv"),
+    ],
+)
+def test_text_that_cannot_be_penn_treebank_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    lay(tmp_path / "ptb")
+    (tmp_path / "ptb" / LAYOUTS[0].format("train")).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        dataset.prepare(PennTreebank(), tmp_path)
 
 
 def test_an_archive_beside_other_files_is_left_packed(tmp_path: Path) -> None:
@@ -302,5 +330,7 @@ def test_a_copy_of_another_data_set_or_beside_the_text_is_refused(tmp_path: Path
         read(hub_copy(tmp_path / "holes", "parquet", rows=["a", None]))
     with pytest.raises(DataError, match=r"no row of sentence has a word"):
         read(hub_copy(tmp_path / "blank", "saved", rows=["", " "]))
+    with pytest.raises(DataError, match=r"ptb: .*train: 1 of 1 lines end in <eos> already"):
+        read(hub_copy(tmp_path / "ended", "parquet", rows=["a cat <eos>"]))
     with pytest.raises(DataError, match=r"holds the text twice"):
         read(hub_copy(lay(tmp_path / "both"), "parquet"))

@@ -6,6 +6,7 @@ import importlib.util
 import socket
 import sys
 import zipfile
+from array import array
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -211,19 +212,43 @@ def test_a_damaged_archive_names_the_md5_that_is_right_and_leaves_nothing(tmp_pa
     encrypted = whole.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1")
     for content in (b"not an archive", whole[:150], bytes(flipped), encrypted):
         (folder / ARCHIVE).write_bytes(content)
-        with pytest.raises(DataError, match=r"is damaged .*expected MD5 9ddaacaf"):
+        with pytest.raises(DataError, match=r"is damaged .*with MD5 9ddaacaf"):
             WikiText103().verify(folder)
         assert [p.name for p in folder.iterdir()] == [ARCHIVE]
 
 
+def test_token_files_are_written_as_numpy_does_and_name_the_full_disk(tmp_path: Path) -> None:
+    ids = np.arange(5, dtype=np.uint32)
+    token_files._encode(tmp_path / "ours.npy", 5, [array("I", [0, 1]), array("I", [2, 3, 4])])
+    np.lib.format.open_memmap(tmp_path / "theirs.npy", "w+", np.uint32, (5,))[:] = ids
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        token_files._encode(Path("/dev/full"), 5, [array("I", range(5))])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b" a <eos> \n b <eos> \n", r"wikitext-103: .*train: 2 of 2 lines end in <eos> already"),
+        (b" a \r b \r", r"wikitext-103: .*wiki\.train\.tokens ends its lines by CR alone"),
+        (" a \n b \n".encode("utf-16-be"), r"wikitext-103: .*wiki\.train\.tokens is not UTF-8 but UTF-16"),
+    ],
+)
+def test_text_that_cannot_be_wikitext_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    for split in SPLITS:
+        (tmp_path / f"wiki.{split}.tokens").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        WikiText103().verify(tmp_path)
+
+
 def test_an_archive_without_one_of_the_files_names_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no item named 'wikitext-103/wiki\.test\.tokens' in the archive"):
+    with pytest.raises(DataError, match=r"zip holds no wikitext-103/wiki\.test\.tokens; expected wikitext-103-v1\.zip"):
         WikiText103().verify(archive(tmp_path, text={"train": " a \n", "valid": " a \n"}))
 
 
 def test_a_member_of_absurd_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wikitext103, "LARGEST_MEMBER", 10)
-    with pytest.raises(DataError, match="has more than 10 bytes"):
+    monkeypatch.setattr(wikitext103, "LARGEST", 10)
+    with pytest.raises(DataError, match="more than the 10 expected"):
         WikiText103().verify(archive(tmp_path))
 
 

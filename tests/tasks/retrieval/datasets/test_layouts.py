@@ -349,3 +349,35 @@ def test_official_counts_make_the_edition_official(copy, name, monkeypatch) -> N
         annotations = root / name / cars.TREE / cars.ANNOTATIONS
         monkeypatch.setattr(cars, "ANNOTATIONS_MD5", photo_lists.file_digest(annotations, "md5"))
     assert prepare(tasks.dataset(name), root).edition == "official"
+
+
+def test_a_gallery_without_any_item_of_the_queries_is_refused(copy) -> None:
+    root = copy("inshop")
+    path = root / "inshop" / inshop.TREE / inshop.LIST
+    _, header, *lines = path.read_text().splitlines()
+    queries = {line.split()[1] for line in lines if line.endswith("query")}
+    half = sorted(queries)[: len(queries) // 2]
+    kept = [line for line in lines if line.endswith("train") or (line.split()[1] in half) == line.endswith("query")]
+    path.write_text("\n".join([str(len(kept)), header, *kept]) + "\n")
+    with pytest.raises(DataError, match="no item of the query photos has a photo in the gallery"):
+        prepare(tasks.dataset("inshop"), root)
+
+
+def test_an_archive_without_a_published_digest_has_a_limit(copy, monkeypatch) -> None:
+    root = copy("inshop")
+    packed("inshop", root)
+    monkeypatch.setattr(inshop, "LARGEST", 5000)
+    with pytest.raises(DataError, match=r"img\.zip: img/.* bytes, more than the .* expected"):
+        prepare(tasks.dataset("inshop"), root)
+    assert not (root / "inshop" / inshop.TREE / inshop.IMAGES).exists()
+
+
+def test_complex_classes_are_named(copy) -> None:
+    from scipy.io import loadmat, savemat
+
+    path = copy("cars") / "cars" / cars.TREE / cars.ANNOTATIONS
+    records = loadmat(path, squeeze_me=True)[cars.STRUCT]
+    records["class"][0] = 5 + 0j
+    savemat(path, {cars.STRUCT: records})
+    with pytest.raises(DataError, match=r"annotation 1: class '\(5\+0j\)' is not a whole number"):
+        cars.read(path.parent.parent)
