@@ -121,7 +121,7 @@ def test_a_broken_table_is_refused_by_line(table, old, new, message):
 
 def test_a_table_that_is_no_text_is_refused(table):
     table.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"annotations_final.csv is unreadable"):
+    with pytest.raises(DataError, match=r"annotations_final.csv is not UTF-8"):
         read_annotations(table)
 
 
