@@ -11,7 +11,7 @@ import fnmatch
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -21,7 +21,9 @@ from optathlon.tasks.errors import DataError
 MANIFEST = "manifest.json"
 SOURCE = ".taken-from"
 """In a folder of links: the folder that they lead to."""
-DEPTH, FEW = 2, 1000  # folders of at most so many entries are made anew to that depth, so that things can be added
+FEW = (1000, 20)
+"""Of the folders below the source, and of those below them, such as have at most so many entries are made anew, so that
+archives in them can be unpacked there; all others are links."""
 READ_ONLY = {errno.EACCES, errno.EROFS, errno.EPERM}
 
 
@@ -106,9 +108,9 @@ def link(source: Path, folder: Path, wanted: Iterable[str]) -> None:
         raise DataError(f"{folder.name}: {source} holds none of {', '.join(patterns)}")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / SOURCE, os.fsencode(source.absolute()))
-    _remove_links(folder, DEPTH)
+    _remove_links(folder, len(FEW))
     for entry in names:
-        _link(source.absolute() / entry, folder / entry, DEPTH)
+        _link(source.absolute() / entry, folder / entry, FEW)
 
 
 def _entries(folder: Path) -> list[str]:
@@ -116,11 +118,11 @@ def _entries(folder: Path) -> list[str]:
     return sorted(n for n in os.listdir(folder) if not is_litter(n) and n not in (MANIFEST, "files.tsv"))
 
 
-def _link(source: Path, target: Path, depth: int) -> None:
-    if depth and source.is_dir() and len(names := _entries(source)) <= FEW:
+def _link(source: Path, target: Path, few: Sequence[int]) -> None:
+    if few and source.is_dir() and len(names := _entries(source)) <= few[0]:
         target.mkdir(exist_ok=True)
         for name in names:
-            _link(source / name, target / name, depth - 1)
+            _link(source / name, target / name, few[1:])
     elif not os.path.lexists(target):
         target.symlink_to(source)
 

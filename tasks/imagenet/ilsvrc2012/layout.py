@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from optathlon.tasks.data.files import is_litter
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.imagenet.ilsvrc2012 import devkit
 from optathlon.tasks.images.photos import PhotoIndex
@@ -48,7 +49,7 @@ def read(folder: Path) -> ImageNet:
 def class_folders(tree: Path) -> tuple[str, ...]:
     """The names of its folders that are not hidden, sorted."""
     with os.scandir(tree) as entries:
-        return tuple(sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(".")))
+        return tuple(sorted(e.name for e in entries if e.is_dir() and not is_litter(e.name)))
 
 
 def _validation(folder: Path, classes: tuple[str, ...]) -> PhotoIndex:
@@ -96,10 +97,10 @@ def _photos(tree: Path, name: str) -> Iterator[str]:
     for where, below, files in sorted(os.walk(tree / name, followlinks=True)):
         below.sort()
         base = os.path.relpath(where, tree)
-        if not any(part.startswith(".") for part in base.split(os.sep)):
+        if not any(map(is_litter, base.split(os.sep))):
             yield from (f"{base}/{file}" for file in sorted(files) if _is_photo(file))
 
 
 def _is_photo(name: str) -> bool:
     """By its suffix, as ImageFolder; not such as ._n01440764_18.JPEG, which some systems leave beside a photo."""
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+    return not is_litter(name) and name.lower().endswith(SUFFIXES)

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from optathlon.tasks.errors import DataError
+from optathlon.tasks.errors import DataError, one_line
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours -> the hub's
 SAVED = "dataset_dict.json"
@@ -49,8 +49,8 @@ def lines(folder: Path, split: str, column: str = "text") -> Iterator[str]:
             raise ValueError(f"no row of {column} has a word")
     except (ArrowException, DatasetsError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise DataError(
-            f"{folder}: split {name} cannot be read ({type(error).__name__}: {error}); expected a text data set of the"
-            f" hub with a column `{column}` and splits {', '.join(SPLITS.values())}"
+            f"{folder}: split {name} cannot be read ({type(error).__name__}: {one_line(error):.300}); expected a text"
+            f" data set of the hub with a column `{column}` and splits {', '.join(SPLITS.values())}"
         ) from None
 
 

@@ -151,6 +151,18 @@ def tar_of_ptb(tmp_path: Path):
     return pack
 
 
+def test_large_folders_are_one_link_each_and_small_ones_can_be_added_to(tmp_path: Path) -> None:
+    for number in range(21):
+        (tmp_path / "source" / "val" / "n01").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / "val" / "n01" / f"{number}.JPEG").write_bytes(b"")
+    (tmp_path / "source" / "Shop" / "Img").mkdir(parents=True)
+    (tmp_path / "source" / "Shop" / "Img" / "img.zip").write_bytes(b"")
+    places.link(tmp_path / "source", tmp_path / "links", "*")
+    assert (tmp_path / "links" / "val" / "n01").is_symlink()
+    (tmp_path / "links" / "Shop" / "Img" / "img").mkdir()
+    assert not (tmp_path / "source" / "Shop" / "Img" / "img").exists()
+
+
 def test_from_is_refused_where_other_files_lie_and_for_what_is_not_there(tmp_path: Path) -> None:
     lay_ptb(tmp_path / "data" / "ptb")
     source = lay_ptb(tmp_path / "elsewhere")
