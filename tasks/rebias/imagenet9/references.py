@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.photos import Photo
 from optathlon.tasks.rebias.imagenet9 import layout
@@ -21,7 +22,7 @@ SIDE = 16
 def pixels(protocol: Protocol, data: Path) -> dict[str, dict[str, float]]:
     """On the photos for the test: majority, the commonest class for every photo, and nearest mean, the class whose mean
     photo, shrunk to 16 x 16 pixels, is the nearest."""
-    found, hard = layout.read(data / ImageNet9.name), read_imagenet_a(data / ImageNetA.name)
+    found, hard = layout.read(folder_of(data, ImageNet9.name)), read_imagenet_a(folder_of(data, ImageNetA.name))
     images, labels = _shrunk(found.train)
     means = np.stack([images[labels == label].mean(0) for label in np.unique(labels)])
     commonest = np.bincount(labels).argmax()

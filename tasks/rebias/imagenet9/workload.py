@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.loading import load
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.images.photos import Photo
@@ -47,12 +48,12 @@ class ImageNet9ReBias(TwoPlayers):
         super().__init__(protocol, data, chosen, biased=biased, model=model, **process)
         for dataset in (ImageNet9(), ImageNetA()):
             require(dataset, self.data)
-        found = layout.read(self.data / ImageNet9.name)
+        found = layout.read(folder_of(self.data, ImageNet9.name))
         train = _of_each_class(found.train, chosen.train_images)
         held = carved(len(train), protocol)
         self._validation, self._train = train[:held], train[held:]
         self._val, self._clusters = found.val, found.clusters
-        self._hard = read_imagenet_a(self.data / ImageNetA.name)
+        self._hard = read_imagenet_a(folder_of(self.data, ImageNetA.name))
         if len(self._train) < protocol.batch:
             raise TaskError(f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos")
         labels = np.array([photo.label for photo in self._val])

@@ -217,17 +217,3 @@ def accuracy_of_neighbors(folder: Path) -> float:
     (train, labels), (test, expected) = read(folder, "train"), read(folder, "test")
     known = KNeighborsClassifier(3).fit((train > 0).reshape(len(train), -1), labels)
     return float(known.score((test > 0).reshape(len(test), -1), expected))
-
-
-@pytest.mark.parametrize("place", ["raw", "MNIST/raw", "."])
-@pytest.mark.parametrize("dotted", [False, True])
-def test_files_are_found_where_torchvision_and_as_7_zip_leave_them(
-    folder: Path, tmp_path: Path, place: str, dotted: bool
-) -> None:
-    expected = read(folder, "test")
-    for path in (folder / "raw").iterdir():
-        name = path.name.replace("-idx", ".idx") if dotted else path.name
-        (tmp_path / "new" / place).mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, tmp_path / "new" / place / name)
-    for ours, theirs in zip(read(tmp_path / "new", "test"), expected, strict=True):
-        assert np.array_equal(ours, theirs)
