@@ -98,7 +98,8 @@ def _check(name: str, value: dict[str, Any], kind: type[msgspec.Struct]) -> None
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Who started an attempt. job: the scheduler's name of the job. restart: how often that job was restarted."""
+    """Who started an attempt. job: the scheduler's name of the job. restart: how often that job was restarted. store:
+    the identity of the store in which the attempt was made."""
 
     host: str
     boot: str
@@ -108,6 +109,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     job: str | None = None
     restart: int = 0
     user: str = ""
+    store: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -51,7 +52,13 @@ def print_json(document: dict[str, Any]) -> None:
 
 def say(message: str = "") -> None:
     """For people: on stderr, so that stdout is data only."""
-    print(message, file=sys.stderr, flush=True)
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # The terminal was closed, and who did that wants no more words; what is to be saved is saved.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from optathlon.results.errors import StoreError
 from optathlon.results.record import Attempt, Ended, Owner
 from optathlon.results.store import events
 from optathlon.results.store.files import exists, names, read, utc
+from optathlon.results.store.identity import ensured_identity
 from optathlon.results.store.layout import Layout
 from optathlon.results.store.liveness import Liveness
 from optathlon.results.store.process_identity import restarted
@@ -59,6 +60,8 @@ class Claims(Layout):
         # After the look at the newest attempt: one that was seen to be over has committed before, or never will.
         if self.barren(run_id, history) >= BARREN_LIMIT or exists(self._record(run_id)):
             return None
+        self.root.mkdir(parents=True, exist_ok=True)
+        owner = msgspec.structs.replace(owner, store=ensured_identity(self.root))
         attempt = Attempt(run=run_id, number=history.newest + 1, owner=owner, created=utc())
         return attempt if self._put(self._numbered(attempt, "attempt", ".json"), _line(attempt)) else None
 

@@ -13,6 +13,7 @@ from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan, PlanHead, PlannedRun
 from optathlon.results.store.events import parse
 from optathlon.results.store.files import names, read
+from optathlon.results.store.identity import ensured_identity, identity
 from optathlon.results.store.layout import NAME, Layout
 from optathlon.results.store.schema_versions import decode, decoder
 
@@ -75,7 +76,9 @@ class Plans(Layout):
         return self._numbers(name, "plan")
 
     def put_submission(self, name: str, submission: dict[str, Any]) -> Path:
-        """Write down what is about to be submitted for the sweep `name`; returns the file."""
+        """Write down what is about to be submitted for the sweep `name` of this store; returns the file."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        submission = {**submission, "store": ensured_identity(self.root)}
         folder, number = self.sweep_folder(name), 1 + max(self._numbers(name, "submission"), default=0)
         while not self._put(path := folder / f"submission-{number:04d}.json", msgspec.json.encode(submission) + b"\n"):
             number += 1
@@ -86,6 +89,12 @@ class Plans(Layout):
         folder = self.sweep_folder(name)
         found = (read(folder / f"submission-{n:04d}.json") for n in self._numbers(name, "submission"))
         return [submission for data in found if data for submission in parse(data)]
+
+    def own_submissions(self, name: str) -> list[tuple[int, dict[str, Any]]]:
+        """Those of `submissions`, with their places among all, that were made for this very store; not for the one that
+        it is a copy of, whose workers know nothing of this one."""
+        own = ("", identity(self.root))
+        return [(at, found) for at, found in enumerate(self.submissions(name)) if found.get("store", "") in own]
 
     def _numbers(self, name: str, kind: str) -> list[int]:
         matches = filter(None, map(_NUMBERED.fullmatch, names(self.sweep_folder(name))))

@@ -161,7 +161,7 @@ def mark_followed_as_ended(store: Store, plan: Plan, handles: Collection[str], s
 
 def submitting(store: Store, name: str, number: int) -> bool:
     """Whether a launch of plan `number` of sweep `name` is submitting jobs at this moment, or died of it just now."""
-    for submission in store.submissions(name):
+    for _, submission in store.own_submissions(name):
         if submission.get("cluster") == "slurm" and submission.get("plan") == number:
             for job in _of_slurm(number, submission.get("jobs")):
                 folder = store.root / job.folder
@@ -192,8 +192,8 @@ def cancel(store: Store, name: str) -> list[str]:
 
 
 def submitted(store: Store, name: str) -> Iterator[Submitted]:
-    """Every job that was ever submitted for sweep `name`; what cannot be read of it is passed over."""
-    for launch, submission in enumerate(store.submissions(name)):
+    """Every job that was ever submitted for sweep `name` of this store; what cannot be read of it is passed over."""
+    for launch, submission in store.own_submissions(name):
         plan = submission.get("plan")
         if not isinstance(plan, int):
             continue

@@ -11,8 +11,12 @@ from optathlon.suite.training.state import State
 from optathlon.suite.training.surroundings import Surroundings
 from optathlon.suite.training.team import copied
 
-BORDER_SECONDS = 120.0
+FIRST_SECONDS = 60.0
+"""After which the first checkpoint of an attempt is due; then after twice as long each, up to the usual interval. So
+who is killed every few minutes gets on, and who is not spends little on it."""
 
+BORDER_SECONDS = 120.0
+"""After which one is due at a border, where the least is to be repeated."""
 
 EVENT_SECONDS = 15.0
 
@@ -29,6 +33,7 @@ class Saver:
     def __init__(self, state: State, around: Surroundings) -> None:
         self.state, self.around = state, around
         self.last = self.told = time.monotonic()
+        self.interval = min(FIRST_SECONDS, around.interval)
         self.found = (0, True)
 
     def load(self) -> None:
@@ -57,8 +62,8 @@ class Saver:
     def save_when_due(self) -> None:
         now = time.monotonic()
         age = now - self.last
-        border = not self.state.settled and age >= min(BORDER_SECONDS, self.around.interval)
-        due = border or age >= self.around.interval
+        border = not self.state.settled and age >= min(BORDER_SECONDS, self.interval)
+        due = border or age >= self.interval
         wish = self.around.team.agree(STOP if self.around.stop() else SAVE if due else GO_ON)
         if wish != GO_ON:
             self.save()
@@ -75,3 +80,4 @@ class Saver:
         if written and (state.update, state.settled) > self.found:
             self.around.moved()
         self.last = time.monotonic()
+        self.interval = min(2 * self.interval, self.around.interval)

@@ -19,7 +19,7 @@ from optathlon.results.scores import usable
 from optathlon.suite.errors import Preempted
 from optathlon.suite.identity import Problem, Run, digest, task_of
 from optathlon.suite.readable import legible, said
-from optathlon.suite.working.signals import STOPPED_BY
+from optathlon.suite.working.signals import listened_to
 from optathlon.tasks import Task
 from optathlon.tasks.registry import resolve
 
@@ -101,7 +101,7 @@ def _short(value: object) -> str:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Preempted is raised in the block by the signals of STOPPED_BY, as nothing in it is worth waiting for, and
+    """Preempted is raised in the block by the signals that stop a run, as nothing in it is worth waiting for, and
     TimeoutError after LIMIT_SECONDS."""
 
     def stop(number: int, _: object) -> NoReturn:
@@ -109,7 +109,7 @@ def _ended_by_signals() -> Iterator[None]:
             raise TimeoutError(f"not done after {LIMIT_SECONDS:.0f} s")
         raise Preempted(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, stop) for number in (*STOPPED_BY, signal.SIGALRM)}
+    before = {number: signal.signal(number, stop) for number in (*listened_to(), signal.SIGALRM)}
     timer = signal.setitimer(signal.ITIMER_REAL, LIMIT_SECONDS)
     try:
         yield

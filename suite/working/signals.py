@@ -9,8 +9,13 @@ from collections.abc import Iterator
 
 from optathlon.slurm.signals import STOP_SIGNALS
 
-STOPPED_BY = (*STOP_SIGNALS, signal.SIGINT)
-"""Slurm's, and Ctrl-C."""
+STOPPED_BY = (*STOP_SIGNALS, signal.SIGINT, signal.SIGHUP)
+"""Slurm's, Ctrl-C, and a terminal that closes."""
+
+
+def listened_to() -> tuple[signal.Signals, ...]:
+    """Those of STOPPED_BY that this process may hear: `nohup` has SIGHUP ignored."""
+    return tuple(n for n in STOPPED_BY if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN)
 
 
 class StopFlag:
@@ -33,7 +38,7 @@ class StopFlag:
 def stop_flag() -> Iterator[StopFlag]:
     """Yields a flag that each signal of STOPPED_BY sets while the block runs."""
     flag = StopFlag()
-    before = {number: signal.signal(number, flag.catch) for number in STOPPED_BY}
+    before = {number: signal.signal(number, flag.catch) for number in listened_to()}
     # slurm.step and `fork` block them until somebody listens, so that none is lost or kills a process that starts.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPED_BY)
     try:

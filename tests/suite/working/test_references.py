@@ -17,6 +17,7 @@ from optathlon.results import Store
 from optathlon.suite import main
 from optathlon.suite.identity import Problem, digest
 from optathlon.suite.working import references
+from optathlon.suite.working.signals import STOPPED_BY
 from optathlon.tasks import Metric, Protocol, Task
 from optathlon.tasks.language.ptb import layout
 from optathlon.tasks.language.text.ngrams import bigram_perplexity, unigram_perplexity
@@ -153,7 +154,7 @@ def test_a_path_that_leads_nowhere_is_no_more_than_that(store, name):
     assert "no run is affected" in said
 
 
-@pytest.mark.parametrize("number", references.STOPPED_BY)
+@pytest.mark.parametrize("number", STOPPED_BY)
 def test_a_signal_ends_it_with_nothing_written_and_is_listened_to_as_before(store, number):
     def stop():
         os.kill(os.getpid(), number)

@@ -1,0 +1,60 @@
+"""`run` in the foreground, and the signals of its terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from optathlon.results import Store
+from optathlon.slurm.signals import PREEMPTED
+from tests.suite.commands.test_commands import wait_for
+from tests.suite.sweeps import command, environment, optathlon, write
+
+WORDS = ("run", "toy:TASK", "sgd", "lr=0.1", "protocol.settings.sleep=0.05", "--scale", "smoke", "--device", "cpu")
+
+
+def started(folder, **how) -> subprocess.Popen:
+    """A foreground run that is in training."""
+    write(folder)
+    process = subprocess.Popen(command(*WORDS), cwd=folder, env=environment(), **how)
+    wait_for(lambda: any(p.stat().st_size for p in (folder / "store").rglob("events-*.jsonl")))
+    return process
+
+
+def ending(folder):
+    store = Store(folder / "store")
+    (work,) = (folder / "store" / "work").glob("*/*")
+    return store.endings(work.name)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [False, True], ids=["a signal", "a closed terminal"])
+def test_a_run_that_loses_its_terminal_saves_and_goes_on_with_the_same_command(closed, tmp_path):
+    """SIGHUP alone, and with a terminal to which nothing can be written any more."""
+    if closed:
+        outer, inner = pty.openpty()
+        process = started(tmp_path, stdin=inner, stdout=inner, stderr=inner, start_new_session=True)
+        os.close(inner)
+        os.close(outer)
+    else:
+        process = started(tmp_path, stderr=subprocess.DEVNULL)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == PREEMPTED
+    assert ending(tmp_path).kind == "stopped"
+    assert list((tmp_path / "store").rglob("checkpoint-*.pt"))
+    done = optathlon(tmp_path, *WORDS)
+    assert done.returncode == 0, done.stderr
+    assert "goes on at update" in done.stderr
+
+
+@pytest.mark.slow
+def test_nohup_is_obeyed(tmp_path):
+    process = started(
+        tmp_path, stderr=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(120) == 0
