@@ -29,6 +29,7 @@ FAMILIES = (
     "optathlon.tasks.audio",
     "optathlon.tasks.retrieval",
     "optathlon.tasks.coco",
+    "optathlon.tasks.imagenet",
 )
 ENTRY_POINTS = "optathlon.tasks"
 

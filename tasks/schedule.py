@@ -90,6 +90,21 @@ class Cosine(_Schedule, frozen=True, tag="cosine"):
         return self.floor + (1.0 - self.floor) * (1.0 + math.cos(math.pi * min(1.0, time / length))) / 2.0
 
 
+class CosineWithCooldown(_Schedule, frozen=True, tag="cosine_with_cooldown"):
+    """Half a cosine from 1 to `floor` until `cooldown` before the end, not shifted by a warm-up; then `floor`.
+
+    timm's CosineLRScheduler, of which a run's last `cooldown_epochs` are at the least rate.
+    """
+
+    floor: float = 0.0
+    cooldown: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+    def _after_warmup(self, time: float, length: float) -> float:
+        if time >= length - self.cooldown:
+            return self.floor
+        return self.floor + (1.0 - self.floor) * (1.0 + math.cos(math.pi * time / (length - self.cooldown))) / 2.0
+
+
 class Linear(_Schedule, frozen=True, tag="linear"):
     """A straight line from 1 to `floor` over the whole run (torch's LinearLR)."""
 
@@ -99,4 +114,4 @@ class Linear(_Schedule, frozen=True, tag="linear"):
         return 1.0 + (self.floor - 1.0) * min(1.0, time / length)
 
 
-Schedule = Constant | Step | MultiStep | Piecewise | Cosine | Linear
+Schedule = Constant | Step | MultiStep | Piecewise | Cosine | CosineWithCooldown | Linear

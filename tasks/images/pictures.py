@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from optathlon.tasks.images.crops import center_crop, open_random_crop, random_crop
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.photos import Photo
 from optathlon.tasks.images.rand_augment import RandAugment
-from optathlon.tasks.images.transforms import center_crop, open_random_crop, random_crop
 from optathlon.tasks.randomness import generator
 
 

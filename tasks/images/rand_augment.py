@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from optathlon.tasks.images.transforms import BICUBIC, BILINEAR, MEAN
+from optathlon.tasks.images.crops import BICUBIC, BILINEAR
+from optathlon.tasks.images.transforms import MEAN
 
 OPERATIONS, PROBABILITY, MOST = 2, 0.5, 10.0
 FILL = tuple(min(255, round(255 * mean)) for mean in MEAN)
@@ -52,6 +53,11 @@ def _affine(*matrix: float) -> Callable[[Image.Image, Image.Resampling], Image.I
     return transform
 
 
+def _posterize(image: Image.Image, bits: int) -> Image.Image:
+    """Keeping none of the bits, which Pillow refuses, leaves black."""
+    return ImageOps.posterize(image, bits) if bits else Image.new("RGB", image.size)
+
+
 def _solarize_add(image: Image.Image, added: int) -> Image.Image:
     table = [min(255, value + added) if value < 128 else value for value in range(256)]
     return image.point(table * 3)
@@ -66,7 +72,7 @@ COLORS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "AutoContrast": lambda image, _: ImageOps.autocontrast(image),
     "Equalize": lambda image, _: ImageOps.equalize(image),
     "Invert": lambda image, _: ImageOps.invert(image),
-    "Posterize": lambda image, share: ImageOps.posterize(image, int(4 * share)),
+    "Posterize": lambda image, share: _posterize(image, int(4 * share)),
     "Solarize": lambda image, share: ImageOps.solarize(image, int(256 * share)),
     "SolarizeAdd": lambda image, share: _solarize_add(image, int(110 * share)),
     "Color": _enhance(ImageEnhance.Color),

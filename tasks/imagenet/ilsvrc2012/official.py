@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -22,26 +22,26 @@ MD5 = {
 }
 
 
-def unpack(folder: Path, md5: Mapping[str, str] = MD5) -> list[str]:
+def unpack(folder: Path) -> list[str]:
     """Unpack those archives in `folder` whose tree is not there yet, each whole or not at all; returns their names.
 
-    DataError if an archive is damaged, another one than `md5` says, or if the kit is wanted and not there.
+    DataError if an archive is damaged, another one than MD5 says, or if the kit is wanted and not there.
     """
     done = []
     if (folder / KIT).is_file() and devkit.find(folder) is None:
-        archives.unpack(folder / KIT, folder / devkit.FOLDER, md5[KIT])
+        archives.unpack(folder / KIT, folder / devkit.FOLDER, MD5[KIT])
         done.append(KIT)
     for name, tree, write in ((TRAIN_TAR, TRAIN, _write_train), (VAL_TAR, VAL, _write_val)):
         if not (folder / name).is_file() or (folder / tree).exists():
             continue
-        if (seen := file_digest(folder / name, "md5")) != md5[name]:
-            raise DataError(f"{NAME}: {folder / name} has MD5 {seen}, expected {md5[name]}: fetch it again")
+        if (seen := file_digest(folder / name, "md5")) != MD5[name]:
+            raise DataError(f"{NAME}: {folder / name} has MD5 {seen}, expected {MD5[name]}: fetch it again")
         _unpack(folder, name, tree, write)
         done.append(name)
     return done
 
 
-def _unpack(folder: Path, name: str, tree: str, write) -> None:
+def _unpack(folder: Path, name: str, tree: str, write: Callable[[tarfile.TarFile, Path, Path], None]) -> None:
     with (
         archives.reading(folder / name),
         workspace(folder, ".unpacking-") as work,

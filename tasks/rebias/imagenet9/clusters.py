@@ -17,9 +17,10 @@ import numpy as np
 
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
+from optathlon.tasks.images.crops import center_crop
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.photos import Photo
-from optathlon.tasks.images.transforms import center_crop, normalize
+from optathlon.tasks.images.transforms import normalize
 from optathlon.tasks.images.weights import FOLDER
 from optathlon.tasks.rebias.imagenet9.classes import LABELS
 from optathlon.tasks.rebias.imagenet9.layout import CLUSTERINGS, CLUSTERS, TEXTURES, VAL, photos, write_clusters

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageFile
 
 from optathlon.tasks.errors import DataError
+from optathlon.tasks.images.crops import center_crop
 from optathlon.tasks.images.files import open_photo
-from optathlon.tasks.images.transforms import center_crop
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP"])

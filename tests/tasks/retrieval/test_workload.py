@@ -23,7 +23,8 @@ from optathlon.tasks.conformance.digests import digest
 from optathlon.tasks.data.dataset import build
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.images import weights
-from optathlon.tasks.images.transforms import center_crop, normalize, random_crop
+from optathlon.tasks.images.crops import center_crop, random_crop
+from optathlon.tasks.images.transforms import normalize
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.retrieval import DATASETS, LOSSES, RECALLS, TASKS
 from optathlon.tasks.retrieval.networks import Embedder, resnet50

@@ -1,0 +1,179 @@
+"""The suite's training step beside torchvision's and timm's own loops, on the same network, in turn:
+python benchmarks/train_step.py
+
+On a GPU: python benchmarks/train_step.py --device cuda --precision bf16 --compile --batch 256 --crop 224"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.nn.functional import cross_entropy  # noqa: E402
+
+from optathlon import optimizers, tasks  # noqa: E402
+from optathlon.suite.identity import Problem, Run, Setting  # noqa: E402
+from optathlon.suite.training.loop import update  # noqa: E402
+from optathlon.suite.training.state import State  # noqa: E402
+from optathlon.tasks.data.dataset import build  # noqa: E402
+from optathlon.tasks.imagenet.workload import COMPILE, ImageNet  # noqa: E402
+from optathlon.tasks.images.transforms import normalize  # noqa: E402
+
+OPTIMIZERS = {
+    "sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4},
+    "adamw": {"lr": 1e-3, "weight_decay": 0.1},
+    "adamp": {"lr": 1e-3, "weight_decay": 1e-2},
+}
+Step = Callable[[], object]
+
+
+def suite_state(given: argparse.Namespace, task: str, optimizer: str, data: Path) -> State:
+    """The state of a run on the miniature, as `optathlon run` would have it."""
+    settings = {"crop": given.crop, "resize": given.crop + given.crop // 8, "dropout": 0.0, "training_photos": 0}
+    settings |= {} if given.narrow else {"width": 1.0, "depth": 1.0}
+    protocol = tasks.task(task).protocol("smoke")
+    protocol = protocol.override({"batch": given.batch, "precision": given.precision, "settings": settings})
+    values = optimizers.optimizer(optimizer).resolve(OPTIMIZERS[optimizer])
+    problem = Problem(task=task, version=1, scale="smoke", data={}, protocol=protocol)
+    setting = Setting(optimizer=optimizer, version=1, hyperparameters=values)
+    torch.manual_seed(0)
+    workload = ImageNet(protocol, data, device=given.device)
+    return State(Run(problem=problem, setting=setting, seed=0), workload)
+
+
+def peers(state: State, given: argparse.Namespace) -> tuple[dict[str, Step], Callable[[], float]]:
+    """Steps of the suite, torchvision's references/classification and timm's train.py; and their networks' time in
+    `optimizer.step`, in seconds a step.
+
+    The peers' pictures are normalized before, in their data workers; the suite does it on the device.
+    """
+    batch = next(state.workload.batches(0))
+    device = state.workload.device
+    form = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    images = normalize(batch.data.pixels.to(device)).contiguous(memory_format=form)
+    labels = batch.data.labels.to(device)
+    made: dict[str, Step] = {"suite": lambda: suite(state, batch)}
+    for name, loop in (("torchvision", torchvision_step), ("timm", timm_step)):
+        net, optimizer, scaler = copy_of(state, given)
+        made[name] = lambda loop=loop, n=net, o=optimizer, s=scaler: loop(n, o, s, images, labels, given.precision)
+    net, optimizer, _ = copy_of(state, given)
+    cross_entropy(net(images), labels).backward()
+    return made, lambda: timed(optimizer.step, device)
+
+
+def copy_of(state: State, given: argparse.Namespace) -> tuple[nn.Module, torch.optim.Optimizer, torch.amp.GradScaler]:
+    net = copy.deepcopy(state.workload.players["model"]).train()
+    if given.compile:
+        net.compile()
+    spec, hyperparameters = state.spec, state.run.setting.hyperparameters
+    optimizer = spec.build([{"params": [*net.parameters()]}], hyperparameters)
+    return net, optimizer, torch.amp.GradScaler(given.device, enabled=given.precision == "fp16")
+
+
+def suite(state: State, batch) -> None:
+    means = {"model": update(state, "model", [batch])}
+    state.advance([batch], means)
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    dtype = {"fp32": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.autocast(device, dtype=dtype, enabled=precision != "fp32")
+
+
+def torchvision_step(net, optimizer, scaler, images: Tensor, labels: Tensor, precision: str) -> None:
+    """Its loop reads the loss and two accuracies of each batch."""
+    with autocast(images.device.type, precision):
+        output = net(images)
+        loss = cross_entropy(output, labels)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    best = output.topk(5, 1).indices.eq(labels[:, None])
+    _ = (best[:, :1].sum().item(), best.sum().item(), loss.item())
+
+
+def timm_step(net, optimizer, scaler, images: Tensor, labels: Tensor, precision: str) -> None:
+    """Its loop reads the loss only where it logs."""
+    with autocast(images.device.type, precision):
+        loss = cross_entropy(net(images), labels)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
+
+
+def timed(step: Step, device: torch.device) -> float:
+    """Seconds of one step: of CPU time on a CPU, which others' load does not count in, else by the clock."""
+    if device.type == "cpu":
+        begun = time.process_time()
+        step()
+        return time.process_time() - begun
+    torch.cuda.synchronize()
+    begun = time.perf_counter()
+    step()
+    torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def measure(given: argparse.Namespace, task: str, optimizer: str, data: Path) -> None:
+    state = suite_state(given, task, optimizer, data)
+    steps, stepping = peers(state, given)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    alone: list[float] = []
+    for number in range(given.warmup + given.rounds):
+        for name, step in steps.items():  # in turn, so that a busy machine is busy for all
+            seconds = timed(step, state.workload.device)
+            if number >= given.warmup:
+                times[name].append(seconds)
+        alone.append(stepping())
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    ratios = {
+        name: statistics.median(t / s for t, s in zip(times[name], times["suite"], strict=True))
+        for name in ("torchvision", "timm")
+    }
+    print(
+        f"{task:28} {optimizer:6} suite {given.batch / middle['suite']:8.0f} images/s,"
+        f" {ratios['torchvision']:.2f} of torchvision's, {ratios['timm']:.2f} of timm's;"
+        f" the optimizer takes {100 * statistics.median(alone[given.warmup :]) / middle['suite']:.0f} %",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", nargs="+", default=["imagenet-resnet18", "imagenet-resnet50"])
+    parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=[*OPTIMIZERS])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--crop", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--warmup", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="all networks by torch.compile")
+    parser.add_argument("--narrow", action="store_true", help="a quarter of the published widths and depths")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    os.environ[COMPILE] = "1" if given.compile else "0"
+    size = "a quarter as wide and deep" if given.narrow else "as published"
+    print(f"{given.device}, {given.precision}, batch {given.batch} of {given.crop} px, networks {size}")
+    with tempfile.TemporaryDirectory() as folder:
+        build(tasks.dataset("imagenet"), Path(folder), "miniature")
+        for task in given.tasks:
+            for optimizer in given.optimizers:
+                measure(given, task, optimizer, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""ImageNet classification, as AdamP (Heo et al., ICLR 2021, section 4.1, appendices D, E.2) and AdaRem train it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from optathlon.tasks.data.dataset import require
+from optathlon.tasks.data.loading import load, split
+from optathlon.tasks.errors import TaskError
+from optathlon.tasks.evaluation import batched, evaluating
+from optathlon.tasks.imagenet.ilsvrc2012.dataset import ILSVRC2012
+from optathlon.tasks.imagenet.ilsvrc2012.layout import NAME, read
+from optathlon.tasks.imagenet.networks import build
+from optathlon.tasks.imagenet.settings import ImageNetSettings
+from optathlon.tasks.imagenet.splits import first, split_photos
+from optathlon.tasks.images.color import Colors, draw_colors, recolor
+from optathlon.tasks.images.erasing import draw_rectangle, erase
+from optathlon.tasks.images.mixing import Mix, draw_cutmix, draw_mixup, mix
+from optathlon.tasks.images.photos import PhotoIndex
+from optathlon.tasks.images.pictures import Cuts, Pictures
+from optathlon.tasks.images.rand_augment import RandAugment
+from optathlon.tasks.images.scale_invariance import normalized_weights
+from optathlon.tasks.images.transforms import normalize
+from optathlon.tasks.metrics.classification import classification_scores
+from optathlon.tasks.randomness import generator, shuffled
+from optathlon.tasks.task import Protocol
+from optathlon.tasks.workload import Batch, Workload
+
+COMPILE = "OPTATHLON_COMPILE"
+"""Set to 1, it has networks compiled by torch.compile."""
+SAME_EACH_TIME = -1  # the "epoch" whose cuts train_loss is taken over
+
+
+class Shown(NamedTuple):
+    """A micro-batch: bytes (n, 3, crop, crop), labels (n,), and what is still to be done to it on the device."""
+
+    pixels: Tensor
+    labels: Tensor
+    colors: Colors | None
+    rectangles: Tensor | None
+    mix: Mix | None
+
+
+class Augmented(NamedTuple):
+    """Training photos and all that is random in showing them: functions of (seed, epoch, place) alone."""
+
+    pictures: Pictures
+    settings: ImageNetSettings
+
+    def __call__(self, job: tuple[int, int, np.ndarray]) -> Shown:
+        """The micro-batch of `job`: epoch, number in the epoch, places of its photos."""
+        epoch, number, chosen = job
+        pixels, labels = self.pictures.training((epoch, chosen))
+        colors, rectangles = self._colors(epoch, chosen), self._rectangles(epoch, chosen)
+        return Shown(pixels, labels, colors, rectangles, self._mix(epoch, number, len(chosen)))
+
+    def _colors(self, epoch: int, chosen: np.ndarray) -> Colors | None:
+        if not (self.settings.jitter or self.settings.lighting):
+            return None
+        return draw_colors(self.settings.jitter, self.settings.lighting, self._randoms("colors", epoch, chosen))
+
+    def _rectangles(self, epoch: int, chosen: np.ndarray) -> Tensor | None:
+        s = self.settings
+        if not s.erasing:
+            return None
+        randoms = self._randoms("erasing", epoch, chosen)
+        return torch.tensor([draw_rectangle(s.crop, s.erasing, random) for random in randoms])
+
+    def _mix(self, epoch: int, number: int, count: int) -> Mix | None:
+        s = self.settings
+        if s.mixing == "none" or (s.mixing_epochs and epoch >= s.mixing_epochs):
+            return None
+        random = generator(self.pictures.seed, "mixing", epoch, number)
+        if s.mixing == "mixup":
+            return draw_mixup(count, s.mixing_alpha, random)
+        return draw_cutmix(count, s.crop, s.mixing_alpha, random)
+
+    def _randoms(self, what: str, epoch: int, chosen: np.ndarray) -> list[np.random.Generator]:
+        return [generator(self.pictures.seed, what, epoch, int(index)) for index in chosen]
+
+
+class ImageNet(Workload):
+    """A classifier of photos.
+
+    Metrics: `accuracy` and `top5` in percent and `loss` on the split; `train_loss`, the mean cross-entropy of the same
+    weights over training photos, cut as in training and the same each time; `norm_last`, the mean norm of the filters
+    of scale-invariant weights (AdamP, tables 1 and H.6). TaskError for a batch larger than the data, DataError for data
+    that is missing or broken.
+    """
+
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
+        self.settings = s = ImageNetSettings.read(protocol)
+        require(ILSVRC2012(), self.data)
+        splits = split_photos(read(self.data / NAME), s, carve=protocol.holdout == "carved")
+        self._train, self._evaluated = splits.train, splits.evaluated
+        if len(self._train) < protocol.batch:
+            raise TaskError(
+                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos; take a smaller"
+                " batch, or more protocol.settings.classes or training_photos"
+            )
+        net = build(
+            s.network, len(splits.classes), width=s.width, depth=s.depth, dropout=s.dropout, drop_path=s.drop_path
+        )
+        self._invariant = normalized_weights(net, torch.zeros(1, 3, s.crop, s.crop))
+        net = net.to(self.device).to(memory_format=self._memory_format)
+        if os.environ.get(COMPILE) == "1":
+            net.compile()
+        self.players = {"model": net}
+
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        """Tensor cores want channels last."""
+        return torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+
+    def _pictures(self, photos: PhotoIndex) -> Pictures:
+        s = self.settings
+        policy = RandAugment(s.randaugment, s.randaugment_deviation) if s.randaugment else None
+        cuts = Cuts(s.resize, s.crop, s.smallest_crop, s.interpolation, s.training_interpolation, s.draft, policy)
+        return Pictures(photos, cuts, self.seed)
+
+    def tags(self, player: str) -> dict[str, set[str]]:
+        """As Workload.tags, the last layer as head, and the weights that a batch norm follows as scale-invariant."""
+        tags = super().tags(player)
+        net = self.players[player]
+        head = [path for path, module in net.named_modules() if isinstance(module, nn.Linear)][-1]
+        for leaf in ("weight", "bias"):
+            tags[f"{head}.{leaf}"].add("head")
+        for name in self._invariant:
+            tags[name].add("scale_invariant")
+        return tags
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """`Shown` micro-batches of randomly chosen photos; the last, short one is left out."""
+        order = shuffled(len(self._train), self.seed, epoch)
+        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
+        jobs = [(epoch, number, part) for number, part in enumerate(parts)]
+        for index, data in self.load_share(Augmented(self._pictures(self._train), self.settings), jobs, start):
+            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+
+    def loss(self, batch: Batch, player: str) -> Tensor:
+        """Cross-entropy, smoothed and over mixed labels as the settings say, in single precision."""
+        shown: Shown = batch.data
+        labels, smoothing = self._moved(shown.labels), self.settings.label_smoothing
+        logits = self.players["model"](self._images(shown))
+        with torch.autocast(self.device.type, enabled=False):
+            logits = logits.float()
+            loss = cross_entropy(logits, labels, label_smoothing=smoothing)
+            if shown.mix is None:
+                return loss
+            others = labels[self._moved(shown.mix.partner)]
+            other = cross_entropy(logits, others, label_smoothing=smoothing)
+            return shown.mix.share * loss + (1.0 - shown.mix.share) * other
+
+    def _images(self, shown: Shown) -> Tensor:
+        """Normalized pictures, recolored, mixed and then erased, as the recipes order it."""
+        pixels = self._moved(shown.pixels)
+        images = normalize(pixels if shown.colors is None else recolor(pixels.float() / 255, shown.colors))
+        if shown.mix is not None:
+            images = mix(images, shown.mix)
+        return images if shown.rectangles is None else erase(images, shown.rectangles)
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        if tensor.ndim == 4:
+            return tensor.to(self.device, non_blocking=True, memory_format=self._memory_format)
+        return tensor.to(self.device, non_blocking=True)
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """The metrics on `split`, of the middles of all its photos."""
+        if split not in self._evaluated:
+            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
+        net = self.players["model"]
+        with evaluating(net):
+            scores = classification_scores(self._outputs(split), self.device, (1, 5))
+            train = classification_scores(self._training_outputs(), self.device)
+        return {
+            "accuracy": scores.accuracies[1],
+            "top5": scores.accuracies[5],
+            "loss": scores.loss,
+            "train_loss": train.loss,
+            "norm_last": self._filter_norm(),
+        }
+
+    def _outputs(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and labels of a split."""
+        pictures = self._pictures(self._evaluated[split])
+        jobs = batched(len(pictures.photos), self.settings.evaluation_batch)
+        yield from map(self._predicted, load(pictures.evaluation, jobs, self.data_workers))
+
+    def _training_outputs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and labels of training photos, cut as in training."""
+        pictures = self._pictures(first(self._train, self.settings.train_loss_photos))
+        jobs = [(SAME_EACH_TIME, chosen) for chosen in batched(len(pictures.photos), self.settings.evaluation_batch)]
+        yield from map(self._predicted, load(pictures.training, jobs, self.data_workers))
+
+    def _predicted(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        pixels, labels = map(self._moved, batch)
+        return self.players["model"](normalize(pixels)), labels
+
+    @torch.no_grad()
+    def _filter_norm(self) -> float:
+        named = dict(self.players["model"].named_parameters())
+        filters = [named[name].detach().float().flatten(1).norm(dim=1) for name in sorted(self._invariant)]
+        return float(torch.cat(filters).mean())

@@ -1,0 +1,76 @@
+"""The sweeps of the papers' ImageNet tables: what is published has a row, a column and a metric in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optathlon.results.papers.published import Published, published
+from optathlon.suite.planning.sweep import Sweep
+from optathlon.suite.planning.sweep_reader import find, load
+from optathlon.tasks.imagenet.settings import ImageNetSettings
+
+TABLES = {  # a sweep and the published table it is of
+    "adamp/table-2": "AdamP Table 2, H.1",
+    "adamp/table-d2": "AdamP Table D.2",
+    "adamp/table-d2-rexnet": "AdamP Table D.2",
+    "adamp/table-d3": "AdamP Table D.3",
+    "adamp/table-h6": "AdamP Table H.6",
+    "adamp/table-h7": "AdamP Table H.7",
+    "adamp/table-h7-mobilenetv2": "AdamP Table H.7",
+    "adarem/table-1": "AdaRem Table 1",
+    "adarem/table-2": "AdaRem Table 2",
+    "adarem/table-6": "AdaRem Table 6",
+    "adarem/table-7": "AdaRem Table 7",
+}
+
+
+def settings(sweep: Sweep, task: str, optimizer: str) -> Iterator[dict[str, Any]]:
+    """Each setting of an optimizer on a task, with what it changes in the protocol under protocol.*"""
+    (described,) = [t for t in sweep.tasks if t.name == task]
+    for entry in sweep.entries:
+        if entry.spec.name == optimizer:
+            protocol = {f"protocol.{key}": value for key, value in entry.protocol.items()}
+            yield from (protocol | setting for setting in sweep.settings(entry, described))
+
+
+def of_table(table: str) -> list[Published]:
+    return [p for p in published() if p.table == table]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_is_published_of_its_tasks_is_in_the_sweep(name) -> None:
+    sweep = load(find(name))
+    names = [task.name for task in sweep.tasks]
+    theirs = [p for p in of_table(TABLES[name]) if p.task in names]
+    assert theirs
+    assert {p.task for p in theirs} == set(names)
+    for number in theirs:
+        found = [s for s in settings(sweep, number.task, number.optimizer) if s.items() >= number.setting.items()]
+        assert len(found) == 1, number
+    for task in sweep.tasks:
+        assert {p.metric for p in theirs if p.task == task.name} <= {m.name for m in task.metrics}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_all_of_it_can_run(name) -> None:
+    """Each optimizer's protocol passes the task's own check."""
+    sweep = load(find(name))
+    for task in sweep.tasks:
+        for entry in sweep.entries:
+            ImageNetSettings.read(sweep.protocol_of(task).override(entry.protocol))
+
+
+def test_each_published_imagenet_number_of_these_tables_has_a_sweep() -> None:
+    for table in set(TABLES.values()):
+        tasks = {task.name for name, of in TABLES.items() if of == table for task in load(find(name)).tasks}
+        assert {p.task for p in of_table(table)} <= tasks
+
+
+def test_a_file_is_named_as_its_sweep() -> None:
+    for name in TABLES:
+        assert load(find(name)).name == name.replace("/", "-")
+        assert Path(find(name)).stem == name.partition("/")[2]
