@@ -80,7 +80,6 @@ def execute(
             how = {"asked": implementation, "ran": outcome.state.implementations()}
             clock = surroundings.clock.report()
             record = record_of(run, outcome, provenance.collect(attempt, device, data_workers, clock, how, team))
-            surroundings.ask_fence()
             ended = around.commit(record)
         except Preempted:
             ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
@@ -112,6 +111,8 @@ class _Around:
         self.moved = True
 
     def commit(self, record: Record) -> Ended:
+        if self.store.fenced(self.attempt):  # asked by this process alone: the others took part until `train` ended
+            return self.ended("fenced", "a newer attempt owns the run")
         if self.store.commit(record):
             return self.ended(record.status)
         return self.ended("fenced", "another attempt committed first")
