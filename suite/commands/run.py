@@ -17,7 +17,7 @@ from optathlon.slurm import slots
 from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite.commands.launch import not_negative
 from optathlon.suite.console import add_data, add_implementation, add_json, add_store, print_json, say, table
-from optathlon.suite.errors import ENVIRONMENT, FAILED, OK, MachineError, UsageError
+from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of, setting_of
 from optathlon.suite.planning.sweep_reader import flat_tags
@@ -138,6 +138,9 @@ def _train(args: argparse.Namespace, run: Run, store: Store, place: Place | None
         return OK
     if place is not None and place.rank:
         return codes[0]
+    if INTERRUPTED in codes:
+        say("interrupted; the same command begins or goes on")
+        return INTERRUPTED
     if codes[0] == REFUSED:
         return ENVIRONMENT
     if codes[0] == PREEMPTED:
@@ -159,7 +162,7 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
     from optathlon.suite.training.team import ALONE, Lost, meet
     from optathlon.suite.working.job import Job, carry_out
     from optathlon.suite.working.preloading import prepare_kernels
-    from optathlon.suite.working.several_processes import on_this_machine, take_part
+    from optathlon.suite.working.several_processes import on_this_machine, part_or_stopped, take_part
     from optathlon.suite.working.signals import stop_flag
 
     prepare_kernels([optimizer_of(run.setting.optimizer)], args.implementation, say)
@@ -170,7 +173,7 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
     with stop_flag() as flag:  # before the claim: who is asked to stop has not failed
         if place is not None:
             try:
-                return [take_part(job, place, meet(place), flag)]
+                return [part_or_stopped(lambda: take_part(job, place, meet(place, stop=flag), flag), flag)]
             except Lost as error:
                 raise MachineError(str(error)) from error
         if args.device == "cuda" and not torch.cuda.is_available():

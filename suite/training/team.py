@@ -7,6 +7,7 @@ import copy
 import os
 import platform
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from optathlon.suite.errors import MachineError
 from optathlon.suite.failures import Fault
 from optathlon.suite.training.place import Place
 from optathlon.suite.training.reduction import Statistics, sum_gradients
+from optathlon.suite.training.waiting import Watch, processes, until
 from optathlon.tasks.shared_state import OutOfStep
 from optathlon.tasks.workload import Batch
 
@@ -80,13 +82,24 @@ class Joined(Team):
     Tensors on a GPU travel by NCCL, all else by gloo.
     """
 
-    def __init__(self, place: Place, store: Meeting, device: torch.device) -> None:
+    def __init__(
+        self, place: Place, store: Meeting, device: torch.device, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Raises Preempted once `stop()` while not all have come, Lost if they do not come in time."""
         self.rank, self.world, self.store = place.rank, place.world, store
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         self.statistics: Statistics | None = None
-        with awaiting_others():
+        hosts = _all_come(place, store, stop)
+        self.watch = Watch(within(store, "watch"), self.rank, hosts)
+        with self._together():
             dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world, timeout=patience())
-        self._hosts = tuple(self.all(platform.node()))
+        self._hosts = tuple(hosts[rank] for rank in range(self.world))
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """The block is an operation of all processes."""
+        with self.watch.waiting(), awaiting_others():
+            yield
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -94,19 +107,19 @@ class Joined(Team):
 
     def agree(self, wish: int) -> int:
         asked = torch.tensor(wish)
-        with awaiting_others():
+        with self._together():
             dist.all_reduce(asked, dist.ReduceOp.MAX)
         return int(asked)
 
     def first(self, make: Callable[[], T]) -> T:
         told: list[Any] = [make() if self.rank == 0 else None]
-        with awaiting_others():
+        with self._together():
             dist.broadcast_object_list(told, 0)
         return told[0]
 
     def all(self, value: T) -> list[T]:
         told: list[Any] = [None] * self.world
-        with awaiting_others():
+        with self._together():
             dist.all_gather_object(told, value)
         return told
 
@@ -116,11 +129,11 @@ class Joined(Team):
         for part in parts:
             yield part
             self.statistics.note()
-        with awaiting_others():
+        with self._together():
             self.statistics.fold()
 
     def sum_gradients(self, net: nn.Module, loss: Tensor) -> Tensor:
-        with awaiting_others():
+        with self._together():
             return sum_gradients(net, loss)
 
     def same_weights(self, digest: str) -> None:
@@ -140,6 +153,7 @@ class Joined(Team):
 
     def leave(self) -> None:
         self.agree(0)
+        self.watch.close()
         dist.destroy_process_group()
 
 
@@ -159,15 +173,30 @@ def patience() -> timedelta:
     return timedelta(seconds=float(os.environ.get(TEAM_SECONDS, "600")))
 
 
-def meet(place: Place, *, serving: bool = True) -> Meeting:
+def _all_come(place: Place, store: Meeting, stop: Callable[[], bool]) -> dict[int, str]:
+    """The hosts of all processes by rank, once all are at `store`."""
+
+    def missing() -> str:
+        return processes([rank for rank in range(place.world) if not store.check([f"here/{rank}"])])
+
+    with awaiting_others():
+        store.set(f"here/{place.rank}", platform.node())
+        if whom := until(missing, stop, patience().total_seconds()):
+            raise Lost(f"{whom} did not come")
+        return {rank: store.get(f"here/{rank}").decode() for rank in range(place.world)}
+
+
+def meet(place: Place, *, serving: bool = True, stop: Callable[[], bool] = lambda: False) -> Meeting:
     """Where the processes of `place.world` find each other. The first one serves it, unless something else does.
 
-    MachineError if it cannot, Lost if it cannot be reached.
+    MachineError if it cannot, Lost if it cannot be reached; Preempted once `stop()` before it is.
     """
     if place.file:
         return dist.FileStore(place.file, place.world)  # type: ignore[attr-defined]
     serving = serving and place.rank == 0 and not place.served
     where = f"{place.address}:{place.port}"
+    if not serving:
+        until(lambda: "" if _answers(place) else f"the first process, at {where}", stop, patience().total_seconds())
     try:
         store = dist.TCPStore(  # type: ignore[attr-defined]
             place.address, place.port, None, serving, patience(), wait_for_workers=False
@@ -179,6 +208,12 @@ def meet(place: Place, *, serving: bool = True) -> Meeting:
     return within(store, f"optathlon/{place.start}")
 
 
+def _answers(place: Place) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((place.address, place.port), timeout=1.0):
+        return True
+    return False
+
+
 def within(store: Meeting, name: str) -> Meeting:
     """A part of `store`, apart from others of it."""
     return dist.PrefixStore(name, store)  # type: ignore[attr-defined]
@@ -188,7 +223,7 @@ def within(store: Meeting, name: str) -> Meeting:
 def awaiting_others() -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, Lost):
         raise
     except RuntimeError as error:  # gloo has no type of its own
         said = re.sub(r"^\[[^\]]*\] ", "", str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]

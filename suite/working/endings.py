@@ -11,7 +11,9 @@ from optathlon.results import Store
 from optathlon.results.record import Ended
 from optathlon.results.store.files import utc
 from optathlon.results.store.run_state import LOST
+from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite import failures
+from optathlon.suite.errors import INTERRUPTED
 from optathlon.suite.failures import Fault
 from optathlon.suite.working.exit_codes import IN_ORDER, SILENT, describe
 
@@ -60,7 +62,7 @@ def judge(codes: Sequence[int], fault: Fault | None, *, asked: bool, out_of_memo
     worst = next((code for code in (*signals, *codes) if code not in IN_ORDER), codes[0])
     failure = failures.of_exit(worst, out_of_memory)
     reason = _reason(codes) + ("; out of memory" if failure == "memory" else "")
-    return Fault(reason, "", failure, asked and (worst < 0 or worst == SILENT))
+    return Fault(reason, "", failure, asked and (worst < 0 or worst in (SILENT, PREEMPTED, INTERRUPTED)))
 
 
 def _reason(codes: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from optathlon.slurm.signals import PREEMPTED
-from optathlon.suite.errors import ENVIRONMENT, FAILED, OK
+from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK
 
 BUSY = 3
 """Another worker has claimed the run; this process made no attempt."""
@@ -16,12 +16,13 @@ REFUSED = ENVIRONMENT
 SILENT = 124
 """Not a process's own: it had to be killed, as it did not notice that the others of its run were over."""
 
-IN_ORDER = (OK, PREEMPTED, BUSY, REFUSED)
+IN_ORDER = (OK, PREEMPTED, INTERRUPTED, BUSY, REFUSED)
 """What a process that says itself how its attempt ended exits with."""
 
 _WORDS = {
     OK: "finished",
     PREEMPTED: "stopped, and will go on",
+    INTERRUPTED: "interrupted while it waited for the others",
     BUSY: "found the run taken",
     REFUSED: "refused the run",
     SILENT: "did not answer and was killed",

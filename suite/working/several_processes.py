@@ -6,11 +6,14 @@ import dataclasses
 import functools
 import os
 import platform
+import signal
 import tempfile
 from collections.abc import Callable
 
 import torch
 
+from optathlon.slurm.signals import PREEMPTED
+from optathlon.suite.errors import INTERRUPTED, Preempted
 from optathlon.suite.training.place import Place, gpu
 from optathlon.suite.training.team import Joined, Meeting, first_fault, meet
 from optathlon.suite.working import memory_kills
@@ -25,10 +28,11 @@ from optathlon.suite.working.signals import StopFlag, stop_flag
 
 def take_part(job: Job, place: Place, meeting: Meeting, stop: Callable[[], bool]) -> int:
     """Carries out `job` as the process at `place`, with the others that meet at `meeting`. Returns an exit code, as
-    `carry_out` does; REFUSED also if any process must not run it where it is."""
+    `carry_out` does; REFUSED also if any process must not run it where it is. Raises Preempted once `stop()` before all
+    are there, Lost if they do not come."""
     os.environ.update(gpu(place) if job.device != "cpu" else {})
     device = job.torch_device
-    team = Joined(place, meeting, device)
+    team = Joined(place, meeting, device, stop)
     # Asked of all before the claim: an attempt that one of them cannot make would count as a failure of the run.
     if reasons := list(filter(None, team.all(_refusal(job, place)))):
         if team.rank == 0:
@@ -36,6 +40,14 @@ def take_part(job: Job, place: Place, meeting: Meeting, stop: Callable[[], bool]
         team.leave()
         return REFUSED
     return carry_out(job, team, device, stop)
+
+
+def part_or_stopped(part: Callable[[], int], stop: StopFlag) -> int:
+    """What `part` returns; the exit code of a process that was stopped before it began."""
+    try:
+        return part()
+    except Preempted:
+        return INTERRUPTED if stop.raised == signal.SIGINT else PREEMPTED
 
 
 def _refusal(job: Job, place: Place) -> str | None:
@@ -55,7 +67,7 @@ def on_this_machine(job: Job, processes: int) -> list[int]:
     job, out_of_memory = dataclasses.replace(job, watched=True), memory_kills.counted_from_now()
 
     def part(place: Place, stop: StopFlag) -> int:
-        return take_part(job, place, meet(place), stop)
+        return part_or_stopped(lambda: take_part(job, place, meet(place, stop=stop), stop), stop)
 
     with tempfile.TemporaryDirectory(prefix="optathlon-") as folder, stop_flag() as flag:
         places = [Place(rank, processes, rank, file=f"{folder}/meeting") for rank in range(processes)]

@@ -7,10 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 
-from optathlon.slurm.signals import STOP_SIGNALS
-
-STOPPED_BY = (*STOP_SIGNALS, signal.SIGINT, signal.SIGHUP)
-"""Slurm's, Ctrl-C, and a terminal that closes."""
+from optathlon.suite.training.waiting import STOPPED_BY
 
 
 def listened_to() -> tuple[signal.Signals, ...]:

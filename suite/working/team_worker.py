@@ -9,7 +9,7 @@ from typing import Any
 
 from optathlon.results.plan import PlannedRun
 from optathlon.suite.code import changed
-from optathlon.suite.errors import FAILED, OK, MachineError
+from optathlon.suite.errors import FAILED, OK, MachineError, Preempted
 from optathlon.suite.failures import Fault
 from optathlon.suite.identity import Run
 from optathlon.suite.planning.plan import run_of
@@ -21,7 +21,7 @@ from optathlon.suite.working.assignment import Assignment
 from optathlon.suite.working.exit_codes import IN_ORDER
 from optathlon.suite.working.forking import fork, watch_over
 from optathlon.suite.working.log import say
-from optathlon.suite.working.several_processes import take_part
+from optathlon.suite.working.several_processes import part_or_stopped, take_part
 from optathlon.suite.working.signals import StopFlag, stop_flag
 
 POLL_SECONDS = 0.2
@@ -53,19 +53,21 @@ def work(assignment: Assignment) -> int:
         runs = AssignedRuns(assignment)
         runs.preload()
         try:
-            channel = _Channel(place)
+            channel = _Channel(place, stopping)
             return (_First if place.rank == 0 else _Member)(runs, place, channel, stopping).work()
         except Lost as error:
             say(f"process {place.rank} ends: {error}")
             return FAILED
+        except Preempted:
+            return runs.stopped_code
 
 
 class _Channel:
     """What the processes of an allocation tell each other between runs, through a store that the first one serves."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, stopping: StopFlag) -> None:
         self.place = place
-        self.store = within(meet(place), "team")
+        self.store = within(meet(place, stop=stopping), "team")
         # The first process needs all others, each of the others needs only the first, which serves the store.
         self.watched = range(1, place.world) if place.rank == 0 else range(1)
         self.heard = {rank: (b"", time.monotonic()) for rank in self.watched}
@@ -171,7 +173,8 @@ class _Member:
 
     def _child(self, run: Run, key: str, stop: StopFlag) -> int:
         job = self.runs.job(run, watched=True)
-        return take_part(job, self.place, within(meet(self.place, serving=False), key), stop)
+        meeting = within(meet(self.place, serving=False, stop=stop), key)
+        return part_or_stopped(lambda: take_part(job, self.place, meeting, stop), stop)
 
 
 class _First(_Member):
