@@ -14,7 +14,7 @@ from optathlon.tasks.images.files import decode, opening
 BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 INTERPOLATIONS = {"bilinear": (BILINEAR,), "bicubic": (BICUBIC,), "random": (BILINEAR, BICUBIC)}
 TRIES, NARROWEST, WIDEST = 10, 3 / 4, 4 / 3
-LONG = 4
+LONG = 8
 """From this ratio of its sides on a photo is cut before it is resized."""
 
 
