@@ -77,9 +77,9 @@ class Plans(Layout):
 
     def put_submission(self, name: str, submission: dict[str, Any]) -> Path:
         """Write down what is about to be submitted for the sweep `name` of this store; returns the file."""
+        folder, number = self.sweep_folder(name), 1 + max(self._numbers(name, "submission"), default=0)
         self.root.mkdir(parents=True, exist_ok=True)
         submission = {**submission, "store": ensured_identity(self.root)}
-        folder, number = self.sweep_folder(name), 1 + max(self._numbers(name, "submission"), default=0)
         while not self._put(path := folder / f"submission-{number:04d}.json", msgspec.json.encode(submission) + b"\n"):
             number += 1
         return path

@@ -57,7 +57,7 @@ def test_each_state_is_read_off_the_files(store):
     assert kinds == {n: n for n in names[:4]} | {"died": "stopped", "silent": "stopped"}
     assert states[finished.id].kind == "finished"
     assert (states[diverged.id].kind, states[diverged.id].reason) == ("diverged", "at update 7")
-    assert states[ids["running"]].owner == alive
+    assert msgspec.structs.replace(states[ids["running"]].owner, store="") == alive
     assert states[ids["running"]].silence < 60
     assert states[ids["stopped"]].reason == "time is short"
     assert (states[ids["failed"]].reason, states[ids["failed"]].attempt) == ("no memory 3", 3)

@@ -42,7 +42,7 @@ def _task(path: str | None) -> Task:
 
 
 TASK, WITHOUT = _task(f"{__name__}:scores"), _task(None)
-NOWHERE, NO_MODULE, NO_PATH = _task(f"{__name__}:nothing"), _task("no.such.module:scores"), _task(3)  # type: ignore[arg-type]
+NOWHERE, NO_MODULE = _task(f"{__name__}:nothing"), _task("no.such.module:scores")
 
 
 def problem(name: str = "TASK", batch: int = 1) -> Problem:
@@ -148,7 +148,7 @@ def test_what_goes_wrong_is_said_once_and_kept_so_that_nobody_tries_again(store,
     assert len(known(store)) == 1, "as the problem says"
 
 
-@pytest.mark.parametrize("name", ["NOWHERE", "NO_MODULE", "NO_PATH"])
+@pytest.mark.parametrize("name", ["NOWHERE", "NO_MODULE"])
 def test_a_path_that_leads_nowhere_is_no_more_than_that(store, name):
     (said,) = ensured(store, problem(name))
     assert "no run is affected" in said
