@@ -12,4 +12,5 @@ def seed(device: torch.device, *names: object) -> None:
     number = derive(*names)
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":
+        torch.cuda.init()  # a GPU has no generator before
         torch.cuda.default_generators[device.index or 0].manual_seed(number)
