@@ -61,15 +61,46 @@ def guard(optimizer: torch.optim.Optimizer) -> None:
     # this one, such as Lookahead, would count a step that was none.
     optimizer._step_supports_amp_scaling = False  # pyright: ignore[reportAttributeAccessIssue]
 
+    looked = False
+
     def leave_fused_where_gradients_do_not_fit(*_: Any) -> None:
+        nonlocal looked
+        if looked:  # not removed, as torch goes through the hooks of a step in the dictionary itself
+            return
         pairs = [(p, p.grad) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if pairs:
             if not all(_fits(grad, param) for param, grad in pairs):
                 for group in optimizer.param_groups:
                     group["fused"] = False
-            handle.remove()
+            looked = True
 
-    handle = optimizer.register_step_pre_hook(leave_fused_where_gradients_do_not_fit)
+    optimizer.register_step_pre_hook(leave_fused_where_gradients_do_not_fit)
+    if isinstance(optimizer, torch.optim.SGD):
+        _guard_latecomers(optimizer)
+
+
+def _guard_latecomers(optimizer: torch.optim.SGD) -> None:
+    """Takes the steps in which some weights get their first gradient, and others have momentum already, by the loop.
+
+    That is so where a backbone is frozen at first. Torch's fused SGD knows first steps of all its weights only, and
+    raises a TypeError.
+    """
+    begun: dict[int, bool] = {}
+
+    def choose(*_: Any) -> None:
+        for number, group in enumerate(optimizer.param_groups):
+            if not (group["fused"] or begun.get(number)) or group["momentum"] == 0:
+                continue
+            has_momentum = [
+                "momentum_buffer" in optimizer.state.get(p, {}) for p in group["params"] if p.grad is not None
+            ]
+            mixed = any(has_momentum) and not all(has_momentum)
+            if mixed and group["fused"]:
+                begun[number], group["fused"] = True, False
+            elif not mixed and begun.pop(number, False):
+                group["fused"] = True
+
+    optimizer.register_step_pre_hook(choose)
 
 
 def _fits(grad: Tensor, param: Tensor) -> bool:

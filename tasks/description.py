@@ -44,7 +44,7 @@ def verify_scores(task: Task, split: str, scores: Any) -> None:
     if not isinstance(scores, Mapping):
         example = ", ".join(f"{name!r}: ..." for name in names)
         raise TaskError(f"evaluate({split!r}) returns {_kind(scores)}; it must return {{{example}}}")
-    missing, extra = [n for n in names if n not in scores], [n for n in scores if n not in names]
+    missing, extra = _missing(task, split, scores), [n for n in scores if n not in names]
     if missing or extra:
         told = [f"misses {_quoted(missing)}"] * bool(missing) + [f"has {_quoted(extra)} besides"] * bool(extra)
         raise TaskError(
@@ -53,6 +53,16 @@ def verify_scores(task: Task, split: str, scores: Any) -> None:
     for name, value in scores.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TaskError(f"evaluate({split!r}): {name!r} is {_kind(value)}, not a number; return float(...) of it")
+
+
+def _missing(task: Task, split: str, scores: Mapping[str, float]) -> list[str]:
+    """The metrics that `scores` lack: of all on the test split, elsewhere of those that rank and select.
+
+    What costs much, such as a perplexity with a longer memory, need not be measured during training.
+    """
+    selected = {protocol.select.metric for protocol in task.protocols.values() if protocol.select}
+    needed = {task.metrics[0].name, *selected} if split != "test" else {metric.name for metric in task.metrics}
+    return [metric.name for metric in task.metrics if metric.name in needed and metric.name not in scores]
 
 
 def _verify_texts(task: Task) -> None:

@@ -150,3 +150,22 @@ def test_a_gradient_scaler_skips_the_whole_step_of_an_optimizer_laid_over_fused_
     scaler.step(built)
     assert torch.equal(params[0], torch.ones(3))
     assert built.param_groups[0]["since"] == 0, "a step that was none has not been counted"
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_weights_that_get_gradients_later_than_others_are_stepped_as_by_the_loop(momentum):
+    """As a backbone that is frozen at first; torch's fused SGD raises a TypeError there."""
+    ends = []
+    for how in ("auto", "loop"):
+        params = weights()
+        spec = optimizer("sgd")
+        built = spec.build([{"params": params}], spec.resolve({"lr": 0.1, "momentum": momentum}), how)
+        for number in range(6):
+            for place, param in enumerate(params):
+                param.grad = torch.full_like(param, 0.1 * (number + 1)) if number >= 2 * place else None
+            built.step()
+        ends.append([param.detach() for param in params])
+        if how == "auto":
+            assert in_use(built) == {"fused (torch)": 3}
+    for ours, literal in zip(*ends, strict=True):
+        torch.testing.assert_close(ours, literal)

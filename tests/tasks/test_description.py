@@ -96,3 +96,13 @@ def test_scores_are_those_that_the_task_describes(scores, expected, folder):
     with pytest.raises(tasks.TaskError, match=expected):
         verify_scores(tasks.task("faulty:TASK_Sound"), "test", scores)
     verify_scores(tasks.task("faulty:TASK_Sound"), "test", {"accuracy": 1.0})
+
+
+def test_what_costs_much_may_be_measured_on_the_test_split_alone():
+    task = tasks.task("wikitext103-txl-wn")
+    during = {"perplexity": 30.0, "loss": 3.4}
+    verify_scores(task, "validation", during)
+    with pytest.raises(tasks.TaskError, match="misses 'perplexity_640'"):
+        verify_scores(task, "test", during)
+    with pytest.raises(tasks.TaskError, match="misses 'perplexity'"):
+        verify_scores(task, "validation", {"loss": 3.4})
