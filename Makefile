@@ -35,10 +35,10 @@ types: $(SET_UP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 fast: $(SET_UP)
-	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not gpu"
+	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not gpu and not official"
 
 slow: $(SET_UP)
-	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu"
+	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu and not official"
 
 format: $(SET_UP)
 	$(BIN)/ruff check --fix

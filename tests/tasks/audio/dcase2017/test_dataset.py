@@ -60,6 +60,7 @@ def test_the_events_are_the_published_seventeen():
     assert sum(COUNTS.values()) == 52_763
 
 
+@pytest.mark.official
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="needs the official tables in $OPTATHLON_DCASE2017_TABLES")
 def test_the_official_tables_give_the_published_counts_and_fingerprints():
     assert {part.table: file_digest(OFFICIAL / part.table, "md5") for part in PARTS.values()} == {

@@ -69,6 +69,7 @@ def test_the_nine_classes() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.official
 @pytest.mark.skipif(not PUBLISHED.is_file(), reason="OPTATHLON_TEXTURE_CLUSTERS names no file")
 def test_of_the_published_clusters_53_59_and_54_cells_are_kept() -> None:
     assert hashlib.sha256(PUBLISHED.read_bytes()).hexdigest() == CLUSTERS_SHA256
