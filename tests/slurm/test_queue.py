@@ -38,8 +38,8 @@ def queued(slurm, form: str = "%i") -> list[str]:
 
 def test_a_worker_that_crashes_at_its_start_is_told_of_with_its_log(slurm, tmp_path):
     write(tmp_path, SWEEP + CLUSTER)
-    (tmp_path / "broken/slurm").mkdir(parents=True)
-    (tmp_path / "broken/slurm/__init__.py").write_text('raise ImportError("half an installation")')
+    (tmp_path / "broken/optathlon").mkdir(parents=True)
+    (tmp_path / "broken/optathlon/__init__.py").write_text('raise ImportError("half an installation")')
     for setup, said in (
         (f"export PYTHONPATH={tmp_path / 'broken'}", "half an installation"),
         ("echo no such module >&2; exit 1", "no such module"),
