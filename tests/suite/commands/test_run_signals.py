@@ -17,10 +17,13 @@ from tests.suite.sweeps import command, environment, optathlon, write
 WORDS = ("run", "toy:TASK", "sgd", "lr=0.1", "protocol.settings.sleep=0.05", "--scale", "smoke", "--device", "cpu")
 
 
-def started(folder, **how) -> subprocess.Popen:
-    """A foreground run that is in training."""
+def started(folder, hangup=signal.SIG_DFL, **how) -> subprocess.Popen:
+    """A foreground run that is in training. hangup: what SIGHUP does to a process that says nothing of it; these tests
+    themselves may run under nohup."""
     write(folder)
-    process = subprocess.Popen(command(*WORDS), cwd=folder, env=environment(), **how)
+    process = subprocess.Popen(
+        command(*WORDS), cwd=folder, env=environment(), preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup), **how
+    )
     wait_for(lambda: any(p.stat().st_size for p in (folder / "store").rglob("events-*.jsonl")))
     return process
 
@@ -53,8 +56,6 @@ def test_a_run_that_loses_its_terminal_saves_and_goes_on_with_the_same_command(c
 
 @pytest.mark.slow
 def test_nohup_is_obeyed(tmp_path):
-    process = started(
-        tmp_path, stderr=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    )
+    process = started(tmp_path, signal.SIG_IGN, stderr=subprocess.DEVNULL)
     process.send_signal(signal.SIGHUP)
     assert process.wait(120) == 0
