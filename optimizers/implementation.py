@@ -85,22 +85,22 @@ def _guard_latecomers(optimizer: torch.optim.SGD) -> None:
     That is so where a backbone is frozen at first. Torch's fused SGD knows first steps of all its weights only, and
     raises a TypeError.
     """
-    begun: dict[int, bool] = {}
+    by_loop: list[dict[str, Any]] = []
 
-    def choose(*_: Any) -> None:
-        for number, group in enumerate(optimizer.param_groups):
-            if not (group["fused"] or begun.get(number)) or group["momentum"] == 0:
-                continue
-            has_momentum = [
-                "momentum_buffer" in optimizer.state.get(p, {}) for p in group["params"] if p.grad is not None
-            ]
-            mixed = any(has_momentum) and not all(has_momentum)
-            if mixed and group["fused"]:
-                begun[number], group["fused"] = True, False
-            elif not mixed and begun.pop(number, False):
-                group["fused"] = True
+    def leave_fused(*_: Any) -> None:
+        for group in optimizer.param_groups:
+            if group["fused"] and group["momentum"] != 0:
+                begun = {"momentum_buffer" in optimizer.state.get(p, {}) for p in group["params"] if p.grad is not None}
+                if len(begun) == 2:
+                    group["fused"] = False
+                    by_loop.append(group)
 
-    optimizer.register_step_pre_hook(choose)
+    def come_back(*_: Any) -> None:  # at once, so that a checkpoint holds what the run began with
+        while by_loop:
+            by_loop.pop()["fused"] = True
+
+    optimizer.register_step_pre_hook(leave_fused)
+    optimizer.register_step_post_hook(come_back)
 
 
 def _fits(grad: Tensor, param: Tensor) -> bool:
