@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import io
 import os
 import tarfile
-import tempfile
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from optathlon.tasks.data.pinned_files import pinned_file
 from optathlon.tasks.errors import DataError
 
 MIRROR = "http://deb.debian.org/debian/"
-SECONDS = 120
 MAGIC, HEAD = b"!<arch>\n", 60  # of an ar archive, which a .deb is; bytes before each of its members
 
 
@@ -67,44 +63,10 @@ def _member(deb: bytes, beginning: str) -> bytes:
 
 def _package(package: Package) -> bytes:
     path = cache() / package.file
-    try:
-        content = path.read_bytes()
-    except OSError:
-        content = b""
-    if not _whole(package, content):
-        content = _fetch(package, path)
-        _keep(path, content)
-    return content
-
-
-def _whole(package: Package, content: bytes) -> bool:
-    return hashlib.sha256(content).hexdigest() == package.sha256
-
-
-def _fetch(package: Package, path: Path) -> bytes:
     url = f"{MIRROR}{package.pool}/{package.file}"
     remedy = (
         f"run `apt-get download {package.name}={package.version}` on Debian 12 where there is a network and put the"
         f" file into {path.parent}"
     )
-    try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
-            content = answer.read()
-    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
-        raise DataError(f"debian: {url} cannot be fetched ({error}); {remedy}") from None
-    if not _whole(package, content):
-        raise DataError(
-            f"debian: {url} gave {len(content):,} bytes that are not {package.name} {package.version}; {remedy}"
-        )
-    return content
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Put the package into the cache; without a cache it is fetched each time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
-    except OSError:
-        pass
+    what = f"debian: {package.name} {package.version}"
+    return pinned_file(url, path, f"sha256:{package.sha256}", what, remedy)

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import http.client
 import io
 import os
 import re
 import tarfile
-import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from optathlon.tasks.errors import DataError
+from optathlon.tasks.data.pinned_files import pinned_file
 
 REGISTRY = "https://registry.npmjs.org/"
-SECONDS = 60
 
 
 class Package(NamedTuple):
@@ -69,43 +63,9 @@ def files(package: Package, names: Iterable[str]) -> dict[str, bytes]:
 
 def _tarball(package: Package) -> bytes:
     path = cache() / package.file
-    try:
-        content = path.read_bytes()
-    except OSError:
-        content = b""
-    if not _whole(package, content):
-        content = _fetch(package, path)
-        _keep(path, content)
-    return content
-
-
-def _whole(package: Package, content: bytes) -> bool:
-    return hashlib.sha512(content).hexdigest() == package.digest
-
-
-def _fetch(package: Package, path: Path) -> bytes:
     url = f"{registry()}{package.name}/-/{package.name.rpartition('/')[2]}-{package.version}.tgz"
     remedy = (
         f"run `npm pack {package.name}@{package.version}` where there is a network and put the file into {path.parent}"
     )
-    try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
-            content = answer.read()
-    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
-        raise DataError(f"npm: {url} cannot be fetched ({error}); {remedy}") from None
-    if not _whole(package, content):
-        raise DataError(
-            f"npm: {url} gave {len(content):,} bytes that are not {package.name} {package.version}; {remedy}"
-        )
-    return content
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Put the tarball into the cache; without a cache it is fetched each time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
-    except OSError:
-        pass
+    what = f"npm: {package.name} {package.version}"
+    return pinned_file(url, path, f"sha512:{package.digest}", what, remedy)
