@@ -41,10 +41,3 @@ def prefer_own(path: str) -> None:
     module, colon, _ = path.partition(":")
     if colon and not module.startswith("optathlon."):
         _named.names.add(module.partition(".")[0])
-
-
-def forget() -> None:
-    """Takes back what `look_beside` and `prefer_own` have said in this process."""
-    sys.path[:] = [entry for entry in sys.path if entry not in _named.folders]
-    _named.folders.clear()
-    _named.names.clear()

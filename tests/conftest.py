@@ -8,14 +8,13 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-USER_MODULES = "optathlon.suite.user_modules"
+from optathlon.suite import user_modules  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def no_module_of_a_test_is_found_by_the_next():
     """A sweep file puts its folder on the path for the rest of its process; a test's shares its process with others."""
-    path, finders = list(sys.path), list(sys.meta_path)
+    named = user_modules._named
+    path, finders, folders, names = list(sys.path), list(sys.meta_path), list(named.folders), set(named.names)
     yield
-    sys.path[:], sys.meta_path[:] = path, finders
-    if USER_MODULES in sys.modules:
-        sys.modules[USER_MODULES].forget()
+    sys.path[:], sys.meta_path[:], named.folders[:], named.names = path, finders, folders, names
