@@ -39,7 +39,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One finished or diverged run. Everything but `provenance` is a function of problem, setting and seed.
 
     problem, setting: what the digests were taken of. headline, selection: names of the scores that rank and select.
-    provenance: host, devices, times, versions, commit, tree, attempt, peak memory.
+    provenance: host, devices, times, versions, commit, tree, attempt, cost (time per update, memory,
+    energy).
     """
 
     id: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from optathlon.results.record import Record, hyperparameters
+from optathlon.results.record import Record, flat, hyperparameters
 from optathlon.results.references import References
 from optathlon.results.store.files import hand_out
 
@@ -20,7 +20,8 @@ def columns(records: Sequence[Record]) -> dict[str, list[Any]]:
     """One list a column, one value a record: what the run is, what it came to, every score and hyperparameter.
 
     "score.test/accuracy" has None where a run has no such score or diverged. "hyperparameter.lr" holds floats if every
-    value is a number, else JSON. problem, setting and provenance are whole, as JSON.
+    value is a number, else JSON; "cost.seconds_per_update" and the like what `provenance.cost` tells, None in records
+    without it. problem, setting and provenance are whole, as JSON.
     """
     found: dict[str, list[Any]] = {
         "run": [r.id for r in records],
@@ -38,10 +39,13 @@ def columns(records: Sequence[Record]) -> dict[str, list[Any]]:
     }
     scores = [{s.name: s.value for s in r.scores} for r in records]
     settings = [hyperparameters(r.setting) for r in records]
+    costs = [flat(cost) if isinstance(cost := r.provenance.get("cost"), Mapping) else {} for r in records]
     for name in sorted({name for of_one in scores for name in of_one}):
         found[f"score.{name}"] = [None if (v := of_one.get(name)) is None else float(v) for of_one in scores]
     for name in sorted({name for of_one in settings for name in of_one}):
         found[f"hyperparameter.{name}"] = _alike([of_one.get(name) for of_one in settings])
+    for name in sorted({name for of_one in costs for name in of_one}):
+        found[f"cost.{name}"] = [_number(of_one.get(name)) for of_one in costs]
     for name in ("problem", "setting", "provenance"):
         found[name] = [_json(getattr(r, name)) for r in records]
     return found
@@ -66,7 +70,7 @@ def write_parquet(
 
 
 def _array(pa: Any, name: str, values: list[Any], types: dict[str, Any]) -> Any:
-    numeric = name.startswith("score.") or (
+    numeric = name.startswith(("score.", "cost.")) or (
         name.startswith("hyperparameter.") and all(v is None or isinstance(v, float) for v in values)
     )
     return pa.array(values, types.get(name, pa.float64() if numeric else pa.string()))
@@ -77,6 +81,12 @@ def _alike(values: list[Any]) -> list[Any]:
         with contextlib.suppress(OverflowError):  # an integer beyond every float
             return [None if v is None else float(v) for v in values]
     return [None if v is None else _json(v) for v in values]
+
+
+def _number(value: Any) -> float | None:
+    with contextlib.suppress(OverflowError):  # an integer beyond every float
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return None
 
 
 def _json(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -23,6 +24,8 @@ class Outcome:
     scores: dict[str, float]
     state: State
     weights: str
+    cost: dict[str, Any]
+    """As `suite.training.cost.combined` says."""
 
 
 def watched_score(state: State) -> float | None:
@@ -50,25 +53,25 @@ def finish(state: State, around: Surroundings) -> Outcome:
     """Judge the last or the best weights on the test split, once."""
     around.ask_fence()
     if state.diverged:
-        return _outcome("diverged", {}, state)
+        return _outcome("diverged", {}, state, around)
     if state.protocol.checkpoint == "best" and state.best is not None:
         state.restore_best(around.checkpoints)
         watched = state.best["watched"]
         with around.clock.evaluation():
-            return _judged(state, watched)
+            return _judged(state, watched, around)
     with around.clock.evaluation(), state.evaluation_weights():
-        return _judged(state, state.watched)
+        return _judged(state, state.watched, around)
 
 
-def _judged(state: State, watched: dict[str, dict[str, float]]) -> Outcome:
+def _judged(state: State, watched: dict[str, dict[str, float]], around: Surroundings) -> Outcome:
     seed(state.workload.device, "evaluate", "test")
     with torch.no_grad(), autocast(state.workload.device, state.protocol.precision):
         splits = {**watched, "test": _evaluated(state, "test")}
     scores = {f"{split}/{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
-    return _outcome("finished", scores, state)
+    return _outcome("finished", scores, state, around)
 
 
-def _outcome(status: str, scores: dict[str, float], state: State) -> Outcome:
+def _outcome(status: str, scores: dict[str, float], state: State, around: Surroundings) -> Outcome:
     weights = digest_of(state.workload.players)
     state.team.same_weights(weights)
-    return Outcome(status, scores, state, weights)
+    return Outcome(status, scores, state, weights, state.cost.report(state.team, around.clock.in_updates))

@@ -41,12 +41,15 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
         seed(workload.device, run.seed, "epoch", state.epoch)
         workload.start_epoch(state.epoch, state.batch > 0)
         at = state.update
-        for parts in chunks(micro_batches(workload, state.epoch, state.batch), p.parts // workload.world):
-            means = {name: update(state, name, parts) for name in workload.players}
-            state.advance(parts, means)
-            saver.save_when_due()
-            if not state.settled:
-                break
+        with around.clock.updating():
+            for parts in chunks(micro_batches(workload, state.epoch, state.batch), p.parts // workload.world):
+                with state.timed_update(parts):
+                    means = {name: update(state, name, parts) for name in workload.players}
+                    state.advance(parts, means)
+                saver.save_when_due()
+                if not state.settled:
+                    break
+            state.look_for_divergence()  # `settle` waits for the device anyway; here it counts as the updates' time
         if state.update == at:
             raise TaskError(
                 f"{run.problem.task}: batches({state.epoch}, {state.batch}) yields no update, which takes "
@@ -75,6 +78,10 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
     losses: list[Tensor] = []
 
     def closure() -> Tensor:
+        with state.cost.timer.optimizer(False):
+            return gradients()
+
+    def gradients() -> Tensor:
         for player in workload.players.values():
             player.zero_grad(set_to_none=True)
         total = torch.zeros((), device=workload.device)
@@ -96,11 +103,13 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
 
     before = snapshot(net) if state.update == state.sample_at else None
     if state.spec.flags & {"closure"}:
-        optimizer.step(closure)  # type: ignore[arg-type]
+        with state.cost.timer.optimizer():
+            optimizer.step(closure)  # type: ignore[arg-type]
     else:
         closure()
-        scaler.step(optimizer)
-        scaler.update()
+        with state.cost.timer.optimizer():
+            scaler.step(optimizer)
+            scaler.update()
     if before is not None:
         diagnose(state, name, before)
     return losses[0]

@@ -71,12 +71,14 @@ class Saver:
             raise Preempted
         if now - self.told >= EVENT_SECONDS or not self.state.settled:
             self.told = now
+            self.state.cost.energy.read()
             self.around.event({"update": self.state.update, "time": self.state.time, **self.around.clock.report()})
 
     def save(self) -> None:
-        self.around.ask_fence()
         state = self.state
-        written = self.around.checkpoints.save(state.state_dict(), state.update, state.best_file)
+        with self.around.clock.saving():
+            self.around.ask_fence()
+            written = self.around.checkpoints.save(state.state_dict(), state.update, state.best_file)
         if written and (state.update, state.settled) > self.found:
             self.around.moved()
         self.last = time.monotonic()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from optathlon.optimizers.implementation import in_use
 from optathlon.suite.identity import Run, optimizer_of
 from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
+from optathlon.suite.training.cost import CostMeter
 from optathlon.suite.training.parameter_groups import groups
 from optathlon.suite.training.team import ALONE, Team
 from optathlon.tasks.workload import Batch, Workload
@@ -47,6 +48,7 @@ class State:
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=workload.device)
         self.known_bad = -1
         self.sample_at = 0
+        self.cost = CostMeter(workload.device)
 
     def _optimizer(self, name: str) -> torch.optim.Optimizer:
         net, setting = self.workload.players[name], self.run.setting
@@ -92,6 +94,11 @@ class State:
         if self.protocol.unit == "steps":
             return self.update % self.protocol.evaluate_every == 0
         return self.batch == 0 and self.epoch % self.protocol.evaluate_every == 0
+
+    def timed_update(self, parts: Sequence[Batch]) -> contextlib.AbstractContextManager[None]:
+        """The block is one update made of `parts` on this process, which may be timed."""
+        samples = sum(part.size for part in parts) * self.workload.world
+        return self.cost.timer.update(samples, typical=self.update != self.sample_at)
 
     def advance(self, parts: Sequence[Batch], means: dict[str, Tensor]) -> None:
         """Count one update made of `parts` on this process; `means` are the players' losses, left on the device."""
@@ -253,7 +260,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.evaluating = 0.0
+        self.evaluating, self.in_updates, self.saved = 0.0, 0.0, 0.0
 
     @contextlib.contextmanager
     def evaluation(self) -> Iterator[None]:
@@ -262,6 +269,23 @@ class Clock:
             yield
         finally:
             self.evaluating += time.monotonic() - begun
+
+    @contextlib.contextmanager
+    def updating(self) -> Iterator[None]:
+        """The block is updates, and checkpoints between them, which do not count."""
+        begun, saved = time.monotonic(), self.saved
+        try:
+            yield
+        finally:
+            self.in_updates += time.monotonic() - begun - (self.saved - saved)
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.saved += time.monotonic() - begun
 
     def report(self) -> dict[str, float]:
         """Seconds of this attempt: in all, and in evaluations."""

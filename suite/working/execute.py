@@ -79,7 +79,8 @@ def execute(
             outcome = train(run, build(run, data, device, data_workers, team), surroundings)
             how = {"asked": implementation, "ran": outcome.state.implementations()}
             clock = surroundings.clock.report()
-            record = record_of(run, outcome, provenance.collect(attempt, device, data_workers, clock, how, team))
+            about = provenance.collect(attempt, device, data_workers, clock, how, team)
+            record = record_of(run, outcome, {**about, "cost": outcome.cost})
             ended = around.commit(record)
         except Preempted:
             ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
