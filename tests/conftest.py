@@ -8,7 +8,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-from optathlon.suite import user_modules  # noqa: E402
+from optathlon.suite import user_modules
 
 
 @pytest.fixture(autouse=True)
