@@ -21,6 +21,7 @@ from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, Machine
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of, setting_of
 from optathlon.suite.planning.sweep_reader import flat_tags
+from optathlon.suite.probes import PROBES, check_probes
 from optathlon.suite.training.place import Place, environment, unshareable
 from optathlon.suite.user_modules import look_beside
 from optathlon.suite.working import references
@@ -37,6 +38,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--data-workers", type=not_negative, default=0, help="processes that load data ahead")
     add_implementation(parser)
+    parser.add_argument(
+        "--probe",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"measure more (repeatable): {', '.join(PROBES)}",
+    )
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="train on N processes of this machine, a GPU each"
     )
@@ -103,7 +111,7 @@ def _run(args: argparse.Namespace) -> Run:
         raise UsageError(f"--seed {args.seed}: must be a whole number from 0 to 2^63 - 1")
     protocol = task.protocol(args.scale).override(flat_tags(changes, [spec]))
     problem = problem_of(task, args.scale, protocol, args.data)
-    setting = setting_of(problem, spec, spec.resolve(values), spec.protocol)
+    setting = setting_of(problem, spec, spec.resolve(values), spec.protocol, check_probes(args.probe))
     spec.check_implementation(args.implementation)
     return Run(problem=problem, setting=setting, seed=args.seed)
 

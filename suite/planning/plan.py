@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +60,7 @@ class _Expansion:
         varying = _varying(candidates)
         for hyperparameters in candidates:
             try:
-                setting = setting_of(problem, entry.spec, hyperparameters, entry.protocol)
+                setting = setting_of(problem, entry.spec, hyperparameters, entry.protocol, entry.probes)
             except (tasks.TaskError, OptimizerError, UsageError) as error:
                 raise SweepError(f"{entry.where}: on {task.name}: {error}") from None
             if self.sweep.seeds.tune and "validation" not in setting.protocol.get("watch", ("validation",)):
@@ -138,8 +138,9 @@ def setting_of(
     spec: OptimizerSpec,
     hyperparameters: dict[str, Any],
     protocol: Mapping[str, Any],
+    probes: Sequence[str] = (),
 ) -> Setting:
-    """`spec` with resolved `hyperparameters` and its own changes of the problem's `protocol`.
+    """`spec` with resolved `hyperparameters`, its own changes of the problem's `protocol`, and checked `probes`.
 
     Raises UsageError with the reason if the two cannot run together, TaskError if the protocol does not fit.
     """
@@ -158,6 +159,7 @@ def setting_of(
         version=spec.version,
         hyperparameters=hyperparameters,
         protocol=_typed(protocol, msgspec.to_builtins(resolved)),
+        probes=list(probes),
     )
 
 

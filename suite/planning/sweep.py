@@ -25,12 +25,16 @@ class Seeds(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One [[optimizer]] block. grid: its grid tables as written. protocol: what it changes in every task's protocol."""
+    """One [[optimizer]] block. grid: its grid tables as written. protocol: what it changes in every task's protocol.
+
+    probes: what its runs measure beside the norms.
+    """
 
     label: str
     spec: OptimizerSpec
     grid: dict[str, Any]
     protocol: dict[str, Any]
+    probes: list[str] = []
     where: str
 
 

@@ -14,13 +14,14 @@ from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import cluster_settings
 from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, overridden, settings_of
+from optathlon.suite.probes import check_probes
 from optathlon.suite.user_modules import look_beside
 
 KEYS = (
     "name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol", "override",
-    "cluster", "table",
+    "cluster", "probes", "table",
 )  # fmt: skip
-OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random")
+OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random", "probes")
 GRID_KEYS = ("fixed", "grid", "zip", "random")
 BUILT_IN = Path(__file__).resolve().parent.parent / "sweeps"
 
@@ -192,7 +193,18 @@ class _Reader:
             text = str(error)
             raise SweepError(text if text.startswith(self.file) else f"{self.file}: {where}: {text}") from None
         protocol = {**spec.protocol, **self._protocol(block, f"{where}.", [spec])}
-        return Entry(label=label, spec=spec, grid=grid, protocol=protocol, where=f"{self.file}: {where}")
+        probes = self._probes(block, f"{where}.")
+        return Entry(label=label, spec=spec, grid=grid, protocol=protocol, probes=probes, where=f"{self.file}: {where}")
+
+    def _probes(self, block: Mapping[str, Any], where: str) -> list[str]:
+        """Those of the whole sweep and those of an optimizer's `block`."""
+        found: list[str] = []
+        for table, place in ((self.table, ""), (block, where)):
+            try:
+                found += check_probes(table.get("probes", []))
+            except UsageError as error:
+                raise self._error(f"{place}{error}") from None
+        return sorted(set(found))
 
     def _seeds(self) -> Seeds:
         seeds = self.table.get("seeds", [0])

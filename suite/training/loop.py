@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from optathlon.suite.identity import Run
-from optathlon.suite.training.diagnostics import diagnose, snapshot
 from optathlon.suite.training.evaluation import Outcome, evaluate, finish, watched_score
 from optathlon.suite.training.precision import autocast, clip, set_rate
 from optathlon.suite.training.saver import Saver
@@ -101,17 +100,15 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
         losses.append(total)
         return total
 
-    before = snapshot(net) if state.update == state.sample_at else None
-    if state.spec.flags & {"closure"}:
-        with state.cost.timer.optimizer():
-            optimizer.step(closure)  # type: ignore[arg-type]
-    else:
-        closure()
-        with state.cost.timer.optimizer():
-            scaler.step(optimizer)
-            scaler.update()
-    if before is not None:
-        diagnose(state, name, before)
+    with state.recorders[name].watching(state.update == state.sample_at):
+        if state.spec.flags & {"closure"}:
+            with state.cost.timer.optimizer():
+                optimizer.step(closure)  # type: ignore[arg-type]
+        else:
+            closure()
+            with state.cost.timer.optimizer():
+                scaler.step(optimizer)
+                scaler.update()
     return losses[0]
 
 
@@ -136,5 +133,8 @@ def settle(state: State, around: Surroundings) -> None:
                 higher = state.protocol.select is None or state.protocol.select.higher_is_better
                 signed = None if score is None else score if higher else -score
                 optimizer.epoch_end(state.epoch - 1, signed)  # type: ignore[attr-defined]
+    if state.over:
+        for recorder in state.recorders.values():
+            recorder.at_end()
     state.sample_at = state.update
     state.settled = True

@@ -18,6 +18,7 @@ from optathlon.suite.identity import Run, optimizer_of
 from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
 from optathlon.suite.training.cost import CostMeter
 from optathlon.suite.training.parameter_groups import groups
+from optathlon.suite.training.probes.recorder import Recorder
 from optathlon.suite.training.team import ALONE, Team
 from optathlon.tasks.workload import Batch, Workload
 
@@ -38,6 +39,7 @@ class State:
         self.spec = optimizer_of(run.setting.optimizer)
         self.optimizers = {name: self._optimizer(name) for name in workload.players}
         self.scalers = {name: self._scaler() for name in workload.players}
+        self.recorders = {name: self._recorder(name) for name in workload.players}
         self.ema = self._averages() if self.protocol.ema is not None else None
         self.epoch, self.batch, self.of, self.update, self.settled = 0, 0, 0, 0, True
         self.curve: dict[str, list[tuple[float, float | None]]] = {}
@@ -62,6 +64,11 @@ class State:
         for group in optimizer.param_groups:
             group["initial_lr"] = copy.deepcopy(group["lr"])
         return optimizer
+
+    def _recorder(self, name: str) -> Recorder:
+        invariant = [key for key, facts in self.workload.tags(name).items() if "scale_invariant" in facts]
+        net, optimizer = self.workload.players[name], self.optimizers[name]
+        return Recorder(name, net, optimizer, invariant, self.run.setting.probes, self.note)
 
     def _scaler(self) -> torch.amp.GradScaler:
         return torch.amp.GradScaler(self.workload.device.type, enabled=self.protocol.precision == "fp16")
@@ -227,6 +234,7 @@ class State:
             "scalers": {name: s.state_dict() for name, s in self.scalers.items()},
             "ema": self.ema,
             "workload": self.workload.state_dict(),
+            "probes": {name: recorder.state_dict() for name, recorder in self.recorders.items()},
             "curve": self.curve,
             "watched": self.watched,
             "best": self.best,
@@ -243,6 +251,8 @@ class State:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
             self.scalers[name].load_state_dict(state["scalers"][name])
+        for name, kept in state.get("probes", {}).items():  # not in checkpoints of version 0.1
+            self.recorders[name].load_state_dict(kept)
         self.workload.load_state_dict(state["workload"])
         device = self.workload.device
         if state["ema"] is not None:

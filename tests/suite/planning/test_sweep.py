@@ -97,6 +97,15 @@ BAD = {
     "label over two lines": ('optimizer = [{name = "sgd", label = "a\\nb"}]', "label: must be text on one line"),
     "name that is no folder everywhere": ('name = "größe"', "name: 'größe' must consist of letters (a to z)"),
     "module that cannot be imported": ('tasks = ["broken:TASK"]', "broken:TASK: importing it raised SyntaxError"),
+    "probe that is unknown": (
+        'probes = ["oscilation"]',
+        "probes: 'oscilation' is unknown (did you mean",
+    ),
+    "probes that are one word": ('probes = "layers"', "probes: must be a list of names"),
+    "probe of an optimizer that is unknown": (
+        "optimizer = [{name = 'sgd', probes = ['q']}]",
+        "optimizer[0].probes: 'q' is unknown",
+    ),
     "settings that cannot run": (
         'tasks = ["biased-mnist-0.990"]\nprotocol.settings.sigma = 0.0',
         "biased-mnist-0.990: protocol.settings.sigma: Expected `float` > 0.0, not 0.0",
@@ -123,6 +132,14 @@ def test_a_bad_sweep_is_one_clear_line(case, tmp_path):
 def test_options_by_tag_of_a_protocol_are_written_as_those_of_an_optimizer(tmp_path):
     (problem,) = planned(tmp_path, "protocol.tags.norm.weight_decay = 0.0\n" + SWEEP).head.problems.values()
     assert problem["protocol"]["tags"] == {"norm.weight_decay": 0.0}
+
+
+def test_probes_of_the_sweep_and_of_an_optimizer_belong_to_its_settings(tmp_path):
+    plain = planned(tmp_path)
+    probed = planned(tmp_path, 'probes = ["oscillation"]\n' + SWEEP + 'probes = ["layers", "oscillation"]\n')
+    by_optimizer = {s["optimizer"]: s["probes"] for s in probed.head.settings.values()}
+    assert by_optimizer == {"sgd": ["oscillation"], "adamw": ["layers", "oscillation"]}
+    assert not {run.id for run in plain.runs} & {run.id for run in probed.runs}
 
 
 def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path):

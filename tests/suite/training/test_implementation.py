@@ -13,8 +13,8 @@ from optathlon.suite.identity import Run
 from optathlon.suite.main import main
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.planning.plan import expand, run_of
-from optathlon.suite.training.diagnostics import norm
 from optathlon.suite.training.loop import chunks, update
+from optathlon.suite.training.probes.sampled import norm
 from optathlon.suite.training.state import State
 from optathlon.suite.working.execute import build
 from optathlon.tasks.verified_workload import micro_batches
