@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import fnmatch
 import hashlib
 import os
 import shutil
@@ -60,6 +61,8 @@ class Dataset(ABC):
     """Digest of the sources -> N of "standin-N"."""
     entries: ClassVar[tuple[str, ...]] = ("*",)
     """Wildcards for what belongs to the data set in a folder that holds others too, as torchvision's root does."""
+    passed_over: ClassVar[tuple[str, ...]] = ()
+    """Wildcards for paths below the folder that come with the data and are no part of it: not in its list of files."""
     blank_lines: ClassVar[bool] = False
     """Whether empty lines at the end of a text are part of it."""
 
@@ -237,7 +240,7 @@ def _listed(name: str, folder: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def _write_manifest(dataset: Dataset, folder: Path, known: str | None, proof: str) -> Manifest:
-    paths = _paths(folder)
+    paths = _paths(folder, dataset.passed_over)
     rows = [(path, (folder / path).stat().st_size, file_digest(folder / path)) for path in paths]
     text = _table(rows)
     made = Manifest(
@@ -264,16 +267,21 @@ def _table(rows: list[tuple[str, int, str]]) -> bytes:
     return "".join(f"{path}\t{size}\t{digest}\n" for path, size, digest in rows).encode()
 
 
-def _paths(folder: Path) -> list[str]:
-    """The files below `folder`, also behind links to folders, each folder once, without litter; DataError for names
-    that a line of FILES cannot hold."""
+def _paths(folder: Path, passed_over: tuple[str, ...]) -> list[str]:
+    """The files below `folder`, also behind links to folders, each folder once, without litter and what is passed over;
+    DataError for names that a line of FILES cannot hold."""
+
+    def belongs(base: Path, name: str) -> bool:
+        path = (base / name).as_posix()
+        return not is_litter(name) and not any(fnmatch.fnmatchcase(path, pattern) for pattern in passed_over)
+
     paths, seen = [], {os.path.realpath(folder)}
     for where, below, files in os.walk(folder, followlinks=True):
         base = Path(where).relative_to(folder)
-        real = {n: os.path.realpath(os.path.join(where, n)) for n in sorted(below) if not is_litter(n)}
+        real = {n: os.path.realpath(os.path.join(where, n)) for n in sorted(below) if belongs(base, n)}
         below[:] = [name for name, path in real.items() if path not in seen]
         seen.update(real.values())
-        paths += [(base / f).as_posix() for f in files if not is_litter(f) and not (base == Path() and f in OURS)]
+        paths += [(base / f).as_posix() for f in files if belongs(base, f) and not (base == Path() and f in OURS)]
     for path in paths:
         if not path.isprintable() or not (folder / path).is_file():
             raise DataError(f"{folder.name}: {folder}: remove {path!r}; expected plain files with printable names")

@@ -12,7 +12,7 @@ from typing import ClassVar
 from optathlon.tasks.data import matlab
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.errors import DataError
-from optathlon.tasks.imagenet.ilsvrc2012 import devkit, hub, miniature, official, standin
+from optathlon.tasks.imagenet.ilsvrc2012 import devkit, hub, kaggle, miniature, official, standin
 from optathlon.tasks.imagenet.ilsvrc2012.layout import NAME, TRAIN, VAL, ImageNet, read
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.photos import decode_each
@@ -27,15 +27,16 @@ class ILSVRC2012(Dataset):
     homepage = "https://image-net.org/challenges/LSVRC/2012/"
     get = (
         f"folders {TRAIN}/ and {VAL}/ of class folders (n01440764/ and so on; links to where a site has them will do),"
-        f" or {official.TRAIN_TAR}, {official.VAL_TAR} and {official.KIT}, or the parquet files of the hub's"
-        f" ILSVRC/imagenet-1k, in {NAME}/ below the data folder"
+        f" or {official.TRAIN_TAR}, {official.VAL_TAR} and {official.KIT}, or Kaggle's ILSVRC/ and {kaggle.SOLUTION},"
+        f" or the parquet files of the hub's ILSVRC/imagenet-1k, in {NAME}/ below the data folder"
     )
+    passed_over = (*kaggle.NOT_CLASSIFICATION, "test-*.parquet", "data/test-*.parquet")
     standins: ClassVar[dict[str, int]] = emoji.STANDINS
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks archives or parquet files whose photos are not there yet, and decodes every photo.
 
-        A development kit is read if validation photos lie without class folders.
+        A development kit is read if there is one.
         """
         unpacked = official.unpack(folder) + hub.unpack(folder)
         if kit := devkit.find(folder):

@@ -1,4 +1,4 @@
-"""ImageNet as folders of photos, train/ and val/, the way that torchvision, its examples and most sites have it."""
+"""ImageNet as folders of photos, train/ and val/, the way that torchvision, Kaggle and most sites have it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from optathlon.tasks.data.files import is_litter
 from optathlon.tasks.errors import DataError
-from optathlon.tasks.imagenet.ilsvrc2012 import devkit
+from optathlon.tasks.imagenet.ilsvrc2012 import devkit, kaggle
 from optathlon.tasks.images.photos import PhotoIndex
 
 NAME = "imagenet"
@@ -33,17 +33,28 @@ class ImageNet(NamedTuple):
 def read(folder: Path) -> ImageNet:
     """The photos in the class folders of train/ and val/; DataError if a class is empty or only in one of them.
 
-    Validation photos may also lie in val/ itself, if the development kit lies beside it. Hidden files are passed over.
+    The two lie in `folder`, or below it where Kaggle has them. Validation photos may also lie in val/ itself, if the
+    development kit or Kaggle's table of labels is there. Hidden files are passed over.
     """
+    tree = find_tree(folder)
     for part in (TRAIN, VAL):
-        if not (folder / part).is_dir():
+        if not (tree / part).is_dir():
             raise DataError(
-                f"{NAME}: there is no folder {folder / part}; expected class folders in {TRAIN}/ and {VAL}/"
+                f"{NAME}: there is no folder {tree / part}; expected class folders in {TRAIN}/ and {VAL}/, here or in"
+                f" {kaggle.TREES[0]}/"
             )
-    classes = class_folders(folder / TRAIN)
+    classes = class_folders(tree / TRAIN)
     if not classes:
-        raise DataError(f"{NAME}: {folder / TRAIN} has no class folders, such as n01440764/")
-    return ImageNet(classes, _in_folders(folder / TRAIN, classes), _validation(folder, classes))
+        raise DataError(f"{NAME}: {tree / TRAIN} has no class folders, such as n01440764/")
+    return ImageNet(classes, _in_folders(tree / TRAIN, classes), _validation(folder, tree, classes))
+
+
+def find_tree(folder: Path) -> Path:
+    """Where train/ and val/ lie: `folder`, or a folder below it that Kaggle's archive has."""
+    begun = [place for place in (folder, *map(folder.joinpath, kaggle.TREES)) if (place / TRAIN).is_dir()]
+    if len(begun) > 1:
+        raise DataError(f"{NAME}: two copies of the data, {begun[0] / TRAIN} and {begun[1] / TRAIN}; keep one of them")
+    return begun[0] if begun else folder
 
 
 def class_folders(tree: Path) -> tuple[str, ...]:
@@ -52,32 +63,37 @@ def class_folders(tree: Path) -> tuple[str, ...]:
         return tuple(sorted(e.name for e in entries if e.is_dir() and not is_litter(e.name)))
 
 
-def _validation(folder: Path, classes: tuple[str, ...]) -> PhotoIndex:
-    tree = folder / VAL
-    if not (found := class_folders(tree)):
-        return _flat(folder, classes)
+def _validation(folder: Path, tree: Path, classes: tuple[str, ...]) -> PhotoIndex:
+    if not (found := class_folders(tree / VAL)):
+        return _flat(folder, tree, classes)
     if strange := sorted(set(found) ^ set(classes)):
         where, other = (TRAIN, VAL) if strange[0] in classes else (VAL, TRAIN)
-        raise DataError(f"{NAME}: class {strange[0]!r} is in {folder / where}, but not in {folder / other}")
-    return _in_folders(tree, classes)
+        raise DataError(f"{NAME}: class {strange[0]!r} is in {tree / where}, but not in {tree / other}")
+    return _in_folders(tree / VAL, classes)
 
 
-def _flat(folder: Path, classes: tuple[str, ...]) -> PhotoIndex:
-    """Photos in val/ itself, by the labels of the development kit."""
-    kit = devkit.find(folder)
-    if kit is None:
-        raise DataError(
-            f"{NAME}: {folder / VAL} has no class folders, and {folder / devkit.FOLDER} is not there, whose"
-            f" {devkit.TRUTH} would say what its photos show"
-        )
-    names = sorted(name for name in os.listdir(folder / VAL) if _is_photo(name))
-    wnids = devkit.validation_wnids(kit, names)
+def _flat(folder: Path, tree: Path, classes: tuple[str, ...]) -> PhotoIndex:
+    """Photos in val/ itself, by the labels of the development kit or of Kaggle."""
+    names = sorted(name for name in os.listdir(tree / VAL) if _is_photo(name))
+    wnids, source = _labelled(folder, tree, names)
     numbers = {wnid: label for label, wnid in enumerate(classes)}
     if strange := sorted(set(wnids) ^ set(classes)):
-        where = f"in {folder / TRAIN}" if strange[0] in numbers else f"in {kit / devkit.TRUTH}"
+        where = f"in {tree / TRAIN}" if strange[0] in numbers else f"in {source}"
         raise DataError(f"{NAME}: class {strange[0]!r} is {where}, but not in both training and validation")
     order = sorted(range(len(names)), key=lambda i: (wnids[i], names[i]))  # as if they lay in class folders
-    return PhotoIndex.of(folder / VAL, [names[i] for i in order], [numbers[wnids[i]] for i in order])
+    return PhotoIndex.of(tree / VAL, [names[i] for i in order], [numbers[wnids[i]] for i in order])
+
+
+def _labelled(folder: Path, tree: Path, names: list[str]) -> tuple[list[str], Path]:
+    """The synset of each validation photo, and the file that says so."""
+    if kit := devkit.find(folder):
+        return devkit.validation_wnids(kit, names), kit / devkit.TRUTH
+    if solution := kaggle.find_solution(folder, tree):
+        return kaggle.validation_wnids(solution, names), solution
+    raise DataError(
+        f"{NAME}: {tree / VAL} has no class folders, and in {folder} is neither {devkit.FOLDER} nor {kaggle.SOLUTION},"
+        " which would say what its photos show"
+    )
 
 
 def _in_folders(tree: Path, classes: tuple[str, ...]) -> PhotoIndex:
