@@ -52,7 +52,7 @@ def ours(photos: PhotoIndex, scale: str, batch: int, workers: int) -> Iterator[T
     order = np.random.default_rng(0).permutation(len(photos))
     jobs = [(0, order[begin : begin + batch]) for begin in range(0, len(photos), batch)]
     for pixels, _ in load(pictures.training, jobs, workers):
-        yield normalize(pixels)
+        yield normalize(pixels, torch.channels_last)
 
 
 def torchvisions(photos: PhotoIndex, scale: str, batch: int, workers: int) -> Iterator[Tensor]:

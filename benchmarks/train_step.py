@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
 import statistics
 import sys
 import tempfile
@@ -24,10 +23,11 @@ from torch.nn.functional import cross_entropy  # noqa: E402
 
 from optathlon import optimizers, tasks  # noqa: E402
 from optathlon.suite.identity import Problem, Run, Setting  # noqa: E402
+from optathlon.suite.network_options import MEMORY_FORMATS, NetworkOptions  # noqa: E402
 from optathlon.suite.training.loop import update  # noqa: E402
 from optathlon.suite.training.state import State  # noqa: E402
 from optathlon.tasks.data.dataset import build  # noqa: E402
-from optathlon.tasks.imagenet.workload import COMPILE, ImageNet  # noqa: E402
+from optathlon.tasks.imagenet.workload import ImageNet  # noqa: E402
 from optathlon.tasks.images.transforms import normalize  # noqa: E402
 
 OPTIMIZERS = {
@@ -49,7 +49,9 @@ def suite_state(given: argparse.Namespace, task: str, optimizer: str, data: Path
     setting = Setting(optimizer=optimizer, version=1, hyperparameters=values)
     torch.manual_seed(0)
     workload = ImageNet(protocol, data, device=given.device)
-    return State(Run(problem=problem, setting=setting, seed=0), workload)
+    state = State(Run(problem=problem, setting=setting, seed=0), workload)
+    NetworkOptions(given.compile, given.memory_format).apply(workload)
+    return state
 
 
 def peers(state: State, given: argparse.Namespace) -> tuple[dict[str, Step], Callable[[], float]]:
@@ -60,8 +62,7 @@ def peers(state: State, given: argparse.Namespace) -> tuple[dict[str, Step], Cal
     """
     batch = next(state.workload.batches(0))
     device = state.workload.device
-    form = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    images = normalize(batch.data.pixels.to(device)).contiguous(memory_format=form)
+    images = normalize(batch.data.pixels.to(device), state.workload.memory_format)
     labels = batch.data.labels.to(device)
     made: dict[str, Step] = {"suite": lambda: suite(state, batch)}
     for name, loop in (("torchvision", torchvision_step), ("timm", timm_step)):
@@ -162,10 +163,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--compile", action="store_true", help="all networks by torch.compile")
+    parser.add_argument("--memory-format", choices=MEMORY_FORMATS, default="auto", help="of all networks and pictures")
     parser.add_argument("--narrow", action="store_true", help="a quarter of the published widths and depths")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    os.environ[COMPILE] = "1" if given.compile else "0"
     size = "a quarter as wide and deep" if given.narrow else "as published"
     print(f"{given.device}, {given.precision}, batch {given.batch} of {given.crop} px, networks {size}")
     with tempfile.TemporaryDirectory() as folder:

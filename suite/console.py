@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from optathlon.optimizers.spec import IMPLEMENTATIONS
+from optathlon.suite.network_options import MEMORY_FORMATS, NetworkOptions
 
 SCHEMA = 1
 
@@ -37,6 +38,23 @@ def add_implementation(parser: argparse.ArgumentParser) -> None:
         "--implementation", choices=IMPLEMENTATIONS, default="auto",
         help="how optimizers step (default: auto, the fastest that takes the loop's steps); no id depends on it",
     )  # fmt: skip
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="networks compiled by torch.compile, as a run begins; no id depends on it",
+    )
+    parser.add_argument(
+        "--memory-format", choices=MEMORY_FORMATS, default="auto",
+        help="of convolutions' weights and pictures (default: auto, the task's own); no id depends on it",
+    )  # fmt: skip
+
+
+def network_options(args: argparse.Namespace) -> NetworkOptions:
+    """What the arguments of `add_network_options` say."""
+    return NetworkOptions(args.compile, args.memory_format)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -60,6 +60,8 @@ class Workload(ABC):
     """
 
     players: Mapping[str, nn.Module]
+    memory_format: torch.memory_format = torch.contiguous_format
+    """How the weights of convolutions lie in memory, and pictures where the workload heeds it; see `lay_out`."""
 
     def __init__(
         self,
@@ -84,6 +86,13 @@ class Workload(ABC):
         """Facts about each parameter of `player`, by name, from the vocabulary TAGS; here those the modules tell."""
         return module_tags(self.players[player])
 
+    def lay_out(self, memory_format: torch.memory_format) -> None:
+        """Lay out the weights so from now on. No result depends on it but for rounding, which is why it may be chosen
+        for speed: no part of a run's identity."""
+        self.memory_format = memory_format
+        for net in self.players.values():
+            net.to(memory_format=memory_format)
+
     def start_epoch(self, epoch: int, resuming: bool) -> None:  # noqa: B027
         """Freeze, thaw, reset; what may happen only once in an epoch happens if not `resuming`."""
 
@@ -99,7 +108,12 @@ class Workload(ABC):
         alone, with random numbers from optathlon.tasks.randomness.
         """
         mine = share(len(jobs), start, self.rank, self.world)
-        yield from zip(mine, load(fetch, [jobs[index] for index in mine], self.data_workers), strict=True)
+        yield from zip(mine, self.load_all(fetch, [jobs[index] for index in mine]), strict=True)
+
+    def load_all(self, fetch: Callable[[Job], Any], jobs: Sequence[Job]) -> Iterator[Any]:
+        """fetch(job) for each job in order, ahead of time in the data workers; for a GPU in memory that it copies from
+        while it computes."""
+        return load(fetch, jobs, self.data_workers, pin=self.device.type == "cuda")
 
     @abstractmethod
     def loss(self, batch: Batch, player: str) -> Tensor:

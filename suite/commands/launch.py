@@ -6,7 +6,16 @@ from __future__ import annotations
 import argparse
 
 from optathlon.results import Store
-from optathlon.suite.console import add_data, add_implementation, add_json, add_store, print_json, say
+from optathlon.suite.console import (
+    add_data,
+    add_implementation,
+    add_json,
+    add_network_options,
+    add_store,
+    network_options,
+    print_json,
+    say,
+)
 from optathlon.suite.errors import FAILED, INTERRUPTED
 from optathlon.suite.launching import launch
 from optathlon.suite.monitoring import alive_workers, progress
@@ -30,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=hours, help="refuse if the sweep takes more hours of one slot than these")
     parser.add_argument("--data-workers", type=not_negative, default=0, help="processes a run that load data ahead")
     add_implementation(parser)
+    add_network_options(parser)
     add_store(parser)
     add_data(parser)
     add_json(parser)
@@ -62,6 +72,7 @@ def main(args: argparse.Namespace) -> int:
         slots=args.slots,
         data_workers=args.data_workers,
         implementation=args.implementation,
+        networks=network_options(args),
         retry=args.retry,
         canary=args.canary,
         budget=args.budget,

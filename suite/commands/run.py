@@ -16,7 +16,17 @@ from optathlon.results.record import Ended, Record
 from optathlon.slurm import slots
 from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite.commands.launch import not_negative
-from optathlon.suite.console import add_data, add_implementation, add_json, add_store, print_json, say, table
+from optathlon.suite.console import (
+    add_data,
+    add_implementation,
+    add_json,
+    add_network_options,
+    add_store,
+    network_options,
+    print_json,
+    say,
+    table,
+)
 from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.planning.plan import problem_of, setting_of
@@ -38,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--data-workers", type=not_negative, default=0, help="processes that load data ahead")
     add_implementation(parser)
+    add_network_options(parser)
     parser.add_argument(
         "--probe",
         action="append",
@@ -175,7 +186,7 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
 
     prepare_kernels([optimizer_of(run.setting.optimizer)], args.implementation, say)
     process = {"data_workers": args.data_workers, "device": args.device, "implementation": args.implementation}
-    job = Job(run, store, args.data, **process, say=say, watch=Progress(run))
+    job = Job(run, store, args.data, **process, networks=network_options(args), say=say, watch=Progress(run))
     if place is None and args.processes > 1:
         return on_this_machine(job, args.processes)
     with stop_flag() as flag:  # before the claim: who is asked to stop has not failed

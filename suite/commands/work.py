@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optathlon.optimizers.spec import IMPLEMENTATIONS
 from optathlon.results import Store
-from optathlon.suite.console import add_data, add_store
+from optathlon.suite.console import add_data, add_network_options, add_store, network_options
 from optathlon.suite.user_modules import look_beside
 
 
@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slots", type=int)
     parser.add_argument("--data-workers", type=int, default=0)
     parser.add_argument("--implementation", choices=IMPLEMENTATIONS, default="auto")
+    add_network_options(parser)
     parser.add_argument("--canary", action="store_true")
     parser.add_argument("--task", action="append", default=[], help="only runs of it (again: or of this; none: of all)")
     parser.add_argument("--leave", action="store_true", help="do not stay for what runs elsewhere")
@@ -48,6 +49,7 @@ def main(args: argparse.Namespace) -> int:
         slots=args.slots,
         data_workers=args.data_workers,
         implementation=args.implementation,
+        networks=network_options(args),
         canary=args.canary,
         tasks=frozenset(args.task),
         leave=args.leave,

@@ -23,6 +23,7 @@ from optathlon.suite.launching.slurm_orders import Order, Shape, Submission, at_
 from optathlon.suite.monitoring import alive_workers, status
 from optathlon.suite.monitoring import budget as budgets
 from optathlon.suite.monitoring.alive_workers import HANDLE, Workers
+from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.planning import cluster_settings
 from optathlon.suite.planning.cluster_settings import Settings
 from optathlon.suite.planning.plan import expand
@@ -62,6 +63,7 @@ class Wishes:
     slots: int | None = None
     data_workers: int = 0
     implementation: str = "auto"
+    networks: NetworkOptions = AS_TASKS_SAY
     retry: bool = False
     canary: bool = False
     budget: float | None = None
@@ -202,7 +204,9 @@ class Launch:
         words += ["--store", str(self.store.root.resolve()), "--data", str(Path(self.wishes.data).resolve())]
         words += ["--beside", str(Path(self.sweep.file).resolve().parent)]
         words += ["--data-workers", str(self.wishes.data_workers), "--implementation", self.wishes.implementation]
-        return (*words, "--canary") if self._canary else tuple(words)
+        words += ["--memory-format", self.wishes.networks.memory_format]
+        words += ["--compile"] * self.wishes.networks.compile + ["--canary"] * self._canary
+        return tuple(words)
 
     @property
     def _canary(self) -> bool:

@@ -26,9 +26,10 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
     Raises Preempted once the state is saved after `around.stop()` turned true, Fenced if another attempt took over; on
     several processes, all of which must call it, in all of them after the same update.
     """
-    p, state = run.protocol, State(run, workload, around.team, around.implementation)
+    p, state = run.protocol, State(run, workload, around.team, around.implementation, around.networks)
     saver = Saver(state, around)
     saver.load()
+    state.networks = state.networks.apply(workload)
     while True:
         if not state.settled:
             settle(state, around)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from optathlon.optimizers.implementation import in_use
 from optathlon.suite.identity import Run, optimizer_of
+from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
 from optathlon.suite.training.cost import CostMeter
 from optathlon.suite.training.parameter_groups import groups
@@ -31,11 +32,19 @@ class State:
     settled: everything that is due at the last border (an epoch's end, a due evaluation, the end) has been done.
     implementation: how the optimizers of a run that begins are to step. One that is continued goes on in the
         implementation it began in: its optimizers' groups hold it.
+    networks: how the networks of a run that begins are laid out and carried out, likewise.
     """
 
-    def __init__(self, run: Run, workload: Workload, team: Team = ALONE, implementation: str = "auto") -> None:
+    def __init__(
+        self,
+        run: Run,
+        workload: Workload,
+        team: Team = ALONE,
+        implementation: str = "auto",
+        networks: NetworkOptions = AS_TASKS_SAY,
+    ) -> None:
         self.run, self.workload, self.protocol, self.team = run, workload, run.protocol, team
-        self.implementation = implementation
+        self.implementation, self.networks = implementation, networks
         self.spec = optimizer_of(run.setting.optimizer)
         self.optimizers = {name: self._optimizer(name) for name in workload.players}
         self.scalers = {name: self._scaler() for name in workload.players}
@@ -235,6 +244,7 @@ class State:
             "ema": self.ema,
             "workload": self.workload.state_dict(),
             "probes": {name: recorder.state_dict() for name, recorder in self.recorders.items()},
+            "networks": self.networks.described(),
             "curve": self.curve,
             "watched": self.watched,
             "best": self.best,
@@ -254,6 +264,7 @@ class State:
         for name, kept in state.get("probes", {}).items():  # not in checkpoints of version 0.1
             self.recorders[name].load_state_dict(kept)
         self.workload.load_state_dict(state["workload"])
+        self.networks = NetworkOptions(**state.get("networks", {}))  # earlier versions saved none
         device = self.workload.device
         if state["ema"] is not None:
             self.ema = {n: {k: v.to(device) for k, v in kept.items()} for n, kept in state["ema"].items()}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.training.checkpoint import Checkpoints, Fenced, SharedCheckpoints
 from optathlon.suite.training.state import Clock
 from optathlon.suite.training.team import ALONE, Team
@@ -22,6 +23,7 @@ class Surroundings:
     fenced: asked before each write; True means that another attempt owns the run now.
     moved: told when a checkpoint further on than the one found was saved.
     implementation: how optimizers are to step, of optimizers.spec.IMPLEMENTATIONS; a checkpoint's own goes before.
+    networks: how networks are laid out and carried out; a checkpoint's own goes before.
     """
 
     checkpoints: Checkpoints | SharedCheckpoints
@@ -31,6 +33,7 @@ class Surroundings:
     fenced: Callable[[], bool] = lambda: False
     moved: Callable[[], None] = lambda: None
     implementation: str = "auto"
+    networks: NetworkOptions = AS_TASKS_SAY
     clock: Clock = field(default_factory=Clock)
     interval: float = field(default_factory=lambda: float(os.environ.get(CHECKPOINT_SECONDS, "600")))
 

@@ -79,6 +79,7 @@ class AssignedRuns:
             data=self.assignment.data,
             data_workers=self.assignment.data_workers,
             implementation=self.assignment.implementation,
+            networks=self.assignment.networks,
             device=device,
             owner=lambda: this_process(*this_job()),
             say=say,

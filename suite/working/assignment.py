@@ -7,6 +7,7 @@ from pathlib import Path
 
 from optathlon.results import Store
 from optathlon.results.plan import Plan
+from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.planning.ready_runs import Stage
 
 
@@ -24,6 +25,8 @@ class Assignment:
     """Processes per run that load data ahead."""
     implementation: str = "auto"
     """How runs that begin are to step; see optimizers.spec.IMPLEMENTATIONS."""
+    networks: NetworkOptions = AS_TASKS_SAY
+    """How the networks of runs that begin are laid out and carried out."""
     canary: bool = False
     """Whether runs wait for the first one of their kind; see planning.ready_runs."""
     tasks: frozenset[str] = frozenset()

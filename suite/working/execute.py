@@ -20,6 +20,7 @@ from optathlon.suite import failures, readable
 from optathlon.suite.errors import Preempted
 from optathlon.suite.failures import Fault
 from optathlon.suite.identity import Run, task_of
+from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.training.checkpoint import Checkpoints, Fenced, SharedCheckpoints
 from optathlon.suite.training.loop import train
 from optathlon.suite.training.seeds import seed
@@ -55,13 +56,14 @@ def execute(
     team: Team = ALONE,
     watched: bool = False,
     implementation: str = "auto",
+    networks: NetworkOptions = AS_TASKS_SAY,
 ) -> Ended:
     """Trains the claimed `run` and commits its record; the returned Ended is also written to the store.
 
     Never raises what the run itself does wrong: that is an Ended of kind "failed" with the traceback. On several
     processes this is the first one's part; the others `follow`. watched: whoever started them all writes down itself
     that this one lost another, because it knows how that one ended.
-    implementation: as `Surroundings.implementation`.
+    implementation, networks: as in `Surroundings`.
     """
     with _beating(store, attempt), contextlib.closing(store.event_log(attempt)) as events:
         around = _Around(store, attempt, events, watch)
@@ -75,12 +77,14 @@ def execute(
                 fenced=lambda: store.fenced(attempt),
                 moved=around.note_moved,
                 implementation=implementation,
+                networks=networks,
             )
             outcome = train(run, build(run, data, device, data_workers, team), surroundings)
             how = {"asked": implementation, "ran": outcome.state.implementations()}
             clock = surroundings.clock.report()
             about = provenance.collect(attempt, device, data_workers, clock, how, team)
-            record = record_of(run, outcome, {**about, "cost": outcome.cost})
+            about |= {"networks": outcome.state.networks.described(), "cost": outcome.cost}
+            record = record_of(run, outcome, about)
             ended = around.commit(record)
         except Preempted:
             ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
@@ -145,12 +149,14 @@ def follow(
     device: torch.device,
     data_workers: int = 0,
     implementation: str = "auto",
+    networks: NetworkOptions = AS_TASKS_SAY,
 ) -> str:
     """Trains, as another process than the first, a run that the first process of `team` executes; writes nothing.
 
     Returns how it ended, as in Ended.kind.
     """
-    around = Surroundings(SharedCheckpoints(team, None), team=team, stop=stop, implementation=implementation)
+    how = {"implementation": implementation, "networks": networks}
+    around = Surroundings(SharedCheckpoints(team, None), team=team, stop=stop, **how)
     try:
         return train(run, build(run, data, device, data_workers, team), around).status
     except Preempted:

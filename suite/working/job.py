@@ -14,6 +14,7 @@ from optathlon.results.errors import StoreError
 from optathlon.results.record import Attempt, Owner
 from optathlon.suite.errors import FAILED
 from optathlon.suite.identity import Run
+from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.training.team import Lost, Team
 from optathlon.suite.working import references
 from optathlon.suite.working.execute import execute, follow
@@ -32,6 +33,8 @@ class Job:
     """Processes that load data ahead."""
     implementation: str = "auto"
     """How a run that begins is to step; see optimizers.spec.IMPLEMENTATIONS."""
+    networks: NetworkOptions = AS_TASKS_SAY
+    """How the networks of a run that begins are laid out and carried out."""
     device: str = "auto"
     """"cpu", "cuda", or "auto": a GPU if this process sees one."""
     owner: Callable[[], Owner] = this_process
@@ -86,7 +89,7 @@ def _part(job: Job, team: Team, attempt: Attempt, device: torch.device, stop: Ca
     """This process's part in the attempt; how it ended, as in Ended.kind."""
     if team.rank > 0:
         process = {"device": device, "data_workers": job.data_workers, "implementation": job.implementation}
-        return follow(job.run, job.data, team, stop=stop, **process)
+        return follow(job.run, job.data, team, stop=stop, networks=job.networks, **process)
     ended = execute(
         job.store,
         job.run,
@@ -96,6 +99,7 @@ def _part(job: Job, team: Team, attempt: Attempt, device: torch.device, stop: Ca
         device=device,
         data_workers=job.data_workers,
         implementation=job.implementation,
+        networks=job.networks,
         say=job.say,
         watch=job.watch,
         team=team,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from optathlon.tasks.data.dataset import require
-from optathlon.tasks.data.loading import load, split
+from optathlon.tasks.data.loading import split
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.imagenet.ilsvrc2012.dataset import ILSVRC2012
@@ -34,8 +33,6 @@ from optathlon.tasks.randomness import generator, shuffled
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
-COMPILE = "OPTATHLON_COMPILE"
-"""Set to 1, it has networks compiled by torch.compile."""
 SAME_EACH_TIME = -1  # the "epoch" whose cuts train_loss is taken over
 
 
@@ -111,15 +108,8 @@ class ImageNet(Workload):
             s.network, len(splits.classes), width=s.width, depth=s.depth, dropout=s.dropout, drop_path=s.drop_path
         )
         self._invariant = normalized_weights(net, torch.zeros(1, 3, s.crop, s.crop))
-        net = net.to(self.device).to(memory_format=self._memory_format)
-        if os.environ.get(COMPILE) == "1":
-            net.compile()
-        self.players = {"model": net}
-
-    @property
-    def _memory_format(self) -> torch.memory_format:
-        """Tensor cores want channels last."""
-        return torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        self.players = {"model": net.to(self.device)}
+        self.lay_out(torch.channels_last)  # as tensor cores want it, and as CPUs are faster with, too
 
     def _pictures(self, photos: PhotoIndex) -> Pictures:
         s = self.settings
@@ -162,15 +152,17 @@ class ImageNet(Workload):
 
     def _images(self, shown: Shown) -> Tensor:
         """Normalized pictures, recolored, mixed and then erased, as the recipes order it."""
-        pixels = self._moved(shown.pixels)
-        images = normalize(pixels if shown.colors is None else recolor(pixels.float() / 255, shown.colors))
+        images = self._moved(shown.pixels)
+        if shown.colors is not None:
+            images = recolor(images.float() / 255, shown.colors)
+        images = normalize(images, self.memory_format)
         if shown.mix is not None:
             images = mix(images, shown.mix)
-        return images if shown.rectangles is None else erase(images, shown.rectangles)
+        if shown.rectangles is not None:
+            images = erase(images, shown.rectangles)
+        return images.contiguous(memory_format=self.memory_format)
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        if tensor.ndim == 4:
-            return tensor.to(self.device, non_blocking=True, memory_format=self._memory_format)
         return tensor.to(self.device, non_blocking=True)
 
     def evaluate(self, split: str) -> dict[str, float]:
@@ -193,17 +185,17 @@ class ImageNet(Workload):
         """Logits and labels of a split."""
         pictures = self._pictures(self._evaluated[split])
         jobs = batched(len(pictures.photos), self.settings.evaluation_batch)
-        yield from map(self._predicted, load(pictures.evaluation, jobs, self.data_workers))
+        yield from map(self._predicted, self.load_all(pictures.evaluation, jobs))
 
     def _training_outputs(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits and labels of training photos, cut as in training."""
         pictures = self._pictures(first(self._train, self.settings.train_loss_photos))
         jobs = [(SAME_EACH_TIME, chosen) for chosen in batched(len(pictures.photos), self.settings.evaluation_batch)]
-        yield from map(self._predicted, load(pictures.training, jobs, self.data_workers))
+        yield from map(self._predicted, self.load_all(pictures.training, jobs))
 
     def _predicted(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         pixels, labels = map(self._moved, batch)
-        return self.players["model"](normalize(pixels)), labels
+        return self.players["model"](normalize(pixels, self.memory_format)), labels
 
     @torch.no_grad()
     def _filter_norm(self) -> float:

@@ -32,4 +32,5 @@ def erase(images: Tensor, rectangles: Tensor) -> Tensor:
     rows = torch.arange(images.shape[2], device=images.device)[:, None]
     columns = torch.arange(images.shape[3], device=images.device)
     inside = (rows >= top) & (rows < top + high) & (columns >= left) & (columns < left + wide)
-    return torch.where(inside, torch.randn_like(images), images)
+    noise = torch.randn(images.shape, dtype=images.dtype, device=images.device)  # the same in every memory format
+    return torch.where(inside, noise, images)

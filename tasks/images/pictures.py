@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,16 +42,14 @@ class Pictures(NamedTuple):
     seed: int
 
     def training(self, job: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
-        """Bytes (n, 3, crop, crop) and labels (n,) of the photos at `job[1]`, cut and mirrored as in epoch `job[0]`."""
+        """Bytes (n, 3, crop, crop), lying channels last, and labels (n,) of the photos at `job[1]`, cut and mirrored
+        as in epoch `job[0]`."""
         epoch, chosen = job
-        return self._stacked(chosen, [self._cut(int(index), epoch) for index in chosen])
+        return self._stacked(chosen, (self._cut(int(index), epoch) for index in chosen))
 
     def evaluation(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Bytes (n, 3, crop, crop) and labels (n,) of the middles of the photos at `chosen`."""
-        cuts = self.cuts
-        smallest = (cuts.resize, cuts.resize) if cuts.draft else None
-        images = [open_photo(self.photos[index].path, smallest) for index in chosen]
-        return self._stacked(chosen, [center_crop(i, cuts.resize, cuts.crop, cuts.interpolation) for i in images])
+        """As `training`, of the middles of the photos at `chosen`."""
+        return self._stacked(chosen, map(self._middle, chosen))
 
     def _cut(self, index: int, epoch: int) -> Image.Image:
         cuts, path = self.cuts, self.photos[index].path
@@ -60,7 +58,15 @@ class Pictures(NamedTuple):
         image = open_random_crop(path, *how) if cuts.draft else random_crop(open_photo(path), *how)
         return cuts.policy(image, random) if cuts.policy else image
 
-    def _stacked(self, chosen: np.ndarray, images: list[Image.Image]) -> tuple[Tensor, Tensor]:
-        pixels = np.stack([np.asarray(image) for image in images])
+    def _middle(self, index: int) -> Image.Image:
+        cuts = self.cuts
+        image = open_photo(self.photos[index].path, (cuts.resize, cuts.resize) if cuts.draft else None)
+        return center_crop(image, cuts.resize, cuts.crop, cuts.interpolation)
+
+    def _stacked(self, chosen: np.ndarray, images: Iterable[Image.Image]) -> tuple[Tensor, Tensor]:
+        side = self.cuts.crop
+        pixels = np.empty((len(chosen), side, side, 3), dtype=np.uint8)
+        for place, image in enumerate(images):
+            pixels[place] = image
         labels = np.array([self.photos[index].label for index in chosen], dtype=np.int64)
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels)

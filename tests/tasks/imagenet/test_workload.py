@@ -24,7 +24,7 @@ from optathlon.tasks.imagenet.ilsvrc2012.layout import read
 from optathlon.tasks.imagenet.references import references
 from optathlon.tasks.imagenet.settings import ImageNetSettings, require_timm
 from optathlon.tasks.imagenet.splits import split_photos
-from optathlon.tasks.imagenet.workload import COMPILE, ImageNet, Shown
+from optathlon.tasks.imagenet.workload import ImageNet, Shown
 from optathlon.tasks.images.crops import center_crop
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.transforms import normalize
@@ -278,14 +278,22 @@ def test_references_tell_what_learning_means(miniature) -> None:
     assert scores["class-mean"]["test/top5"] > scores["class-mean"]["test/accuracy"]
 
 
-def test_compiling_is_opted_into(miniature, monkeypatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: asked.append(type(self).__name__))
-    make(miniature, tiny())
-    assert asked == []
-    monkeypatch.setenv(COMPILE, "1")
-    make(miniature, tiny())
-    assert asked == ["Sequential"]
+def test_the_memory_format_changes_nothing_but_rounding(miniature) -> None:
+    """Pictures are channels last in memory by themselves, with the same noise in the same erased places."""
+    protocol = tiny(settings=ALL_AT_ONCE | {"mixing": "cutmix"})
+    last, contiguous = (make(miniature, protocol) for _ in range(2))
+    contiguous.lay_out(torch.contiguous_format)
+    images, losses = [], []
+    for live in (last, contiguous):
+        batch = next(live.batches(0))
+        torch.default_generator.manual_seed(0)
+        images.append(live._images(batch.data))
+        torch.default_generator.manual_seed(0)
+        losses.append(live.loss(batch, "model"))
+    assert torch.equal(*images)
+    assert images[0].is_contiguous(memory_format=torch.channels_last)
+    assert images[1].is_contiguous()
+    torch.testing.assert_close(*losses)
 
 
 @pytest.mark.parametrize(
