@@ -11,29 +11,32 @@ LARGEST = 1e100
 """What counts as finite. Larger scores overflow when squared, so they count as diverged."""
 
 
+class Unusable(StoreError):  # noqa: N818
+    """A record cannot stand where it was planned to. why: what is wrong with it, without its id, as other records may
+    share the fault."""
+
+    def __init__(self, record: Record, why: str) -> None:
+        super().__init__(f"record {record.id}: {why}; `optathlon forget {record.id}` moves it away")
+        self.why = why
+
+
 def value(record: Record, name: str, higher_is_better: bool, unit: str | None = None) -> float | None:
     """The score `name` of `record`; None if the run diverged or the value is not `usable`.
 
-    StoreError if a finished record has no such score, or measured it in another direction or unit.
+    Unusable if a finished record has no such score, or measured it in another direction or unit.
     """
     score = next((s for s in record.scores if s.name == name), None)
     if score is None:
         if record.status == "diverged":
             return None
         known = ", ".join(s.name for s in record.scores) or "none"
-        raise StoreError(f"record {record.id}: has no score {name!r} (it has {known}){_remedy(record)}")
+        raise Unusable(record, f"no score {name!r} (but {known})")
     if score.higher_is_better != higher_is_better:
-        raise StoreError(
-            f"record {record.id}: in {name!r} {direction(score.higher_is_better)} values are better, but here "
-            f"{direction(higher_is_better)} ones are{_remedy(record)}"
-        )
+        ours, here = direction(score.higher_is_better), direction(higher_is_better)
+        raise Unusable(record, f"{ours} values of {name!r} are better, but here {here} ones")
     if unit is not None and score.unit != unit:
-        raise StoreError(f"record {record.id}: {name!r} is in {score.unit!r}, but here in {unit!r}{_remedy(record)}")
+        raise Unusable(record, f"{name!r} in {score.unit!r}, but here in {unit!r}")
     return score.value if record.status == "finished" and usable(score.value) else None
-
-
-def _remedy(record: Record) -> str:
-    return f"; `optathlon forget {record.id}` moves it away"
 
 
 def usable(value: float | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from optathlon.results.board.selection import Candidate
 from optathlon.results.hyperparameter_text import short
 from optathlon.results.plan import Column
 from optathlon.results.record import Record, hyperparameters
-from optathlon.results.scores import value
+from optathlon.results.scores import Unusable, value
 from optathlon.results.statistics.budget import budget_curve, tunability
 from optathlon.results.statistics.planner import pooled_deviation
 from optathlon.results.statistics.robustness import Region, good_region
@@ -163,9 +164,10 @@ def _deviation(records: Iterable[Record], column: Column, metric: str, higher: b
     found: dict[str, list[float]] = {}
     for record in records:
         if record.digests.problem == column.problem and any(score.name == metric for score in record.scores):
-            score = value(record, metric, higher)
-            if score is not None:
-                found.setdefault(record.digests.setting, []).append(score)
+            with contextlib.suppress(Unusable):
+                score = value(record, metric, higher)
+                if score is not None:
+                    found.setdefault(record.digests.setting, []).append(score)
     return pooled_deviation(found.values())
 
 

@@ -34,8 +34,8 @@ def leaderboard(
 
     Cells with tuning runs show the winner's report seeds, the others their one setting. on: names of the columns that
     aggregates are taken over (default: all), or those in which every row has all its records. printed: laid out as the
-    sweep's [table] says, if it has one. StoreError, naming the records, if a cell would mix problems, settings,
-    directions or units.
+    sweep's [table] says, if it has one. No mean mixes problems, settings, directions or units: what does not fit into
+    a cell is left out of it, and named among its `faults`.
     """
     cells = Cells(plan, records, states)
     columns = plan.head.columns

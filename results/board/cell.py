@@ -16,7 +16,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     Welch's test, between complete cells with two seeds at least and some spread. p_holm: p adjusted for all comparisons
     with the baseline on the board. rank: among cells with all records; ties share the mean of their ranks; cells with
     diverged seeds come after all others. tied: not shown to differ from the best of the column. settings_tried: how
-    many had tuning runs. runs, seeds, values: one a record, None for a value that diverged.
+    many had tuning runs. runs, seeds, values: one a record that can be used, None for a value that diverged.
+    faults: why other records, or the plan of the cell, cannot be used; they are among its notes.
     """
 
     status: Literal["complete", "incomplete", "missing", "diverged"]
@@ -44,6 +45,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     seeds: list[int] = []
     values: list[float | None] = []
     notes: list[str] = []
+    faults: list[str] = []
 
     @property
     def finite(self) -> list[float]:

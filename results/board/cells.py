@@ -9,10 +9,9 @@ import msgspec
 
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.selection import Winner, winners
-from optathlon.results.errors import StoreError
 from optathlon.results.plan import Column, Plan, PlannedRun
 from optathlon.results.record import Record, hyperparameters
-from optathlon.results.scores import by_id, value
+from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import deviation, mean
 from optathlon.results.store.run_state import State
 
@@ -49,12 +48,13 @@ class Cells:
         planned = self.planned(row, name)
         if not planned:
             return Cell(status="missing", notes=_tuning_notes(winner) if winner else [])
-        there = [self.records[run.id] for run in planned if run.id in self.records]
-        _one_setting(self.columns[name], planned, there)
-        values = [value(record, column.metric, column.higher_is_better, column.unit) for record in there]
+        if fault := _planning_fault(self.columns[name], planned):
+            return Cell(status="missing", n_planned=len(planned), notes=[fault], faults=[fault])
+        values, faults = self._usable(column, planned)
+        there = [self.records[run] for run in values]
         n_failed = sum(run.id in self.failed and run.id not in self.records for run in planned)
         setting = planned[0].setting
-        found = sampled(values, [record.seed for record in there], len(planned), n_failed)
+        found = sampled(list(values.values()), [record.seed for record in there], len(planned), n_failed)
         return msgspec.structs.replace(
             found,
             setting=setting,
@@ -62,8 +62,21 @@ class Cells:
             settings_tried=winner.planned if winner else 1,
             edges=winner.edges if winner else [],
             runs=[record.id for record in there],
-            notes=[*found.notes, *_code_notes(there), *(_tuning_notes(winner) if winner else [])],
+            notes=[*found.notes, *faults, *_code_notes(there), *(_tuning_notes(winner) if winner else [])],
+            faults=faults,
         )
+
+    def _usable(self, column: Column, planned: Sequence[PlannedRun]) -> tuple[dict[str, float | None], list[str]]:
+        """By run the scores of the records of `planned` in the metric of `column`, and why others cannot be used."""
+        values: dict[str, float | None] = {}
+        whys: dict[str, list[str]] = {}
+        for run in planned:
+            if record := self.records.get(run.id):
+                try:
+                    values[run.id] = _planned_value(record, run, column)
+                except Unusable as error:
+                    whys.setdefault(error.why, []).append(run.id)
+        return values, [_fault(why, runs, len(planned)) for why, runs in whys.items()]
 
 
 def sampled(values: Sequence[float | None], seeds: Sequence[int], planned: int, failed: int) -> Cell:
@@ -86,23 +99,28 @@ def sampled(values: Sequence[float | None], seeds: Sequence[int], planned: int, 
     )
 
 
-def _one_setting(column: Column, planned: Sequence[PlannedRun], records: Sequence[Record]) -> None:
-    """StoreError unless all are of the column's problem and of one setting, each seed once."""
-    setting, seed_of = planned[0].setting, {run.id: run.seed for run in planned}
-    strangers = [r.id for r in planned if (r.problem, r.setting) != (column.problem, setting)]
-    strangers += [r.id for r in records if (r.digests.problem, r.digests.setting) != (column.problem, setting)]
-    strangers += [r.id for r in records if r.seed != seed_of[r.id]]
-    if strangers:
-        raise StoreError(
-            f"{column.label}, row {planned[0].row}: runs {', '.join(dict.fromkeys(strangers))} are of another problem, "
-            f"setting or seed than was planned, so no mean can be taken"
-        )
-    seeds: dict[int, str] = {}
+def _planning_fault(column: Column, planned: Sequence[PlannedRun]) -> str | None:
+    """Why no mean can be taken over these runs; None if they are of the column's problem, one setting, one a seed."""
+    setting = planned[0].setting
+    if strangers := [run.id for run in planned if (run.problem, run.setting) != (column.problem, setting)]:
+        return f"runs {', '.join(strangers)} of another problem or setting than the rest: no mean can be taken"
+    first: dict[int, str] = {}
     for run in planned:
-        if seeds.setdefault(run.seed, run.id) != run.id:
-            raise StoreError(
-                f"{column.label}, row {run.row}: runs {seeds[run.seed]} and {run.id} are both of seed {run.seed}"
-            )
+        if first.setdefault(run.seed, run.id) != run.id:
+            return f"runs {first[run.seed]} and {run.id} are both of seed {run.seed}: no mean can be taken"
+    return None
+
+
+def _planned_value(record: Record, run: PlannedRun, column: Column) -> float | None:
+    """The score of `record` in `column`; Unusable if it is not the record of `run`, or has no such score."""
+    if (record.digests.problem, record.digests.setting, record.seed) != (run.problem, run.setting, run.seed):
+        raise Unusable(record, "another problem, setting or seed than was planned")
+    return value(record, column.metric, column.higher_is_better, column.unit)
+
+
+def _fault(why: str, runs: Sequence[str], planned: int) -> str:
+    records = f"record {runs[0]}" if len(runs) == 1 else f"records {', '.join(runs)}"
+    return f"{len(runs)} of {planned} seeds left out: {why}; {records}, see `optathlon forget`"
 
 
 def _status(planned: int, n: int, diverged: int) -> Literal["complete", "incomplete", "missing", "diverged"]:
@@ -131,10 +149,13 @@ def _code_notes(records: Sequence[Record]) -> list[str]:
 def _tuning_notes(winner: Winner) -> list[str]:
     notes = []
     if not winner.complete:
-        done = len(winner.candidates) + len(winner.failed)
+        done = len(winner.candidates) + len(winner.left_out)
         notes.append(f"{done} of {winner.planned} settings tuned")
     if winner.failed:
         notes.append(f"{len(winner.failed)} of {winner.planned} settings left out: a tuning run failed")
+    if winner.unusable:
+        why = next(iter(winner.unusable.values()))
+        notes.append(f"{len(winner.unusable)} of {winner.planned} settings left out: {why}")
     if winner.edges:
         notes.append(f"chosen on the edge of what was tried: {', '.join(winner.edges)}")
     return notes

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from optathlon.results.board.build import leaderboard
 from optathlon.results.board.model import Leaderboard
-from optathlon.results.errors import StoreError
 from optathlon.results.hyperparameter_text import differing, in_words
 from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, column_label
 from optathlon.results.record import Record, flat, hyperparameters
 from optathlon.results.references import References
 from optathlon.results.scores import by_id
+
+T = TypeVar("T")
 
 
 def leaderboard_of_records(
@@ -60,24 +62,26 @@ def _columns(records: Sequence[Record]) -> dict[str, Column]:
     labels = _distinct({p: (_problem_label(rs[0].problem), flat(rs[0].problem)) for p, rs in of_problem.items()})
     columns = {}
     for problem, alike in of_problem.items():
-        headline = alike[0].headline
-        if strangers := [r.id for r in alike if r.headline != headline]:
-            raise StoreError(
-                f"records {alike[0].id}, {', '.join(strangers)}: of one problem, but with different headlines"
-            )
+        headline = _most_common([r.headline for r in alike])
         # A column in which all runs diverged may know no score, and needs no direction.
-        score = next((s for r in alike for s in r.scores if s.name == headline), None)
+        scores = [s for r in alike for s in r.scores if s.name == headline]
+        unit, higher = _most_common([(s.unit, s.higher_is_better) for s in scores]) if scores else ("", False)
         columns[problem] = Column(
             name=labels[problem],
             label=labels[problem],
             problem=problem,
             metric=headline,
-            unit=score.unit if score else "",
-            higher_is_better=bool(score and score.higher_is_better),
+            unit=unit,
+            higher_is_better=higher,
             selection=None,
             selection_higher_is_better=None,
         )
     return columns
+
+
+def _most_common(values: Sequence[T]) -> T:
+    """What most records of a problem say; the cells of the others are marked."""
+    return Counter(values).most_common(1)[0][0]
 
 
 def _rows(records: Sequence[Record]) -> dict[str, Row]:

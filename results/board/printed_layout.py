@@ -54,9 +54,10 @@ def _cell(row: str, column: Column, printed: TableColumn, cells: Cells) -> Cell:
     most = max(map(len, planned))
     n_failed = min(len(seeds) - len(done), sum(part.n_failed for part in parts))
     found = sampled(means, done, len(seeds), n_failed)
+    faults = list(dict.fromkeys(fault for part in parts for fault in part.faults))
     fewer = [f"over the {len(seeds)} of {most} seeds that all its tasks have"] if 0 < len(seeds) < most else []
     return msgspec.structs.replace(
-        found, runs=[run for part in parts for run in part.runs], notes=[*found.notes, *fewer] if seeds else []
+        found, runs=[run for part in parts for run in part.runs], notes=[*found.notes, *fewer, *faults], faults=faults
     )
 
 

@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from optathlon.results.errors import StoreError
 from optathlon.results.hyperparameter_text import edges
 from optathlon.results.plan import Column, Plan, PlannedRun
 from optathlon.results.record import Record, hyperparameters
-from optathlon.results.scores import by_id, value
+from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import mean
 
 Cell = tuple[str, str]
@@ -28,8 +27,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Winner(msgspec.Struct, frozen=True, kw_only=True):
     """What is chosen in one cell. complete: every setting has its tuning seeds, or failed; before, `setting` is None.
 
-    candidates: best first. failed: settings left out because a tuning run failed for good. planned: how many settings
-    there are in all. edges: hyperparameters of which the winner has the smallest or largest value that was tried.
+    candidates: best first. failed: settings left out because a tuning run failed for good. unusable: settings left out
+    because a tuning run's record cannot be used, with why. planned: how many settings there are in all. edges:
+    hyperparameters of which the winner has the smallest or largest value that was tried.
     """
 
     setting: str | None
@@ -37,8 +37,14 @@ class Winner(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     candidates: list[Candidate]
     failed: list[str]
+    unusable: dict[str, str] = {}
     planned: int
     edges: list[str]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The settings that cannot be chosen."""
+        return [*self.failed, *self.unusable]
 
 
 def winners(plan: Plan, records: Iterable[Record], failed: Collection[str] = ()) -> dict[Cell, Winner]:
@@ -46,7 +52,8 @@ def winners(plan: Plan, records: Iterable[Record], failed: Collection[str] = ())
 
     It is the setting with the best mean of the column's selection score over the tuning seeds. Settings with diverged
     seeds come after all others; on ties fewer updates win, then the order of the plan. failed: ids of runs that failed
-    for good, whose settings are out. Only records of tuning runs are looked at.
+    for good, whose settings are out, as are those with a record that cannot be used. Only records of tuning runs are
+    looked at.
     """
     found = by_id(records)
     columns = {column.name: column for column in plan.head.columns}
@@ -83,7 +90,12 @@ def _winner(
 ) -> Winner:
     out = [s for s, runs in settings.items() if any(r.id in failed and r.id not in records for r in runs)]
     ready = [s for s, runs in settings.items() if all(r.id in records for r in runs)]
-    candidates = [_candidate(column, s, [records[r.id] for r in settings[s]]) for s in ready]
+    candidates, unusable = [], {}
+    for s in ready:
+        try:
+            candidates.append(_candidate(column, s, [records[r.id] for r in settings[s]]))
+        except Unusable as error:
+            unusable[s] = str(error)
     sign = -1.0 if column.selection_higher_is_better else 1.0
     candidates.sort(key=lambda c: (c.n_diverged, c.mean is None, sign * (c.mean or 0.0), c.updates))
     complete = len(out) + len(ready) == len(settings)
@@ -95,18 +107,21 @@ def _winner(
         complete=complete,
         candidates=candidates,
         failed=out,
+        unusable=unusable,
         planned=len(settings),
         edges=edges(tried[best.setting], tried.values()) if best else [],
     )
 
 
 def _candidate(column: Column, setting: str, records: list[Record]) -> Candidate:
-    if column.selection is None or column.selection_higher_is_better is None:
-        raise StoreError(f"column {column.name}: has tuning runs, but no score to select by; launch the sweep again")
+    """Unusable, naming the record, if one is not of the planned problem and setting, or has no selection score."""
+    higher = bool(column.selection_higher_is_better)
+    if column.selection is None:
+        raise Unusable(records[0], f"tuned, but {column.name} has no score to select by")
     for record in records:
         if record.digests.setting != setting or record.digests.problem != column.problem:
-            raise StoreError(f"record {record.id}: its problem or setting is not the planned one of {column.name}")
-    values = [value(record, column.selection, column.selection_higher_is_better) for record in records]
+            raise Unusable(record, f"its problem or setting is not the planned one of {column.name}")
+    values = [value(record, column.selection, higher) for record in records]
     finite = [v for v in values if v is not None]
     return Candidate(
         setting=setting,

@@ -150,7 +150,7 @@ def _setting(report: Report, column: Column, row: str, cell: Cell) -> str:
 
 
 def _varied(report: Report, winner: Winner) -> list[str]:
-    tried = [*(c.setting for c in winner.candidates), *winner.failed]
+    tried = [*(c.setting for c in winner.candidates), *winner.left_out]
     return differing(hyperparameters(report.plan.head.settings[setting]) for setting in tried)
 
 
@@ -190,7 +190,9 @@ def _tried(report: Report, column: Column, winner: Winner) -> Iterable[Html]:
         lines.append(tag("li", tag("b", line, ", chosen"), edge) if chosen else tag("li", line))
     for setting in winner.failed:
         lines.append(tag("li", in_words(hyperparameters(settings[setting]), varied), ": a run failed"))
-    if left := winner.planned - len(winner.candidates) - len(winner.failed):
+    for setting, why in winner.unusable.items():
+        lines.append(tag("li", in_words(hyperparameters(settings[setting]), varied), f": {why}"))
+    if left := winner.planned - len(winner.candidates) - len(winner.left_out):
         lines.append(tag("li", f"{count(left, 'setting')} to come"))
     yield tag("ol", *lines)
     if winner.candidates:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from optathlon.results import Store, SweepResults, load_results
 from optathlon.results.board.plan_part import part
+from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan
 from optathlon.results.store.files import hand_out
 from optathlon.suite.console import say
@@ -44,11 +45,25 @@ def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> l
     printed: laid out as each sweep's [table] says, unless only a part is wanted.
     """
     found = []
-    for name in names(store, args.sweep):
-        plan = _part(store.plan(name), args.tasks, args.optimizers)
+    for whole in plans(store, args.sweep):
+        plan = _part(whole, args.tasks, args.optimizers)
         on = _on(plan, getattr(args, "on", None))
         found.append(load_results(store, plan, on=on, printed=printed))
     tell_problems(store)
+    return found
+
+
+def plans(store: Store, given: str | None) -> list[Plan]:
+    """The newest plan of the sweep that was named, or of each of the store, where one that cannot be read is said on
+    stderr and hides no other."""
+    if given:
+        return [store.plan(sweep_reader.name_of(given))]
+    found = []
+    for name in store.plan_names():
+        try:
+            found.append(store.plan(name))
+        except StoreError as error:
+            say(f"left out: sweep {name}: {error}")
     return found
 
 

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    shown = [load_results(store, store.plan(name)).board for name in _boards.names(store, args.sweep)]
+    shown = [load_results(store, plan).board for plan in _boards.plans(store, args.sweep)]
     _boards.tell_problems(store)
     if not shown:
         raise UsageError(f"{store.root} has no sweep yet; launch one")

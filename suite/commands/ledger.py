@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    looked = [_looked_at(store, store.plan(name)) for name in _boards.names(store, args.sweep)]
+    looked = [_looked_at(store, plan) for plan in _boards.plans(store, args.sweep)]
     _boards.tell_problems(store)
     entries = ledger([p for p in published() if fnmatch.fnmatchcase(p.task, args.task)], looked)
     counts = collections.Counter(entry.verdict for entry in entries)

@@ -12,7 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from optathlon.results import State, Store, StoreError, leaderboard, leaderboard_of_records, winners
-from tests.results.make import DIVERGED, Sweep, counted, digest, problem, record, run_id, setting
+from optathlon.results.plan import Table, TableColumn, TableRow
+from optathlon.results.record import Score
+from tests.results.make import ACCURACY, DIVERGED, Sweep, counted, digest, problem, record, run_id, setting
 
 SGD, ADAM, ADAMP = setting("sgd"), setting("adam", lr=1e-3), setting("adamp", lr=1e-3)
 ROWS = {"sgd": [SGD], "adam": [ADAM], "adamp": [ADAMP]}
@@ -209,35 +211,72 @@ def test_runs_of_several_versions_of_the_code_are_marked():
     ]
 
 
-def test_no_mean_over_two_problems_settings_directions_or_units():
-    sweep = Sweep({"sgd": [SGD]})
-    records = sweep.records(lambda r: 0.5)
+def test_a_record_that_cannot_be_used_marks_its_cell_and_no_other():
+    """No mean mixes problems, settings, seeds, directions or units, or guesses a score that is not there."""
+    sweep = Sweep({"sgd": [SGD], "adam": [ADAM]}, baseline="sgd")
+    records = sweep.records(counted(0.4, 0.5, 0.6))
     first = records[0]
     scores = first.scores
     for changes in (
+        {"seed": 99},
         {"digests": msgspec.structs.replace(first.digests, problem="another")},
         {"digests": msgspec.structs.replace(first.digests, setting="another")},
         {"scores": [msgspec.structs.replace(s, higher_is_better=False) for s in scores]},
         {"scores": [msgspec.structs.replace(s, unit="1") for s in scores]},
         {"scores": scores[1:]},
+        {"scores": []},
     ):
-        with pytest.raises(StoreError, match=first.id):
-            leaderboard(sweep.plan, [msgspec.structs.replace(first, **changes), *records[1:]])
+        board = leaderboard(sweep.plan, [msgspec.structs.replace(first, **changes), *records[1:]])
+        cell = board.cell("sgd", "mnist")
+        assert (cell.status, cell.n, cell.n_planned, cell.rank) == ("incomplete", 2, 3, None)
+        assert cell.mean == pytest.approx(0.55)
+        assert cell.runs == [r.id for r in records[1:3]]
+        assert len(cell.faults) == 1
+        assert first.id in cell.faults[0]
+        assert cell.faults[0] in cell.notes
+        assert board.cell("adam", "mnist").status == "complete"
 
 
-def test_one_seed_twice_in_a_cell_is_refused():
+def test_records_that_share_a_fault_share_a_note():
+    sweep = Sweep({"sgd": [SGD]})
+    records = [msgspec.structs.replace(r, scores=r.scores[1:]) for r in sweep.records(lambda r: 0.5)]
+    cell = leaderboard(sweep.plan, records).cell("sgd", "mnist")
+    assert (cell.status, cell.n, cell.mean) == ("missing", 0, None)
+    assert cell.notes == [
+        "0 of 3 seeds done; not ranked",
+        "3 of 3 seeds left out: no score 'test/accuracy' (but validation/accuracy); records "
+        f"{', '.join(r.id for r in records)}, see `optathlon forget`",
+    ]
+
+
+def test_a_printed_mean_over_tasks_names_the_records_that_cannot_be_used():
+    sweep = Sweep({"sgd": [SGD]}, tasks=["mnist", "ptb"])
+    printed = TableColumn(label="mean", of=["mnist", "ptb"], metric=ACCURACY, unit="%", higher_is_better=True, digits=2)
+    table = Table(columns=[printed], rows=[TableRow(label="SGD", row="sgd")])
+    plan = msgspec.structs.replace(sweep.plan, head=msgspec.structs.replace(sweep.plan.head, table=table))
+    records = sweep.records(lambda r: 0.5)
+    bad = msgspec.structs.replace(records[0], scores=[])
+    cell = leaderboard(plan, [bad, *records[1:]], printed=True).rows[0].cells[0]
+    assert (cell.status, cell.n, cell.n_planned) == ("incomplete", 2, 3)
+    assert bad.id in cell.notes[-1]
+
+
+def test_one_seed_twice_marks_the_cell():
     sweep = Sweep({"sgd": [SGD]})
     twin = msgspec.structs.replace(sweep.plan.runs[0], id=run_id("twin"))
     plan = msgspec.structs.replace(sweep.plan, runs=[*sweep.plan.runs, twin])
-    with pytest.raises(StoreError, match=f"{twin.id}.*seed 10"):
-        leaderboard(plan, [])
+    cell = leaderboard(plan, sweep.records(lambda r: 0.5)).cell("sgd", "mnist")
+    assert (cell.status, cell.mean) == ("missing", None)
+    assert cell.notes == [f"runs {sweep.plan.runs[0].id} and {twin.id} are both of seed 10: no mean can be taken"]
 
 
-def test_a_run_planned_for_another_problem_than_its_column_is_refused():
+def test_a_run_planned_for_another_problem_than_its_column_marks_the_cell():
     sweep = Sweep({"sgd": [SGD]})
     stray = msgspec.structs.replace(sweep.plan.runs[0], problem="another")
-    with pytest.raises(StoreError, match="another problem, setting or seed"):
-        leaderboard(msgspec.structs.replace(sweep.plan, runs=[stray, *sweep.plan.runs[1:]]), [])
+    plan = msgspec.structs.replace(sweep.plan, runs=[stray, *sweep.plan.runs[1:]])
+    assert leaderboard(plan, []).cell("sgd", "mnist").faults == [
+        f"runs {stray.id} of another problem or setting than the rest: no mean can be taken"
+    ]
 
 
 def test_a_cell_whose_settings_all_failed_is_missing_and_says_why():
@@ -248,17 +287,9 @@ def test_a_cell_whose_settings_all_failed_is_missing_and_says_why():
     assert cell.notes == ["1 of 1 settings left out: a tuning run failed"]
 
 
-def test_a_record_of_another_seed_than_was_planned_is_refused():
-    sweep = Sweep(ROWS)
-    records = sweep.records(lambda r: 0.5, row="sgd")
-    records[1] = msgspec.structs.replace(records[1], seed=records[0].seed)
-    with pytest.raises(StoreError, match=f"{records[1].id} are of another problem, setting or seed"):
-        leaderboard(sweep.plan, records)
-
-
-def test_two_settings_in_a_cell_without_tuning_are_refused():
-    with pytest.raises(StoreError, match="another problem, setting or seed"):
-        leaderboard(Sweep({"sgd": [SGD, setting("sgd", lr=0.2)]}).plan, [])
+def test_two_settings_in_a_cell_without_tuning_mark_it():
+    cell = leaderboard(Sweep({"sgd": [SGD, setting("sgd", lr=0.2)]}).plan, []).cell("sgd", "mnist")
+    assert "another problem or setting than the rest" in cell.faults[0]
 
 
 def test_two_records_under_one_id_are_refused():
@@ -305,10 +336,15 @@ def test_problems_and_settings_that_differ_elsewhere_get_names_that_say_where():
     assert [r.name for r in board.rows] == ["sgd", "sgd protocol.schedule.kind=constant"]
 
 
-def test_records_that_disagree_about_the_headline_are_named():
-    records = [record(), record(seed=1, headline="validation/accuracy")]
-    with pytest.raises(StoreError, match=records[1].id):
-        leaderboard_of_records(records)
+def test_of_records_that_disagree_about_the_headline_most_decide_and_the_others_are_named():
+    other = record(
+        seed=2, headline="test/top_3", scores=[Score(name="test/top_3", unit="%", higher_is_better=True, value=1.0)]
+    )
+    board = leaderboard_of_records([other, record(), record(seed=1)])
+    assert [(c.metric, c.unit) for c in board.columns] == [(ACCURACY, "%")]
+    (cell,) = board.rows[0].cells
+    assert (cell.status, cell.n, cell.seeds) == ("incomplete", 2, [0, 1])
+    assert other.id in cell.notes[-1]
 
 
 def test_no_records_make_an_empty_board():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from optathlon.results import StoreError, free_reports, winners
+from optathlon.results import free_reports, leaderboard, winners
 from optathlon.results.hyperparameter_text import edges
 from optathlon.results.record import Score
 from tests.results.make import DIVERGED, Sweep, digest, setting
@@ -142,17 +142,31 @@ def test_each_cell_waits_for_itself_only():
     assert {(r.row, r.column) for r in free_reports(sweep.plan, records)} == {("sgd", "mnist")}
 
 
-def test_records_of_another_metric_direction_or_setting_are_named(sweep):
+def test_a_setting_with_a_record_that_cannot_be_used_is_left_out_and_names_it(sweep):
     records = tuned(sweep, low=[0.1, 0.1], mid=[0.9, 0.9], high=[0.3, 0.3])
     score = Score(name="validation/accuracy", unit="%", higher_is_better=False, value=0.1)
     for changes, said in (
-        ({"scores": [score]}, "lower values are better"),
-        ({"scores": []}, "has no score 'validation/accuracy'"),
+        ({"scores": [score]}, "lower values of 'validation/accuracy' are better"),
+        ({"scores": []}, "no score 'validation/accuracy'"),
         ({"digests": msgspec.structs.replace(records[0].digests, setting="other")}, "not the planned one"),
     ):
         wrong = msgspec.structs.replace(records[0], **changes)
-        with pytest.raises(StoreError, match=f"{wrong.id}.*{said}"):
-            winners(sweep.plan, [wrong, *records[1:]])
+        (winner,) = winners(sweep.plan, [wrong, *records[1:]]).values()
+        (why,) = winner.unusable.values()
+        assert list(winner.unusable) == winner.left_out == [digest(LOW)]
+        assert wrong.id in why
+        assert said in why
+        assert (winner.complete, winner.setting) == (True, digest(MID))
+
+
+def test_a_plan_without_a_score_to_select_by_selects_nothing_and_says_so(sweep):
+    records = tuned(sweep, low=[0.1, 0.1], mid=[0.9, 0.9], high=[0.3, 0.3])
+    head = sweep.plan.head
+    columns = [msgspec.structs.replace(column, selection=None) for column in head.columns]
+    plan = msgspec.structs.replace(sweep.plan, head=msgspec.structs.replace(head, columns=columns))
+    (winner,) = winners(plan, records).values()
+    assert (winner.setting, winner.complete, len(winner.left_out)) == (None, True, 3)
+    assert leaderboard(plan, records).cell("sgd", "mnist").status == "missing"
 
 
 @hypothesis_settings(max_examples=60, deadline=None)
