@@ -21,11 +21,13 @@ from optathlon.suite.launching import launch
 from optathlon.suite.monitoring import alive_workers, progress
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.working import references
+from optathlon.tasks import SCALES
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", help="a sweep file, or the name of a built-in one")
     parser.add_argument("--on", choices=("local", "slurm"), help="where (default: what the sweep's [cluster] says)")
+    add_scale(parser)
     parser.add_argument(
         "--cluster", action="append", default=[], metavar="KEY=VALUE", help="a [cluster] setting, partition=gpu; again"
     )
@@ -43,6 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add_data(parser)
     add_json(parser)
+
+
+def add_scale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scale", choices=SCALES, help="instead of the file's; it is a sweep of its own, SWEEP-smoke in the store"
+    )
 
 
 def not_negative(text: str) -> int:
@@ -77,7 +85,7 @@ def main(args: argparse.Namespace) -> int:
         canary=args.canary,
         budget=args.budget,
     )
-    begun = launch.Launch(sweep_reader.load(sweep_reader.find(args.sweep)), store, wishes)
+    begun = launch.Launch(sweep_reader.load(sweep_reader.find(args.sweep), args.scale), store, wishes)
     if args.dry_run:
         return _show(begun, args.json)
     done = begun.carry_out()

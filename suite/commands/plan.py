@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 
 from optathlon.results import Store
-from optathlon.suite.commands.launch import hours
+from optathlon.suite.commands.launch import add_scale, hours
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
 from optathlon.suite.errors import USAGE, UsageError
 from optathlon.suite.monitoring import budget, status
@@ -16,6 +16,7 @@ from optathlon.suite.planning.plan import expand
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", help="a sweep file, or the name of a built-in one")
+    add_scale(parser)
     parser.add_argument(
         "--budget", type=hours, help="hours of one slot that the whole sweep may take; exit code 2 if more"
     )
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    given = sweep_reader.load(sweep_reader.find(args.sweep))
+    given = sweep_reader.load(sweep_reader.find(args.sweep), args.scale)
     plan = expand(given, args.data)
     seen = status.overview(store, plan)
     allowed = given.budget if args.budget is None else args.budget

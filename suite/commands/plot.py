@@ -1,4 +1,4 @@
-"""Figures of a sweep for papers: SVG, PDF or PNG, by the name of the file."""
+"""Figures for papers, SVG, PDF or PNG: of a kind, or a sweep's own (optathlon plot adamp/figure-f2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from optathlon.results.sweep_results import shown_curves
 from optathlon.suite.commands import _boards
 from optathlon.suite.commands.summary import add_estimator, add_target, add_tolerance, check_tolerance, targets
 from optathlon.suite.console import add_store, say
-from optathlon.suite.errors import FAILED, OK, UsageError
+from optathlon.suite.errors import FAILED, OK, SweepError, UsageError, hint
+from optathlon.suite.planning.sweep_reader import figure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ KINDS = {
     "rate": "score against the learning rate, and the width of the good region; --tolerance",
     "differences": "differences to the baseline, task by task, with intervals; --intervals",
 }
+TOYS = {f"adamp/figure-{n.lower().replace('.', '')}": n for n in ("1", "3", "G.1", "G.2", "H.1")}
 SUFFIXES = (".svg", ".pdf", ".png")
 _ONLY = {"metric": "curves", "difference": "curves", "of": "profiles", "target": "profiles", "tolerance": "rate",
          "intervals": "differences", "estimator": "budget"}  # fmt: skip
@@ -35,7 +37,7 @@ _ONLY = {"metric": "curves", "difference": "curves", "of": "profiles", "target":
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "kinds:\n" + "\n".join(f"  {kind:<12} {text}" for kind, text in KINDS.items())
-    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("kind", metavar="KIND", help=f"{', '.join(KINDS)}; or a sweep whose file has a [figure]")
     _boards.add_part(parser, "the store's only one")
     _boards.add_on(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .svg, .pdf or .png (default: SWEEP-KIND.svg)")
@@ -52,7 +54,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.kind in TOYS:
+        return _toy(args)
+    if args.kind not in KINDS:
+        return _own_figure(args)
     _check(args)
+    return _plot(args)
+
+
+def _toy(args: argparse.Namespace) -> int:
+    """A figure that no run is needed for."""
+    from optathlon.suite.commands import toys
+
+    folder, suffix = (args.output.parent, args.output.suffix) if args.output else (Path(), ".svg")
+    if suffix not in SUFFIXES:
+        raise UsageError(f"--output {args.output}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    return toys.main(argparse.Namespace(figure=TOYS[args.kind], output=folder, format=suffix[1:], json=False))
+
+
+def _own_figure(args: argparse.Namespace) -> int:
+    """The curves that a sweep's file names, a file each."""
+    if args.sweep is not None or args.metric:
+        raise UsageError(f"{args.kind!r} is no kind of figure{hint(args.kind, KINDS)}")
+    try:
+        name, curves = figure_of(args.kind)
+    except SweepError as error:
+        raise UsageError(f"{args.kind!r} is neither a kind of figure nor a sweep with one: {error}") from None
+    for curve in curves:
+        path = Path(f"{name}-{curve.replace('/', '-')}.svg")
+        if args.output is not None:
+            path = args.output.with_stem(f"{args.output.stem}-{curve.replace('/', '-')}")
+        own = argparse.Namespace(**vars(args) | {"kind": "curves", "sweep": name, "metric": curve, "output": path})
+        _check(own)
+        if code := _plot(own):
+            return code
+    return OK
+
+
+def _plot(args: argparse.Namespace) -> int:
     store = Store(args.store)
     view = _boards.one(store, args)
     path = args.output or Path(f"{view.plan.head.name}-{args.kind}.svg")

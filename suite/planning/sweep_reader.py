@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from optathlon.suite.user_modules import look_beside
 
 KEYS = (
     "name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol", "override",
-    "cluster", "probes", "table",
+    "cluster", "probes", "table", "figure",
 )  # fmt: skip
 OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random", "probes")
 GRID_KEYS = ("fixed", "grid", "zip", "random")
@@ -53,6 +54,24 @@ def name_of(given: str) -> str:
     return _own_name(find(given)) if given.endswith(".toml") or given in built_in() else given
 
 
+def figure_of(name: str) -> tuple[str, list[str]]:
+    """Returns a sweep's name in a store and the curves of its [figure]; SweepError if it has none."""
+    path = find(name)
+    curves = _figure(str(path), _read(path)[1].get("figure"))
+    if not curves:
+        raise SweepError(f'{path}: has no [figure]; curves = ["model/effective_step"] there names what to draw')
+    return _own_name(path), curves
+
+
+def _figure(file: str, figure: Any) -> list[str]:
+    if figure is None:
+        return []
+    curves = figure.get("curves") if isinstance(figure, dict) and set(figure) <= {"curves"} else None
+    if not isinstance(curves, list) or not curves or not all(isinstance(name, str) for name in curves):
+        raise SweepError(f'{file}: figure: must be curves = ["train/loss", ...], the names of recorded curves')
+    return curves
+
+
 def _own_name(path: Path) -> str:
     return str(_read(path)[1].get("name", _default_name(path)))
 
@@ -63,14 +82,28 @@ def _default_name(path: Path) -> str:
     return "-".join(path.relative_to(BUILT_IN).with_suffix("").parts) if path.is_relative_to(BUILT_IN) else path.stem
 
 
-def load(path: Path) -> Sweep:
+def load(path: Path, scale: str | None = None) -> Sweep:
     """Read and check the sweep file at `path`; SweepError names file, field, value and what would be right.
 
-    `module:NAME` entries are also looked for beside the file.
+    `module:NAME` entries are also looked for beside the file. scale: instead of the file's; another scale is a sweep
+    of its own, called as the file's with "-smoke" behind.
     """
     data, table = _read(path)
+    if scale is not None and scale != table.get("scale", "paper"):
+        data, table = _at_scale(path, data, table, scale)
     look_beside(path.parent)
     return _Reader(str(path), data, table).sweep()
+
+
+def _at_scale(path: Path, data: bytes, table: dict[str, Any], scale: str) -> tuple[bytes, dict[str, Any]]:
+    changes = {"name": f"{table.get('name', _default_name(path))}-{scale}", "scale": scale}
+    head, bracket, rest = data.decode("utf-8-sig").partition("\n[")
+    kept = [line for line in head.splitlines() if line.partition("=")[0].strip() not in changes]
+    new = "\n".join([*(f'{key} = "{value}"' for key, value in changes.items()), *kept]) + bracket + rest
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        if tomllib.loads(new) == table | changes:
+            return new.encode(), table | changes
+    raise SweepError(f"{path}: --scale {scale}: name and scale must each stand on a line of their own")
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -106,6 +139,7 @@ class _Reader:
     def sweep(self) -> Sweep:
         self._only(self.table, KEYS, "")
         self._text("summary", None)
+        _figure(self.file, self.table.get("figure"))
         found = self._tasks()
         entries = self._entries()
         labels = [e.label for e in entries]

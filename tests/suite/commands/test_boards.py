@@ -260,6 +260,28 @@ def test_each_kind_of_figure_is_written_under_its_own_name(tuned, tmp_path, caps
     assert (tmp_path / f"sweep-{kind}.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_a_sweeps_own_figure_is_a_file_for_each_curve_it_names(tuned, tmp_path, capsys):
+    text = 'name = "sweep"\n[figure]\ncurves = ["train/loss", "validation/accuracy"]\n'
+    (tmp_path / "mine.toml").write_text(text)
+    code, out, error = ran(capsys, "plot", "mine.toml", "--output", "a.pdf")
+    assert (code, out) == (0, "")
+    assert error == "written: a-train-loss.pdf\nwritten: a-validation-accuracy.pdf\n"
+    assert {path.name for path in tmp_path.glob("a-*.pdf")} == {"a-train-loss.pdf", "a-validation-accuracy.pdf"}
+
+
+def test_a_toy_figure_needs_no_store(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert ran(capsys, "plot", "adamp/figure-3")[0] == 0
+    assert (tmp_path / "figure-3.svg").read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("words", [["curvs"], ["adamp/table-2"], ["curvs", "sweep"]])
+def test_what_is_neither_a_kind_nor_a_sweep_with_a_figure_is_refused(tuned, capsys, words):
+    code, _, error = ran(capsys, "plot", *words)
+    assert code == 2
+    assert len(error.splitlines()) == 1
+
+
 def test_characters_that_no_font_has_are_told_in_one_line(tmp_path, monkeypatch, capsys):
     of = Sweep({name: [setting("sgd")] for name in ("日本語", "sgd\ufeff")}, baseline="日本語")
     monkeypatch.chdir(tmp_path)

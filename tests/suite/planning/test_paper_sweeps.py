@@ -1,0 +1,121 @@
+"""Each results table and figure of the papers is a built-in sweep that plans at every scale, and lacks no row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optathlon import tasks
+from optathlon.results.papers.published import Published, published
+from optathlon.suite.errors import SweepError
+from optathlon.suite.planning.plan import expand
+from optathlon.suite.planning.sweep import Sweep
+from optathlon.suite.planning.sweep_reader import built_in, figure_of, find, load
+
+TABLES = {  # of the papers: the sweeps that they are
+    "AdamP Table 1": ["adamp/table-1", "adamp/table-1-audio"],
+    "AdamP Table 2, H.1": ["adamp/table-2"],
+    "AdamP Table 3": ["adamp/table-3"],
+    "AdamP Table 4, H.2": ["adamp/table-4"],
+    "AdamP Table 5, H.3": ["adamp/table-5"],
+    "AdamP Table 6, H.4": ["adamp/table-6"],
+    "AdamP Table B.1": ["adamp/table-b1"],
+    "AdamP Table D.1, H.5": ["adamp/table-d1"],
+    "AdamP Table D.2": ["adamp/table-d2", "adamp/table-d2-rexnet"],
+    "AdamP Table D.3": ["adamp/table-d3"],
+    "AdamP Table E.2": ["adamp/table-e2"],
+    "AdamP Table G.1": ["adamp/table-g1"],
+    "AdamP Table H.6": ["adamp/table-h6"],
+    "AdamP Table H.7": ["adamp/table-h7", "adamp/table-h7-mobilenetv2"],
+    "AdaRem Table 1": ["adarem/table-1"],
+    "AdaRem Table 2": ["adarem/table-2"],
+    "AdaRem Table 3": ["adarem/table-3"],
+    "AdaRem Table 6": ["adarem/table-6"],
+    "AdaRem Table 7": ["adarem/table-7"],
+}
+NO_RUNS = ("average of the four", "Madry et al. 2018, as given by them")
+"""Notes of numbers that are computed from others, or that AdamP's authors did not measure."""
+NAMED = """
+    adamp/table-1 adamp/table-2 adamp/table-3 adamp/table-4 adamp/table-5 adamp/table-6 adamp/table-b1 adamp/table-d1
+    adamp/table-d2 adamp/table-d3 adamp/table-e2 adamp/table-g1 adamp/table-h1 adamp/table-h2 adamp/table-h3
+    adamp/table-h4 adamp/table-h5 adamp/table-h6 adamp/table-h7 adamp/figure-4 adamp/figure-f1 adamp/figure-f2
+    adamp/figure-f3 adamp/figure-f4 adamp/figure-f5 adamp/figure-f6
+    adarem/table-1 adarem/table-2 adarem/table-3 adarem/table-4 adarem/table-5 adarem/table-6 adarem/table-7
+    adarem/figure-1 adarem/figure-2 adarem/figure-4 adarem/figure-5 adarem/figure-6
+""".split()  # noqa: SIM905
+
+
+def settings(sweep: Sweep, task: str, optimizer: str) -> Iterator[dict[str, Any]]:
+    """Each setting of an optimizer on a task, with what it changes in the protocol under protocol.*"""
+    (described,) = [t for t in sweep.tasks if t.name == task]
+    for entry in sweep.entries:
+        if entry.spec.name == optimizer:
+            protocol = {f"protocol.{key}": value for key, value in entry.protocol.items()}
+            yield from (protocol | setting for setting in sweep.settings(entry, described))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_each_table_and_figure_has_its_name(name):
+    assert name in built_in()
+
+
+def test_each_published_table_is_known_here():
+    assert {number.table for number in published()} == set(TABLES)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_each_published_row_is_a_row_of_its_sweep(table):
+    sweeps = [load(find(name)) for name in TABLES[table]]
+    for number in (p for p in published() if p.table == table and p.note not in NO_RUNS):
+        rows = [found for sweep in sweeps for found in rows_of(sweep, number)]
+        assert rows, number
+
+
+def rows_of(sweep: Sweep, number: Published) -> list[dict[str, Any]]:
+    if number.task not in [task.name for task in sweep.tasks]:
+        return []
+    return [s for s in settings(sweep, number.task, number.optimizer) if s.items() >= number.setting.items()]
+
+
+@pytest.mark.parametrize("scale", tasks.SCALES)
+@pytest.mark.parametrize("name", built_in())
+def test_each_sweep_expands_at_each_scale(name, scale, tmp_path):
+    sweep = load(find(name), scale)
+    plan = expand(sweep, tmp_path)
+    assert plan.head.scale == scale
+    assert len(plan.runs) >= len(sweep.tasks) * len(sweep.entries)
+    assert sweep.name.endswith(f"-{scale}") == (scale != load(find(name)).scale)
+
+
+def test_a_rescaled_sweep_keeps_a_file_that_says_so(tmp_path):
+    (tmp_path / "again.toml").write_bytes(load(find("adamp/table-2"), "smoke").toml)
+    again = load(tmp_path / "again.toml")
+    assert (again.name, again.scale) == ("adamp-table-2-smoke", "smoke")
+    assert expand(again, tmp_path).head.digest == expand(load(find("adamp/table-2"), "smoke"), tmp_path).head.digest
+
+
+def test_a_name_and_scale_that_cannot_be_replaced_are_refused(tmp_path):
+    text = find("adamp/table-2").read_text().replace('name = "adamp-table-2"', 'name = """adamp\\\n-table-2"""')
+    (path := tmp_path / "odd.toml").write_text(text)
+    with pytest.raises(SweepError, match="each stand on a line of their own"):
+        load(path, "smoke")
+
+
+def test_each_figure_names_curves():
+    with_figure = [name for name in built_in() if "[figure]" in find(name).read_text()]
+    assert {"adamp/figure-f1", "adamp/figure-4", "adarem/figure-2"} <= set(with_figure)
+    for name in with_figure:
+        store_name, curves = figure_of(name)
+        assert store_name == load(find(name)).name
+        assert all("/" in curve for curve in curves)
+
+
+def test_a_figure_that_names_no_curves_is_refused(tmp_path: Path):
+    text = find("adamp/table-2").read_text()
+    for figure in ("figure = 3", "figure.curves = []", "figure.curve = ['train/loss']", "figure.curves = 'train/loss'"):
+        (path := tmp_path / "sweep.toml").write_text(f"{figure}\n{text}")
+        with pytest.raises(SweepError, match=r"figure: must be curves"):
+            load(path)
