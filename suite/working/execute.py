@@ -22,6 +22,7 @@ from optathlon.suite.failures import Fault
 from optathlon.suite.identity import Run, task_of
 from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.training.checkpoint import Checkpoints, Fenced, SharedCheckpoints
+from optathlon.suite.training.evaluation import Outcome
 from optathlon.suite.training.loop import train
 from optathlon.suite.training.seeds import seed
 from optathlon.suite.training.surroundings import Surroundings
@@ -80,12 +81,8 @@ def execute(
                 networks=networks,
             )
             outcome = train(run, build(run, data, device, data_workers, team), surroundings)
-            how = {"asked": implementation, "ran": outcome.state.implementations()}
-            clock = surroundings.clock.report()
-            about = provenance.collect(attempt, device, data_workers, clock, how, team)
-            about |= {"networks": outcome.state.networks.described(), "cost": outcome.cost}
-            record = record_of(run, outcome, about)
-            ended = around.commit(record)
+            about = _about(attempt, device, data_workers, surroundings, outcome)
+            ended = around.commit(record_of(run, outcome, about))
         except Preempted:
             ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
         except Fenced:
@@ -95,6 +92,16 @@ def execute(
     if not (watched and ended.kind == "failed" and ended.failure == LOST):
         store.end(ended)
     return ended
+
+
+def _about(
+    attempt: Attempt, device: torch.device, data_workers: int, surroundings: Surroundings, outcome: Outcome
+) -> dict[str, Any]:
+    """The record's provenance."""
+    how = {"asked": surroundings.implementation, "ran": outcome.state.implementations()}
+    clock = surroundings.clock.report()
+    about = provenance.collect(attempt, device, data_workers, clock, how, surroundings.team)
+    return about | {"networks": outcome.state.networks.described(), "cost": outcome.cost}
 
 
 class _Around:
