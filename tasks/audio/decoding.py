@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import struct
 from typing import Any
 
@@ -13,6 +14,15 @@ import soundfile
 from optathlon.tasks.errors import DataError
 
 SAMPLE_RATE = 16_000
+LONGEST = 120
+"""Seconds; clips have 1, 10 or 29. A damaged header may announce years."""
+MOST_CHANNELS = 8
+RATES = range(4_000, 192_001)
+LARGEST_KERNEL = 1 << 24
+"""Numbers in the filters of a conversion between two rates, which are as many as there are phases of one to the other:
+70,560 for 44,100 Hz, but 705,616,000 for 44,101 Hz."""
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""What a WAV file has for its size that was written to a pipe."""
 
 # Of MPEG-1 (True) and MPEG-2 or 2.5 (False) layer III: kbit/s by the header's four bits, and sample rates by its two.
 _BIT_RATES = {
@@ -26,29 +36,48 @@ def decode(content: bytes, name: str) -> np.ndarray:
     """The samples of a sound file's `content`, float32 (n,), 1.0 being full scale.
 
     libsndfile decodes it, channels are averaged, and other rates than 16 kHz are resampled by torchaudio's windowed
-    sinc. DataError with the file's `name` if it is no sound file, is cut short or holds no sound.
+    sinc. DataError with the file's `name` if it is no sound file, is cut short, holds no sound or what is no number, or
+    announces what no clip is like.
     """
     if (whole := announced_bytes(content)) and len(content) < whole:
         raise DataError(f"{name} is cut short: {len(content):,} bytes of the {whole:,} that it announces")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
+            _check_header(file, name)
             announced, rate = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+            samples = file.read(announced, dtype="float32", always_2d=True)
+    except DataError:
+        raise
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
         reason = str(error).rpartition(": ")[2]
         raise DataError(f"{name} is not a readable sound file of {len(content):,} bytes: {reason}") from None
-    if not len(samples):
-        raise DataError(f"{name} holds no sound")
     if len(samples) < announced:
         raise DataError(f"{name} is cut short: {len(samples):,} samples of the {announced:,} that it announces")
+    if not np.isfinite(samples).all():
+        raise DataError(f"{name} holds samples that are no finite numbers")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     return mono if rate == SAMPLE_RATE else _resampled(mono, rate)
+
+
+def _check_header(file: soundfile.SoundFile, name: str) -> None:
+    """DataError for what no clip is like, before memory is taken for it."""
+    rate = file.samplerate
+    if not file.frames:
+        raise DataError(f"{name} holds no sound")
+    if rate not in RATES or (rate * SAMPLE_RATE) // math.gcd(rate, SAMPLE_RATE) ** 2 > LARGEST_KERNEL:
+        raise DataError(f"{name} has {rate:,} samples a second; expected a usual rate, as 16,000, 44,100 or 48,000")
+    if file.frames > LONGEST * rate or file.channels > MOST_CHANNELS:
+        raise DataError(
+            f"{name} announces {file.frames / rate:,.0f} seconds and {file.channels} channels; expected at most"
+            f" {LONGEST} and {MOST_CHANNELS}"
+        )
 
 
 def announced_bytes(content: bytes) -> int | None:
     """How long a WAV or an MP3 file is by what stands in it, with the last MP3 frame whole; None if it does not say."""
     if content[:4] == b"RIFF" and len(content) >= 8:
-        return 8 + struct.unpack("<I", content[4:8])[0]
+        size = struct.unpack("<I", content[4:8])[0]
+        return None if size == UNKNOWN_SIZE else 8 + size
     place = _after_id3(content)
     while size := _frame_size(content, place):
         place += size
@@ -74,7 +103,7 @@ def _frame_size(content: bytes, place: int) -> int:
     return samples * kilobits * 1000 // _RATES[version][rate] + (header[2] >> 1 & 1)
 
 
-@functools.cache
+@functools.lru_cache(8)
 def _resampler(rate: int) -> Any:
     from torchaudio.transforms import Resample
 

@@ -4,7 +4,9 @@
     decoded/clips.json    the `Recordings`
 
 While it is made the folder is called .decoding and has a line for each clip that is done: who is stopped goes on from
-there. Samples are written through a file, not through the map, as a full disk kills a process that writes to a map.
+there. A line holds checksums of the file and of its samples: what a crash of the machine or a full disk left half
+written is decoded again. Samples are written through a file, not through the map, as a full disk kills a process that
+writes to a map.
 """
 
 from __future__ import annotations
@@ -12,16 +14,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
 
 from optathlon.tasks.audio.decoding import decode
-from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.files import file_digest, naming, write_whole
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.randomness import generator
@@ -68,13 +71,15 @@ class Recordings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Decoded(NamedTuple):
-    """A line of DONE: a decoded file's path, size and digest, and where its samples lie."""
+    """A line of DONE."""
 
     path: str
-    size: int
     digest: str
+    """SHA-256 of the file."""
     start: int
     length: int
+    checksum: int
+    """CRC-32 of its samples in SAMPLES."""
 
 
 def ensure(
@@ -91,6 +96,7 @@ def ensure(
     """
     clips = [clip for split in splits.values() for clip in split]
     if (found := _current(folder, tags, splits, left_out)) is not None:
+        (folder / FOLDER / DONE).unlink(missing_ok=True)  # of one who was stopped just before the end
         return found
     decoded = _decode_all(name, folder, [clip.path for clip in clips])
     made = Recordings(
@@ -102,10 +108,10 @@ def ensure(
         left_out=dict(left_out),
         source=_source((clip.path, decoded[clip.path].digest) for clip in clips),
     )
-    (folder / WORK / DONE).unlink()
-    (folder / WORK / CLIPS).write_bytes(msgspec.json.encode(made) + b"\n")
+    write_whole(folder / WORK / CLIPS, msgspec.json.encode(made) + b"\n")
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     (folder / WORK).rename(folder / FOLDER)
+    (folder / FOLDER / DONE).unlink()  # last, so that who is stopped anywhere before has nothing to decode again
     return made
 
 
@@ -177,19 +183,20 @@ def _decode_all(name: str, folder: Path, paths: Sequence[str]) -> dict[str, _Dec
     done = _done_before(folder, set(paths))
     missing = [path for path in paths if path not in done]
     broken: list[str] = []
-    with (work / SAMPLES).open("ab") as out, (work / DONE).open("w", encoding="utf-8") as log:
+    write_whole(work / DONE, "".join(map(_line, done.values())).encode())
+    with naming(work), (work / SAMPLES).open("ab") as out, (work / DONE).open("a", encoding="utf-8") as log:
         end = max((one.start + one.length for one in done.values()), default=0)
         out.truncate(end * SAMPLE.itemsize)
-        log.writelines(_line(one) for one in done.values())
         results = _decoded(folder, missing)
         for path, result in counted(results, len(paths), f"{name}: decoding", done=len(done)):
             if isinstance(result, DataError):
                 broken.append(str(result))
                 continue
-            digest, size, sound = result
-            out.write(sound.astype(SAMPLE, copy=False).tobytes())
+            digest, sound = result
+            content = sound.astype(SAMPLE, copy=False).tobytes()
+            out.write(content)
             out.flush()
-            done[path] = _Decoded(path, size, digest, end, len(sound))
+            done[path] = _Decoded(path, digest, end, len(sound), zlib.crc32(content))
             log.write(_line(done[path]))
             log.flush()
             end += len(sound)
@@ -204,14 +211,14 @@ def _decode_all(name: str, folder: Path, paths: Sequence[str]) -> dict[str, _Dec
     return done
 
 
-def _decoded(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, tuple[str, int, np.ndarray] | DataError]]:
-    """Each path with digest, size and samples of its file, or why there are none. A few at a time, as together they
-    may be more than memory holds."""
+def _decoded(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, tuple[str, np.ndarray] | DataError]]:
+    """Each path with digest and samples of its file, or why there are none. A few at a time, as together they may be
+    more than memory holds."""
 
-    def one(path: str) -> tuple[str, int, np.ndarray] | DataError:
+    def one(path: str) -> tuple[str, np.ndarray] | DataError:
         try:
             content = (folder / path).read_bytes()
-            return hashlib.sha256(content).hexdigest(), len(content), decode(content, path)
+            return hashlib.sha256(content).hexdigest(), decode(content, path)
         except DataError as error:
             return error
         except OSError as error:
@@ -225,22 +232,37 @@ def _decoded(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, tuple[st
 
 def _done_before(folder: Path, wanted: set[str]) -> dict[str, _Decoded]:
     """What an earlier call decoded of the `wanted` files as they are now, and wrote whole."""
-    work, done = folder / WORK, {}
+    done = {}
     try:
-        lines = (work / DONE).read_text(encoding="utf-8").splitlines()
-        written = (work / SAMPLES).stat().st_size // SAMPLE.itemsize
+        lines = (folder / WORK / DONE).read_text(encoding="utf-8").split("\n")
+        with (folder / WORK / SAMPLES).open("rb") as written:
+            for one in filter(None, map(_read_line, lines)):
+                if one.path in wanted and _is_whole(one, folder, written):
+                    done[one.path] = one
     except (OSError, UnicodeDecodeError):
-        return {}
-    for line in lines:
-        path, *fields = line.split("\t")
-        if len(fields) != 4 or path not in wanted:
-            continue
-        one = _Decoded(path, int(fields[0]), fields[1], int(fields[2]), int(fields[3]))
-        file = folder / path
-        if one.start + one.length <= written and file.is_file() and file.stat().st_size == one.size:
-            done[path] = one
+        pass  # nothing was decoded, or no more than that can be read: the rest is decoded again
     return done
+
+
+def _is_whole(one: _Decoded, folder: Path, written: BinaryIO) -> bool:
+    """Whether the file of `one` is the same still, and its samples in `written` are those that were decoded."""
+    written.seek(one.start * SAMPLE.itemsize)
+    samples = written.read(one.length * SAMPLE.itemsize)
+    if len(samples) < one.length * SAMPLE.itemsize or zlib.crc32(samples) != one.checksum:
+        return False
+    file = folder / one.path
+    return file.is_file() and file_digest(file) == one.digest
 
 
 def _line(one: _Decoded) -> str:
     return "\t".join(map(str, one)) + "\n"
+
+
+def _read_line(line: str) -> _Decoded | None:
+    """What `_line` wrote, without the line's end; None if it is not whole."""
+    try:
+        path, digest, *numbers = line.split("\t")
+        start, length, checksum = map(int, numbers)
+        return _Decoded(path, digest, start, length, checksum)
+    except ValueError:
+        return None

@@ -25,12 +25,18 @@ def is_litter(name: str) -> bool:
 @contextmanager
 def writing(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """A new file at `path`; an error of writing it, as of a full disk, names it. sync: at the end it is on the disk."""
+    with naming(path), path.open("wb") as file:
+        yield file
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the system that names no file, as those of writing to an open one, names `path`."""
     try:
-        with path.open("wb") as file:
-            yield file
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
+        yield
     except OSError as error:
         error.filename = error.filename or os.fspath(path)
         raise

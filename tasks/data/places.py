@@ -11,7 +11,8 @@ import fnmatch
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -108,9 +109,8 @@ def link(source: Path, folder: Path, wanted: Iterable[str]) -> None:
         raise DataError(f"{folder.name}: {source} holds none of {', '.join(patterns)}")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / SOURCE, os.fsencode(source.absolute()))
-    _remove_links(folder, len(FEW))
-    for entry in names:
-        _link(source.absolute() / entry, folder / entry, FEW)
+    kept = {path for entry in names for path in _link(source.absolute() / entry, folder / entry, FEW)}
+    _remove_links(folder, len(FEW), kept)
 
 
 def _entries(folder: Path) -> list[str]:
@@ -118,18 +118,27 @@ def _entries(folder: Path) -> list[str]:
     return sorted(n for n in os.listdir(folder) if not is_litter(n) and n not in (MANIFEST, "files.tsv"))
 
 
-def _link(source: Path, target: Path, few: Sequence[int]) -> None:
+def _link(source: Path, target: Path, few: Sequence[int]) -> Iterator[Path]:
+    """Have `target` lead to `source`; yields the links. One that does so already is not touched, as another process may
+    be reading through it."""
     if few and source.is_dir() and len(names := _entries(source)) <= few[0]:
+        if target.is_symlink():
+            target.unlink()
         target.mkdir(exist_ok=True)
         for name in names:
-            _link(source / name, target / name, few[1:])
-    elif not os.path.lexists(target):
+            yield from _link(source / name, target / name, few[1:])
+        return
+    if target.is_symlink() and target.readlink() != source:
+        target.unlink()
+    with suppress(FileExistsError):  # a file of its own, as what was unpacked; or another process was faster
         target.symlink_to(source)
+    yield target
 
 
-def _remove_links(folder: Path, depth: int) -> None:
+def _remove_links(folder: Path, depth: int, kept: Collection[Path]) -> None:
     for entry in [*os.scandir(folder)]:
-        if entry.is_symlink():
-            Path(entry.path).unlink()
-        elif depth and entry.is_dir():
-            _remove_links(Path(entry.path), depth - 1)
+        path = Path(entry.path)
+        if entry.is_symlink() and path not in kept:
+            path.unlink(missing_ok=True)
+        elif depth and entry.is_dir(follow_symlinks=False):
+            _remove_links(path, depth - 1, kept)

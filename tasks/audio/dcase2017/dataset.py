@@ -41,6 +41,7 @@ class Dcase2017(Dataset):
         + ", ".join(part.folder for part in PARTS.values())
         + f" that the password-protected archives unpack to; {PASSWORDS}"
     )
+    made: ClassVar[tuple[str, ...]] = (recordings.FOLDER,)
     standins: ClassVar[dict[str, int]] = {"d72e1b23b86100b2": 1}
     fingerprints: ClassVar[Mapping[str, str]] = FINGERPRINTS
 

@@ -38,6 +38,7 @@ class MagnaTagATune(Dataset):
         f"{ANNOTATIONS} and {', '.join(archive.PARTS)} of http://mi.soi.city.ac.uk/datasets/magnatagatune/, which are"
         " unpacked into mp3/; or what they unpack to, folders 0 to f of MP3 files, there or in mp3/"
     )
+    made: ClassVar[tuple[str, ...]] = (recordings.FOLDER,)
     standins: ClassVar[dict[str, int]] = {"c5df51caac32c46f": 1}
     annotations_md5: ClassVar[str] = ANNOTATIONS_MD5
     counts: ClassVar[Mapping[str, int]] = COUNTS

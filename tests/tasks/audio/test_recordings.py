@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from optathlon.tasks.data.progress import counted
 from optathlon.tasks.errors import DataError
 
 
-def encoded(samples: np.ndarray, rate: int, kind: str, **how: str) -> bytes:
+def encoded(samples: np.ndarray, rate: int, kind: str, **how: Any) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format=kind, **how)
     return file.getvalue()
@@ -100,14 +102,69 @@ def test_who_is_stopped_goes_on_where_they_were(folder, monkeypatch):
         with (folder / ".decoding" / "samples.f32").open("ab") as file:
             file.write(b"half a clip")
         with (folder / ".decoding" / "done.tsv").open("a") as file:
-            file.write("4.wav\t20")
-        again: list[str] = []
-        monkeypatch.setattr(recordings, "decode", lambda c, name, again=again: (again.append(name), decode(c, name))[1])
+            file.write("4.wav\t20")  # a line that a full disk cut
+        again = counting(monkeypatch)
         made = make(folder)
         assert len(again) == 5 - stop
         assert made.source == whole.source
         found = [recordings.samples(folder)[c.start : c.start + c.length] for c in made.splits["training"]]
         assert all(map(np.array_equal, found, expected))
+
+
+def stopped_after_all(folder: Path, monkeypatch) -> Path:
+    """The folder in which all clips are decoded, of a call that was stopped before it had its name."""
+
+    def stopping(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recordings.shutil, "rmtree", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            make(folder)
+    return folder / ".decoding"
+
+
+def counting(monkeypatch) -> list[str]:
+    """The names of what is decoded from now on."""
+    again: list[str] = []
+    monkeypatch.setattr(recordings, "decode", lambda c, name: (again.append(name), decode(c, name))[1])
+    return again
+
+
+def test_who_is_stopped_at_the_very_end_has_nothing_to_decode_again(folder, monkeypatch):
+    stopped_after_all(folder, monkeypatch)
+    again = counting(monkeypatch)
+    made = make(folder)
+    assert not again
+    assert sorted(p.name for p in (folder / "decoded").iterdir()) == ["clips.json", "samples.f32"]
+    (folder / "decoded" / "done.tsv").write_text("of one who was stopped after the folder had its name")
+    assert make(folder) == made
+    assert not (folder / "decoded" / "done.tsv").exists()
+
+
+@pytest.mark.parametrize("damage", ["zeros", "cut line", "cut samples", "another file"])
+def test_what_a_crash_of_the_machine_left_half_written_is_decoded_again(folder, monkeypatch, damage):
+    expected = make(folder)
+    right = {c.path: recordings.samples(folder)[c.start :][: c.length].copy() for c in expected.splits["training"]}
+    (folder / "decoded").rename(folder / "before")
+    work = stopped_after_all(folder, monkeypatch)
+    lines = (work / "done.tsv").read_text().splitlines()
+    path, _, start, length, _ = lines[-1].split("\t")
+    samples = (work / "samples.f32").read_bytes()
+    if damage == "zeros":
+        (work / "samples.f32").write_bytes(samples[: 4 * int(start)] + bytes(4 * int(length)))
+    elif damage == "cut line":
+        (work / "done.tsv").write_text("\n".join([*lines[:-1], lines[-1][:-1]]))
+    elif damage == "cut samples":
+        (work / "samples.f32").write_bytes(samples[:-1])
+    else:
+        (folder / path).write_bytes(encoded(noise(int(length))[::-1], 16_000, "WAV", subtype="FLOAT"))
+    again = counting(monkeypatch)
+    made = make(folder)
+    assert again == [path]
+    found = {c.path: recordings.samples(folder)[c.start :][: c.length] for c in made.splits["training"]}
+    assert all(np.array_equal(found[name], right[name]) for name in right)
+    assert (made.source == expected.source) == (damage != "another file")
 
 
 def test_a_full_disk_is_an_error_and_not_a_signal(folder, monkeypatch):
@@ -134,8 +191,7 @@ def test_every_file_that_cannot_be_decoded_is_named_and_the_others_are_kept(fold
     assert not (folder / "decoded").exists()
     for number in (1, 5):
         (folder / f"{number}.wav").write_bytes(encoded(noise(100 * (number + 1)), 16_000, "WAV", subtype="FLOAT"))
-    again: list[str] = []
-    monkeypatch.setattr(recordings, "decode", lambda c, name: (again.append(name), decode(c, name))[1])
+    again = counting(monkeypatch)
     make(folder)
     assert sorted(again) == ["1.wav", "5.wav"]
 
@@ -168,6 +224,61 @@ def test_what_is_no_sound_file_is_said_to_be_none(content):
         decode(content, "x")
     with pytest.raises(DataError, match="x holds no sound"):
         decode(encoded(np.zeros(0, np.float32), 16_000, "WAV"), "x")
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
+def test_wav_files_of_every_kind_of_sample_are_read(subtype):
+    samples = noise(3201)[:, 0]
+    sound = decode(encoded(samples, 16_000, "WAV", subtype=subtype), "x")
+    np.testing.assert_allclose(sound, samples, atol=0.02)
+
+
+def test_a_wav_file_that_was_written_to_a_pipe_announces_no_size_and_is_read():
+    content = encoded(noise(500), 16_000, "WAV", subtype="PCM_16")
+    assert content[36:40] == b"data"
+    piped = content[:4] + b"\xff" * 4 + content[8:40] + b"\xff" * 4 + content[44:]
+    np.testing.assert_array_equal(decode(piped, "x"), decode(content, "x"))
+
+
+def with_rate(rate: int) -> bytes:
+    content = bytearray(encoded(noise(500), 16_000, "WAV", subtype="PCM_16"))
+    content[24:28] = rate.to_bytes(4, "little")
+    return bytes(content)
+
+
+def announcing(samples: int) -> bytes:
+    """A FLAC file whose header announces so many samples."""
+    content = bytearray(encoded(noise(500), 16_000, "FLAC"))
+    content[21:26] = ((content[21] >> 4 << 36) | samples).to_bytes(5, "big")
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (with_rate(1), "x has 1 samples a second; expected a usual rate"),
+        (with_rate(44_101), "x has 44,101 samples a second; expected a usual rate"),
+        (with_rate(2**31 - 1), "x has 2,147,483,647 samples a second"),
+        (announcing(2**36 - 1), "x announces 4,294,967 seconds and 1 channels; expected at most 120 and 8"),
+        (encoded(noise(10, 200), 16_000, "WAV"), "x announces 0 seconds and 200 channels"),
+        (encoded(noise(10) * np.nan, 16_000, "WAV", subtype="FLOAT"), "x holds samples that are no finite numbers"),
+    ],
+)
+def test_what_no_clip_is_like_is_refused_before_memory_is_taken_for_it(content, message):
+    with pytest.raises(DataError, match=message):
+        decode(content, "x")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "MP3", "OGG"])
+def test_damaged_bytes_give_finite_sound_or_an_error_of_the_data(kind):
+    random = np.random.default_rng(1)
+    whole = encoded(noise(2000), 22_050, kind)
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in random.integers(0, min(len(content), random.choice([60, 10_000])), 3):
+            content[place] = random.integers(256)
+        with suppress(DataError):
+            assert np.isfinite(decode(bytes(content), "x")).all()
 
 
 def test_progress_is_told_every_few_seconds():

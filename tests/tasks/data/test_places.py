@@ -163,6 +163,36 @@ def test_large_folders_are_one_link_each_and_small_ones_can_be_added_to(tmp_path
     assert not (tmp_path / "source" / "Shop" / "Img" / "img").exists()
 
 
+def test_links_that_are_right_are_not_touched_while_others_may_read_through_them(tmp_path: Path, monkeypatch) -> None:
+    source, folder = lay_ptb(tmp_path / "source"), tmp_path / "links"
+    (source / "sub").mkdir()
+    (source / "sub" / "a.txt").write_text("a")
+    places.link(source, folder, "*")
+    before = {path: path.lstat().st_ino for path in folder.rglob("*.txt")}
+    assert len(before) == 4
+    (source / "ptb.test.txt").unlink()
+    places.link(source, folder, "*")
+    assert {path: path.lstat().st_ino for path in folder.rglob("*.txt")} == {
+        path: number for path, number in before.items() if path.name != "ptb.test.txt"
+    }
+    lay_ptb(tmp_path / "moved")
+    places.link(tmp_path / "moved", folder, "*")
+    assert (folder / "ptb.train.txt").readlink() == tmp_path / "moved" / "ptb.train.txt"
+    assert not (folder / "sub" / "a.txt").is_symlink()
+
+
+def test_a_process_that_links_at_the_same_time_is_no_error(tmp_path: Path, monkeypatch) -> None:
+    source, real = lay_ptb(tmp_path / "source"), os.symlink
+
+    def beaten(target, link, *rest, **named):
+        real(target, link, *rest, **named)
+        real(target, link, *rest, **named)
+
+    monkeypatch.setattr(os, "symlink", beaten)
+    places.link(source, tmp_path / "links", "*")
+    assert len(files(tmp_path / "links") - {".taken-from"}) == 3
+
+
 def test_from_is_refused_where_other_files_lie_and_for_what_is_not_there(tmp_path: Path) -> None:
     lay_ptb(tmp_path / "data" / "ptb")
     source = lay_ptb(tmp_path / "elsewhere")

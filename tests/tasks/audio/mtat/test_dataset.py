@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -226,6 +227,26 @@ def test_only_the_published_table_and_counts_are_official(folder):
 
     assert MagnaTagATune().verify(folder) is None
     assert Ours().verify(folder) == "MD5 of annotations_final.csv, split counts"
+
+
+def test_in_which_order_clips_were_decoded_is_no_other_edition(folder, tmp_path_factory):
+    """What was broken at first is decoded last, and lies last among the samples."""
+    root = tmp_path_factory.mktemp("data")
+    for name in ("whole", "mended"):
+        shutil.copytree(folder, root / name / "mtat")
+    whole = prepare(MagnaTagATune(), root / "whole")
+    clip = root / "mended/mtat/mp3/0/a-0-29.mp3"
+    content = clip.read_bytes()
+    clip.write_bytes(content[:-50])
+    with pytest.raises(DataError, match="is cut short"):
+        prepare(MagnaTagATune(), root / "mended")
+    clip.write_bytes(content)
+    mended = prepare(MagnaTagATune(), root / "mended")
+    places = [root / name / "mtat/decoded/clips.json" for name in ("whole", "mended")]
+    assert places[0].read_bytes() != places[1].read_bytes()
+    assert mended.edition == whole.edition
+    clip.write_bytes(content + b"TAG")
+    assert prepare(MagnaTagATune(), root / "mended").edition != whole.edition
 
 
 def test_a_folder_without_the_data_says_what_to_fetch(tmp_path):
