@@ -1,4 +1,4 @@
-"""What commands share: where store and data are, JSON on stdout, tables, progress on stderr."""
+"""What commands share: where store and data are, JSON on stdout, tables, words on stderr, the width of the terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
 from optathlon.optimizers.spec import IMPLEMENTATIONS
+from optathlon.results.readable import one_line
+from optathlon.results.text.columns import cells, fitted, fold, line_up, longest_piece
 from optathlon.suite.network_options import MEMORY_FORMATS, NetworkOptions
 
 SCHEMA = 1
+NARROWEST = 20
+LEAST_WIDTH = 12
+"""Cells of a column of a table in which words may be broken."""
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +73,25 @@ def print_json(document: dict[str, Any]) -> None:
     )
 
 
-def say(message: str = "") -> None:
-    """For people: on stderr, so that stdout is data only."""
+def columns(stream: TextIO) -> int | None:
+    """How many cells a line of `stream` has: $COLUMNS, else the terminal's; None for a file, of any width."""
+    if (given := os.environ.get("COLUMNS", "")).isdecimal() and int(given) >= NARROWEST:
+        return int(given)
     try:
-        print(message, file=sys.stderr, flush=True)
+        return max(os.get_terminal_size(stream.fileno()).columns, NARROWEST) if stream.isatty() else None
+    except (OSError, ValueError):  # no descriptor, or none of a terminal
+        return None
+
+
+def show(text: str, indent: str = "  ") -> None:
+    """On stdout; on a terminal, lines that are too long are wrapped, and `indent` stands before what goes on below."""
+    print(fold(text, columns(sys.stdout), indent))
+
+
+def say(message: str = "") -> None:
+    """For people: on stderr, so that stdout is data only; on a terminal, lines that are too long are wrapped."""
+    try:
+        print(fold(message, columns(sys.stderr)) if sys.stderr.isatty() else message, file=sys.stderr, flush=True)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
@@ -79,19 +99,25 @@ def say(message: str = "") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def table(rows: Iterable[Sequence[object]], head: Sequence[str]) -> str:
-    """Aligned plain text; numbers to the right."""
-    from optathlon.results.readable import one_line
-
+def table(rows: Iterable[Sequence[object]], head: Sequence[str], *, wrap: bool = True) -> str:
+    """Aligned plain text; numbers to the right. On a terminal (unless not to wrap), texts wrap in their columns; where
+    not even that fits, each row is a block of lines."""
     body = [[one_line(str(cell)) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in (list(head), *body)) for i in range(len(head))]
     numeric = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(head))]
-    return "\n".join(_line(row, widths, numeric) for row in (list(head), ["-" * w for w in widths], *body))
+    natural = [max(cells(row[i]) for row in (head, *body)) for i in range(len(head))]
+    pieces = [max(longest_piece(row[i]) for row in (head, *body)) for i in range(len(head))]
+    least = [min(piece, LEAST_WIDTH) for piece in pieces]
+    width = columns(sys.stdout) if wrap else None
+    widths = natural if width is None else fitted(natural, pieces, width) or fitted(natural, least, width)
+    if widths is None:
+        return fold("\n".join(_block(row, head) for row in body), width)
+    lines = [head, ["-" * w for w in widths], *body]
+    return "\n".join(text for line in lines for text in line_up(line, widths, numeric))
 
 
-def _line(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
-    cells = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True))
-    return "  ".join(cells).rstrip()
+def _block(row: Sequence[str], head: Sequence[str]) -> str:
+    """A row as lines, its first text as their title."""
+    return "\n".join([row[0], *(f"  {name}: {text}" for name, text in zip(head[1:], row[1:], strict=True))])
 
 
 def _is_number(text: str) -> bool:

@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that knows no arrows gets question marks
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
+        from optathlon.suite.console import show
+
+        show(_help(), " " * 13)
         return OK if words else USAGE
     if words[0] == "--version":
         from optathlon.suite.code import version
@@ -122,7 +124,9 @@ def _code(error: Exception) -> int | None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"optathlon: {message}", file=sys.stderr)
+    from optathlon.suite.console import say
+
+    say(f"optathlon: {message}")
     return code
 
 

@@ -7,6 +7,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # tables of tests are of any width
 
 from optathlon.suite import user_modules
 

@@ -12,24 +12,24 @@ from typing import Any, Literal
 import msgspec
 
 from optathlon.results.board.model import Leaderboard
-from optathlon.results.board.row import BoardRow
 from optathlon.results.readable import one_line
 from optathlon.results.text.latex import latex
+from optathlon.results.text.table import table
 from optathlon.results.text.wording import Shown, metric, told
 
 Format = Literal["csv", "wide", "md", "latex", "json", "table"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKUP = str.maketrans({c: f"\\{c}" for c in "\\`*|<"})
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-def render(board: Leaderboard, format: Format = "table", *, color: bool = False) -> str:
+def render(board: Leaderboard, format: Format = "table", *, color: bool = False, width: int | None = None) -> str:
     """`board` as text that ends in a newline: long or wide CSV, Markdown, LaTeX, JSON or an aligned table.
 
-    color: with terminal escapes, which only the table has. ValueError for another format.
+    color: with terminal escapes; width: in at most so many cells a line; both only of the table. ValueError for another
+    format.
     """
     if format == "table":
-        return _table(board, color)
+        return table(board, color=color, width=width)
     writers: dict[str, Callable[[Leaderboard], str]] = {
         "csv": _long,
         "wide": _wide,
@@ -111,36 +111,3 @@ def _markdown(board: Leaderboard) -> str:
 def _unmarked(text: str) -> str:
     """`text` as Markdown shows it to the letter."""
     return one_line(text).translate(_MARKUP).replace("](", r"]\(")
-
-
-def _table(board: Leaderboard, color: bool) -> str:
-    board = told(board, one_line)
-    shown = Shown(board)
-    titles = [["optimizer", *(c.label for c in board.columns), *shown.rank_title]]
-    titles.append(["", *(metric(c) for c in board.columns), *("" for _ in shown.rank_title)])
-    groups = [[_line(shown, row, color) for row in group] for group in shown.groups()]
-    groups += [[(line, [False] * len(line)) for line in shown.references()]] if board.references else []
-    every = [texts for group in groups for texts, _ in group]
-    widths = [max(map(len, column)) for column in zip(*titles, *every, strict=True)]
-    rule = "  ".join("-" * width for width in widths)
-    body = [_aligned(line, widths, [False] * len(line)) for line in titles]
-    for group in groups:
-        body += [rule, *(_aligned(texts, widths, bold) for texts, bold in group)]
-    body.append(rule)
-    marks = "" if color else "; * best"
-    notes = (f"{mark} {note}" for mark, note in shown.footnotes())
-    return "\n".join([*body, shown.caption() + marks, *shown.verdicts(), *notes]) + "\n"
-
-
-def _line(shown: Shown, row: BoardRow, color: bool) -> tuple[list[str], list[bool]]:
-    """The texts of a row, and which of them are bold."""
-    name = shown.row(row)
-    texts = [f"{text} *" if cell.best and not color else text for cell, text in shown.cells(row)]
-    bold = [False, *(cell.best and color for cell in row.cells), *(False for _ in shown.rank_title)]
-    return [name, *texts, *shown.mean_rank(row)], bold
-
-
-def _aligned(line: Sequence[str], widths: Sequence[int], bold: Sequence[bool]) -> str:
-    padded = [line[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True))]
-    marked = (f"{_BOLD}{text}{_PLAIN}" if b else text for text, b in zip(padded, bold, strict=True))
-    return "  ".join(marked).rstrip()

@@ -14,7 +14,7 @@ from optathlon import tasks
 from optathlon.optimizers import OptimizerSpec
 from optathlon.results.readable import one_line
 from optathlon.suite.commands.run import nest
-from optathlon.suite.console import add_data, add_json, print_json, say, table
+from optathlon.suite.console import add_data, add_json, print_json, say, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.user_modules import look_beside, prefer_own
@@ -72,7 +72,7 @@ def _check_task(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"card": card, "passed": card.passed})
     else:
-        print(task_card(card))
+        show(task_card(card))
     return OK if card.passed else FAILED
 
 
@@ -102,7 +102,7 @@ def _check_optimizer(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"card": card, "passed": card.passed})
     else:
-        print(_text(card))
+        show(_text(card))
     return OK if card.passed else FAILED
 
 

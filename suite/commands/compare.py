@@ -10,7 +10,7 @@ from optathlon.results import Store, load_results
 from optathlon.results.analysis.row_comparison import Comparison, OnTask, compare
 from optathlon.results.hyperparameter_text import short
 from optathlon.suite.commands import _boards
-from optathlon.suite.console import add_json, add_store, print_json, table
+from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 from optathlon.tasks.errors import did_you_mean
 
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"comparisons": [msgspec.to_builtins(each) for each in found]})
     else:
-        print("\n\n".join(map(_text, found)))
+        show("\n\n".join(map(_text, found)))
     return OK if any(task.welch for each in found for task in each.tasks) else FAILED
 
 

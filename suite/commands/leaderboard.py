@@ -11,7 +11,7 @@ from optathlon.results import Store, leaderboard_of_records
 from optathlon.results.errors import StoreError
 from optathlon.results.text import formats
 from optathlon.suite.commands import _boards
-from optathlon.suite.console import add_store, say
+from optathlon.suite.console import add_store, columns, say
 from optathlon.suite.errors import INCOMPLETE, UsageError
 
 FORMATS = ("table", "csv", "wide", "md", "latex", "json")
@@ -51,7 +51,8 @@ def main(args: argparse.Namespace) -> int:
             if not board.on:
                 say(f"{board.name}: there is no task that every row has; --optimizers shows fewer rows")
     color = args.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    text = "\n".join(formats.render(board, args.format, color=color) for board in found)
+    width = None if args.output else columns(sys.stdout)
+    text = "\n".join(formats.render(board, args.format, color=color, width=width) for board in found)
     if args.output:
         _boards.write("--output", args.output, text)
         say(f"written: {args.output}")

@@ -18,7 +18,7 @@ from optathlon.results.papers.published import published
 from optathlon.results.plan import Plan
 from optathlon.results.record import flat
 from optathlon.suite.commands import _boards
-from optathlon.suite.console import add_json, add_store, print_json, table
+from optathlon.suite.console import add_json, add_store, print_json, show, table
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +42,8 @@ def main(args: argparse.Namespace) -> int:
         if shown:
             print(table(map(_row, shown), _HEAD))
             print()
-        print(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS))
-        print("\n".join(_notes(shown)))
+        show(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS))
+        show("\n".join(_notes(shown)))
     return 0
 
 

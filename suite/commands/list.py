@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import sys
 from typing import Any
 
-from optathlon.suite.console import add_data, add_json, print_json, table
+from optathlon.results.text.columns import cells
+from optathlon.suite.console import add_data, add_json, columns, print_json, show, table
 
 KINDS = ("tasks", "optimizers", "sweeps", "datasets")
 
@@ -24,8 +26,23 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json({args.what: rows})
     elif rows:
-        print(table([list(row.values()) for row in rows], list(rows[0])))
+        show(_text(rows))
     return 0
+
+
+def _text(rows: list[dict[str, Any]]) -> str:
+    """A table; where the terminal is too narrow for it, an entry each: a line of names, and below it the prose."""
+    lines = [[_first_sentence(str(value)) for value in row.values()] for row in rows]
+    text = table(lines, list(rows[0]), wrap=False)
+    width = columns(sys.stdout)
+    if width is None or max(map(cells, text.split("\n"))) <= width:
+        return text
+    entries = [(" · ".join(word for word in names if word != "-"), prose) for *names, prose in lines]
+    return "\n".join(f"{names}\n    {prose}" if prose else names for names, prose in entries)
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0]
 
 
 def _tasks(_: argparse.Namespace) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from optathlon.results import Store
 from optathlon.suite.commands.launch import add_scale, hours
-from optathlon.suite.console import add_data, add_json, add_store, print_json, say, table
+from optathlon.suite.console import add_data, add_json, add_store, print_json, say, show, table
 from optathlon.suite.errors import USAGE, UsageError
 from optathlon.suite.monitoring import budget, status
 from optathlon.suite.planning import sweep_reader
@@ -82,7 +82,7 @@ def _cells(seen: status.Overview) -> list[dict]:
 def _print(seen: status.Overview, due: budget.Bill, cells: list[dict]) -> None:
     head = [key.replace("_", " ") for key in cells[0]]
     rows = [[*list(c.values())[:-1], "?" if c["hours"] is None else _short(c["hours"])] for c in cells]
-    print(table(rows, head))
+    show(table(rows, head))
     done = seen.counts["finished"] + seen.counts["diverged"]
     failed = f", {seen.counts['failed']} failed" if seen.counts["failed"] else ""
     say(f"{seen.plan.head.name}: {seen.total} runs, {done} done{failed}, {seen.left} to do")

@@ -10,7 +10,7 @@ from optathlon.results import Store
 from optathlon.results.analysis.seeds_needed import Need, needs
 from optathlon.results.statistics.planner import POWER
 from optathlon.suite.commands import _boards
-from optathlon.suite.console import add_json, add_store, print_json, table
+from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 
 
@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
         document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in found.items()}
         print_json({"power": POWER, "sweeps": document})
     else:
-        print("\n\n".join(_text(name, listed) for name, listed in found.items()))
+        show("\n\n".join(_text(name, listed) for name, listed in found.items()))
     return OK if any(found.values()) else FAILED
 
 

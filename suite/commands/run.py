@@ -25,6 +25,7 @@ from optathlon.suite.console import (
     network_options,
     print_json,
     say,
+    show,
     table,
 )
 from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, MachineError, UsageError
@@ -103,7 +104,7 @@ def _show(args: argparse.Namespace, run: Run, store: Store) -> int:
     if args.json:
         print_json({"record": msgspec.to_builtins(record)})
     else:
-        print(_text(record))
+        show(_text(record))
     return 0
 
 

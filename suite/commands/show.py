@@ -15,7 +15,8 @@ from optathlon import optimizers, tasks
 from optathlon.optimizers.decay import formula, readings
 from optathlon.results import Store
 from optathlon.results.record import flat
-from optathlon.suite.console import add_data, add_json, add_store, print_json, say
+from optathlon.suite.commands import _description
+from optathlon.suite.console import add_data, add_json, add_store, print_json, say, show
 from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import sweep_reader
@@ -44,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
             if args.json:
                 print_json({"kind": kind, **found})
             else:
-                print(_text(found))
+                show(found["toml"] if kind == "sweep" else _description.text(found))
             return 0
     known = [*tasks.names(), *optimizers.names(), *tasks.dataset_paths(), *sweep_reader.built_in()]
     raise UsageError(f"nothing is called {args.name!r}{did_you_mean(args.name, known)}")
@@ -152,25 +153,3 @@ def _changes(default: dict[str, Any], used: dict[str, Any], where: str) -> dict[
         else:
             changes |= flat(value, f"{place}.")
     return changes
-
-
-def _text(found: dict[str, Any]) -> str:
-    if "toml" in found:
-        return found["toml"]
-    found = {k: v for k, v in found.items() if k not in ("curve", "schema") and v not in (None, "", [], {}, ())}
-    return "\n".join(_lines(found, ""))
-
-
-def _lines(values: dict[str, Any], indent: str) -> list[str]:
-    lines = []
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            lines += [
-                f"{indent}{key}:",
-                *(f"{indent}  {', '.join(f'{k} {v}' for k, v in item.items())}" for item in value),
-            ]
-        else:
-            lines.append(f"{indent}{key}: {value}")
-    return lines

@@ -10,7 +10,7 @@ from typing import Any
 
 from optathlon.results import State, Store, StoreError
 from optathlon.results.plan import Plan
-from optathlon.suite.console import add_json, add_store, print_json, say, table
+from optathlon.suite.console import add_json, add_store, print_json, say, show, table
 from optathlon.suite.errors import ENVIRONMENT, INCOMPLETE
 from optathlon.suite.monitoring import alive_workers, progress, status
 from optathlon.suite.monitoring.ended_workers import Last, last
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"sweeps": [_document(*each) for each in seen]})
     elif seen and not (args.watch and sys.stdout.isatty()):
-        print(_page(seen, bool(args.sweep)))
+        show(_page(seen, bool(args.sweep)))
     if len(plans) < len(names):
         return ENVIRONMENT
     return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s, _, _ in seen) else 0
@@ -73,7 +73,8 @@ def _watch(store: Store, plans: list[Plan]) -> list[Seen]:
         seen = _look(store, plans)
         over = not any(w.names or w.unknown for _, w, _ in seen)
         if sys.stdout.isatty():
-            print(f"\x1b[H\x1b[2J{_page(seen, len(plans) == 1)}", flush=True)
+            print("\x1b[H\x1b[2J", end="")
+            show(_page(seen, len(plans) == 1))
         else:
             teller.tell("; ".join(progress.line(s, len(w.names)) for s, w, _ in seen), last=over)
         if over:

@@ -17,7 +17,7 @@ from optathlon.results.analysis.time_to_target import Times, times
 from optathlon.results.analysis.tuning import SOURCES, Budget, Rates, budgets, rates
 from optathlon.results.sweep_results import shown_curves
 from optathlon.suite.commands import _boards
-from optathlon.suite.console import add_json, add_store, print_json, table
+from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import UsageError
 from optathlon.tasks.errors import did_you_mean
 
@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> int:
                                for view, of in zip(views, found, strict=True)}})  # fmt: skip
     else:
         parts = [_TEXTS[name](view, part) for view, of in zip(views, found, strict=True) for name, part in of.items()]
-        print("\n\n".join(parts))
+        show("\n\n".join(parts))
     return 0
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from optathlon.results import Store
 from optathlon.results.plan import Plan
-from optathlon.suite.console import say
+from optathlon.results.text.columns import cut
+from optathlon.suite.console import columns, say
 from optathlon.suite.monitoring import status
 
 LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
@@ -45,9 +46,11 @@ class Teller:
 
     def tell(self, text: str, left: float = 0.0, last: bool = False) -> None:
         """Show `text`; left: estimated seconds."""
-        text += f", about {duration(left)} left" if left else ""
+        text = f"about {duration(left)} left · {text}" if left else text
         if self.screen:
-            print(f"\r\x1b[2K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+            # A line that fills the whole width would leave a copy of itself at each look.
+            shown = cut(text, (columns(sys.stderr) or 80) - 1)
+            print(f"\r\x1b[2K{shown}", end="\n" if last else "", file=sys.stderr, flush=True)
         elif last or time.monotonic() - self.told >= LOG_SECONDS:
             self.told = time.monotonic()
             say(text)
@@ -59,9 +62,11 @@ class Teller:
 
 
 def line(seen: status.Overview, workers: int) -> str:
-    """One line that says it all: "17/24 done · 2 running (adamw on ptb-awd-lstm 40 %) · about 2 min left"."""
+    """One line that says it all, first what is looked for most, as the line may be cut: "about 2 min left · toys: 17/24
+    done · 2 running (adamw on ptb-awd-lstm 40 %)"."""
     done = seen.counts["finished"] + seen.counts["diverged"]
-    parts = [f"{seen.plan.head.name}: {done}/{seen.total} done"]
+    parts = [f"{'at least' if seen.unknown else 'about'} {duration(seen.eta)} left"] if seen.eta else []
+    parts.append(f"{seen.plan.head.name}: {done}/{seen.total} done")
     if seen.running:
         parts.append(f"{len(seen.running)} running ({', '.join(_running(r) for r in seen.running[:2])})")
     parts += [f"{seen.counts[kind]} {kind}" for kind in ("diverged", "failed") if seen.counts[kind]]
@@ -69,8 +74,6 @@ def line(seen: status.Overview, workers: int) -> str:
         parts.append(f"{again} to be tried again")
     if held := sum(len(h.runs) for h in seen.held):
         parts.append(f"{held} held back")
-    if seen.eta:
-        parts.append(f"{'at least' if seen.unknown else 'about'} {duration(seen.eta)} left")
     if not workers and seen.left:
         parts.append("no worker is alive here")
     return " · ".join(parts)

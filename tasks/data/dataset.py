@@ -168,7 +168,8 @@ def require(dataset: Dataset, root: Path) -> Manifest:
     found = manifest(root, dataset.name)
     if found is None:
         raise DataError(
-            f"{dataset.name}: no prepared data in {folder}; expected {dataset.get}; then {_commands(dataset.name)}"
+            f"{dataset.name}: no prepared data in {folder} (--data or $OPTATHLON_DATA says where data is); expected"
+            f" {dataset.get}; then {_commands(dataset.name)}"
         )
     _compare(dataset.name, folder, digests=found.size <= DIGEST_AT_ONCE, most=1000)
     return found

@@ -187,7 +187,7 @@ def test_the_line_says_it_all(store, tmp_path):
     fail(store, plan.runs[3], "ValueError: wrong")
     line = progress.line(status.overview(store, plan), 1)
     assert (
-        line == "toys: 1/8 done · 1 running (sgd on toy:TASK 50%) · 1 failed · 1 to be tried again · about 6 min left"
+        line == "about 6 min left · toys: 1/8 done · 1 running (sgd on toy:TASK 50%) · 1 failed · 1 to be tried again"
     )
 
 
