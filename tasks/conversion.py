@@ -12,6 +12,9 @@ from optathlon.tasks.errors import TaskError, did_you_mean
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`$")
+_TABLE = re.compile(r"(?<=Expected )`object`")
+_SCHEDULE = 'a table such as {kind = "cosine"}'
 
 
 def convert(values: Mapping[str, Any], kind: type[Kind], place: str) -> Kind:
@@ -31,6 +34,9 @@ def _explained(error: msgspec.ValidationError, values: Mapping[str, Any], kind: 
     path = path.rstrip("`")
     steps = [name or int(index) for name, index in _STEP.findall(path)]
     value, choices = _value(values, steps), _choices(kind, steps)
+    if field := _UNKNOWN.match(message):
+        return TaskError(f"{place}{path}.{field[1]}: unknown")
+    message = _TABLE.sub("a table" if place != "protocol" or path != ".schedule" else _SCHEDULE, message)
     if choices and isinstance(value, str):
         message = f"unknown {value!r}{did_you_mean(value, choices)}"
     elif value is not None and not isinstance(value, Mapping):

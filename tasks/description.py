@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from optathlon.tasks.errors import TaskError, did_you_mean
+from optathlon.tasks.errors import TaskError, did_you_mean, kind
 from optathlon.tasks.task import SCALES, Metric, Protocol, Task
+
+SPLITS = ("validation", "test")
+LONGEST_NAME = 60
+"""Letters of a reference model's name: boards show it in a column."""
 
 
 def verify(task: Task) -> None:
@@ -19,8 +25,12 @@ def verify(task: Task) -> None:
         if scale not in SCALES:
             raise TaskError(f"protocols: {scale!r} is not a scale{did_you_mean(str(scale), SCALES)}")
         if not isinstance(protocol, Protocol):
-            raise TaskError(f"protocols[{scale!r}]: must be a Protocol, not {_kind(protocol)}")
-        verify_selection(task, protocol)
+            raise TaskError(f"protocols[{scale!r}]: must be a Protocol, not {kind(protocol)}")
+        try:
+            protocol.override({})  # a struct's constructor checks no types
+            verify_selection(task, protocol)
+        except TaskError as error:
+            raise TaskError(f"protocols[{scale!r}]: {str(error).removeprefix('protocol.')}") from None
 
 
 def verify_selection(task: Task, protocol: Protocol) -> None:
@@ -43,16 +53,33 @@ def verify_scores(task: Task, split: str, scores: Any) -> None:
     names = [metric.name for metric in task.metrics]
     if not isinstance(scores, Mapping):
         example = ", ".join(f"{name!r}: ..." for name in names)
-        raise TaskError(f"evaluate({split!r}) returns {_kind(scores)}; it must return {{{example}}}")
+        raise TaskError(f"evaluate({split!r}) returns {kind(scores)}; it must return {{{example}}}")
     missing, extra = _missing(task, split, scores), [n for n in scores if n not in names]
     if missing or extra:
-        told = [f"misses {_quoted(missing)}"] * bool(missing) + [f"has {_quoted(extra)} besides"] * bool(extra)
+        wrong = [f"misses {_quoted(missing)}"] * bool(missing) + [f"has {_quoted(extra)} besides"] * bool(extra)
         raise TaskError(
-            f"evaluate({split!r}) {' and '.join(told)}; its names must be those of Task.metrics: {_quoted(names)}"
+            f"evaluate({split!r}) {' and '.join(wrong)}; its names must be those of Task.metrics: {_quoted(names)}"
         )
     for name, value in scores.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TaskError(f"evaluate({split!r}): {name!r} is {_kind(value)}, not a number; return float(...) of it")
+            raise TaskError(f"evaluate({split!r}): {name!r} is {kind(value)}, not a number; return float(...) of it")
+
+
+def verified_references(task: Task, models: Any) -> dict[str, dict[str, float]]:
+    """`models`, which `Task.references` returned, as floats; TaskError unless they are, by model, finite values of the
+    task's metrics, {"bigram": {"test/perplexity": 245.3}}."""
+    if not isinstance(models, dict) or not all(isinstance(scores, dict) for scores in models.values()):
+        raise TaskError(f"returned {_short(models)}; expected {{model: {{'test/{task.metrics[0].name}': value}}}}")
+    known = [f"{split}/{metric.name}" for split in SPLITS for metric in task.metrics]
+    for model, scores in models.items():
+        if not (isinstance(model, str) and model.isprintable() and 0 < len(model.strip()) <= LONGEST_NAME):
+            raise TaskError(f"model {_short(model)}: must be a name of at most {LONGEST_NAME} printable characters")
+        for name, value in scores.items():
+            if name not in known:
+                raise TaskError(f"score {_short(name)} of {model}: must be one of {', '.join(known)}")
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+                raise TaskError(f"{name} of {model} is {_short(value)}: must be a finite number")
+    return {model: {name: float(value) for name, value in scores.items()} for model, scores in models.items()}
 
 
 def _missing(task: Task, split: str, scores: Mapping[str, float]) -> list[str]:
@@ -68,27 +95,34 @@ def _missing(task: Task, split: str, scores: Mapping[str, float]) -> list[str]:
 def _verify_texts(task: Task) -> None:
     for field in ("name", "benchmark", "family", "summary", "workload", "source"):
         if not isinstance(value := getattr(task, field), str):
-            raise TaskError(f"{field}: must be text, not {_kind(value)}{_path_hint(field, value)}")
+            raise TaskError(f"{field}: must be text, not {kind(value)}{_path_hint(field, value)}")
     for field in ("workload", "check", "ready", "references"):
         value = getattr(task, field)
         if value is not None and (not isinstance(value, str) or not all(value.partition(":"))):
             raise TaskError(f'{field}: must be text "module:NAME", not {value!r}{_path_hint(field, value)}')
-    if isinstance(task.datasets, str) or not all(isinstance(name, str) for name in task.datasets):
+    if isinstance(task.datasets, str):
         raise TaskError(f"datasets: must be a tuple of names, ({task.datasets!r},)")
+    if not isinstance(task.datasets, tuple | list):
+        raise TaskError(f"datasets: must be a tuple of names, not {kind(task.datasets)}")
+    for dataset in task.datasets:
+        if not isinstance(dataset, str):
+            raise TaskError(f"datasets: must hold names, not {kind(dataset)}{_path_hint('datasets', dataset)}")
     if isinstance(task.version, bool) or not isinstance(task.version, int | str | None):
-        raise TaskError(f"version: must be a whole number or text, not {_kind(task.version)}")
+        raise TaskError(f"version: must be a whole number or text, not {kind(task.version)}")
 
 
 def _verify_metrics(metrics: Any) -> None:
     if isinstance(metrics, Metric):
         raise TaskError("metrics: is one Metric, and must be a tuple: write metrics=(Metric(...),) with its comma")
     if not isinstance(metrics, tuple | list) or not metrics:
-        raise TaskError(f"metrics: must be a tuple of one or more Metrics, not {_kind(metrics)}")
+        raise TaskError(f"metrics: must be a tuple of one or more Metrics, not {kind(metrics)}")
     for metric in metrics:
         if not isinstance(metric, Metric):
-            raise TaskError(f'metrics: must hold Metrics, not {_kind(metric)}; write Metric("accuracy", "%", True)')
+            raise TaskError(f'metrics: must hold Metrics, not {kind(metric)}; write Metric("accuracy", "%", True)')
         if not isinstance(metric.name, str) or not isinstance(metric.unit, str):
             raise TaskError(f"metrics: name and unit of {metric} must be text")
+        if not metric.name or "/" in metric.name:
+            raise TaskError(f"metrics: the name {metric.name!r} must have letters and no '/', as in test/accuracy")
         if not isinstance(metric.higher_is_better, bool):
             raise TaskError(f"metrics: higher_is_better of {metric.name!r} must be True or False")
     names = [metric.name for metric in metrics]
@@ -102,13 +136,10 @@ def _path_hint(field: str, value: Any) -> str:
     return '; write the module and the name in it, "mine:Mine"' if field == "workload" else ""
 
 
-def _kind(value: Any) -> str:
-    if value is None or value == ():
-        return repr(value)
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return f"a {type(value).__name__}"
-
-
 def _quoted(names: Iterable[Any]) -> str:
     return ", ".join(map(repr, names))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

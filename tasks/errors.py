@@ -6,6 +6,10 @@ import difflib
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+LONGEST = 400
+"""Characters of somebody else's message that are passed on; some libraries' go on for pages."""
 
 
 class TaskError(ValueError):
@@ -28,12 +32,25 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def kind(value: Any) -> str:
+    """What `value` is, with its article: "an int", "the class Net", "None"."""
+    if value is None or (isinstance(value, tuple) and not value):
+        return repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
 def raised(error: BaseException, file: str | None = None) -> str:
     """'KeyError: 'test' (mine.py, line 40)': the type, the words and the innermost place of `error`, in `file` if it
     came through there."""
-    told = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
+    words = one_line(error)
+    if len(words) > LONGEST:
+        words = f"{words[:LONGEST]}…"
+    message = f"{type(error).__name__}: {words}" if words else type(error).__name__
     if isinstance(error, SyntaxError):
-        return told  # which names its place itself
+        return message  # which names its place itself
     frames = traceback.extract_tb(error.__traceback__)
     places = [f for f in frames if f.filename == file] or frames
-    return f"{told} ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else told
+    return f"{message} ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else message

@@ -19,7 +19,7 @@ import msgspec
 from optathlon.tasks.data import dataset as data
 from optathlon.tasks.data.dataset import Dataset
 from optathlon.tasks.description import verify, verify_selection
-from optathlon.tasks.errors import TaskError, did_you_mean, one_line, raised
+from optathlon.tasks.errors import TaskError, did_you_mean, kind, one_line, raised
 from optathlon.tasks.task import Protocol, Task
 
 FAMILIES = (
@@ -47,6 +47,17 @@ def resolve(path: str) -> Any:
         raise TaskError(f"{path}: {one_line(error)}") from error
     except (Exception, SystemExit) as error:  # a module from outside may raise anything
         raise TaskError(f"{path}: importing it raised {raised(error)}") from error
+
+
+def call(path: str, *arguments: Any) -> Any:
+    """What the function at `path` returns; TaskError says where it raised what is no TaskError."""
+    function = resolve(path)
+    try:
+        return function(*arguments)
+    except TaskError:
+        raise
+    except Exception as error:  # a function from outside may raise anything
+        raise TaskError(f"{path} raised {raised(error, _file(path))}") from error
 
 
 @functools.cache
@@ -79,8 +90,8 @@ def task(name: str) -> Task:
 def check(task: Task, protocol: Protocol) -> None:
     """TaskError if `task` cannot run by `protocol`, whatever its data are: the one gate of plan, launch and run."""
     verify_selection(task, protocol)
-    if task.check:
-        resolve(task.check)(protocol)
+    if task.check and call(task.check, protocol) is False:
+        raise TaskError(f"{task.check} returned False; to refuse a protocol it must raise TaskError with the field")
 
 
 def require(task: Task, protocol: Protocol, root: Path) -> None:
@@ -88,14 +99,13 @@ def require(task: Task, protocol: Protocol, root: Path) -> None:
     for name in task.datasets:
         data.require(dataset(name), root)
     if task.ready:
-        resolve(task.ready)(protocol, root)
+        call(task.ready, protocol, root)
 
 
 def _outside(path: str, name: str) -> Task:
     found = resolve(path)
     if not isinstance(found, Task):
-        what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
-        raise TaskError(f"{path}: is {what}, not a Task; name the Task that describes it, as in mine:TASK")
+        raise TaskError(f"{path}: is {kind(found)}, not a Task; name the Task that describes it, as in mine:TASK")
     try:
         verify(found)
     except TaskError as error:
@@ -104,9 +114,14 @@ def _outside(path: str, name: str) -> Task:
     return msgspec.structs.replace(found, name=name, version=version)
 
 
+def _file(path: str) -> str | None:
+    """The file of the module of `path`, which is imported; None if it has none."""
+    module = sys.modules[path.partition(":")[0]]
+    return inspect.getsourcefile(module) if getattr(module, "__file__", None) else None
+
+
 def _file_digest(module: str) -> str:
-    source = inspect.getsourcefile(sys.modules[module])
-    if source is None:
+    if (source := _file(module)) is None:
         raise TaskError(f"{module}: has no source file to take a version from; give the task a `version`")
     return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16]
 

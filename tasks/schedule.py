@@ -96,8 +96,8 @@ class CosineWithCooldown(_Schedule, frozen=True, tag="cosine_with_cooldown"):
     timm's CosineLRScheduler, of which a run's last `cooldown_epochs` are at the least rate.
     """
 
-    floor: float = 0.0
-    cooldown: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    floor: Factor = 0.0
+    cooldown: Time = 0.0
 
     def _after_warmup(self, time: float, length: float) -> float:
         if time >= length - self.cooldown:

@@ -56,6 +56,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     settings: dict[str, Setting] = {}
 
     def __post_init__(self) -> None:
+        self._verify_types()
         if self.batch % self.part:
             raise ValueError(f"batch {self.batch} must be a multiple of micro_batch {self.part}")
         if self.needs_best and self.holdout == "none":
@@ -70,6 +71,19 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"watch {list(self.watch)} names a split twice")
         if "validation" in self.watch and self.holdout == "none":
             raise ValueError("watch names validation, but holdout is none")
+
+    def _verify_types(self) -> None:
+        """Of what is looked at below: a struct's constructor checks none, and a text is a sequence too."""
+        for field in ("length", "batch", "micro_batch"):
+            value = getattr(self, field)
+            if value is None and field == "micro_batch":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{field} {value!r} must be a whole number from 1 on")
+        if not isinstance(self.watch, tuple | list):
+            raise ValueError(f"watch {self.watch!r} must be a tuple of splits: write watch=({self.watch!r},)")
+        if not isinstance(self.select, Select | None):
+            raise ValueError(f"select {self.select!r} must be a Select(metric=..., higher_is_better=...)")
 
     @property
     def part(self) -> int:
@@ -87,7 +101,13 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def override(self, changes: Mapping[str, Any]) -> Protocol:
         """This protocol with nested `changes`; raises TaskError with the field's name if one does not fit."""
-        return _convert(_merge(msgspec.to_builtins(self), changes, "protocol"))
+        return _convert(_merge(self._plain(), changes, "protocol"))
+
+    def _plain(self) -> dict[str, Any]:
+        try:
+            return msgspec.to_builtins(self)
+        except TypeError as error:
+            raise TaskError(f"protocol.settings or tags: no number, text, list or table: {error}") from None
 
     def with_validation(self) -> Protocol:
         """This protocol with a validation split to select on: carved from training where none is published."""

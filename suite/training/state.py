@@ -21,6 +21,7 @@ from optathlon.suite.training.cost import CostMeter
 from optathlon.suite.training.parameter_groups import groups
 from optathlon.suite.training.probes.recorder import Recorder
 from optathlon.suite.training.team import ALONE, Team
+from optathlon.tasks.verified_workload import state_of, tags_of
 from optathlon.tasks.workload import Batch, Workload
 
 LOG_EVERY = 50
@@ -63,7 +64,7 @@ class State:
 
     def _optimizer(self, name: str) -> torch.optim.Optimizer:
         net, setting = self.workload.players[name], self.run.setting
-        made = groups(net, self.workload.tags(name), self.spec, self.protocol.tags, setting.hyperparameters)
+        made = groups(net, tags_of(self.workload, name), self.spec, self.protocol.tags, setting.hyperparameters)
         optimizer = self.spec.build(made, setting.hyperparameters, self.implementation)
         if hasattr(optimizer, "eval") and hasattr(optimizer, "train"):
             # Schedule-free ones refuse to step before; the initial weights stay what the seed made them.
@@ -75,7 +76,7 @@ class State:
         return optimizer
 
     def _recorder(self, name: str) -> Recorder:
-        invariant = [key for key, facts in self.workload.tags(name).items() if "scale_invariant" in facts]
+        invariant = [key for key, facts in tags_of(self.workload, name).items() if "scale_invariant" in facts]
         net, optimizer = self.workload.players[name], self.optimizers[name]
         return Recorder(name, net, optimizer, invariant, self.run.setting.probes, self.note)
 
@@ -242,7 +243,7 @@ class State:
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "scalers": {name: s.state_dict() for name, s in self.scalers.items()},
             "ema": self.ema,
-            "workload": self.workload.state_dict(),
+            "workload": state_of(self.workload),
             "probes": {name: recorder.state_dict() for name, recorder in self.recorders.items()},
             "networks": self.networks.described(),
             "curve": self.curve,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import numbers
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 
@@ -20,11 +19,11 @@ from optathlon.suite.errors import Preempted
 from optathlon.suite.identity import Problem, Run, digest, task_of
 from optathlon.suite.readable import legible, said
 from optathlon.suite.working.signals import listened_to
-from optathlon.tasks import Task
+from optathlon.tasks import Task, TaskError
+from optathlon.tasks.description import verified_references
 from optathlon.tasks.registry import resolve
 
-SPLITS = ("validation", "test")
-LONGEST_NAME, LONGEST_REASON = 60, 400
+LONGEST_REASON = 400
 LIMIT_SECONDS = 900.0
 
 
@@ -70,33 +69,15 @@ def _compute(task: Task, problem: Problem, data: Path) -> References:
     nobody = References(problem="", task=task.name)
     try:
         scores = resolve(str(task.references))(problem.protocol, Path(data))
-        return msgspec.structs.replace(nobody, models=_checked(scores, task))
+        models = verified_references(task, scores)
+        if large := [name for values in models.values() for name, value in values.items() if not usable(value)]:
+            raise TaskError(f"{large[0]} must be a finite number")
+        return msgspec.structs.replace(nobody, models=models)
     except (Preempted, KeyboardInterrupt):
         raise
     except BaseException as error:  # a function from outside may raise anything
         reason = " ".join(f"{type(error).__name__}: {said(error)}".split())
         return msgspec.structs.replace(nobody, error=legible(reason, LONGEST_REASON))
-
-
-def _checked(scores: Any, task: Task) -> dict[str, dict[str, float]]:
-    """`scores` as floats. TypeError or ValueError if they are not, by model, finite values of the task's metrics."""
-    if not isinstance(scores, dict) or not all(isinstance(of, dict) for of in scores.values()):
-        raise TypeError(f"returned {_short(scores)}; expected {{model: {{'test/{task.metrics[0].name}': value}}}}")
-    known = [f"{split}/{metric.name}" for split in SPLITS for metric in task.metrics]
-    for model, of in scores.items():
-        if not (isinstance(model, str) and model.isprintable() and 0 < len(model.strip()) <= LONGEST_NAME):
-            raise ValueError(f"model {_short(model)}: must be a name of at most {LONGEST_NAME} printable characters")
-        for name, value in of.items():
-            if name not in known:
-                raise ValueError(f"score {_short(name)} of {model}: must be one of {', '.join(known)}")
-            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not usable(float(value)):
-                raise ValueError(f"{name} of {model} is {_short(value)}: must be a finite number")
-    return {model: {name: float(value) for name, value in of.items()} for model, of in scores.items()}
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import torch
 from optathlon.tasks import registry
 from optathlon.tasks.conformance import proofs
 from optathlon.tasks.conformance.kit import Broken, Build, Kit, Lacks
+from optathlon.tasks.description import verified_references
 from optathlon.tasks.errors import TaskError, one_line, raised
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.task import Protocol, Task
@@ -29,11 +30,20 @@ NEEDS: dict[Proof, tuple[Proof, ...]] = {
     proofs.epochs_differ: (proofs.starts_anywhere,),
     proofs.processes_share_the_batches: (proofs.starts_anywhere,),
     proofs.loss_has_finite_gradients: (proofs.yields_batches,),
-    proofs.loss_is_repeatable: (proofs.loss_has_finite_gradients,),
+    proofs.loss_changes_only_buffers: (proofs.loss_has_finite_gradients,),
+    proofs.loss_is_repeatable: (proofs.loss_changes_only_buffers,),
     proofs.evaluates_every_split: (proofs.is_built,),
-    proofs.evaluation_leaves_no_trace: (proofs.evaluates_every_split, proofs.loss_is_repeatable),
+    proofs.evaluation_leaves_no_trace: (
+        proofs.same_seed_builds_same_weights,
+        proofs.evaluates_every_split,
+        proofs.loss_is_repeatable,
+    ),
     proofs.memory_survives_a_resume: (proofs.loss_is_repeatable,),
-    proofs.two_processes_are_one: (proofs.processes_share_the_batches, proofs.memory_survives_a_resume),
+    proofs.two_processes_are_one: (
+        proofs.same_seed_builds_same_weights,
+        proofs.processes_share_the_batches,
+        proofs.memory_survives_a_resume,
+    ),
 }
 """The proofs in their order, and those without which each has nothing to stand on: one cause is told once."""
 
@@ -63,11 +73,12 @@ class Card(msgspec.Struct, frozen=True):
 def check(task: Task, scale: str, protocol: Protocol, data: Path) -> Card:
     """Every proof of `task` by `protocol` with the data below `data`; what the task raises is in the card."""
     findings = [_settings(task, protocol), _data(task, protocol, data)]
+    has_data, passed = findings[-1].status != "fail", set[Proof]()
+    findings.append(_references(task, protocol, data) if has_data else Finding("references are scores", "skipped"))
     kit = Kit.of(task, protocol, data)
     file = _source(task)
-    there, passed = findings[-1].status != "fail", set[Proof]()
     for proof, needs in NEEDS.items():
-        if there and passed.issuperset(needs):
+        if has_data and passed.issuperset(needs):
             finding = run_proof(name_of(proof), lambda proof=proof: proof(kit), file)
             if finding.status in ("pass", "lacks"):
                 passed.add(proof)
@@ -112,9 +123,9 @@ def run_proof(name: str, proof: Callable[[], None], file: str | None = None) -> 
 
 def _settings(task: Task, protocol: Protocol) -> Finding:
     def settings_are_checked() -> None:
+        registry.check(task, protocol)
         if task.check is None:
             raise Lacks("Task.check is not set: settings that cannot run are found by a run only")
-        resolve(task.check)(protocol)
 
     return run_proof(name_of(settings_are_checked), settings_are_checked)
 
@@ -124,6 +135,15 @@ def _data(task: Task, protocol: Protocol, data: Path) -> Finding:
         registry.require(task, protocol, data)
 
     return run_proof(name_of(data_is_there), data_is_there)
+
+
+def _references(task: Task, protocol: Protocol, data: Path) -> Finding:
+    def references_are_scores() -> None:
+        if task.references is None:
+            raise Lacks("Task.references is not set: boards show nothing that a trained model must beat")
+        verified_references(task, registry.call(task.references, protocol, data))
+
+    return run_proof(name_of(references_are_scores), references_are_scores)
 
 
 def _source(task: Task) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from optathlon.tasks.verified_workload import state_of
 from optathlon.tasks.workload import Batch, Workload
 
 
@@ -39,12 +40,13 @@ def digest_of_batch(batch: Batch) -> str:
 
 def pieces(workload: Workload) -> dict[str, str]:
     """A digest of each thing that an evaluation must leave as it is, by a name that a user knows it by."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for player, net in workload.players.items():
-        found |= {f"parameter {player}.{name}": digest(p) for name, p in net.named_parameters()}
-        found |= {f"buffer {player}.{name}": digest(b) for name, b in net.named_buffers()}
-        found |= {f"mode of {player}.{name}".rstrip("."): str(m.training) for name, m in net.named_modules()}
-    return found | {f"state_dict()[{key!r}]": digest(value) for key, value in workload.state_dict().items()}
+        digests |= {f"parameter {player}.{name}": digest(p) for name, p in net.named_parameters()}
+        digests |= {f"requires_grad of {player}.{name}": str(p.requires_grad) for name, p in net.named_parameters()}
+        digests |= {f"buffer {player}.{name}": digest(b) for name, b in net.named_buffers()}
+        digests |= {f"mode of {player}.{name}".rstrip("."): str(m.training) for name, m in net.named_modules()}
+    return digests | {f"state_dict()[{key!r}]": digest(value) for key, value in state_of(workload).items()}
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

@@ -76,6 +76,8 @@ def loss_and_gradients(workload: Workload, batch: Batch, player: str) -> dict[st
         net.zero_grad(set_to_none=True)
     torch.default_generator.manual_seed(11)
     loss = loss_of(workload, batch, player)
+    called = any(p.grad is not None for net in workload.players.values() for p in net.parameters())
+    require(not called, f"{type(workload).__name__}.loss computes gradients itself; the loop calls backward()")
     loss.backward()
     gradients = {n: p.grad for n, p in workload.players[player].named_parameters() if p.grad is not None}
     return {"loss": loss.detach(), **gradients}

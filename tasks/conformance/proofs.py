@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
+import re
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,12 +14,29 @@ from torch import Tensor
 from optathlon.tasks.conformance.digests import changed, digest, digest_of_batch, pieces
 from optathlon.tasks.conformance.kit import MOST_BATCHES, Kit, Lacks, first, loss_and_gradients, require
 from optathlon.tasks.shared_state import merged
-from optathlon.tasks.verified_workload import scores_of
-from optathlon.tasks.workload import TAGS, Batch, Workload
+from optathlon.tasks.verified_workload import modes, scores_of, state_of, tags_of, verify_same_modes
+from optathlon.tasks.workload import Batch, Workload
+
+TORCH_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "default device": (torch.get_default_device, torch.set_default_device),
+    "number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+}
+"""What holds for a whole process, by how it is asked and how it is set."""
 
 
 def is_built(kit: Kit) -> None:
-    kit.fresh()
+    """Also: with a state that can be saved, and without a change of torch's settings, which hold for all else."""
+    before = {name: get() for name, (get, _) in TORCH_SETTINGS.items()}
+    try:
+        state_of(kit.fresh())
+        changes = [f"{n} to {get()}" for n, (get, _) in TORCH_SETTINGS.items() if get() != before[n]]
+    finally:
+        for name, (get, put) in TORCH_SETTINGS.items():
+            if get() != before[name]:
+                put(before[name])
+    require(not changes, f"{kit.name} sets torch's {', '.join(changes)} for the whole process; leave it as it is")
 
 
 def same_seed_builds_same_weights(kit: Kit) -> None:
@@ -25,12 +46,8 @@ def same_seed_builds_same_weights(kit: Kit) -> None:
 
 def tags_are_known(kit: Kit) -> None:
     workload = kit.fresh()
-    for player, net in workload.players.items():
-        tags = workload.tags(player)
-        names = {name for name, _ in net.named_parameters()}
-        require(set(tags) == names, f"tags({player!r}) must name each parameter: {sorted(set(tags) ^ names)[:3]}")
-        unknown = sorted(set().union(*tags.values()) - set(TAGS))
-        require(not unknown, f"tags({player!r}) has unknown {unknown}; known are {', '.join(TAGS)}")
+    for player in workload.players:
+        tags_of(workload, player)
 
 
 def yields_batches(kit: Kit) -> None:
@@ -47,6 +64,18 @@ def yields_batches(kit: Kit) -> None:
     right = len(counts) == 1 and (len(batches) == counts[0] or len(batches) == MOST_BATCHES < counts[0])
     require(right, f"{kit.name}.batches(0) yields {len(batches)} Batches whose `of` says {counts}")
     require(counts[0] % parts == 0, f"{kit.name}.batches(0): `of` is {counts[0]}, no whole number of updates; {enough}")
+    _require_sizes(kit, batches, workload.protocol.part, parts)
+
+
+def _require_sizes(kit: Kit, batches: list[Batch], part: int, parts: int) -> None:
+    """The gradient of an update is the mean over its micro-batches, each of which counts alike."""
+    sizes = [batch.size for batch in batches]
+    small = len(sizes) > 1 and sizes[0] < part
+    require(not small, f"{kit.name}.batches(0) yields Batches of size {sizes[0]}; protocol.part says {part}")
+    for start in range(0, len(sizes) // parts * parts, parts):
+        update = sizes[start : start + parts]
+        alike = len(set(update)) == 1
+        require(alike, f"{kit.name}.batches(0) yields sizes {update} in one update: leave out the last, smaller ones")
 
 
 def starts_anywhere(kit: Kit) -> None:
@@ -54,6 +83,8 @@ def starts_anywhere(kit: Kit) -> None:
     workload = kit.started()
     whole, parts = list(map(digest_of_batch, first(workload, epoch=1))), workload.protocol.parts
     again = list(map(digest_of_batch, first(workload, epoch=1)))
+    fewer = f"yields {len(whole)} Batches, and {len(again)} when asked again: make a new generator each time"
+    require(len(again) == len(whole), f"{kit.name}.batches(1) {fewer}")
     random = "take random numbers from optathlon.randomness, as functions of seed, epoch and index"
     require(again == whole, f"{kit.name}.batches(1) yields other data when asked again: {random}")
     for start in sorted({parts, len(whole) // 2 // parts * parts, len(whole) - parts} - {len(whole)}):
@@ -64,9 +95,13 @@ def starts_anywhere(kit: Kit) -> None:
 
 def does_not_depend_on_data_workers(kit: Kit) -> None:
     parts = kit.fresh().protocol.parts
-    found = [list(map(digest_of_batch, first(kit.fresh(data_workers=n), epoch=1, start=parts))) for n in (0, 1, 2)]
-    for workers, batches in enumerate(found):
-        require(batches == found[0], f"{kit.name}.batches yields other data with {workers} data workers than with none")
+    digests = [list(map(digest_of_batch, first(kit.fresh(data_workers=n), epoch=1, start=parts))) for n in (0, 1, 2)]
+    for workers, batches in enumerate(digests):
+        require(
+            batches == digests[0],
+            f"{kit.name}.batches yields other data with {workers} data workers than with none: "
+            "what is fetched must be a function of its job alone",
+        )
 
 
 def epochs_differ(kit: Kit) -> None:
@@ -91,12 +126,33 @@ def loss_has_finite_gradients(kit: Kit) -> None:
     workload = kit.started()
     for batch in first(workload, 3):
         for player in workload.players:
-            found = loss_and_gradients(workload, batch, player)
+            gradients = loss_and_gradients(workload, batch, player)
+            call, loss = f"{kit.name}.loss(batch, {player!r})", float(gradients["loss"])
+            require(
+                math.isfinite(loss),
+                f"{call} is {loss} on micro-batch {batch.index}: look for logarithms or quotients of 0",
+            )
+            require(len(gradients) > 1, f"{call} gives no parameter of {player!r} a gradient")
+            bad = next((name for name, value in gradients.items() if not value.isfinite().all()), None)
+            require(bad is None, f"{call} gives {bad} a gradient that is not finite, as sqrt does at 0")
+
+
+def loss_changes_only_buffers(kit: Kit) -> None:
+    """Weights, modes and the batch itself stay; statistics and memories may advance."""
+    workload = kit.started()
+    for batch in first(workload, 2):
+        for player in workload.players:
+            data, held, modules = digest_of_batch(batch), pieces(workload), modes(workload)
+            loss_and_gradients(workload, batch, player)
             call = f"{kit.name}.loss(batch, {player!r})"
-            require(bool(found["loss"].isfinite()), f"{call} is {float(found['loss'])} on micro-batch {batch.index}")
-            require(len(found) > 1, f"{call} gives no parameter of {player!r} a gradient")
-            bad = next((name for name, value in found.items() if not value.isfinite().all()), None)
-            require(bad is None, f"{call} gives {bad} a gradient that is not finite")
+            require(digest_of_batch(batch) == data, f"{call} changes batch.data in place: change a copy of it")
+            verify_same_modes(call, modules, modes(workload))
+            difference = changed(_weights(held), _weights(pieces(workload)))
+            require(difference is None, f"{call} changes {difference}: only the optimizer may")
+
+
+def _weights(digests: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in digests.items() if not name.startswith(("buffer", "state_dict"))}
 
 
 def loss_is_repeatable(kit: Kit) -> None:
@@ -115,12 +171,14 @@ def loss_is_repeatable(kit: Kit) -> None:
 def evaluates_every_split(kit: Kit) -> None:
     workload = kit.started()
     for split in kit.splits:
-        _scores(kit, workload, split)
+        for name, value in _scores(kit, workload, split).items():
+            require(math.isfinite(value), f"{kit.name}.evaluate({split!r}): {name!r} is {value} for initial weights")
 
 
 def evaluation_leaves_no_trace(kit: Kit) -> None:
     """Weights, buffers, modes, memories and later losses are as without it, and asked again it says the same."""
     plain, evaluated = kit.started(), kit.started()
+    scores: dict[str, dict[str, float]] = {}
     for batch in first(plain, 3):
         for player in plain.players:
             expected = digest(loss_and_gradients(plain, batch, player))
@@ -128,14 +186,18 @@ def evaluation_leaves_no_trace(kit: Kit) -> None:
             require(same, f"{kit.name}.evaluate changes what loss gives afterwards: it must leave no trace")
         before = pieces(evaluated)
         for split in kit.splits:
-            once, again = _scores(kit, evaluated, split), _scores(kit, evaluated, split)
+            scores[split] = _scores(kit, evaluated, split)
             difference = changed(before, pieces(evaluated))
-            call = f"{kit.name}.evaluate({split!r})"
             require(
                 difference is None,
-                f"{call} changes {difference}: evaluate in eval mode under torch.no_grad(), then put all back",
+                f"{kit.name}.evaluate({split!r}) changes {difference}: "
+                "evaluate in eval mode under torch.no_grad(), then put all back",
             )
-            require(digest(once) == digest(again), f"{call} asked twice gives {once}, then {again}")
+    last = kit.splits[-1]
+    for workload, when in ((evaluated, "then"), (plain, "where nothing was evaluated before")):
+        again = _scores(kit, workload, last)
+        asked = f"{kit.name}.evaluate({last!r}) gives {scores[last]}, {when} {again}"
+        require(digest(scores[last]) == digest(again), f"{asked}: draw from torch's generator, and keep nothing")
 
 
 def memory_survives_a_resume(kit: Kit) -> None:
@@ -146,13 +208,17 @@ def memory_survives_a_resume(kit: Kit) -> None:
         for player in workload.players:
             loss_and_gradients(workload, batch, player)
     other = kit.fresh()
-    other.load_state_dict(copy.deepcopy(workload.state_dict()))
+    other.load_state_dict(copy.deepcopy(state_of(workload)))
     for player, net in workload.players.items():
         other.players[player].load_state_dict(net.state_dict())
     other.start_epoch(0, True)
     for player in workload.players:
         ends = [digest(loss_and_gradients(w, batches[-1], player)) for w in (workload, other)]
-        require(ends[0] == ends[1], f"{kit.name} goes on with another loss after a resume: state_dict lacks something")
+        require(
+            ends[0] == ends[1],
+            f"{kit.name} goes on with another loss after a resume: state_dict lacks something, or start_epoch does "
+            "again what it may only do if not resuming",
+        )
 
 
 def two_processes_are_one(kit: Kit) -> None:
@@ -171,7 +237,7 @@ def two_processes_are_one(kit: Kit) -> None:
             for player, net in workload.players.items():
                 for name, buffer in net.named_buffers():
                     buffer.copy_(alone[0].players[player].get_buffer(name))
-    states = merged([workload.state_dict() for workload in pair])
+    states = merged([state_of(workload) for workload in pair])
     _require_close(states, alone[0].state_dict(), f"{kit.name}.state_dict()")
 
 
@@ -190,12 +256,16 @@ def _require_shareable(kit: Kit) -> None:
         raise Lacks(f"an update has {parts} micro-batches, which two processes cannot share (micro_batch)")
 
 
-def _require_close(found: object, expected: object, what: str) -> None:
+def _require_close(actual: object, expected: object, what: str) -> None:
     try:
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
     except AssertionError as error:
-        told = " ".join(str(error).split())
-        require(False, f"{what} of two processes are not those of one ({told})")
+        words = " ".join(str(error).split())
+        place = re.search(r"for item (\[.+\])", words)
+        size = re.search(r"absolute difference: (\S+)", words)
+        detail = f"{place[1]} by {size[1]}" if place and size else words
+        rule = "a loss is the mean over its own micro-batch, and memory is kept by index % protocol.parts"
+        require(False, f"{what} of two processes are not those of one ({detail}): {rule}")
 
 
 def _updates(workloads: list[Workload]) -> list[list[list[Batch]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import msgspec
@@ -213,6 +214,192 @@ class UnusedPlayer(Sound):
         return super().loss(batch, "model")
 
 
+class NoStart(Sound):
+    def batches(self, epoch):
+        yield from super().batches(epoch, 0)
+
+
+class NoResuming(Sound):
+    def start_epoch(self, epoch):
+        pass
+
+
+class EveryEpochDoubles(Sound):
+    """Does again, when it goes on within an epoch, what was done at its start."""
+
+    factor = 1.0
+
+    def start_epoch(self, epoch, resuming):
+        self.factor *= 2
+
+    def loss(self, batch, player):
+        return super().loss(batch, player) * self.factor
+
+    def state_dict(self):
+        return {"factor": self.factor}
+
+    def load_state_dict(self, state):
+        self.factor = state["factor"]
+
+
+class OneGenerator(Sound):
+    def __init__(self, protocol, data, **process):
+        super().__init__(protocol, data, **process)
+        self.generator = super().batches(0)
+
+    def batches(self, epoch, start=0):
+        return self.generator
+
+
+class FloatIndex(Sound):
+    def batches(self, epoch, start=0):
+        for batch in super().batches(epoch, start):
+            yield Batch(batch.data, float(batch.index), batch.of, batch.size)
+
+
+class NoSize(Sound):
+    def batches(self, epoch, start=0):
+        for batch in super().batches(epoch, start):
+            yield Batch(batch.data, batch.index, batch.of, 0)
+
+
+class NoScale(Sound):
+    def batches(self, epoch, start=0):
+        for batch in super().batches(epoch, start):
+            yield Batch(batch.data, batch.index, batch.of, batch.size, None)
+
+
+class SmallLast(Sound):
+    def batches(self, epoch, start=0):
+        for batch in super().batches(epoch, start):
+            size = batch.size if batch.index < batch.of - 1 else 3
+            yield Batch(tuple(tensor[:size] for tensor in batch.data), batch.index, batch.of, size)
+
+
+class HalfMicroBatches(Sound):
+    def batches(self, epoch, start=0):
+        for batch in super().batches(epoch, start):
+            yield Batch(tuple(tensor[:4] for tensor in batch.data), batch.index, batch.of, 4)
+
+
+class NormalizesInPlace(Sound):
+    def loss(self, batch, player):
+        points = batch.data[0]
+        points.sub_(points.mean(0))
+        return super().loss(batch, player)
+
+
+class CallsBackward(Sound):
+    def loss(self, batch, player):
+        loss = super().loss(batch, player)
+        loss.backward()
+        return loss
+
+
+class LossInEvalMode(Sound):
+    def loss(self, batch, player):
+        self.players[player].eval()
+        return super().loss(batch, player)
+
+
+class LossDecays(Sound):
+    def loss(self, batch, player):
+        with torch.no_grad():
+            self.players[player][0].weight.mul_(0.9)
+        return super().loss(batch, player)
+
+
+class OtherDevice(Sound):
+    def loss(self, batch, player):
+        return super().loss(batch, player).to("meta")
+
+
+class ReplacesNet(Sound):
+    def evaluate(self, split):
+        scores = super().evaluate(split)
+        self.players = {"model": copy.deepcopy(self.players["model"])}
+        return scores
+
+
+class Freezes(Sound):
+    def evaluate(self, split):
+        self.players["model"][0].requires_grad_(False)
+        return super().evaluate(split)
+
+
+class RemembersValidation(Sound):
+    bonus = 0.0
+
+    def evaluate(self, split):
+        self.bonus += split == "validation"
+        return {"accuracy": super().evaluate(split)["accuracy"] + min(self.bonus, 1)}
+
+
+class NanScore(Sound):
+    def evaluate(self, split):
+        return {"accuracy": super().evaluate(split)["accuracy"] * math.nan}
+
+
+class NumpyScore(Sound):
+    def evaluate(self, split):
+        return {"accuracy": np.float32(super().evaluate(split)["accuracy"])}
+
+
+class NumpyWeights(Sound):
+    def __init__(self, protocol, data, **process):
+        super().__init__(protocol, data, **process)
+        self.players["model"][0].weight.data.add_(float(np.random.randn()))
+
+
+class LazyNet(Sound):
+    def __init__(self, protocol, data, **process):
+        super().__init__(protocol, data, **process)
+        self.players = {"model": nn.LazyLinear(2)}
+
+
+class NumberedPlayer(Sound):
+    def __init__(self, protocol, data, **process):
+        super().__init__(protocol, data, **process)
+        self.players = {0: self.players["model"]}
+
+
+class SharedPlayers(Sound):
+    def __init__(self, protocol, data, **process):
+        super().__init__(protocol, data, **process)
+        self.players = {"model": self.players["model"], "other": self.players["model"]}
+
+
+class TwoThreads(Sound):
+    def __init__(self, protocol, data, **process):
+        super().__init__(protocol, data, **process)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+
+
+class NoState(Sound):
+    def state_dict(self):
+        return None
+
+
+class StateOfFunctions(Sound):
+    def state_dict(self):
+        return {"act": len}
+
+
+class TextTags(Sound):
+    def tags(self, player):
+        return dict.fromkeys(super().tags(player), "bias")
+
+
+class FewTags(Sound):
+    def tags(self, player):
+        return {"0.weight": set()}
+
+
+class UnknownTags(Sound):
+    def tags(self, player):
+        return {name: {"wide"} for name in super().tags(player)}
+
+
 PROTOCOL = Protocol(
     length=2,
     batch=16,
@@ -221,6 +408,18 @@ PROTOCOL = Protocol(
     select=Select(metric="accuracy", higher_is_better=True),
     holdout="published",
 )
+
+
+def raises(*_):
+    raise KeyError("width")
+
+
+def says_false(protocol):
+    return False
+
+
+def chance(protocol, data):
+    return {"chance": 50.0}
 
 
 def described(kind, **changes):
@@ -250,6 +449,16 @@ ONE_DATASET = described("Sound", datasets="mnist")
 NO_DATA = described("Sound", datasets=("mnist",))
 NO_DATASET = described("Sound", datasets=("mnits",))
 HALF_VERSION = described("Sound", version=1.5)
+SLASH = described("Sound", metrics=(Metric("test/accuracy", "%", True),))
+CLASS_AS_DATASET = described("Sound", datasets=(Sound,))
+BAD_LENGTH = described("Sound", protocols={"smoke": msgspec.structs.replace(PROTOCOL, clip_norm=-1.0)})
+SCHEDULE_WORD = described("Sound", protocols={"smoke": msgspec.structs.replace(PROTOCOL, schedule="cosine")})
+OBJECT_SETTING = described("Sound", protocols={"smoke": msgspec.structs.replace(PROTOCOL, settings={"act": len})})
+CHECK_RAISES = described("Sound", check="faulty:raises")
+CHECK_IS_FALSE = described("Sound", check="faulty:says_false")
+NOT_READY = described("Sound", ready="faulty:raises")
+NO_REFERENCES = described("Sound", references="faulty:nowhere")
+BAD_REFERENCES = described("Sound", references="faulty:chance")
 OTHER_SELECT = described(
     "Sound", protocols={"smoke": PROTOCOL.override({"select": {"metric": "loss", "higher_is_better": False}})}
 )

@@ -19,7 +19,7 @@ NOT_BUILT = {
     "NoProcess": "unexpected keyword argument 'device'; take `**process` and hand it on",
 }
 BAD_BATCHES = {
-    "BatchesNone": "BatchesNone.batches(0, 0) returns a NoneType; it must yield Batches",
+    "BatchesNone": "BatchesNone.batches(0, 0) returns None; it must yield Batches",
     "BatchesOfPairs": "yields a tuple; it must yield Batch(data, index, of, size)",
 }
 BAD_LOSSES = {
