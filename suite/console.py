@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 import msgspec
 
 from optathlon.optimizers.spec import IMPLEMENTATIONS
-from optathlon.results.readable import one_line
+from optathlon.results.readable import in_json, one_line, spelled_out
 from optathlon.results.text.columns import cells, fitted, fold, line_up, longest_piece
 from optathlon.suite.network_options import MEMORY_FORMATS, NetworkOptions
 
@@ -68,9 +69,21 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON document with a schema number on stdout."""
-    print(
-        json.dumps({"schema": SCHEMA, **msgspec.to_builtins(document)}, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        {"schema": SCHEMA, **msgspec.to_builtins(document)}, indent=2, ensure_ascii=False, allow_nan=False
     )
+    write_data(in_json(text) + "\n")
+
+
+def write_data(text: str) -> None:
+    """What programs read, on stdout: in UTF-8 whatever the locale says, so that no character is lost; on a terminal
+    in its own encoding, and without what the terminal would carry out."""
+    if sys.stdout.isatty() or not isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.write(spelled_out(text))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+    sys.stdout.buffer.flush()
 
 
 def columns(stream: TextIO) -> int | None:
@@ -84,12 +97,14 @@ def columns(stream: TextIO) -> int | None:
 
 
 def show(text: str, indent: str = "  ") -> None:
-    """On stdout; on a terminal, lines that are too long are wrapped, and `indent` stands before what goes on below."""
-    print(fold(text, columns(sys.stdout), indent))
+    """On stdout, and nothing in `text` acts on a terminal, as names and notes come from anywhere; on a terminal, lines
+    that are too long are wrapped, and `indent` stands before what goes on below."""
+    print(fold(spelled_out(text), columns(sys.stdout), indent))
 
 
 def say(message: str = "") -> None:
     """For people: on stderr, so that stdout is data only; on a terminal, lines that are too long are wrapped."""
+    message = spelled_out(message)
     try:
         print(fold(message, columns(sys.stderr)) if sys.stderr.isatty() else message, file=sys.stderr, flush=True)
     except OSError as error:

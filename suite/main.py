@@ -126,7 +126,7 @@ def _code(error: Exception) -> int | None:
 def _fail(message: str, code: int) -> int:
     from optathlon.suite.console import say
 
-    say(f"optathlon: {message}")
+    say(f"optathlon: {' '.join(message.split())}")  # what a library raises may have several lines
     return code
 
 

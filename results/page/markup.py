@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable
 from typing import Any
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+from optathlon.results.readable import visible
+
 _VOID = frozenset({"br", "input", "meta"})
 _DRAWN = frozenset({"path", "circle"})
 
@@ -19,11 +19,11 @@ class Html(str):
 
 
 def text(value: Any) -> Html:
-    """`value` escaped for content and quoted attributes; control characters, which HTML forbids, and those
-    that turn the direction of what follows are replaced."""
+    """`value` escaped for content and quoted attributes; control characters, which HTML forbids, marks
+    without width, and those that turn the direction of what follows are replaced."""
     if isinstance(value, Html):
         return value
-    return Html(html.escape(_CONTROLS.sub("\ufffd", str(value))))
+    return Html(html.escape(visible(str(value))))
 
 
 def join(parts: Iterable[Any], between: str = "") -> Html:

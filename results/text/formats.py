@@ -6,20 +6,24 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from optathlon.results.board.model import Leaderboard
-from optathlon.results.readable import one_line
+from optathlon.results.readable import in_json, one_line
 from optathlon.results.text.latex import latex
 from optathlon.results.text.table import table
 from optathlon.results.text.wording import Shown, metric, told
 
 Format = Literal["csv", "wide", "md", "latex", "json", "table"]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_MARKUP = str.maketrans({c: f"\\{c}" for c in "\\`*|<"})
+# Also as East Asian keyboards write them, which spreadsheets take for the same.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_MARKUP = str.maketrans({c: f"\\{c}" for c in "\\`*|<~&$"})
+# Between letters it means nothing, so that names like batch_size stay legible in the source.
+_UNDERSCORE = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
 
 
 def render(board: Leaderboard, format: Format = "table", *, color: bool = False, width: int | None = None) -> str:
@@ -89,7 +93,7 @@ def _field(value: Any) -> str:
 
 
 def _json(board: Leaderboard) -> str:
-    return json.dumps(msgspec.to_builtins(board), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return in_json(json.dumps(msgspec.to_builtins(board), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _markdown(board: Leaderboard) -> str:
@@ -110,4 +114,5 @@ def _markdown(board: Leaderboard) -> str:
 
 def _unmarked(text: str) -> str:
     """`text` as Markdown shows it to the letter."""
-    return one_line(text).translate(_MARKUP).replace("](", r"]\(")
+    escaped = one_line(text).translate(_MARKUP).replace("](", r"]\(")
+    return _UNDERSCORE.sub(lambda found: r"\_" * len(found[0]), escaped)

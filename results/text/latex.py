@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
+import unicodedata
+
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.plan import Column
@@ -19,6 +23,8 @@ _ESCAPES = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
@@ -30,10 +36,16 @@ _ESCAPES = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "±": r"$\pm$",
+    "\ufffd": "?",
     "≈": r"$\approx$",
     "†": r"$^{\dagger}$",
     **{letter: rf"$\{name}$" for letter, name in zip(_GREEK.split()[::2], _GREEK.split()[1::2], strict=True)},
 }
+# What pdfLaTeX sets without a package: found by compiling each character up to U+024F, and common signs.
+_PLAIN = frozenset(
+    {chr(code) for code in (*range(0x20, 0x7F), *range(0xA1, 0x180))} - set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
+    | set("ȘșȚț‐‑‒—―‖‘’“”‡•…‰‱※€№™")
+)
 
 
 def latex(board: Leaderboard) -> str:
@@ -70,8 +82,18 @@ def latex(board: Leaderboard) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` with every character that LaTeX would read otherwise written out."""
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    """`text` with every character that LaTeX would read otherwise, or that pdfLaTeX cannot set, written out."""
+    composed = unicodedata.normalize("NFC", text)
+    # Two dashes in a row would become a longer one.
+    apart = ("{}" if a in "-–" and b in "-–" else "" for a, b in itertools.pairwise(f" {composed}"))
+    return "".join(map(operator.add, apart, map(_set, composed)))
+
+
+def _set(character: str) -> str:
+    if character in _ESCAPES or character in _PLAIN:
+        return _ESCAPES.get(character, character)
+    # XeLaTeX and LuaLaTeX, told by this primitive, have it if the font does; pdfLaTeX would end with an error.
+    return rf"\ifdefined\Umathchar {character}\else(U+{ord(character):04X})\fi{{}}"
 
 
 def _line(cells: list[str]) -> str:

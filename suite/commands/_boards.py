@@ -87,7 +87,7 @@ def writing(option: str, path: Path) -> Iterator[None]:
 def write(option: str, path: Path, text: str) -> None:
     """Write `text` to `path` as `hand_out` does."""
     with writing(option, path):
-        hand_out(path, text.encode())
+        hand_out(path, text.encode(errors="backslashreplace"))
 
 
 def tell_problems(store: Store) -> None:

@@ -11,7 +11,7 @@ from optathlon.results import Store, leaderboard_of_records
 from optathlon.results.errors import StoreError
 from optathlon.results.text import formats
 from optathlon.suite.commands import _boards
-from optathlon.suite.console import add_store, columns, say
+from optathlon.suite.console import add_store, columns, say, write_data
 from optathlon.suite.errors import INCOMPLETE, UsageError
 
 FORMATS = ("table", "csv", "wide", "md", "latex", "json")
@@ -57,6 +57,7 @@ def main(args: argparse.Namespace) -> int:
         _boards.write("--output", args.output, text)
         say(f"written: {args.output}")
     else:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        write = sys.stdout.write if args.format == "table" else write_data
+        write(text)
     cells = [cell for board in found for row in board.rows for cell in row.cells if cell.n_planned]
     return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0

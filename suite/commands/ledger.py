@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
         print_json({"counts": {v: counts[v] for v in VERDICTS}, "entries": [msgspec.to_builtins(e) for e in shown]})
     else:
         if shown:
-            print(table(map(_row, shown), _HEAD))
+            show(table(map(_row, shown), _HEAD))
             print()
         show(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS))
         show("\n".join(_notes(shown)))

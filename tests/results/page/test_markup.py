@@ -22,6 +22,11 @@ def test_control_characters_are_replaced():
     assert text("tab\tand\nline") == "tab\tand\nline"
 
 
+def test_marks_without_width_are_shown():
+    assert text("a\u200bd\u200eam\ufeff\u2060\u00ad\u3164") == "a\ufffdd\ufffdam" + 4 * "\ufffd"
+    assert text("two\u00a0words\u2009more") == "two\u00a0words\u2009more"
+
+
 def test_markup_is_not_escaped_twice():
     assert tag("p", tag("b", "<")) == "<p><b>&lt;</b></p>"
     assert join(["<", Html("<br>"), None, 3], ", ") == "&lt;, <br>, 3"

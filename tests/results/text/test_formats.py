@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+import subprocess
 
 import msgspec
 import pytest
 
 from optathlon.results import leaderboard, leaderboard_of_records, render
 from optathlon.results.board.model import Leaderboard
-from tests.results.make import DIVERGED, Sweep, counted, record, setting
+from optathlon.results.readable import one_line
+from optathlon.results.text.columns import cells
+from optathlon.results.text.latex import escaped
+from tests.results.make import DIVERGED, Sweep, counted, problem, record, setting
 
 VALUES = {
     ("sgd", "mnist"): [70.0, 71.0, 70.5],
@@ -254,7 +259,8 @@ def test_a_name_neither_breaks_a_line_nor_speaks_to_the_terminal(format):
     board = leaderboard_of_records([record(0.5, of_setting=setting("a\nb\x1b[31m\u202ec"))])
     lines = render(board, format).splitlines()
     assert len(lines) == len(render(leaderboard_of_records([record(0.5)]), format).splitlines())
-    assert any("a\ufffdb\ufffd[31m\ufffdc" in line for line in lines)
+    shown = "a?b?[31m?c" if format == "latex" else "a\ufffdb\ufffd[31m\ufffdc"
+    assert any(shown in line for line in lines)
 
 
 def test_markdown_shows_names_to_the_letter():
@@ -267,12 +273,69 @@ def test_latex_has_greek_letters_and_no_row_that_would_be_an_argument():
     assert r"{}[$\rho$] \textless{}$\lambda$\textbar{} &" in text
 
 
-@pytest.mark.parametrize("name", ['=HYPERLINK("x")', "@sum", "+1", "-1"])
+@pytest.mark.parametrize("name", ['=HYPERLINK("x")', "@a", "+1", "-1", "\uff1d1", "\uff20a", "\uff0b1", "\uff0d1"])
 def test_a_spreadsheet_carries_no_name_out_and_the_long_csv_changes_none(name):
     board = leaderboard_of_records([record(-0.5, of_setting=setting(name))])
     (line,) = parsed(render(board, "wide"))
     assert (line["row"], line["optimizer"], line["mnist [smoke] test/accuracy"]) == (f"'{name}", f"'{name}", "-0.5")
     assert parsed(render(board, "csv"))[0]["row"] == name
+
+
+HOSTILE = [
+    "\\input{/etc/passwd}", "a_b^c~d&e%f$g#h{i}j", "[1] *2", "\\\\[3cm]", "100% pure", "<a|b>", "--x `y' ''z''",
+    "Größe ÅÉñ", "ąđłŧ «x»", "优化器", "최적화", "e\u0301\u0323 x\u0338", "\u05d0\u05d1 \u0627", "😀 ❤\ufe0f", "β ∇ ≠",
+    "a\nb\tc\x1b[31m", "\u202eevil", "z\u200be\u200dr\ufeffo", "$x_1$ \\$", "^^M ^^5c", "% \\end{tabular}", "\\fi",
+]  # fmt: skip
+
+
+def hostile_board():
+    records = [record(0.1 * at, of_setting=setting(name), seed=s) for at, name in enumerate(HOSTILE) for s in (0, 1)]
+    records += [record(0.5, of_problem=problem(name)) for name in HOSTILE[:4]]
+    return leaderboard_of_records(records)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdfLaTeX")
+def test_a_board_of_hostile_names_compiles_without_an_error(tmp_path):
+    begin = "\\documentclass{article}\\usepackage[paperwidth=200cm]{geometry}\\usepackage{booktabs}\\begin{document}\n"
+    (tmp_path / "board.tex").write_text(f"{begin}{render(hostile_board(), 'latex')}\\end{{document}}\n")
+    words = ["pdflatex", "-halt-on-error", "-no-shell-escape", "-interaction=nonstopmode", "board.tex"]
+    ran = subprocess.run(words, cwd=tmp_path, capture_output=True, check=False)
+    said = ran.stdout.decode(errors="replace")
+    assert ran.returncode == 0, said[-2000:]
+    assert "Missing character" not in said
+
+
+def test_latex_sets_what_pdflatex_can_and_names_the_rest():
+    assert escaped("e\u0301 Größe") == "é Größe"
+    assert escaped("优") == r"\ifdefined\Umathchar 优\else(U+4F18)\fi{}"
+    assert escaped("--a---b") == "-{}-a-{}-{}-b"
+    assert escaped("`q' {x}") == r"\textasciigrave{}q\textquotesingle{} \{x\}"
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "__init__", "_a_", "a__b", "~~x~~", "&lt;", "$a$", "![x](y)", "a_ _b"])
+def test_markdown_shows_every_name_to_the_letter(name):
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    board = leaderboard_of_records([record(0.5, of_setting=setting(name))])
+    shown = next(t for t in parser.parse(render(board, "md")) if t.type == "inline" and t.map == [2, 3])
+    assert {child.type for child in shown.children} == {"text"}
+    assert "".join(child.content for child in shown.children).split() == one_line(name).split()
+
+
+def test_columns_line_up_under_wide_and_combining_characters():
+    names = ["优化器", "e\u0301\u0323x", "plain", "ﾊﾝｶｸ"]
+    table = render(leaderboard_of_records([record(0.5, of_setting=setting(name)) for name in names]), "table")
+    lines = [line for line in table.splitlines() if "0.50" in line]
+    assert {cells(line) for line in lines} == {cells(lines[0])}
+    assert {cells(line.partition("0.50")[0]) for line in lines} == {cells(lines[0].partition("0.50")[0])}
+    assert [cells(name) for name in names] == [6, 2, 5, 4]
+
+
+def test_json_holds_every_character_and_none_that_acts_on_a_terminal():
+    name = "优\x9b31m\u202e\u200b\x7f"
+    text = render(leaderboard_of_records([record(0.5, of_setting=setting(name))]), "json")
+    assert json.loads(text)["rows"][0]["name"] == name
+    assert text.replace("\n", "").isprintable()
 
 
 def test_hyperparameters_of_all_rows_have_their_columns():
