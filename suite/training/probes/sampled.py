@@ -118,14 +118,17 @@ def norm(tensors: Sequence[Tensor]) -> float:
 
 
 def _turned(step: Step) -> Tensor:
-    """Of each row in `directions` the chord between its directions before and after; a zero row has not turned."""
-    return row_norms(_unit(step.after[name]) - _unit(step.before[name]) for name in step.directions)
+    """Of each row in `directions` the chord between its directions before and after; a zero row has not turned.
 
-
-def _unit(weight: Tensor) -> Tensor:
-    flat = rows(weight)
-    length = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-    return flat / torch.where(length > 0, length, 1.0)
+    By ‖a − b‖² = (‖a‖ − ‖b‖)² + ‖a‖ ‖b‖ ‖a/‖a‖ − b/‖b‖‖², which needs norms only and loses no digit where a row turns
+    little.
+    """
+    before, after = [step.before[name] for name in step.directions], [step.after[name] for name in step.directions]
+    old, new, way = (row_norms(weights) for weights in (before, after, torch._foreach_sub(after, before)))
+    product = old * new
+    square = (way.square() - (new - old).square()).clamp(min=0) / torch.where(product > 0, product, 1.0)
+    one_is_zero = (old > 0) != (new > 0)
+    return torch.where(one_is_zero, 1.0, square.sqrt())
 
 
 def _tested(step: Step) -> tuple[list[str], list[str]]:
@@ -136,7 +139,7 @@ def _tested(step: Step) -> tuple[list[str], list[str]]:
 
 def _detected(step: Step, name: str, delta: float) -> bool:
     weight = step.before[name]
-    by_channel = float(_cosines(rows(step.grads[name]), rows(weight)).max())
+    by_channel = float(_cosines(rows(step.grads[name]).double(), rows(weight).double()).max())
     return by_channel < delta / math.sqrt(weight[0].numel()) or _whole_cosine(step, name) < delta / math.sqrt(
         weight.numel()
     )

@@ -34,10 +34,10 @@ def real(tensor: Tensor) -> Tensor:
 
 
 def rows(weight: Tensor) -> Tensor:
-    """A row per output channel, as AdamP's view by channel has them, in float64."""
-    return weight.detach().reshape(len(weight), -1).double() if weight.ndim else weight.detach().double().view(1, 1)
+    """A row per output channel, as AdamP's view by channel has them."""
+    return weight.detach().reshape(len(weight), -1) if weight.ndim else weight.detach().view(1, 1)
 
 
 def row_norms(weights: Iterable[Tensor]) -> Tensor:
-    """The norms of all rows of all `weights` in one vector."""
-    return torch.cat([torch.linalg.vector_norm(rows(weight), dim=1) for weight in weights])
+    """The norms of all rows of all `weights` in one vector of float64."""
+    return torch.cat([torch.linalg.vector_norm(rows(weight), dim=1, dtype=torch.float64) for weight in weights])
