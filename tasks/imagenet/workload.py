@@ -51,6 +51,8 @@ class Augmented(NamedTuple):
 
     pictures: Pictures
     settings: ImageNetSettings
+    parts: int
+    """Micro-batches in a batch."""
 
     def __call__(self, job: tuple[int, int, np.ndarray]) -> Shown:
         """The micro-batch of `job`: epoch, number in the epoch, places of its photos."""
@@ -76,9 +78,10 @@ class Augmented(NamedTuple):
         if s.mixing == "none" or (s.mixing_epochs and epoch >= s.mixing_epochs):
             return None
         random = generator(self.pictures.seed, "mixing", epoch, number)
-        if s.mixing == "mixup":
+        if s.mixing == "mixup":  # as each of timm's processes draws its own
             return draw_mixup(count, s.mixing_alpha, random)
-        return draw_cutmix(count, s.crop, s.mixing_alpha, random)
+        of_batch = generator(self.pictures.seed, "box", epoch, number // self.parts)
+        return draw_cutmix(count, s.crop, s.mixing_alpha, of_batch, random)
 
     def _randoms(self, what: str, epoch: int, chosen: np.ndarray) -> list[np.random.Generator]:
         return [generator(self.pictures.seed, what, epoch, int(index)) for index in chosen]
@@ -133,7 +136,8 @@ class ImageNet(Workload):
         order = shuffled(len(self._train), self.seed, epoch)
         parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
         jobs = [(epoch, number, part) for number, part in enumerate(parts)]
-        for index, data in self.load_share(Augmented(self._pictures(self._train), self.settings), jobs, start):
+        augmented = Augmented(self._pictures(self._train), self.settings, self.protocol.parts)
+        for index, data in self.load_share(augmented, jobs, start):
             yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
 
     def loss(self, batch: Batch, player: str) -> Tensor:

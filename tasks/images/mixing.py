@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Mix(NamedTuple):
-    """How a batch is mixed: one way for all its pictures.
+    """How a micro-batch is mixed: one way for all its pictures.
 
     share: of the picture itself, and so of its own label. partner: (n,), whose picture and label are the other's. box:
     top, left, bottom, right of what is the other's, or None if the two are blended.
@@ -21,14 +21,17 @@ class Mix(NamedTuple):
     box: tuple[int, int, int, int] | None
 
 
-def draw_cutmix(count: int, side: int, alpha: float, random: np.random.Generator) -> Mix:
+def draw_cutmix(
+    count: int, side: int, alpha: float, of_box: np.random.Generator, of_partners: np.random.Generator
+) -> Mix:
     """A box whose share of the area is Beta(alpha, alpha), around a uniform center, cut off at the borders.
 
-    The share is then exactly that of the pixels which stay. Source: Yun et al. 2019; clovaai/CutMix-PyTorch, train.py.
+    The share is then exactly that of the pixels which stay. All micro-batches of a batch have one box, if `of_box` is
+    theirs. Source: Yun et al. 2019; clovaai/CutMix-PyTorch, train.py.
     """
-    cut = int(side * np.sqrt(1.0 - random.beta(alpha, alpha)))
-    row, column = (int(random.integers(side)) for _ in range(2))
-    partner = torch.from_numpy(random.permutation(count))
+    cut = int(side * np.sqrt(1.0 - of_box.beta(alpha, alpha)))
+    row, column = (int(of_box.integers(side)) for _ in range(2))
+    partner = torch.from_numpy(of_partners.permutation(count))
     top, bottom = (min(max(row + half, 0), side) for half in (-(cut // 2), cut // 2))
     left, right = (min(max(column + half, 0), side) for half in (-(cut // 2), cut // 2))
     share = 1.0 - (bottom - top) * (right - left) / side**2

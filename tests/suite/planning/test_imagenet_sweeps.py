@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from optathlon.results.papers.published import Published, published
 from optathlon.suite.planning.sweep import Sweep
@@ -16,6 +17,7 @@ from optathlon.tasks.imagenet.settings import ImageNetSettings
 TABLES = {  # a sweep and the published table it is of
     "adamp/table-2": "AdamP Table 2, H.1",
     "adamp/table-d2": "AdamP Table D.2",
+    "adamp/table-d2-b2-b3": "AdamP Table D.2",
     "adamp/table-d2-rexnet": "AdamP Table D.2",
     "adamp/table-d3": "AdamP Table D.3",
     "adamp/table-h6": "AdamP Table H.6",
@@ -74,3 +76,24 @@ def test_a_file_is_named_as_its_sweep() -> None:
     for name in TABLES:
         assert load(find(name)).name == name.replace("/", "-")
         assert Path(find(name)).stem == name.partition("/")[2]
+
+
+def test_the_baselines_of_table_d2_have_timms_schedules() -> None:
+    """RMSprop's decays by steps of 2.4 epochs; ReXNet's SGD warms up and ends at timm's own rates, not at AdamP's."""
+    scheduler = pytest.importorskip("timm.scheduler")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    wanted = {
+        "table-d2": (0.032, scheduler.StepLRScheduler, 450,
+                     {"decay_t": 2.4, "decay_rate": 0.97, "warmup_lr_init": 1e-6, "warmup_prefix": False}),
+        "table-d2-rexnet": (0.5, scheduler.CosineLRScheduler, 410,
+                            {"t_initial": 400, "lr_min": 1e-5, "warmup_lr_init": 1e-4}),
+    }  # fmt: skip
+    for name, (rate, kind, length, how) in wanted.items():
+        sweep = load(find(f"adamp/{name}"))
+        (entry,) = [e for e in sweep.entries if e.label == sweep.baseline]
+        protocol = sweep.protocol_of(sweep.tasks[0]).override(entry.protocol)
+        assert (protocol.length, entry.grid["fixed"]["lr"]) == (length, rate)
+        optimizer.param_groups[0]["lr"] = optimizer.param_groups[0]["initial_lr"] = rate
+        theirs = kind(optimizer, warmup_t=3, **how)
+        ours = [rate * protocol.schedule.factor(epoch + 0.5, length) for epoch in range(length)]
+        assert ours == pytest.approx([theirs._get_lr(epoch)[0] for epoch in range(length)], rel=1e-9)

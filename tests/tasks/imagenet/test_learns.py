@@ -68,7 +68,9 @@ def test_it_learns_its_miniature(miniature, name, optimizer) -> None:
     """The loss on photos that it has not seen falls below that of chance, and accuracy rises above it."""
     task = {t.name: t for t in TASKS}[name]
     settings = QUICK | {"mixing": "none", "randaugment": 0.0, "label_smoothing": 0.0}
-    protocol = task.protocol("smoke").override({"length": 6, "batch": 16, "micro_batch": 16, "settings": settings})
+    protocol = task.protocol("smoke").override(
+        {"length": 6, "unit": "epochs", "batch": 16, "micro_batch": 16, "settings": settings}
+    )
     torch.default_generator.manual_seed(0)
     live = resolve(task.workload)(protocol, miniature)
     train(live, optimizer_of(live, optimizer, **RATES[optimizer]), range(protocol.length))

@@ -33,8 +33,13 @@ from optathlon.tasks.schedule import CosineWithCooldown
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.verified_workload import scores_of
 
-TINY = {"length": 2, "batch": 16, "settings": {"classes": 6, "training_photos": 12, "evaluation_photos": 4, "crop": 32,
-        "resize": 36, "width": 0.1, "train_loss_photos": 2}}  # fmt: skip
+TINY = {
+    "length": 2,
+    "unit": "epochs",
+    "batch": 16,
+    "settings": {"classes": 6, "training_photos": 12, "evaluation_photos": 4, "crop": 32, "resize": 36}
+    | {"width": 0.1, "depth": 0.25, "train_loss_photos": 2},
+}
 ALL_AT_ONCE = {"randaugment": 9.0, "erasing": 0.5, "jitter": 0.4, "lighting": 0.1, "label_smoothing": 0.1}
 
 
@@ -197,6 +202,19 @@ def test_a_large_batch_in_small_parts_is_the_same_as_in_large_parts(miniature) -
 def test_batches_are_mixed_in_the_first_epochs_only(miniature) -> None:
     live = make(miniature, tiny(settings={"mixing": "mixup", "mixing_alpha": 0.2, "mixing_epochs": 1}))
     assert [next(live.batches(epoch)).data.mix is None for epoch in range(3)] == [False, True, True]
+
+
+def test_cutmix_has_one_box_a_batch_as_its_repository_and_mixup_one_share_a_micro_batch_as_timm(miniature) -> None:
+    """Of 16 in micro-batches of 4; partners are drawn in each micro-batch, as no two are ever in memory at once."""
+    boxes, shares = [], []
+    for mixing, kept in (("cutmix", boxes), ("mixup", shares)):
+        protocol = tiny(micro_batch=4, settings={"mixing": mixing, "mixing_epochs": 0})
+        mixes = [batch.data.mix for batch in make(miniature, protocol).batches(0)]
+        kept += [mix.box or mix.share for mix in mixes]
+        assert len({tuple(mix.partner.tolist()) for mix in mixes[:4]}) == (4 if mixing == "cutmix" else 1)
+    assert [len({*boxes[begin : begin + 4]}) for begin in range(0, len(boxes), 4)] == [1] * 4
+    assert len({*boxes}) == 4
+    assert len({*shares}) == len(shares) == 16
 
 
 def test_the_loss_of_a_mixed_batch_is_the_mixture_of_two_losses(miniature) -> None:

@@ -144,7 +144,7 @@ def test_erasing_covers_a_fiftieth_to_a_third_with_noise() -> None:
 def test_the_share_of_cutmix_is_exactly_that_of_the_pixels_which_stay() -> None:
     images = torch.arange(8.0)[:, None, None, None].expand(8, 1, 32, 32)
     for number in range(200):
-        mixed = draw_cutmix(8, 32, 1.0, generator("cutmix", number))
+        mixed = draw_cutmix(8, 32, 1.0, generator("cutmix", number), generator("partners", number))
         stays = mix(images, mixed) == images
         moved = mixed.partner != torch.arange(8)
         assert stays[moved].float().mean((1, 2, 3)).tolist() == pytest.approx(
@@ -161,7 +161,7 @@ def test_cutmix_draws_boxes_as_its_repository() -> None:
         x, y = random.integers(64), random.integers(64)
         sides = [np.clip(c + cut // 2, 0, 64) - np.clip(c - cut // 2, 0, 64) for c in (x, y)]
         expected.append(1 - sides[0] * sides[1] / 64**2)
-    ours = [draw_cutmix(4, 64, 1.0, generator("boxes", n)).share for n in range(4000)]
+    ours = [draw_cutmix(4, 64, 1.0, generator("boxes", n), generator(n)).share for n in range(4000)]
     assert np.mean(ours) == pytest.approx(np.mean(expected), abs=0.02)
     assert np.std(ours) == pytest.approx(np.std(expected), abs=0.02)
 
