@@ -24,7 +24,7 @@ TABLES = {  # of the papers: the sweeps that they are
     "AdamP Table 6, H.4": ["adamp/table-6"],
     "AdamP Table B.1": ["adamp/table-b1"],
     "AdamP Table D.1, H.5": ["adamp/table-d1"],
-    "AdamP Table D.2": ["adamp/table-d2", "adamp/table-d2-rexnet"],
+    "AdamP Table D.2": ["adamp/table-d2", "adamp/table-d2-b2-b3", "adamp/table-d2-rexnet"],
     "AdamP Table D.3": ["adamp/table-d3"],
     "AdamP Table E.2": ["adamp/table-e2"],
     "AdamP Table G.1": ["adamp/table-g1"],
