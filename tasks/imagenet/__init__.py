@@ -96,7 +96,7 @@ def _scales(paper: Protocol, **smoke_settings: Any) -> dict[str, Protocol]:
         _SMOKE | smoke_settings,
         unit="steps",
         length=_SMOKE_STEPS,
-        evaluate_every=_SMOKE_STEPS // 2,
+        evaluate_every=_SMOKE_STEPS,
         batch=_SMOKE_BATCH,
         micro_batch=None,
         precision="fp32",
