@@ -203,6 +203,8 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
         if tag not in TAGS:
             raise OptimizerError(f"{self.name}: {key}: unknown tag {tag!r}{did_you_mean(tag, TAGS)}")
         if name == LR_SCALE:
+            if "lr" not in self.hyperparameters:
+                raise OptimizerError(f"{self.name}: {key}: it has no lr that could be scaled")
             return _SCALE
         if name not in self.hyperparameters:
             raise OptimizerError(f"{self.name}: {key}: unknown hyperparameter {name!r}{self._suggest(name, LR_SCALE)}")

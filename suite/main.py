@@ -36,6 +36,7 @@ COMMANDS = {
         "cancel": "ask a sweep's workers to stop; their runs are saved",
     },
     "Optimizers and tasks": {
+        "new": "write a task, an optimizer or a sweep to begin with",
         "check": "prove that an optimizer or a task, yours too, is fit to be trained with",
         "decay": "convert a weight decay between its conventions",
         "toys": "reproduce the papers' toy figures",

@@ -97,9 +97,19 @@ class Kit:
         return argument in inspect.signature(load(self.spec.factory)).parameters
 
 
+class Unproven(AssertionError):  # noqa: N818
+    """What a check found wrong, in a sentence; what else is raised is the optimizer's own error."""
+
+
 def require(condition: bool, message: str) -> None:
     if not condition:
-        raise AssertionError(message)
+        raise Unproven(message)
+
+
+def needs_rate(optimizer: torch.optim.Optimizer) -> None:
+    """Lacks, unless every group has a rate that a schedule can scale."""
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise Lacks("has no lr: schedule and warm-up change nothing")
 
 
 def same(ours: list[Tensor], theirs: list[Tensor], message: str) -> None:
@@ -109,9 +119,9 @@ def same(ours: list[Tensor], theirs: list[Tensor], message: str) -> None:
 def descend(
     kit: Kit, optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor], steps: int, stop: float = -math.inf
 ) -> float:
-    rates = [group["lr"] for group in optimizer.param_groups]
+    rates = [(group, group["lr"]) for group in optimizer.param_groups if "lr" in group]
     for t in range(steps):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        for group, rate in rates:
             group["lr"] = rate * (1 - t / steps)
         kit.step(optimizer, loss)
         if t % 50 == 0 and not stop < (value := loss().item()) < math.inf:

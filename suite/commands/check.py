@@ -122,15 +122,17 @@ def _values(words: Sequence[str]) -> dict[str, Any]:
 
 def _text(card: Card) -> str:
     used = ", ".join(f"{key} {value}" for key, value in card.hyperparameters.items())
-    findings = [
-        ("FAIL" if f.status == "fail" else f.status, f.check, " ".join(f.detail.split())) for f in card.findings
-    ]
+    marks = {"fail": "FAIL", "skipped": "-"}
+    findings = [(marks.get(f.status, f.status), f.check, " ".join(f.detail.split())) for f in card.findings]
     measures = (
         ("bytes of state for each parameter", card.state_bytes),
         ("time of a step over AdamW's", card.step_cost),
         ("power of the gradient's scale in a step", card.gradient_power),
     )
-    failed = sum(f.status == "fail" for f in card.findings)
+    failed, skipped = (sum(f.status == status for f in card.findings) for status in ("fail", "skipped"))
+    fails = f"{card.name} fails {failed} of {len(card.findings)} checks" + (
+        f"; {skipped} more (-) fail alike" if skipped else ""
+    )
     return "\n".join(
         [
             f"{card.name}, version {card.version}: {used}",
@@ -139,6 +141,6 @@ def _text(card: Card) -> str:
             "",
             table([(name, "-" if value is None else f"{value:.3g}") for name, value in measures], ("measure", "value")),
             "",
-            f"{card.name} passes" if card.passed else f"{card.name} fails {failed} of {len(card.findings)} checks",
+            f"{card.name} passes" if card.passed else fails,
         ]
     )

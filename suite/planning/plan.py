@@ -198,4 +198,5 @@ def _row_name(label: str, hyperparameters: Mapping[str, Any], varying: Iterable[
 
 
 def _notes(entry: Entry) -> list[str]:
-    return [f"protocol differs: {key} = {value}" for key, value in flat(entry.protocol).items()]
+    notes = [f"protocol differs: {key} = {value}" for key, value in flat(entry.protocol).items()]
+    return notes if "lr" in entry.spec.hyperparameters else [*notes, "has no lr: schedule and warm-up change nothing"]

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from optathlon.optimizers import OptimizerSpec
+from optathlon.optimizers.spec import LR_SCALE
 from optathlon.suite.errors import UsageError
 
 
@@ -23,7 +24,7 @@ def groups(
     Options by tag come from the protocol (where the optimizer has such a hyperparameter), then from the setting, which
     wins. Raises UsageError if two tags disagree on one parameter.
     """
-    known = {*spec.hyperparameters, "lr_scale"}
+    known = {*spec.hyperparameters} | ({LR_SCALE} if "lr" in spec.hyperparameters else set())
     options = {k: v for k, v in protocol_tags.items() if k.partition(".")[2] in known}
     options.update({k: v for k, v in hyperparameters.items() if "." in k})
     made: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
@@ -32,7 +33,7 @@ def groups(
         group = made.setdefault(tuple(sorted(own.items())), {"params": [], **own})
         group["params"].append(parameter)
     for group in made.values():
-        if (scale := group.pop("lr_scale", None)) is not None:
+        if (scale := group.pop(LR_SCALE, None)) is not None:
             group["lr"] = group.get("lr", hyperparameters["lr"]) * scale
     return list(made.values())
 

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 def set_rate(group: dict[str, Any], factor: float) -> None:
-    """lr = initial_lr × factor, absolute, so that no rate is ever scaled twice."""
+    """lr = initial_lr × factor, absolute, so that no rate is ever scaled twice; without a rate nothing changes."""
+    if "initial_lr" not in group:
+        return
     rate = group["initial_lr"] * factor
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(rate)

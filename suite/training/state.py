@@ -72,7 +72,8 @@ class State:
             optimizer.train()  # type: ignore[attr-defined]
             net.load_state_dict(weights)
         for group in optimizer.param_groups:
-            group["initial_lr"] = copy.deepcopy(group["lr"])
+            if "lr" in group:
+                group["initial_lr"] = copy.deepcopy(group["lr"])
         return optimizer
 
     def _recorder(self, name: str) -> Recorder:

@@ -1,0 +1,59 @@
+"""Write a small working file to begin with: optathlon new task spirals, optathlon new optimizer lookback."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import re
+import string
+from pathlib import Path
+
+from optathlon.suite.console import say
+from optathlon.suite.errors import UsageError
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+FILES = {"task": "task.py.txt", "optimizer": "optimizer.py.txt", "sweep": "sweep.toml.txt"}
+NEXT = {
+    "task": ("optathlon check $module:TASK", "optathlon run $module:TASK adamw lr=1e-2 --scale smoke"),
+    "optimizer": (
+        "optathlon check $module:$Class",
+        "optathlon new task points && optathlon run points:TASK $module:$Class --scale smoke",
+    ),
+    "sweep": ("optathlon plan $file", "optathlon data standin mnist && optathlon launch $file"),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=FILES)
+    parser.add_argument("name", help="what it is to be called: spirals, my-optimizer")
+
+
+def main(args: argparse.Namespace) -> int:
+    words = _words(args.kind, args.name)
+    text = (TEMPLATES / FILES[args.kind]).read_text(encoding="utf-8")
+    path = Path(words["file"])
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(string.Template(text).substitute(words))
+    except FileExistsError:
+        raise UsageError(f"{path}: is there already; choose another name") from None
+    say(f"written: {path}. Next:")
+    for command in NEXT[args.kind]:
+        say(f"  {string.Template(command).substitute(words)}")
+    return 0
+
+
+def _words(kind: str, name: str) -> dict[str, str]:
+    """What stands for the name in the file: in itself, as a module, as a class, and as the file's name."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise UsageError(f"{name!r}: must begin with a letter and have letters, digits, - and _ only: my-{kind}")
+    module = name.lower().replace("-", "_")
+    if kind != "sweep" and (keyword.iskeyword(module) or module in ("torch", "numpy", "optathlon")):
+        raise UsageError(f"{name!r}: a module cannot be called {module}; try my-{name}")
+    parts = [part for part in re.split(r"[-_]", name) if part]
+    return {
+        "name": name,
+        "module": module,
+        "Class": "".join(part[0].upper() + part[1:] for part in parts),
+        "file": f"{name}.toml" if kind == "sweep" else f"{module}.py",
+    }
