@@ -8,7 +8,7 @@ BIN = .venv/bin
 SET_UP = .venv/set-up
 PYTEST = $(BIN)/python -m pytest -q
 
-.PHONY: quickstart test check lint types fast slow format
+.PHONY: quickstart test check lint types fast slow torture format
 .NOTPARALLEL:
 
 quickstart: $(SET_UP)
@@ -39,6 +39,10 @@ fast: $(SET_UP)
 
 slow: $(SET_UP)
 	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu and not official"
+
+# Kills, I/O errors, wrong clocks and damaged files, at every point: half an hour (docs/reliability.md).
+torture: $(SET_UP)
+	$(BIN)/python -m tests.torture
 
 format: $(SET_UP)
 	$(BIN)/ruff check --fix

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -135,14 +137,16 @@ class Archive(Layout):
         return None
 
     def _index(self) -> Iterator[tuple[str, bytes, bytes]]:
-        """Id, stamp and line of each record in the index. A line without a stamp, as older versions wrote it, is left
-        out."""
+        """Id, stamp and line of each record in the index. A line that is damaged, or without stamp and checksum as
+        older versions wrote it, is left out."""
         begin = len(_KEY) + 16
         with contextlib.suppress(OSError), (self.root / "index.jsonl").open("rb") as file:
             for line in file:
                 if line.startswith(_KEY) and line.startswith(_FILE, begin) and line.endswith(b"}\n"):
-                    stamp = line[begin + len(_FILE) : line.find(b'"', begin + len(_FILE))]
-                    yield line[len(_KEY) : begin].decode(errors="replace"), stamp, line
+                    end = line.find(b'"', begin + len(_FILE))
+                    stamp, _, checksum = line[begin + len(_FILE) : end].rpartition(b",")
+                    if checksum == _checksum(line[len(_KEY) : begin], stamp, line[end:]):
+                        yield line[len(_KEY) : begin].decode(errors="replace"), stamp, line
 
     def _stamps(self, ids: Iterable[str]) -> dict[str, bytes]:
         """By id the size and the time of last change of a record's file, which tell whether it is still the one that
@@ -226,11 +230,17 @@ def _all_of(ask: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
 
 
 def _index_line(data: bytes, stamp: bytes) -> bytes:
-    """A record's bytes on one line, its id and its file's stamp first, without the bulk.
+    """A record's bytes on one line, its id first, then its file's stamp with a checksum, without the bulk.
 
     Fields that this version does not know are kept.
     """
     values = msgspec.json.decode(data)
     if "points" in (curve := values.get("curve", {})):
         values["curve"] = curve | {"points": {}}
-    return msgspec.json.encode({"id": values.pop("id"), "file": stamp.decode(), **values}) + b"\n"
+    run_id, rest = values.pop("id").encode(), b'",' + msgspec.json.encode(values)[1:] + b"\n"
+    return b"".join((_KEY, run_id, _FILE, stamp, b",", _checksum(run_id, stamp, rest), rest))
+
+
+def _checksum(*parts: bytes) -> bytes:
+    """Of a line of the index, where a single wrong bit may be another score."""
+    return b"%08x" % functools.reduce(lambda sum_so_far, part: zlib.crc32(part, sum_so_far), parts, 0)

@@ -21,18 +21,28 @@ class EventLog:
     """Appends to `path`, each line in one write, so that only a kill can tear one, and only the last."""
 
     def __init__(self, path: Path) -> None:
-        make_folder(path.parent)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        share(path)
+        self._path = path
+        self._file: int | None = None
+        with contextlib.suppress(OSError):
+            self._open()
 
     def append(self, event: dict[str, Any]) -> None:
         """Write `event`; non-finite numbers become null."""
         # Events only tell; a full disk must not end the training.
         with contextlib.suppress(OSError):
-            os.write(self._file, msgspec.json.encode(event) + b"\n")
+            os.write(self._open(), msgspec.json.encode(event) + b"\n")
 
     def close(self) -> None:
-        os.close(self._file)
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._file)
+
+    def _open(self) -> int:
+        if self._file is None:
+            make_folder(self._path.parent)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            share(self._path)
+        return self._file
 
 
 def parse(data: bytes) -> list[dict[str, Any]]:

@@ -43,7 +43,8 @@ def put_new(path: Path | str, data: bytes) -> bool:
             os.fsync(file.fileno())
         return _link(temporary, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        # The file has its name or has not, whether this works or not; `clean` removes what is left.
+        with contextlib.suppress(OSError):
             temporary.unlink()
 
 
@@ -75,7 +76,7 @@ def replace(path: Path, data: bytes | Iterable[bytes]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             temporary.unlink()
     sync(path.parent)
 

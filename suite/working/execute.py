@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from optathlon.results.errors import StoreError
 from optathlon.results.record import Attempt, Ended, Record
 from optathlon.results.store.events import EventLog
 from optathlon.results.store.files import utc
@@ -90,7 +91,7 @@ def execute(
         except BaseException as error:  # sys.exit in a task too: signals set a flag and raise nothing
             ended = around.ended_by(team.blame(_fault(error, run, stop())))
     if not (watched and ended.kind == "failed" and ended.failure == LOST):
-        store.end(ended)
+        _write_down(store, ended, say)
     return ended
 
 
@@ -102,6 +103,15 @@ def _about(
     clock = surroundings.clock.report()
     about = provenance.collect(attempt, device, data_workers, clock, how, surroundings.team)
     return about | {"networks": outcome.state.networks.described(), "cost": outcome.cost}
+
+
+def _write_down(store: Store, ended: Ended, say: Callable[[str], None]) -> None:
+    """As Store.end; on a full or broken disk the log alone says it. The process is over then, which others see."""
+    try:
+        store.end(ended)
+    except (OSError, StoreError) as error:
+        how = f"{ended.kind}: {ended.reason}" if ended.reason else ended.kind
+        say(f"how this attempt ended ({how}) could not be written down: {error}")
 
 
 class _Around:

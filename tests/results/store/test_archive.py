@@ -77,6 +77,19 @@ def test_with_without_and_with_a_damaged_index_the_records_are_the_same(store, t
     assert fresh(store).records() == expected
 
 
+def test_a_single_wrong_bit_in_the_index_changes_no_record(store, three):
+    """Where one bit turns 0.5 into 0.4, or the name of a field into another."""
+    expected = store.records()
+    store.compact()
+    index = store.root / "index.jsonl"
+    whole = index.read_bytes()
+    for at in range(0, len(whole), 11):
+        index.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        reader = fresh(store)
+        assert reader.records() == expected, at
+        assert reader.problems == []
+
+
 def test_lines_that_disagree_about_what_a_digest_stands_for_keep_what_they_say(store):
     first = record(0.1, seed=1)
     other = record(0.2, seed=2, digests=first.digests, setting=setting("adam"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import msgspec
 import pytest
 
 from optathlon.results import Store, this_process
 from optathlon.results.record import Ended
+from optathlon.results.store.events import EventLog
 from tests.results.make import run_id
 
 RUN = run_id("a run")
@@ -84,3 +88,29 @@ def test_what_has_no_update_outlives_what_was_said_beside_it(store):
 def test_non_finite_numbers_are_null(store):
     path = attempt(store, {"update": 1, "loss": float("nan")})
     assert msgspec.json.decode(path.read_bytes()) == {"update": 1, "loss": None}
+
+
+def test_a_disk_that_is_full_when_an_attempt_begins_costs_events_alone(store, monkeypatch):
+    """They are written once there is room."""
+    claimed = store.claim(RUN, this_process())
+    genuine = os.open
+
+    def full(path, *how):
+        if "events-" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return genuine(path, *how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        log = store.event_log(claimed)
+        log.append({"update": 1})
+    log.append({"update": 2})
+    log.close()
+    assert store.events(RUN) == [{"update": 2}]
+
+
+def test_a_log_that_could_never_be_opened_is_closed(store, tmp_path):
+    (tmp_path / "file").touch()
+    log = EventLog(tmp_path / "file" / "events-0001.jsonl")
+    log.append({"update": 1})
+    log.close()

@@ -148,3 +148,13 @@ def test_files_of_any_size_are_read_whole(tmp_path):
         (tmp_path / "a").write_bytes(data)
         assert read(tmp_path / "a") == data
     assert read(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("write", [put_new, replace])
+def test_what_has_its_name_is_written_also_where_the_temporary_file_cannot_be_removed(write, tmp_path, monkeypatch):
+    def broken(path, *_):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "unlink", broken)
+    write(tmp_path / "a", b"one")
+    assert (tmp_path / "a").read_bytes() == b"one"

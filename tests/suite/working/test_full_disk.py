@@ -1,0 +1,44 @@
+"""A disk that is full at the end of an attempt, or for its log, is told in a line; the outcome stands."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+import torch
+
+from optathlon.results import Store, this_process
+from optathlon.suite.working import log
+from optathlon.suite.working.execute import execute
+from tests.suite.training.test_loop import run_of
+
+RUN = run_of("sgd", protocol={"length": 1})
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device", "ended-0001.json")
+
+
+@pytest.mark.parametrize(("stop", "kind"), [(False, "finished"), (True, "stopped")])
+def test_an_end_that_cannot_be_written_down_is_said(stop, kind, tmp_path, monkeypatch):
+    store, told = Store(tmp_path), []
+    attempt = store.claim(RUN.id, this_process())
+    assert attempt is not None
+    monkeypatch.setattr(Store, "end", full)
+    device = torch.device("cpu")
+    assert execute(store, RUN, attempt, tmp_path, stop=lambda: stop, device=device, say=told.append).kind == kind
+    assert (store.record(RUN.id) is not None) == (kind == "finished")
+    (line,) = told
+    assert line.startswith(f"how this attempt ended ({kind}")
+    assert line.endswith("could not be written down: [Errno 28] No space left on device: 'ended-0001.json'")
+
+
+def test_a_log_that_cannot_be_made_leaves_the_output_where_it_was(tmp_path, monkeypatch, capfd):
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        log.redirect_output(tmp_path / "log-0001.txt")
+    print("still here")
+    said = capfd.readouterr()
+    assert "log-0001.txt: No space left on device; what the run prints is found here" in said.err
+    assert said.out == "still here\n"

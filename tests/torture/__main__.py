@@ -1,0 +1,58 @@
+"""Strikes the suite at its file calls, feeds it damaged files and moves its clocks; counts, and says what broke.
+
+python -m tests.torture [--most N] [--rounds N] [--parts runs stores data clocks files]
+
+Exits with 1 if a rule was broken. It preloads a library of its own into itself, for which it needs a C compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.torture import shim
+
+PARTS = ("runs", "stores", "data", "clocks", "files")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--most", type=int, help="file calls that are struck in each way (default: every one)")
+    parser.add_argument("--rounds", type=int, default=500, help="damages of each kind of file")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if shim.is_loaded():
+            return torture(Path(folder), given)
+        done = shim.start(*sys.argv[1:], folder=Path(folder), quiet=False)
+        print(done.stdout, end="")
+        return done.returncode
+
+
+def torture(folder: Path, given: argparse.Namespace) -> int:
+    # After the library is there: these import torch.
+    from tests.suite.training.test_loop import run_of
+    from tests.torture import clocks, data_sets, fuzz, runs, stores
+    from tests.torture.tally import Tally
+
+    run = run_of("sgd", protocol={"length": 2})
+    begun, tally = time.monotonic(), Tally()
+    parts = {
+        "runs": lambda: runs.torture(run, folder, tally, given.most),
+        "stores": lambda: stores.torture(folder, tally, given.most),
+        "data": lambda: data_sets.torture(folder, tally, given.most),
+        "clocks": lambda: clocks.torture(run, folder, tally, given.most),
+        "files": lambda: fuzz.torture(run, folder, tally, given.rounds),
+    }
+    for part in given.parts:
+        parts[part]()
+    print(tally.table())
+    print(f"\n{len(tally.broken)} rules broken, in {time.monotonic() - begun:.0f} s")
+    return 1 if tally.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
