@@ -22,7 +22,7 @@ PAPER: dict[str, Any] = {
     "block": 1,
 }
 MINI: dict[str, Any] = {"depth": 16, "widen": 2, "test_images": 2000}
-SMOKE: dict[str, Any] = {"depth": 10, "widen": 1, "stem": 8, "train_images": 600, "test_images": 200, "block": 2}
+SMOKE: dict[str, Any] = {"depth": 10, "widen": 1, "stem": 8, "train_images": 1100, "test_images": 200, "block": 2}
 
 
 def _protocols(epsilon: float, steps: int) -> dict[str, Protocol]:
@@ -46,10 +46,10 @@ def _protocols(epsilon: float, steps: int) -> dict[str, Protocol]:
             settings=training | MINI,
         ),
         "smoke": Protocol(
-            length=10,
+            length=8,
             batch=32,
-            schedule=MultiStep(milestones=(7,)),
-            evaluate_every=10,
+            schedule=MultiStep(milestones=(6,)),
+            evaluate_every=8,
             watch=("test",),
             settings=training | SMOKE | {"steps": 2},
         ),
@@ -64,8 +64,8 @@ def _task(threat: str, title: str, workload: str, epsilon: float, steps: int) ->
         family="cifar",
         summary=(
             f"CIFAR-10, WRN-34-10 trained and judged on images attacked within {title}, {steps} steps of PGD in"
-            " training. mini: WRN-16-2, 20 epochs for 200. smoke: three blocks of 8 to 32 channels, 16 x 16 pixels, 600"
-            " images, 2 steps."
+            " training. mini: WRN-16-2, 20 epochs for 200. smoke: three blocks of 8 to 32 channels, 16 x 16 pixels,"
+            " 1,100 images, 2 steps."
         ),
         metrics=(
             *attacked,

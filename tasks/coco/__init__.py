@@ -27,6 +27,7 @@ class _Detector(NamedTuple):
 
 _COMMON: dict[str, Any] = {"weights": "random", "train_images": 0, "test_images": 0, "evaluation_batch": 32}
 _MINI: dict[str, Any] = {"train_images": 12000, "test_images": 2000}
+_SMOKE: dict[str, Any] = {"train_images": 200, "test_images": 60}
 _CENTERNET: dict[str, Any] = _COMMON | {
     "upsampling": "deformable",
     "size": 512,
@@ -56,8 +57,8 @@ _SSD: dict[str, Any] = _COMMON | {
     "negatives": 3.0,
 }
 _SSD_SMOKE: dict[str, Any] = {
-    "size": 64,
-    "channels": [4, 8, 16, 32, 32],
+    "size": 32,
+    "channels": [8, 8, 16, 32, 32],
     "fc_channels": 48,
     "extra_share": 0.125,
 }
@@ -74,11 +75,11 @@ CENTERNET = _Detector(
     protocols={
         "paper": _protocol(140, 64, 10, Cosine(), _CENTERNET),
         "mini": _protocol(20, 64, 5, Cosine(), _CENTERNET | _MINI | {"size": 256, "keep_resolution": False}),
-        "smoke": _protocol(15, 8, 5, Cosine(), _CENTERNET | _CENTERNET_SMOKE),
+        "smoke": _protocol(10, 8, 5, Cosine(), _CENTERNET | _CENTERNET_SMOKE | _SMOKE),
     },
     smaller=(
         "mini: inputs of 256 x 256, 12,000 images, 20 epochs for 140. smoke: 64 x 64, a residual block of 8 to 32"
-        " channels for each stage, from scratch, plain upsampling, 15 epochs of batch 8."
+        " channels for each stage, from scratch, plain upsampling, 200 images, 10 epochs of batch 8."
     ),
     workload="optathlon.tasks.coco.centernet.workload:CenterNet",
     check="optathlon.tasks.coco.settings:CenterNetSettings.read",
@@ -90,11 +91,11 @@ SSD = _Detector(
     protocols={
         "paper": _protocol(110, 64, 10, MultiStep(milestones=(77, 99)), _SSD),
         "mini": _protocol(20, 64, 5, MultiStep(milestones=(14, 18)), _SSD | _MINI),
-        "smoke": _protocol(15, 8, 8, MultiStep(milestones=(11, 13)), _SSD | _SSD_SMOKE),
+        "smoke": _protocol(10, 8, 5, MultiStep(milestones=(7, 9)), _SSD | _SSD_SMOKE | _SMOKE),
     },
     smaller=(
-        "mini: 12,000 images, 20 epochs for 110. smoke: inputs of 64 x 64, 4 to 32 channels, from scratch, 15 epochs of"
-        " batch 8."
+        "mini: 12,000 images, 20 epochs for 110. smoke: inputs of 32 x 32, 8 to 32 channels, from scratch, 200 images,"
+        " 10 epochs of batch 8."
     ),
     workload="optathlon.tasks.coco.ssd.workload:Ssd",
     check="optathlon.tasks.coco.settings:SsdSettings.read",

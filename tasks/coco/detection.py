@@ -45,6 +45,8 @@ class Detection(Workload):
 
     _heads: tuple[str, ...]
     """How the names of the heads' parameters begin."""
+    _without: str = ""
+    """Which images of the split are not trained on, for messages."""
 
     def __init__(self, protocol: Protocol, data: Path, size: int, **how: Any) -> None:
         super().__init__(protocol, data, **how)
@@ -55,8 +57,8 @@ class Detection(Workload):
         self._train = self._worth_training_on(found.train)
         if len(self._train) < protocol.batch:
             raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training images; take a smaller"
-                " batch, or more protocol.settings.train_images"
+                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training images{self._without};"
+                " take a smaller batch, or more protocol.settings.train_images"
             )
         self.players = {"model": self._network(len(found.train.categories)).to(self.device)}
 

@@ -17,6 +17,7 @@ from optathlon.tasks.errors import DataError
 NAME, TREE = "coco", "coco"
 TRAIN, TEST = "train2017", "val2017"
 ID = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]  # larger ones are not exact in the evaluation's numbers
+Pixels = Annotated[float, msgspec.Meta(ge=-(2.0**31), le=2.0**31)]  # of larger ones no area is a number
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -33,7 +34,7 @@ class Annotation(msgspec.Struct):
     id: ID
     image_id: ID
     category_id: ID
-    bbox: tuple[float, float, float, float]
+    bbox: tuple[Pixels, Pixels, Pixels, Pixels]
     area: float | None = None
     iscrowd: Literal[0, 1] = 0
 

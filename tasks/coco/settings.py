@@ -156,17 +156,16 @@ LAYOUTS = {
             Extra(128, 256, kernel=4, stride=1, padding=1),
         ),
     ),
-    64: Layout(
+    32: Layout(
         (
-            Grid(8, 8, 0.10, 0.25, (2,)),
-            Grid(4, 16, 0.25, 0.45, (2, 3)),
-            Grid(2, 32, 0.45, 0.70, (2, 3)),
-            Grid(1, 64, 0.70, 1.00, (2,)),
+            Grid(4, 8, 0.2, 0.4, (2,)),
+            Grid(2, 16, 0.4, 0.7, (2, 3)),
+            Grid(1, 32, 0.7, 1.0, (2,)),
         ),
-        (Extra(256, 512, **_SHRINK), Extra(128, 256, **_SHRINK)),
+        (Extra(256, 512, **_SHRINK),),
     ),
 }
-"""By input size. 300 and 512: Liu et al. 2016, sections 2.2, 3.4 and 3.6, for COCO; 64 is for smoke runs."""
+"""By input size. 300 and 512: Liu et al. 2016, sections 2.2, 3.4 and 3.6, for COCO; 32 is for smoke runs."""
 
 
 class SsdSettings(DetectionSettings, frozen=True, kw_only=True):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from optathlon.tasks.data.pinned_files import pinned_file
+from optathlon.tasks.data.places import user_cache
 from optathlon.tasks.errors import DataError
 
 MIRROR = "http://deb.debian.org/debian/"
@@ -33,7 +33,7 @@ class Package(NamedTuple):
 
 def cache() -> Path:
     """Where packages are kept between calls."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optathlon" / "debian"
+    return user_cache() / "debian"
 
 
 def files(package: Package, names: Iterable[str]) -> dict[str, bytes]:

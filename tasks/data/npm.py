@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from optathlon.tasks.data.pinned_files import pinned_file
+from optathlon.tasks.data.places import user_cache
 
 REGISTRY = "https://registry.npmjs.org/"
 
@@ -50,7 +51,7 @@ def registry() -> str:
 
 def cache() -> Path:
     """Where tarballs are kept between calls."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optathlon" / "npm"
+    return user_cache() / "npm"
 
 
 def files(package: Package, names: Iterable[str]) -> dict[str, bytes]:

@@ -28,10 +28,15 @@ archives in them can be unpacked there; all others are links."""
 READ_ONLY = {errno.EACCES, errno.EROFS, errno.EPERM}
 
 
+def user_cache() -> Path:
+    """Where the suite keeps what it can make or fetch again: $OPTATHLON_CACHE, or optathlon in the user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("OPTATHLON_CACHE") or Path(base) / "optathlon")
+
+
 def cache() -> Path:
     """Where prepared data is kept for data folders that cannot be written to."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("OPTATHLON_CACHE") or Path(base) / "optathlon") / "data"
+    return user_cache() / "data"
 
 
 def cached(root: Path, name: str) -> Path:

@@ -82,9 +82,10 @@ NINE_SMOKE: dict[str, Any] = NINE | {
     "width": 8,
     "resize": 32,
     "crop": 28,
-    "smallest_crop": 0.5,
+    "sampled": 0.1,
+    "smallest_crop": 0.7,
     "smallest_cell": 5,
-    "train_images": 60,
+    "train_images": 150,
 }
 
 IMAGENET9 = Task(
@@ -94,7 +95,7 @@ IMAGENET9 = Task(
     summary=(
         "Nine classes of ImageNet, ResNet-18 trained to differ from a BagNet-18 that sees textures only, judged across"
         " textures and on ImageNet-A. mini: half the channels, 64 x 64 pixels, 1,000 photos a class, 30 epochs. smoke:"
-        " an eighth of the channels, 28 x 28 pixels, 60 photos a class, 6 epochs."
+        " an eighth of the channels, 28 x 28 pixels, 150 photos a class, 4 epochs."
     ),
     metrics=(
         Metric("unbiased", "%", higher_is_better=True),
@@ -108,7 +109,7 @@ IMAGENET9 = Task(
             length=30, batch=128, schedule=Cosine(), evaluate_every=5, watch=("test",), settings=NINE_MINI
         ),
         "smoke": Protocol(
-            length=8, batch=32, schedule=Cosine(), evaluate_every=4, watch=("test",), settings=NINE_SMOKE
+            length=4, batch=40, schedule=Cosine(), evaluate_every=4, watch=("test",), settings=NINE_SMOKE
         ),
     },
     workload="optathlon.tasks.rebias.imagenet9.workload:ImageNet9ReBias",

@@ -19,10 +19,12 @@ ZOOMED_OUT, FARTHEST, MIRRORED = 0.5, 4.0, 0.5
 LEAST_OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, None)
 """What a cut's IoU with some box must be at least, one of these at random; None for no cut."""
 TRIALS, SMALLEST, NARROWEST, WIDEST = 40, 0.3, 0.5, 2.0
+LEAST_SIDE = 1.0
+"""Pixels of the photo that must be left of a box across and down; of a box without a side no logarithm is finite."""
 
 
 class View(NamedTuple):
-    """The window of a photo that is shown, and which of its n boxes have their middle there, bool (n,)."""
+    """The window of a photo that is shown, and which of its n boxes have their middle and a pixel there, bool (n,)."""
 
     window: Window
     kept: np.ndarray
@@ -45,6 +47,8 @@ def random_view(width: int, height: int, corners: np.ndarray, size: int, random:
     middles = (corners[:, :2] + corners[:, 2:]) / 2
     left, top, right, bottom = (int(v) for v in (*begin, *end))
     kept = ((middles > begin) & (middles < end)).all(1) | (cut == (0, 0, width, height)).all()
+    shown = corners.clip(np.tile(begin, 2), np.tile(end, 2))
+    kept &= (shown[:, 2:] - shown[:, :2] >= LEAST_SIDE).all(1)
     return View(Window(left, top, right, bottom, size, size, mirrored=bool(random.random() < MIRRORED)), kept)
 
 

@@ -33,6 +33,7 @@ class Ssd(Detection):
     """Boxes from priors. Crowds' boxes are not trained on, nor are images without a box of more than one pixel."""
 
     _heads = ("logits.", "corrections.")
+    _without = " (those without a box of more than a pixel, crowds' aside, are left out)"
 
     def __init__(self, protocol: Protocol, data: Path, **how: Any) -> None:
         self._settings = SsdSettings.read(protocol)

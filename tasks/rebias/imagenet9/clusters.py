@@ -1,8 +1,8 @@
 """Texture clusters of the photos for validation: k-means of Gram matrices, three times (ReBias, make_clusters.py).
 
-`python -m optathlon.tasks.rebias.imagenet9.clusters DATA` writes DATA/imagenet9/9class_imagenet_val.csv from VGG-16's
-features. k-means begins at random and its seeds are not published, so these are other clusters than the published ones,
-made the same way.
+`python -m optathlon.tasks.rebias.imagenet9.clusters DATA` writes 9class_imagenet_val.csv beside train/ and val/, from
+VGG-16's features. k-means begins at random and its seeds are not published, so these are other clusters than the
+published ones, made the same way.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.crops import center_crop
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.photos import Photo
 from optathlon.tasks.images.transforms import normalize
-from optathlon.tasks.images.weights import FOLDER
+from optathlon.tasks.images.weights import find_named
 from optathlon.tasks.rebias.imagenet9.classes import LABELS
-from optathlon.tasks.rebias.imagenet9.layout import CLUSTERINGS, CLUSTERS, TEXTURES, VAL, photos, write_clusters
+from optathlon.tasks.rebias.imagenet9.layout import CLUSTERINGS, CLUSTERS, NAME, TEXTURES, VAL, photos, write_clusters
 
 RESIZE, CROP = 256, 224
 LEFT_OUT = 16
 """The last modules of VGG-16's features: what remains ends with the convolution conv3_3, before its ReLU."""
+VGG16 = ("vgg16-397923af.pth",)
 AT_ONCE = 1024  # photos in one step of k-means
 
 
@@ -66,19 +67,13 @@ def of_filters(found: Iterable[Photo]) -> np.ndarray:
 def vgg16(root: Path) -> Callable[[np.ndarray], np.ndarray]:
     """VGG-16 up to conv3_3 with torchvision's weights below the data folder: bytes (h, w, 3) to (256, h / 4, w / 4)."""
     import torch
-    from torchvision.models import VGG16_Weights
     from torchvision.models import vgg16 as build
 
-    url = VGG16_Weights.IMAGENET1K_V1.url
-    path = Path(root) / FOLDER / url.rpartition("/")[2]
-    if not path.is_file():
-        raise DataError(f"{FOLDER}: no {path.name} in {path.parent}; put {url} there")
-    seen, wanted = file_digest(path), path.stem.rpartition("-")[2]
-    if not seen.startswith(wanted):
-        raise DataError(f"{FOLDER}: {path} has SHA-256 {seen[:16]}…, expected one that begins with {wanted}")
-    net: Any = build()
-    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    extractor = net.features[:-LEFT_OUT].eval()
+    path = find_named(Path(root), VGG16, "VGG-16", "the published clusters need none")
+    with torch.device("meta"):  # the classifier, nine tenths of the parameters, is never made
+        extractor: Any = build().features[:-LEFT_OUT].eval()
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    extractor.load_state_dict({name: weights[f"features.{name}"] for name in extractor.state_dict()}, assign=True)
 
     @torch.no_grad()
     def features(pixels: np.ndarray) -> np.ndarray:
@@ -93,12 +88,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", type=Path, help="the data folder, which has imagenet9/val/ and imagenet-weights/")
     given = parser.parse_args(arguments)
-    folder = given.data / "imagenet9"
+    folder = folder_of(given.data, NAME)
     try:
         val, features = photos(folder / VAL, LABELS), vgg16(given.data)
         crops = (np.asarray(center_crop(open_photo(photo.path), RESIZE, CROP)) for photo in val)
         write_clusters(folder / CLUSTERS, val, cluster(gram(features(crop)) for crop in crops))
-    except DataError as error:
+    except (DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{folder / CLUSTERS}: {len(val)} photos in {TEXTURES} clusters, {CLUSTERINGS} times")

@@ -30,7 +30,7 @@ HARD_PHOTOS = 617
 class ImageNet9(Dataset):
     """Nine classes of ILSVRC2012 made of 42 synsets: about 54,600 photos for training, 2,100 for validation."""
 
-    name = "imagenet9"
+    name = layout.NAME
     title = "9-Class ImageNet"
     licence = "for non-commercial research and education, by agreement with ImageNet; the photos are their owners'"
     homepage = "https://github.com/clovaai/rebias"

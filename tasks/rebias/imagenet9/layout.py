@@ -14,6 +14,7 @@ from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.photos import Photo
 from optathlon.tasks.rebias.imagenet9.classes import LABELS, SYNSETS
 
+NAME = "imagenet9"
 TRAIN, VAL = "train", "val"
 CLUSTERS = "9class_imagenet_val.csv"
 COLUMNS = ("path", "category", "cluster1", "cluster2", "cluster3")

@@ -26,6 +26,7 @@ from optathlon.tasks.data.dataset import build, prepare
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
+from optathlon.tasks.images.files import open_photo
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -121,6 +122,13 @@ def repeat_first(part: str) -> Change:
         (set_first("annotations", bbox=[0, 0, -1, 3]), r"annotation 5 has the box \[0.0, 0.0, -1.0, 3.0\] of negative"),
         (set_first("annotations", bbox=[0, 0, 1]), r"is damaged \(.*annotations\[0\]\.bbox"),
         (set_first("annotations", bbox=None), r"annotations\[0\]\.bbox"),
+        (set_first("annotations", bbox=[1, 2, 1e308, 3]), r"annotations\[0\]\.bbox\[2\]"),
+        (set_first("annotations", bbox=[1, 2, float("nan"), 3]), "JSON is malformed"),
+        (set_first("annotations", area="5"), r"annotations\[0\]\.area"),
+        (set_first("images", id="900"), r"Expected `int`, got `str` - at `\$\.images\[0\]\.id`"),
+        (set_first("images", id=900.5), r"Expected `int`, got `float` - at `\$\.images\[0\]\.id`"),
+        (set_first("images", id=2**53), r"images\[0\]\.id"),
+        (set_first("images", id=-1), r"images\[0\]\.id"),
         (set_first("annotations", iscrowd=2), r"annotations\[0\]\.iscrowd"),
         (set_first("images", width=0), r"images\[0\]\.width"),
         (set_first("images", file_name="../../etc/passwd"), "image 900: .* is not a path below"),
@@ -161,6 +169,19 @@ def test_gray_and_cmyk_photos_and_hidden_files_are_fine(folder) -> None:
     (folder / "train2017" / "._a.jpg").write_bytes(b"\x00\x05\x16\x07")
     (folder / "val2017" / ".DS_Store").write_bytes(b"\x00")
     assert prepare(Coco(), folder.parent).edition.startswith("custom-")
+
+
+def test_photos_are_as_they_are_stored_whatever_their_exif_says_of_rotation(folder) -> None:
+    """Sizes and boxes are given in stored pixels."""
+    with Image.open(folder / "train2017" / "a.jpg") as image:
+        exif = image.getexif()
+        exif[0x0112] = 6  # orientation: turned by 90 degrees
+        image.save(folder / "train2017" / "a.jpg", exif=exif, quality="keep")
+    assert open_photo(folder / "train2017" / "a.jpg").size == (20, 50)
+    assert prepare(Coco(), folder.parent).edition.startswith("custom-")
+    write(folder, train=lambda found: found["images"][1].update(width=50, height=20), shapes=False)
+    with pytest.raises(DataError, match=r"a\.jpg is 20 x 50 pixels, but listed as 50 x 20"):
+        prepare(Coco(), folder.parent)
 
 
 @pytest.mark.parametrize(

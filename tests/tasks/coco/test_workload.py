@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from optathlon.tasks.coco.detection import Detection
 from optathlon.tasks.coco.ssd.workload import trained_boxes
 from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.conformance.digests import digest
-from optathlon.tasks.data.dataset import build
+from optathlon.tasks.data.dataset import build, prepare
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.images.weights import FOLDER
@@ -237,7 +238,7 @@ def test_transposed_convolutions_begin_bilinear_towards_the_first_channel() -> N
             assert not torch.equal(weight[0, 1], weight[0, 0])
 
 
-@pytest.mark.parametrize(("name", "heads"), [(CENTERNET, 12), (SSD, 16)])
+@pytest.mark.parametrize(("name", "heads"), [(CENTERNET, 12), (SSD, 12)])
 def test_tags(data, name, heads) -> None:
     live = make(data, small(name), name)
     tags, shapes = live.tags("model"), {n: p.shape for n, p in live.players["model"].named_parameters()}
@@ -272,21 +273,26 @@ def test_crowds_are_objects_to_centernet_and_nothing_to_ssd(data) -> None:
     assert len(centernet._training((0, np.array([crowded]))).examples.labels) == given.stop - given.start
 
 
-def test_images_whose_boxes_are_at_most_a_pixel_wide_are_left_out_of_ssd_alone(data, tmp_path) -> None:
-    (tmp_path / "coco").mkdir()
+def edited(data: Path, root: Path, change: Callable[[Any], Any], added: Sequence[list[float]] = ()) -> None:
+    """The miniature, prepared below `root`, with each annotation changed, and boxes added beside each image's first."""
+    (root / "coco" / "annotations").mkdir(parents=True)
     for part in ("train2017", "val2017"):
-        (tmp_path / "coco" / part).symlink_to(data / "coco" / part)
-    (tmp_path / "coco" / "annotations").mkdir()
-    for part in ("train2017", "val2017"):
+        (root / "coco" / part).symlink_to(data / "coco" / part)
         content = json.loads((data / "coco" / "annotations" / f"instances_{part}.json").read_bytes())
-        flat = {content["images"][0]["id"]: [3, 4, 0, 5], content["images"][1]["id"]: [3, 4, 1, 90]}
+        first = {annotation["image_id"]: annotation for annotation in reversed(content["annotations"])}
         for annotation in content["annotations"]:
-            annotation["bbox"] = flat.get(annotation["image_id"], annotation["bbox"])
-        (tmp_path / "coco" / "annotations" / f"instances_{part}.json").write_text(json.dumps(content))
-    from optathlon.tasks.coco.dataset import Coco
-    from optathlon.tasks.data.dataset import prepare
+            change(annotation)
+        for number, (one, box) in enumerate((one, box) for one in first.values() for box in added):
+            content["annotations"].append({**one, "id": 10**6 + number, "bbox": box})
+        (root / "coco" / "annotations" / f"instances_{part}.json").write_text(json.dumps(content))
+    prepare(tasks.dataset("coco"), root)
 
-    assert prepare(Coco(), tmp_path).edition.startswith("custom-")
+
+def test_images_whose_boxes_are_at_most_a_pixel_wide_are_left_out_of_ssd_alone(data, tmp_path) -> None:
+    flat: dict[int, list[float]] = {}
+    for split in layout.read_both(data / "coco"):
+        flat |= dict(zip(split.ids[:2].tolist(), ([3, 4, 0, 5], [3, 4, 1, 90]), strict=True))
+    edited(data, tmp_path, lambda one: one.update(bbox=flat.get(one["image_id"], one["bbox"])))
     for name, fewer in ((SSD, 2), (CENTERNET, 0)):
         before = make(data, small(name, settings={"train_images": 0}), name)
         live = make(tmp_path, small(name, settings={"train_images": 0}), name)
@@ -294,6 +300,31 @@ def test_images_whose_boxes_are_at_most_a_pixel_wide_are_left_out_of_ssd_alone(d
         loss = live.loss(next(live.batches(0)), "model")
         assert loss.isfinite()
         assert live.evaluate("test")["ap"] >= 0
+
+
+def test_a_split_with_crowds_alone_trains_centernet_and_is_refused_by_ssd(data, tmp_path) -> None:
+    edited(data, tmp_path, lambda annotation: annotation.update(iscrowd=1))
+    live = make(tmp_path, small(CENTERNET), CENTERNET)
+    assert live.loss(next(live.batches(0)), "model").isfinite()
+    assert live.evaluate("test")["ap"] == -1, "there is nothing that could be found"
+    with pytest.raises(TaskError, match=r"0 training images \(those without a box of more than a pixel, crowds' aside"):
+        make(tmp_path, small(SSD), SSD)
+
+
+def test_boxes_thinner_than_any_pixel_beyond_any_border_and_larger_than_any_photo_can_be_trained_on(
+    data, tmp_path
+) -> None:
+    """Beside a usable one in each photo, as SSD leaves photos without such a box out."""
+    odd = [[33.3, 20.7, 1e-6, 1e-6], [33.3, 20.7, 9, 1e-7], [-50, -50, 10, 10], [1e6, 5, 9, 9], [-1e6, -1e6, 3e6, 3e6]]
+    edited(data, tmp_path, lambda annotation: annotation.update(bbox=[20, 10, 40, 50]), added=odd)
+    for name in (CENTERNET, SSD):
+        live = make(tmp_path, small(name), name)
+        for batch in (*live.batches(0), *live.batches(1)):
+            loss = live.loss(batch, "model")
+            assert loss.isfinite()
+        loss.backward()
+        assert all(p.grad.isfinite().all() for p in live.players["model"].parameters() if p.grad is not None)
+        assert 0 <= live.evaluate("test")["ap"] <= 100
 
 
 def test_a_batch_without_objects_can_be_descended(data) -> None:
@@ -375,7 +406,7 @@ def test_the_mean_boxes_are_a_reference_of_both_splits(data) -> None:
         (
             SSD,
             {"settings": {"size": 301}},
-            r"protocol\.settings\.size: 301 has no priors, expected one of \[64, 300, 512\]",
+            r"protocol\.settings\.size: 301 has no priors, expected one of \[32, 300, 512\]",
         ),
         (SSD, {"settings": {"overlap": 1.5}}, r"protocol\.settings\.overlap"),
         (SSD, {"settings": {"negatives": -1.0}}, r"protocol\.settings\.negatives"),

@@ -44,7 +44,7 @@ DEB = ar(
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path / "cache"))
     mirror = tmp_path / "mirror"
     (mirror / "pool").mkdir(parents=True)
     monkeypatch.setattr(debian, "MIRROR", mirror.as_uri() + "/")
@@ -55,7 +55,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
 
 def test_files_come_from_the_mirror_and_then_from_the_cache(package: Package, tmp_path: Path) -> None:
     assert files(package, ["usr/share/b", "usr/share/c"]) == {"usr/share/b": b"bee"}
-    assert (tmp_path / "cache/optathlon/debian/fruit_1.0-1_all.deb").read_bytes() == DEB
+    assert (tmp_path / "cache/debian/fruit_1.0-1_all.deb").read_bytes() == DEB
     (tmp_path / "mirror/pool/fruit_1.0-1_all.deb").unlink()
     assert files(package, ["usr/share/a"]) == {"usr/share/a": b"apple"}
 
@@ -74,7 +74,7 @@ def test_another_package_than_the_pinned_one_is_refused(package: Package) -> Non
 
 
 def test_without_a_mirror_the_message_says_what_to_put_where(package: Package) -> None:
-    with pytest.raises(DataError, match=r"cannot be fetched .*run `apt-get download pear=2.*optathlon/debian"):
+    with pytest.raises(DataError, match=r"cannot be fetched .*run `apt-get download pear=2.*cache/debian"):
         files(package._replace(name="pear", version="2"), ["usr/share/a"])
 
 

@@ -45,6 +45,23 @@ def test_boxes_with_their_middle_in_the_window_are_kept_and_one_always_is() -> N
         assert window.right - window.left <= 4 * WIDTH
 
 
+def test_boxes_of_which_less_than_a_pixel_is_left_are_dropped_as_torchvision_does() -> None:
+    """Also at a window's border, where a pixel is counted before the photo is resized."""
+    random = np.random.default_rng(3)
+    begins = random.uniform(0, (WIDTH, HEIGHT), (60, 2))
+    thin = np.concatenate([begins, begins + 10 ** random.uniform(-7, 1, (60, 2))], axis=1)
+    boxes = np.concatenate([BOXES, thin.clip(0, [WIDTH, HEIGHT, WIDTH, HEIGHT])])
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    for seed in range(50):
+        window, kept = random_view(WIDTH, HEIGHT, boxes, 64, np.random.default_rng(seed))
+        within = ((middles > (window.left, window.top)) & (middles < (window.right, window.bottom))).all(1)
+        size = (window.bottom - window.top, window.right - window.left)
+        moved = torch.from_numpy(boxes[within] - [window.left, window.top, window.left, window.top])
+        cut = v2.ClampBoundingBoxes()(tv_tensors.BoundingBoxes(moved, format="XYXY", canvas_size=size))
+        expected = v2.SanitizeBoundingBoxes()({"boxes": cut, "labels": torch.from_numpy(np.flatnonzero(within))})
+        assert np.flatnonzero(kept).tolist() == expected["labels"].tolist()
+
+
 def test_photos_are_zoomed_out_half_the_time_by_up_to_4() -> None:
     views = [random_view(WIDTH, HEIGHT, BOXES, 64, np.random.default_rng(seed)).window for seed in range(1000)]
     beyond = [w for w in views if w.left < 0 or w.top < 0 or w.right > WIDTH or w.bottom > HEIGHT]

@@ -15,13 +15,13 @@ from tests.tasks.coco.ssd.test_loss import torchvisions_ssd
 
 
 def test_boxes_are_torchvisions() -> None:
-    mine = priors(LAYOUTS[64], 64)
+    mine = priors(LAYOUTS[300], 300)
     random = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(2, len(mine), 4, generator=random)
     corrections = torch.randn(2, len(mine), 4, generator=random)
     ours = decode(Outputs(logits, corrections), mine)
     answers = {"bbox_regression": corrections, "cls_logits": logits}
-    theirs = torchvisions_ssd(64).postprocess_detections(answers, [mine] * 2, [(1, 1)] * 2)
+    theirs = torchvisions_ssd(300).postprocess_detections(answers, [mine] * 2, [(1, 1)] * 2)
     for own, other in zip(ours, theirs, strict=True):
         assert len(own.scores) == 200
         torch.testing.assert_close(own.scores, other["scores"])
@@ -56,6 +56,6 @@ def test_a_perfect_prediction_has_an_average_precision_of_100_percent() -> None:
 
 
 def test_outputs_that_are_not_numbers_are_survived() -> None:
-    mine = priors(LAYOUTS[64], 64)
+    mine = priors(LAYOUTS[300], 300)
     nan = torch.full((1, len(mine), 4), torch.nan)
     assert len(decode(Outputs(nan, nan), mine)[0].scores) == 0

@@ -30,7 +30,7 @@ def random_outputs(count: int, width: int, classes: int) -> Outputs:
 
 @pytest.mark.parametrize("counts", [(6, 0, 12), (0, 0)])
 def test_the_loss_and_its_gradient_are_torchvisions(counts) -> None:
-    mine = priors(LAYOUTS[64], 64)
+    mine = priors(LAYOUTS[300], 300)
     boxes, owners = boxes_in_shares(1, counts)
     solid = ((boxes[:, 2:] - boxes[:, :2]) > 0.01).all(1)
     boxes, owners = boxes[solid], owners[solid]
@@ -46,7 +46,7 @@ def test_the_loss_and_its_gradient_are_torchvisions(counts) -> None:
         local = torch.searchsorted(own, matched[image].clamp(min=0))
         indices.append(torch.where(matched[image] == BACKGROUND, -1, local))
     answers = {"bbox_regression": theirs.corrections, "cls_logits": theirs.logits}
-    parts = torchvisions_ssd(64).compute_loss(targets, answers, [mine] * len(counts), indices)
+    parts = torchvisions_ssd(300).compute_loss(targets, answers, [mine] * len(counts), indices)
     expected = parts["bbox_regression"] + parts["classification"]
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)

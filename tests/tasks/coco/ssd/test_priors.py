@@ -50,7 +50,7 @@ def boxes_in_shares(seed: int, counts: tuple[int, ...]) -> tuple[Tensor, Tensor]
 @pytest.mark.parametrize("counts", [(6, 0, 40, 1), (0, 0), (3,)])
 def test_matching_is_torchvisions_image_by_image(seed, counts) -> None:
     """But for boxes without an area, to which torchvision forces a prior by chance."""
-    mine = priors(LAYOUTS[64], 64)
+    mine = priors(LAYOUTS[32], 32)
     boxes, owners = boxes_in_shares(seed, counts)
     solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1)
     boxes, owners = boxes[solid], owners[solid]
@@ -79,7 +79,7 @@ def test_a_prior_nearest_to_two_boxes_finds_the_last() -> None:
 
 def test_overlaps_are_torchvisions_and_0_of_empty_boxes() -> None:
     boxes, _ = boxes_in_shares(0, (40,))
-    others = priors(LAYOUTS[64], 64)
+    others = priors(LAYOUTS[32], 32)
     solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1)
     torch.testing.assert_close(iou(boxes, others)[solid], box_iou(boxes[solid], others))
     point = torch.tensor([[0.3, 0.3, 0.3, 0.3]])
@@ -87,7 +87,7 @@ def test_overlaps_are_torchvisions_and_0_of_empty_boxes() -> None:
 
 
 def test_corrections_are_torchvisions_and_lead_back() -> None:
-    mine = priors(LAYOUTS[64], 64)[:50]
+    mine = priors(LAYOUTS[32], 32)[:50]
     random = torch.Generator().manual_seed(0)
     corner = torch.rand(50, 2, generator=random)
     boxes = torch.cat([corner, corner + 0.05 + torch.rand(50, 2, generator=random)], 1)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import adjusted_rand_score
-from torchvision.models import vgg16 as torchvision_vgg16
+from torchvision.models import vgg
+from torchvision.transforms import v2
 
+from optathlon.tasks.data import places
 from optathlon.tasks.data.dataset import build
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
+from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.weights import FOLDER
+from optathlon.tasks.rebias.imagenet9 import clusters, miniature
 from optathlon.tasks.rebias.imagenet9.clusters import cluster, filters, gram, main, of_filters, vgg16
 from optathlon.tasks.rebias.imagenet9.dataset import ImageNet9
 from optathlon.tasks.rebias.imagenet9.layout import CLUSTERS, read
+
+to_tensor = v2.Compose(
+    [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+)
 
 
 def test_a_gram_matrix_is_the_products_of_all_pairs_of_channels() -> None:
@@ -52,28 +62,93 @@ def test_the_miniatures_clusters_found_again_are_its_textures_more_than_its_clas
         assert adjusted_rand_score(nine.clusters[0], one) > 0.35 > 0.1 + adjusted_rand_score(labels, one)
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with random weights of VGG-16 in place of torchvision's."""
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Sequential:
+    """VGG-16's layers of features with random weights, which lie where the published ones belong."""
     torch.default_generator.manual_seed(0)
-    path = tmp_path_factory.mktemp("data") / FOLDER / "vgg16-397923af.pth"
-    path.parent.mkdir()
-    torch.save(torchvision_vgg16(init_weights=False).state_dict(), path)
-    return path
+    layers = vgg.make_layers(vgg.cfgs["D"])
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    torch.save({f"features.{name}": weight for name, weight in layers.state_dict().items()}, folder / "new.pth")
+    file = f"vgg16-{file_digest(folder / 'new.pth')[:8]}.pth"
+    (folder / "new.pth").rename(folder / file)
+    monkeypatch.setattr(clusters, "VGG16", (file,))
+    return layers.eval()
 
 
-@pytest.mark.slow
-def test_vgg16_ends_with_conv3_3_before_its_relu(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"has SHA-256 .*, expected one that begins with 397923af"):
-        vgg16(weights.parent.parent)
-    renamed = weights.rename(weights.with_name(f"vgg16-{file_digest(weights)[:8]}.pth"))
-    from torchvision.models import VGG16_Weights
-
-    monkeypatch.setattr(VGG16_Weights.IMAGENET1K_V1.value, "url", f"https://download/{renamed.name}", raising=False)
+def test_vgg16_ends_with_conv3_3_before_its_relu(published: torch.nn.Sequential, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
-    features = vgg16(weights.parent.parent)(pixels)
+    features = vgg16(tmp_path)(pixels)
     assert features.shape == (256, 8, 12)
     assert (features < 0).any()
+    expected = published[:15](to_tensor(Image.fromarray(pixels))[None])[0].detach().numpy()
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_another_file_in_place_of_vgg16s_is_refused(
+    published: torch.nn.Sequential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next((tmp_path / FOLDER).iterdir()).rename(tmp_path / FOLDER / "vgg16-397923af.pth")
+    monkeypatch.setattr(clusters, "VGG16", ("vgg16-397923af.pth",))
+    with pytest.raises(DataError, match=r"has SHA-256 .*, expected one that begins with 397923af"):
+        vgg16(tmp_path)
+
+
+def test_the_command_writes_clusters_of_what_vgg16_sees_in_the_middles_of_photos(
+    published: torch.nn.Sequential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By torchvision's own transforms, of small photos for the time that VGG-16 takes."""
+    monkeypatch.setattr(miniature, "TRAINING", 1)
+    monkeypatch.setattr(miniature, "VALIDATION", 1)
+    monkeypatch.setattr(clusters, "RESIZE", 20)
+    monkeypatch.setattr(clusters, "CROP", 16)
+    seen: list[np.ndarray] = []
+
+    def in_turn(grams: Iterable[np.ndarray]) -> np.ndarray:
+        seen.extend(grams)
+        return np.arange(3 * len(seen)).reshape(3, -1) % 9
+
+    monkeypatch.setattr(clusters, "cluster", in_turn)
+    ImageNet9().write_miniature(tmp_path / "imagenet9")
+    assert main([str(tmp_path)]) == 0
+    assert "42 photos in 9 clusters, 3 times" in capsys.readouterr().out
+    nine = read(tmp_path / "imagenet9")
+    assert nine.clusters.tolist() == (np.arange(126).reshape(3, 42) % 9).tolist()
+    middle = v2.Compose([v2.Resize(20), v2.CenterCrop(16)])
+    with torch.no_grad():
+        for photo, found in zip(nine.val, seen, strict=True):
+            features = published[:15](to_tensor(middle(open_photo(photo.path)))[None])[0]
+            np.testing.assert_allclose(found, gram(features.numpy()), rtol=1e-3, atol=1e-5)
+
+
+def test_photos_prepared_through_links_get_their_clusters_where_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the cache can be written to, that is where a data folder's photos are prepared."""
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(miniature, "TRAINING", 1)
+    monkeypatch.setattr(miniature, "VALIDATION", 1)
+    monkeypatch.setattr(clusters, "vgg16", lambda _: filters)
+    kept = places.cached(tmp_path, "imagenet9")
+    ImageNet9().write_miniature(kept)
+    (kept / places.MANIFEST).write_text("{}")
+    before = (kept / CLUSTERS).read_bytes()
+    assert main([str(tmp_path)]) == 0
+    assert (kept / CLUSTERS).read_bytes() != before
+    assert not (tmp_path / "imagenet9").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(miniature, "TRAINING", 1)
+    monkeypatch.setattr(miniature, "VALIDATION", 1)
+    monkeypatch.setattr(clusters, "vgg16", lambda _: filters)
+    ImageNet9().write_miniature(tmp_path / "imagenet9")
+    (tmp_path / "imagenet9" / CLUSTERS).unlink()
+    (tmp_path / "imagenet9" / CLUSTERS).mkdir()
+    assert main([str(tmp_path)]) == 2
+    assert f"imagenet9/{CLUSTERS}" in capsys.readouterr().err
 
 
 def test_without_weights_or_photos_the_command_says_what_is_missing(

@@ -29,7 +29,9 @@ from optathlon.tasks.task import Protocol
 
 TASK = tasks.task("imagenet9-rebias")
 SMOKE = TASK.protocol("smoke")
-SMALL = SMOKE.override({"settings": {"width": 4, "resize": 18, "crop": 16, "train_images": 12}})
+SMALL = SMOKE.override(
+    {"batch": 32, "settings": {"width": 4, "resize": 18, "crop": 16, "train_images": 12, "sampled": 0.25}}
+)
 
 
 @pytest.fixture(scope="module")

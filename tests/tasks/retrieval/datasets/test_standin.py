@@ -43,6 +43,7 @@ def pinned(content: bytes) -> Package:
 
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.delenv("OPTATHLON_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "optathlon/npm"
 
