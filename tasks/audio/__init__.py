@@ -133,7 +133,7 @@ TASKS = (
         summary=(
             "Sound events: Harmonic CNN on the 17 events of DCASE 2017 task 4. mini: 64 channels for 128, 4,000"
             " training and 1,000 evaluation clips, 4 windows for 16, 15 epochs for 30. smoke: 8 channels without"
-            " dropout, windows of 1 second at n_fft 256, 2 of them for 16, 104 training and 100 evaluation clips, 10"
+            " dropout, windows of 1 second at n_fft 256, 2 of them for 16, 104 training and 100 evaluation clips, 8"
             " epochs of batch 8, selection from the first."
         ),
         metrics=(
@@ -147,7 +147,7 @@ TASKS = (
             "mini": _smaller(_EVENTS, 15, 16, channels=64, windows=4, training_clips=4_000, evaluation_clips=1_000),
             "smoke": _smaller(
                 msgspec.structs.replace(_EVENTS, select=Select(metric="f1", higher_is_better=True)),
-                10,
+                8,
                 8,
                 channels=8,
                 input_length=16_384,

@@ -22,6 +22,11 @@ def is_litter(name: str) -> bool:
     return name.startswith(".") or name in LITTER
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in `folder` by name, without litter."""
+    return sorted(path for path in folder.iterdir() if not is_litter(path.name) and path.is_dir())
+
+
 @contextmanager
 def writing(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """A new file at `path`; an error of writing it, as of a full disk, names it. sync: at the end it is on the disk."""

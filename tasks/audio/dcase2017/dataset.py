@@ -6,6 +6,8 @@ AudioSet (Gemmeke et al. 2017).
 
 from __future__ import annotations
 
+import os
+import posixpath
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,13 +21,15 @@ from optathlon.tasks.audio.dcase2017.layout import (
     NAME,
     PARTS,
     PASSWORDS,
+    RELEASE,
+    Part,
     fingerprint,
     read_table,
     split,
 )
 from optathlon.tasks.audio.recordings import Listed
 from optathlon.tasks.data.dataset import Dataset, Source
-from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.files import file_digest, folders_in
 from optathlon.tasks.errors import DataError
 
 
@@ -47,16 +51,20 @@ class Dcase2017(Dataset):
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: decodes every clip that is there, and tells how many of the tables' are not."""
-        for part in PARTS.values():
-            _require(folder, part.table, part.folder, part.archive)
-        listed = split({name: read_table(folder / part.table) for name, part in PARTS.items()})
-        splits = {name: [clip for clip in clips if (folder / clip.path).is_file()] for name, clips in listed.items()}
-        missing = [clip.path for clips in listed.values() for clip in clips if not (folder / clip.path).is_file()]
+        tables = {name: _table_of(folder, part) for name, part in PARTS.items()}
+        audio = {part.folder: _clips_of(folder, part) for part in PARTS.values()}
+        there = {place: set(os.listdir(folder / place)) for place in audio.values()}
+        listed = split({name: read_table(path) for name, path in tables.items()}, audio)
+        splits, missing = {}, []
+        for name, clips in listed.items():
+            is_there = [posixpath.basename(clip.path) in there[posixpath.dirname(clip.path)] for clip in clips]
+            splits[name] = [clip for clip, found in zip(clips, is_there, strict=True) if found]
+            missing += [clip.path for clip, found in zip(clips, is_there, strict=True) if not found]
         _report(missing, listed, splits)
         made = recordings.ensure(NAME, folder, EVENTS, splits, dict.fromkeys(missing, "not there"))
         prints = {name: fingerprint(clip.path for clip in clips) for name, clips in made.splits.items()}
-        tables = all(file_digest(folder / part.table, "md5") == part.table_md5 for part in PARTS.values())
-        return "MD5 of 3 tables, fingerprints of the splits" if tables and prints == self.fingerprints else None
+        published = all(file_digest(tables[name], "md5") == part.table_md5 for name, part in PARTS.items())
+        return "MD5 of 3 tables, fingerprints of the splits" if published and prints == self.fingerprints else None
 
     def write_miniature(self, folder: Path) -> None:
         """Each event a tone, a sweep, a beat or a noise of its own, one or two to a clip."""
@@ -71,19 +79,29 @@ class Dcase2017(Dataset):
         return standin.write(folder)
 
 
-def _require(folder: Path, table: str, clips: str, archive: str) -> None:
-    """DataError unless a table and its folder of clips are in `folder`; of an archive it says how to unpack it."""
-    if not (folder / table).is_file():
-        raise DataError(f"{NAME}: {folder / table} is missing; expected {Dcase2017.get}")
-    if (folder / clips).is_dir():
-        return
-    if (folder / archive).is_file():
+def _table_of(folder: Path, part: Part) -> Path:
+    """Where a table lies, in `folder` or in groundtruth_release/ as in the organizers' repository; DataError if
+    nowhere."""
+    places = (folder / part.table, folder / RELEASE / part.table)
+    if found := next((path for path in places if path.is_file()), None):
+        return found
+    raise DataError(f"{NAME}: {folder / part.table} is missing; expected {Dcase2017.get}")
+
+
+def _clips_of(folder: Path, part: Part) -> str:
+    """Where a part's clips lie, below `folder`: there or deeper by one. DataError if nowhere; of an archive it says how
+    to unpack it."""
+    places = (folder, *folders_in(folder))
+    if found := next((place / part.folder for place in places if (place / part.folder).is_dir()), None):
+        return found.relative_to(folder).as_posix()
+    if archive := next((place / part.archive for place in places if (place / part.archive).is_file()), None):
         raise DataError(
-            f"{NAME}: {folder / archive} is not unpacked: it needs a password, so do it yourself:"
-            f" `cd {folder} && unzip -P PASSWORD {archive}`, which makes {clips}/; {PASSWORDS}"
+            f"{NAME}: {archive} is not unpacked: it needs a password, so do it yourself:"
+            f" `cd {archive.parent} && unzip -P PASSWORD {part.archive}`, which makes {part.folder}/; {PASSWORDS}"
         )
     raise DataError(
-        f"{NAME}: {folder / clips} is missing, and so is {archive}, which unpacks to it; expected {Dcase2017.get}"
+        f"{NAME}: {folder / part.folder} is missing, and so is {part.archive}, which unpacks to it; expected"
+        f" {Dcase2017.get}"
     )
 
 

@@ -76,6 +76,8 @@ FINGERPRINTS = {
 }
 HELD_OUT, SPLIT_SEED = 0.1, 123
 
+RELEASE = "groundtruth_release"
+"""The folder of the tables in the organizers' repository."""
 PASSWORDS = "the README of https://github.com/tae-jun/sampleaudio prints the passwords"
 
 
@@ -122,9 +124,10 @@ def held_out(rows: Sequence[Row]) -> set[str]:
     return chosen
 
 
-def split(tables: Mapping[str, Sequence[Row]]) -> dict[str, list[Listed]]:
+def split(tables: Mapping[str, Sequence[Row]], places: Mapping[str, str]) -> dict[str, list[Listed]]:
     """The clips of training, validation and test by the `tables` of PARTS, in their order, with paths below the data
-    set's folder. DataError if development and evaluation share a file."""
+    set's folder, where each part's folder has the place that `places` says. DataError if development and evaluation
+    share a file."""
     development = [*tables["training"], *tables["testing"]]
     if shared := {row.file for row in development} & {row.file for row in tables["evaluation"]}:
         raise DataError(f"{NAME}: {min(shared)} is in the evaluation set and in another; expected the official tables")
@@ -137,7 +140,7 @@ def split(tables: Mapping[str, Sequence[Row]]) -> dict[str, list[Listed]]:
     for file, of_file in events.items():
         name = "validation" if file in validation else "training"
         name = "test" if folder[file] == PARTS["evaluation"].folder else name
-        splits[name].append(Listed(f"{folder[file]}/Y{file}", tuple(sorted(of_file))))
+        splits[name].append(Listed(f"{places[folder[file]]}/Y{file}", tuple(sorted(of_file))))
     return splits
 
 

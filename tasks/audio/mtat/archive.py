@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from optathlon.tasks.audio.mtat.layout import AUDIO, FOLDERS, NAME
 from optathlon.tasks.data.archives import reading
-from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.files import file_digest, is_litter, writing
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
@@ -103,7 +103,7 @@ def unpack(files: Sequence[Path], folder: Path) -> None:
         for folder_name in FOLDERS:
             (work / folder_name).mkdir()
         for member, path in counted(clips.items(), len(clips), f"{NAME}: unpacking"):
-            with whole.open(member) as content, (work / path).open("wb") as out:
+            with whole.open(member) as content, writing(work / path, sync=False) as out:
                 shutil.copyfileobj(content, out)
         work.rename(folder / AUDIO)
 
@@ -111,5 +111,7 @@ def unpack(files: Sequence[Path], folder: Path) -> None:
 def _inside(member: str) -> str:
     """d/name.mp3 of an archive's member; "" if it is none."""
     parts = PurePosixPath(member).parts
+    if any(map(is_litter, parts)):
+        return ""
     folder, name = parts[-2:] if len(parts) > 1 else ("", "")
     return f"{folder}/{name}" if folder in FOLDERS and len(folder) == 1 and name.endswith(".mp3") else ""

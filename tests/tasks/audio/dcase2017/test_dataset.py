@@ -32,6 +32,8 @@ from optathlon.tasks.registry import dataset
 
 OFFICIAL = Path(os.environ.get("OPTATHLON_DCASE2017_TABLES", "/nowhere"))
 
+PLACES = {part.folder: part.folder for part in PARTS.values()}
+
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
@@ -66,7 +68,7 @@ def test_the_official_tables_give_the_published_counts_and_fingerprints():
     assert {part.table: file_digest(OFFICIAL / part.table, "md5") for part in PARTS.values()} == {
         part.table: part.table_md5 for part in PARTS.values()
     }
-    found = split(tables(OFFICIAL))
+    found = split(tables(OFFICIAL), PLACES)
     assert {name: len(clips) for name, clips in found.items()} == COUNTS
     assert {name: fingerprint(clip.path for clip in clips) for name, clips in found.items()} == FINGERPRINTS
 
@@ -83,7 +85,7 @@ def test_the_held_out_tenth_is_the_one_that_pandas_draws(seed):
 
 
 def test_a_clip_with_two_events_is_one_clip_and_all_of_it_in_one_split(folder):
-    found = split(tables(folder))
+    found = split(tables(folder), PLACES)
     assert {name: len(clips) for name, clips in found.items()} == {"training": 39, "validation": 3, "test": 6}
     paths = [clip.path for clips in found.values() for clip in clips]
     assert len(set(paths)) == len(paths) == 48
@@ -124,13 +126,13 @@ def test_a_file_of_two_parts_is_refused(folder):
     table = folder / PARTS["evaluation"].table
     table.write_text("training0_0.000_10.000.wav\t0\t10\tCar\n" + table.read_text())
     with pytest.raises(DataError, match=r"training0_0.000_10.000.wav is in the evaluation set and in another"):
-        split(tables(folder))
+        split(tables(folder), PLACES)
 
 
 def test_missing_clips_are_left_out_counted_and_make_another_edition(folder, capsys):
     class Ours(Dcase2017):
         fingerprints = {  # noqa: RUF012
-            name: fingerprint(clip.path for clip in clips) for name, clips in split(tables(folder)).items()
+            name: fingerprint(clip.path for clip in clips) for name, clips in split(tables(folder), PLACES).items()
         }
 
     assert Ours().verify(folder) is None, "the tables are not the published ones"
@@ -151,7 +153,7 @@ def test_the_published_tables_with_all_clips_are_official(folder, monkeypatch):
 
     class Ours(Dcase2017):
         fingerprints = {  # noqa: RUF012
-            name: fingerprint(clip.path for clip in clips) for name, clips in split(tables(folder)).items()
+            name: fingerprint(clip.path for clip in clips) for name, clips in split(tables(folder), PLACES).items()
         }
 
     assert Ours().verify(folder) == "MD5 of 3 tables, fingerprints of the splits"
@@ -165,6 +167,27 @@ def test_a_locked_archive_is_named_with_what_to_do(folder):
     (folder / part.archive).write_bytes(b"PK")
     with pytest.raises(DataError, match=rf"needs a password.*unzip -P PASSWORD {part.archive}.*README"):
         Dcase2017().verify(folder)
+
+
+def test_tables_and_clips_are_found_a_folder_deeper(folder, tmp_path_factory):
+    """As below a clone of the organizers' repository, and an archive unpacked into a folder of its own."""
+    Dcase2017().verify(folder)
+    whole = recordings.read(folder)
+    nested = tmp_path_factory.mktemp("dcase2017")
+    for part, place in zip(PARTS.values(), ("audio", "audio", "evaluation set"), strict=True):
+        for path, below in ((part.table, "groundtruth_release"), (part.folder, place)):
+            (nested / below).mkdir(exist_ok=True)
+            (folder / path).rename(nested / below / path)
+    (nested / "__MACOSX").mkdir()
+    (nested / "audio" / PARTS["testing"].folder / "._Ytesting0_0.000_10.000.wav").write_bytes(b"\0\5\26\7")
+    Dcase2017().verify(nested)
+    found = recordings.read(nested)
+    assert found.counts == whole.counts
+    assert found.splits["test"][0].path == "evaluation set/" + whole.splits["test"][0].path
+    (nested / "audio" / PARTS["training"].folder).rename(nested / "gone")
+    (nested / "audio" / PARTS["training"].archive).write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"cd .*/audio && unzip -P PASSWORD Task_4_DCASE_2017_training_set\.zip"):
+        Dcase2017().verify(nested)
 
 
 def test_a_split_without_any_clip_is_refused(folder):

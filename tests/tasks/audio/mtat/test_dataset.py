@@ -49,6 +49,8 @@ def table(tmp_path) -> Path:
 @pytest.fixture
 def folder(table) -> Path:
     """A data set whose clips are all there, each a second of noise."""
+    for name in FOLDERS:
+        (table.parent / "mp3" / name).mkdir(parents=True)
     for path in CLIPS:
         write_clip(table.parent / "mp3" / path, 0.1 * np.random.default_rng(0).standard_normal(16_000))
     return table.parent
@@ -189,12 +191,28 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mp3.zip"]
 
 
-def test_clips_beside_the_table_are_found_as_well(folder):
-    for place in (folder / "mp3").iterdir():
-        place.rename(folder / place.name)
-    (folder / "mp3").rmdir()
+@pytest.mark.parametrize("place", [".", "mp3", "magnatagatune", "audio of 2009"])
+def test_clips_are_found_beside_the_table_and_in_a_folder_there(folder, place):
+    (folder / "__MACOSX").mkdir()
+    (folder / "mp3" / "c" / "._c-0-29.mp3").write_bytes(b"\0\5\26\7")
+    if place == ".":
+        for name in FOLDERS:
+            (folder / "mp3" / name).rename(folder / name)
+        (folder / "mp3").rmdir()
+    else:
+        (folder / "mp3").rename(folder / place)
     MagnaTagATune().verify(folder)
-    assert recordings.read(folder).splits["validation"][0].path == "c/c-0-29.mp3"
+    expected = "c/c-0-29.mp3" if place == "." else f"{place}/c/c-0-29.mp3"
+    assert recordings.read(folder).splits["validation"][0].path == expected
+
+
+def test_what_a_mac_adds_to_an_archive_is_no_clip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "mp3.zip", "w") as out:
+        for name in ("0/a.mp3", "__MACOSX/0/a.mp3", "0/._a.mp3"):
+            out.writestr(name, name)
+    unpack([tmp_path / "mp3.zip"], tmp_path)
+    assert [p.name for p in (tmp_path / "mp3/0").iterdir()] == ["a.mp3"]
+    assert (tmp_path / "mp3/0/a.mp3").read_text() == "0/a.mp3"
 
 
 def test_missing_clips_are_counted_and_named(folder):
@@ -212,6 +230,8 @@ def test_a_clip_cut_short_is_named(folder):
 
 def test_the_three_unreadable_clips_are_left_out_and_told(tmp_path):
     write_annotations(tmp_path / ANNOTATIONS, ("slow",), {path: ["slow"] for path in (*CLIPS, *UNREADABLE)})
+    for name in FOLDERS:
+        (tmp_path / "mp3" / name).mkdir(parents=True)
     for path in CLIPS:
         write_clip(tmp_path / "mp3" / path, 0.1 * np.ones(16_000))
     MagnaTagATune().verify(tmp_path)
