@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,17 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from optathlon.tasks.audio import published_splits
-from optathlon.tasks.audio.clips import Clips, choose
+from optathlon.tasks.audio import published_splits, recordings
 from optathlon.tasks.audio.harmonic_cnn import HarmonicCNN, harmonic_cnn_tags
 from optathlon.tasks.audio.pooling import KEYWORDS
+from optathlon.tasks.audio.recordings import Clip
 from optathlon.tasks.audio.settings import KeywordSpottingSettings
 from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
-from optathlon.tasks.audio.speech_commands.layout import index as index_of
-from optathlon.tasks.audio.speech_commands.layout import tree_of
+from optathlon.tasks.audio.windows import Windows
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.loading import load, split
 from optathlon.tasks.data.places import folder_of
-from optathlon.tasks.errors import TaskError, did_you_mean
+from optathlon.tasks.errors import DataError, TaskError, did_you_mean
 from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.metrics.classification import classification_scores
 from optathlon.tasks.randomness import generator, shuffled
@@ -42,9 +41,14 @@ class KeywordSpotting(Workload):
         dataset = SpeechCommands()
         require(dataset, self.data)
         published_splits.speech_commands(protocol, self.data)
-        self._tree = tree_of(folder_of(self.data, dataset.name))
-        self._index = index_of(self._tree)
-        self._splits: dict[str, Clips] = {}
+        folder = folder_of(self.data, dataset.name)
+        samples = recordings.samples(folder)
+        self._splits: dict[str, Windows] = {}
+        for name, clips in recordings.read(folder).splits.items():
+            chosen = recordings.first_of_each_tag(clips, s.words, s.most(name))
+            _require_room(chosen, s.input_length)
+            words = np.array([clip.tags[0] for clip in chosen], dtype=np.int64)
+            self._splits[name] = Windows(samples, chosen, words, s.input_length)
         if len(self._clips("training")) < protocol.batch:
             raise TaskError(
                 f"protocol.batch: {protocol.batch} is more than the {len(self._clips('training'))} training clips; take"
@@ -53,13 +57,9 @@ class KeywordSpotting(Workload):
         net = HarmonicCNN(s.words, KEYWORDS, channels=s.channels, n_fft=s.n_fft, dropout=s.dropout)
         self.players = {"model": net.to(self.device)}
 
-    def _clips(self, split: str) -> Clips:
-        if split not in self._index:
-            raise TaskError(f"split: unknown {split!r}{did_you_mean(split, self._index)}")
+    def _clips(self, split: str) -> Windows:
         if split not in self._splits:
-            most = self.settings.training_clips if split == "training" else self.settings.evaluation_clips
-            clips = choose(self._index[split], self.settings.words, most)
-            self._splits[split] = Clips(self._tree, clips, self.settings.input_length)
+            raise TaskError(f"split: unknown {split!r}{did_you_mean(split, self._splits)}")
         return self._splits[split]
 
     def tags(self, player: str) -> dict[str, set[str]]:
@@ -67,12 +67,12 @@ class KeywordSpotting(Workload):
         return harmonic_cnn_tags(super().tags(player), self.players[player])
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Waves (n, input_length), int16, each at a random place among its zeros, and words (n,)."""
+        """Waves (n, input_length), each at a random place among its zeros, and words (n,)."""
         clips = self._clips("training")
         before = generator(self.seed, "padding", epoch).random(len(clips))
         order = shuffled(len(clips), self.seed, epoch)
         parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        for index, data in self.load_share(clips.padded, [(part, before[part]) for part in parts], start):
+        for index, data in self.load_share(clips.at_random, [(part, before[part]) for part in parts], start):
             yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
@@ -81,14 +81,24 @@ class KeywordSpotting(Workload):
         return cross_entropy(self._logits(waves), words.to(self.device))
 
     def _logits(self, waves: Tensor) -> Tensor:
-        return self.players["model"](waves.to(self.device).float() / 32768)
+        return self.players["model"](waves.to(self.device))
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Accuracy in percent and mean cross-entropy in nats, each recording in the middle of its zeros."""
         clips = self._clips(split)
-        jobs = [(part, np.full(len(part), 0.5)) for part in batched(len(clips), self.settings.evaluation_batch)]
+        jobs = [(part, 1) for part in batched(len(clips), self.settings.evaluation_batch)]
         with evaluating(self.players["model"]):
-            loaded = load(clips.padded, jobs, self.data_workers)
+            loaded = load(clips.evenly, jobs, self.data_workers)
             outputs = ((self._logits(waves).float(), words.to(self.device)) for waves, words in loaded)
             scores = classification_scores(outputs, self.device)
         return {"accuracy": scores.accuracies[1], "loss": scores.loss}
+
+
+def _require_room(clips: Sequence[Clip], length: int) -> None:
+    """DataError names a recording that is longer than `length` samples."""
+    for clip in clips:
+        if clip.length > length:
+            raise DataError(
+                f"{SpeechCommands.name}: {clip.path} has {clip.length:,} samples; expected at most"
+                f" protocol.settings.input_length, which is {length:,}"
+            )

@@ -15,15 +15,16 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
 
-from optathlon.tasks.audio.decoding import decode
+from optathlon.tasks.audio import decoding
 from optathlon.tasks.data.files import file_digest, naming, write_whole
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.errors import DataError
@@ -34,6 +35,7 @@ SAMPLES, CLIPS, DONE = "samples.f32", "clips.json", "done.tsv"
 SAMPLE = np.dtype("<f4")
 AT_ONCE, NAMED = 32, 10  # clips decoded side by side; broken files named in one error
 SCHEMA = 1
+Decode = Callable[[bytes, str], np.ndarray]
 
 
 class Listed(NamedTuple):
@@ -88,9 +90,11 @@ def ensure(
     tags: Sequence[str],
     splits: Mapping[str, Sequence[Listed]],
     left_out: Mapping[str, str],
+    decode: Decode = decoding.decode,
 ) -> Recordings:
     """Decode the clips of `splits`, files below data set `name`'s `folder`, to folder/decoded, unless they are there.
 
+    decode: makes a file's content, whose name is for messages, mono samples at 16 kHz; DataError if it cannot.
     Returns what is there. Says how far it is on the standard error stream. DataError names the files that cannot be
     decoded; OSError if the disk is full. What was decoded by then is kept for the next call.
     """
@@ -98,7 +102,7 @@ def ensure(
     if (found := _current(folder, tags, splits, left_out)) is not None:
         (folder / FOLDER / DONE).unlink(missing_ok=True)  # of one who was stopped just before the end
         return found
-    decoded = _decode_all(name, folder, [clip.path for clip in clips])
+    decoded = _decode_all(name, folder, [clip.path for clip in clips], decode)
     made = Recordings(
         tags=tuple(tags),
         splits={
@@ -140,6 +144,14 @@ def some(name: str, split: str, clips: Sequence[Clip], most: int) -> list[Clip]:
     return [clips[index] for index in np.sort(order)]
 
 
+def first_of_each_tag(clips: Sequence[Clip], tags: int, most: int) -> list[Clip]:
+    """Of clips with one tag each those of the first `tags` tags, tag by tag, at most so many of each (0: all)."""
+    chosen = []
+    for tag in range(tags):
+        chosen += islice((clip for clip in clips if clip.tags[0] == tag), most or None)
+    return chosen
+
+
 def truth(clips: Sequence[Clip], tags: int) -> np.ndarray:
     """Which of the first `tags` tags each clip has: bool (clips, tags)."""
     found = np.zeros((len(clips), tags), dtype=bool)
@@ -176,7 +188,7 @@ def _source(digests: Iterator[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(f"{path}\t{digest}\n" for path, digest in digests).encode()).hexdigest()
 
 
-def _decode_all(name: str, folder: Path, paths: Sequence[str]) -> dict[str, _Decoded]:
+def _decode_all(name: str, folder: Path, paths: Sequence[str], decode: Decode) -> dict[str, _Decoded]:
     """Decode the files `paths` below `folder` into WORK; the order of the samples is that in which they got done."""
     work = folder / WORK
     work.mkdir(exist_ok=True)
@@ -187,7 +199,7 @@ def _decode_all(name: str, folder: Path, paths: Sequence[str]) -> dict[str, _Dec
     with naming(work), (work / SAMPLES).open("ab") as out, (work / DONE).open("a", encoding="utf-8") as log:
         end = max((one.start + one.length for one in done.values()), default=0)
         out.truncate(end * SAMPLE.itemsize)
-        results = _decoded(folder, missing)
+        results = _decoded(folder, missing, decode)
         for path, result in counted(results, len(paths), f"{name}: decoding", done=len(done)):
             if isinstance(result, DataError):
                 broken.append(str(result))
@@ -211,7 +223,9 @@ def _decode_all(name: str, folder: Path, paths: Sequence[str]) -> dict[str, _Dec
     return done
 
 
-def _decoded(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, tuple[str, np.ndarray] | DataError]]:
+def _decoded(
+    folder: Path, paths: Sequence[str], decode: Decode
+) -> Iterator[tuple[str, tuple[str, np.ndarray] | DataError]]:
     """Each path with digest and samples of its file, or why there are none. A few at a time, as together they may be
     more than memory holds."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optathlon.tasks.audio import clips, recordings
+from optathlon.tasks.audio import recordings
 from optathlon.tasks.audio.dcase2017.layout import EVENTS
 from optathlon.tasks.audio.dcase2017.layout import NAME as DCASE2017
 from optathlon.tasks.audio.mtat.layout import NAME as MTAT
@@ -63,11 +63,10 @@ def keyword_spotting(protocol: Protocol, data: Path) -> Scores:
     """What it scores to hear the most frequent word of training, with the words' shares as probabilities."""
     settings = KeywordSpottingSettings.read(protocol)
     require(dataset(speech_commands.NAME), data)
-    index = speech_commands.index(speech_commands.tree_of(folder_of(data, speech_commands.NAME)))
     words = {}
-    for split in ("training", *SPLITS):
-        most = settings.training_clips if split == "training" else settings.evaluation_clips
-        words[split] = np.array([clip.word for clip in clips.choose(index[split], settings.words, most)])
+    for split, clips in recordings.read(folder_of(data, speech_commands.NAME)).splits.items():
+        chosen = recordings.first_of_each_tag(clips, settings.words, settings.most(split))
+        words[split] = np.array([clip.tags[0] for clip in chosen])
     shares = np.bincount(words["training"], minlength=settings.words) / len(words["training"])
 
     def majority(of: np.ndarray) -> dict[str, float]:

@@ -41,6 +41,10 @@ class KeywordSpottingSettings(Settings, frozen=True, kw_only=True):
     """At most so many of each word, 0 for all."""
     evaluation_batch: Count
 
+    def most(self, split: str) -> int:
+        """At most how many clips of each word in `split` count, 0 for all."""
+        return self.training_clips if split == "training" else self.evaluation_clips
+
     def check(self, protocol: Protocol) -> None:
         check_length(self.input_length, self.n_fft, KEYWORDS)
         if self.training_clips and self.training_clips * self.words < protocol.batch:

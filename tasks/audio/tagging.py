@@ -3,7 +3,7 @@ appendix E.5) and as Won et al. 2020 evaluate it: several tags a clip, windows o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,8 +17,8 @@ from optathlon.tasks.audio.dcase2017.dataset import Dcase2017
 from optathlon.tasks.audio.harmonic_cnn import HarmonicCNN, harmonic_cnn_tags
 from optathlon.tasks.audio.mtat.dataset import MagnaTagATune
 from optathlon.tasks.audio.pooling import MUSIC_TAGS, SOUND_EVENTS, Pools
-from optathlon.tasks.audio.recordings import Clip
 from optathlon.tasks.audio.settings import MusicTaggingSettings, SoundEventSettings, TaggingSettings
+from optathlon.tasks.audio.windows import Windows
 from optathlon.tasks.data.dataset import Dataset, require
 from optathlon.tasks.data.loading import load, split
 from optathlon.tasks.data.places import folder_of
@@ -28,57 +28,6 @@ from optathlon.tasks.metrics.tagging import average_precision, f1_scores, roc_au
 from optathlon.tasks.randomness import generator, shuffled
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
-
-
-class Windows:
-    """Windows of `length` samples out of a split's clips; clips that are shorter lie among zeros."""
-
-    def __init__(self, samples: np.ndarray, clips: Sequence[Clip], tags: int, length: int) -> None:
-        self.clips, self.length, self._samples = clips, length, samples
-        self.truth = recordings.truth(clips, tags)
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def at_random(self, job: tuple[np.ndarray, np.ndarray]) -> tuple[Tensor, Tensor]:
-        """A window (n, length) of each clip of the numbers `job[0]`, and their tags (n, tags), both float32.
-
-        job[1], in [0, 1): where the window lies in each clip, or a short clip in its window.
-        """
-        numbers, places = job
-        windows = np.zeros((len(numbers), self.length), dtype=np.float32)
-        for window, number, place in zip(windows, numbers, places, strict=True):
-            clip = self.clips[number]
-            if clip.length < self.length:
-                self._pad(window, clip, place)
-            else:
-                window[:] = self._cut(clip, int(place * (clip.length - self.length)))
-        return torch.from_numpy(windows), torch.from_numpy(self.truth[numbers].astype(np.float32))
-
-    def evenly(self, job: tuple[np.ndarray, int]) -> tuple[Tensor, Tensor]:
-        """As `at_random`, but job[1] windows of each clip, (n x job[1], length), clip after clip.
-
-        Window i begins at i times a hop, which is (clip - length) // job[1], so that the last hop is in none; a short
-        clip lies in the middle of each window.
-        """
-        numbers, count = job
-        windows = np.zeros((len(numbers), count, self.length), dtype=np.float32)
-        for of_clip, number in zip(windows, numbers, strict=True):
-            clip = self.clips[number]
-            if clip.length < self.length:
-                self._pad(of_clip, clip, 0.5)
-                continue
-            hop = (clip.length - self.length) // count
-            for index, window in enumerate(of_clip):
-                window[:] = self._cut(clip, index * hop)
-        return torch.from_numpy(windows).flatten(0, 1), torch.from_numpy(self.truth[numbers].astype(np.float32))
-
-    def _cut(self, clip: Clip, begin: int) -> np.ndarray:
-        return self._samples[clip.start + begin : clip.start + begin + self.length]
-
-    def _pad(self, windows: np.ndarray, clip: Clip, place: float) -> None:
-        before = int(place * (self.length - clip.length))
-        windows[..., before : before + clip.length] = self._samples[clip.start : clip.start + clip.length]
 
 
 class Estimates(NamedTuple):
@@ -109,13 +58,13 @@ class Tagging(Workload):
         self.settings = s = self.settings_type.read(protocol)
         require(self.dataset(), self.data)
         getattr(published_splits, self.dataset.name)(protocol, self.data)
-        name = self.dataset.name
-        found = recordings.read(folder_of(self.data, name))
-        tags, samples = min(s.tags, len(found.tags)), recordings.samples(folder_of(self.data, name))
-        self._splits = {
-            split: Windows(samples, recordings.some(name, split, clips, s.most(split)), tags, s.input_length)
-            for split, clips in found.splits.items()
-        }
+        folder = folder_of(self.data, self.dataset.name)
+        found, samples = recordings.read(folder), recordings.samples(folder)
+        tags = min(s.tags, len(found.tags))
+        self._splits: dict[str, Windows] = {}
+        for name, clips in found.splits.items():
+            some = recordings.some(self.dataset.name, name, clips, s.most(name))
+            self._splits[name] = Windows(samples, some, recordings.truth(some, tags), s.input_length)
         if (count := len(self._splits["training"])) < protocol.batch:
             raise TaskError(
                 f"protocol.batch: {protocol.batch} is more than the {count} training clips; take a smaller batch, or"
@@ -134,7 +83,7 @@ class Tagging(Workload):
         return harmonic_cnn_tags(super().tags(player), self.players[player])
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Windows (n, input_length) at random places of randomly chosen clips, and their tags (n, tags)."""
+        """Windows (n, input_length) at random places of randomly chosen clips, and their tags, bool (n, tags)."""
         windows = self._splits["training"]
         places = generator(self.seed, "windows", epoch).random(len(windows))
         order = shuffled(len(windows), self.seed, epoch)
@@ -145,7 +94,7 @@ class Tagging(Workload):
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The mean binary cross-entropy over clips and tags, from logits and in single precision."""
         waves, tags = batch.data
-        return binary_cross_entropy_with_logits(self._logits(waves), tags.to(self.device))
+        return binary_cross_entropy_with_logits(self._logits(waves), tags.to(self.device).float())
 
     def _logits(self, waves: Tensor) -> Tensor:
         return self.players["model"](waves.to(self.device)).float()
@@ -158,11 +107,11 @@ class Tagging(Workload):
         with evaluating(self.players["model"]):
             for waves, tags in load(windows.evenly, jobs, self.data_workers):
                 logits = self._logits(waves).unflatten(0, (-1, s.windows))
-                truth = tags.to(self.device)[:, None].expand_as(logits)
+                truth = tags.to(self.device).float()[:, None].expand_as(logits)
                 loss = binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2)).sum()
                 totals.add(len(tags), loss=loss)
                 probabilities.append(logits.sigmoid().mean(1).cpu())
-        return Estimates(windows.truth, torch.cat(probabilities).numpy(), totals.means()["loss"])
+        return Estimates(windows.labels, torch.cat(probabilities).numpy(), totals.means()["loss"])
 
 
 class MusicTagging(Tagging):
@@ -173,7 +122,7 @@ class MusicTagging(Tagging):
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         super().__init__(protocol, data, **process)
         for name in ("validation", "test"):
-            truth = self._splits[name].truth
+            truth = self._splits[name].labels
             for tag in np.flatnonzero(truth.all(0) | ~truth.any(0)):
                 many = "all" if truth[0, tag] else "none"
                 raise DataError(

@@ -9,18 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from optathlon.tasks.audio import recordings
+from optathlon.tasks.audio.recordings import Listed
 from optathlon.tasks.audio.speech_commands.layout import (
     ARCHIVE,
     ARCHIVE_SHA256,
     COUNTS,
     LISTS,
-    LONGEST,
     NAME,
     TREE,
     WORDS,
+    decode_clip,
     find_tree,
     index,
-    open_clip,
     tree_of,
 )
 from optathlon.tasks.data import archives
@@ -38,6 +39,7 @@ class SpeechCommands(Dataset):
         f"the archive {ARCHIVE} (http://download.tensorflow.org/data/{ARCHIVE}), or what it unpacks to: 35 word"
         f" folders, validation_list.txt and testing_list.txt, there or in {TREE}"
     )
+    made: ClassVar[tuple[str, ...]] = (recordings.FOLDER,)
     miniature_version = 1
     standins: ClassVar[dict[str, int]] = {"2276a6a434c71132": 1}  # espeakng-loader 0.2.4, Linux x86-64
     entries: ClassVar[tuple[str, ...]] = (ARCHIVE, "SpeechCommands", "speech_commands_v0.02", *LISTS.values(), *WORDS)
@@ -45,7 +47,7 @@ class SpeechCommands(Dataset):
     counts: ClassVar[Mapping[str, int]] = COUNTS
 
     def verify(self, folder: Path) -> str | None:
-        """As Dataset.verify: unpacks the archive if no tree is there yet, and opens every recording."""
+        """As Dataset.verify: unpacks the archive if no tree is there yet, and decodes every recording."""
         archive = folder / ARCHIVE
         if find_tree(folder) is None:
             if not archive.is_file():
@@ -54,12 +56,12 @@ class SpeechCommands(Dataset):
                 )
             unpack(archive, folder / TREE, self.archive_sha256)
         tree = tree_of(folder)
-        splits = index(tree)
-        for clips in splits.values():
-            for clip in clips:
-                with open_clip(tree / clip.path, LONGEST):
-                    pass
-        if {split: len(clips) for split, clips in splits.items()} != self.counts:
+        below = tree.relative_to(folder)
+        splits = {
+            split: [Listed((below / clip.path).as_posix(), (clip.word,)) for clip in clips]
+            for split, clips in index(tree).items()
+        }
+        if recordings.ensure(NAME, folder, WORDS, splits, {}, decode_clip).counts != self.counts:
             return None
         if not archive.is_file():
             return "split counts and words"

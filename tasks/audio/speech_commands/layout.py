@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from optathlon.tasks.audio.decoding import SAMPLE_RATE, announced_bytes
+from optathlon.tasks.audio.recordings import FOLDER
 from optathlon.tasks.audio.writing import write_sound
 from optathlon.tasks.data.files import is_litter
 from optathlon.tasks.data.text import read_text
@@ -24,7 +26,6 @@ ARCHIVE_SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff
 TREE = "SpeechCommands/speech_commands_v0.02"
 """Where torchaudio unpacks it, below the data set's folder."""
 NOISE = "_background_noise_"
-SAMPLE_RATE = 16_000
 LONGEST = 16_384
 """The most samples that a recording may have."""
 COUNTS = {"training": 84_843, "validation": 9_981, "test": 11_005}
@@ -86,7 +87,7 @@ def index(tree: Path) -> dict[str, list[Clip]]:
 
 def _recordings(tree: Path) -> Iterable[Clip]:
     folders = {entry.name for entry in os.scandir(tree) if entry.is_dir() and not is_litter(entry.name)}
-    folders -= {NOISE, *Path(TREE).parts}
+    folders -= {NOISE, *Path(TREE).parts, FOLDER}
     for folder in sorted(folders ^ set(WORDS)):
         state = "is missing" if folder in WORDS else "is no word of Speech Commands v0.02"
         raise DataError(f"{NAME}: folder {tree / folder} {state}; expected the 35 words {', '.join(WORDS)}")
@@ -104,32 +105,29 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
-def open_clip(path: Path, longest: int) -> soundfile.SoundFile:
-    """An open recording; DataError unless it is an intact wav of 1 to `longest` samples, 16 kHz, mono, 16-bit PCM."""
+def decode_clip(content: bytes, name: str) -> np.ndarray:
+    """The samples of a recording's `content`, float32 (n,), 1.0 being full scale.
+
+    DataError with its `name` unless it is an intact wav file of 1 to LONGEST samples, 16 kHz, mono, 16-bit PCM.
+    """
     try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            size = os.fstat(file.fileno()).st_size
-        sound = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise DataError(f"{NAME}: {path} is not a readable wav file: {error}") from None
-    wrong = None
+        with soundfile.SoundFile(io.BytesIO(content)) as sound:
+            if wrong := _wrong(sound, content):
+                raise DataError(f"{name} has {wrong}; expected 1 to {LONGEST:,} samples, 16,000 Hz, mono, 16-bit PCM")
+            return sound.read(dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise DataError(
+            f"{name} is not a readable wav file of {len(content):,} bytes: {str(error).rpartition(': ')[2]}"
+        ) from None
+
+
+def _wrong(sound: soundfile.SoundFile, content: bytes) -> str | None:
     if (sound.samplerate, sound.channels, sound.format, sound.subtype) != (SAMPLE_RATE, 1, "WAV", "PCM_16"):
-        wrong = f"{sound.samplerate} Hz, {sound.channels} channels, {sound.format} {sound.subtype}"
-    elif not 1 <= sound.frames <= longest:
-        wrong = f"{sound.frames} samples"
-    elif struct.unpack("<4sI", head)[1] + 8 > size:
-        wrong = f"only {size} bytes of the {struct.unpack('<4sI', head)[1] + 8} it announces"
-    if wrong:
-        sound.close()
-        raise DataError(f"{NAME}: {path} has {wrong}; expected 1 to {longest} samples, 16,000 Hz, mono, 16-bit PCM")
-    return sound
-
-
-def read_clip(path: Path, longest: int) -> np.ndarray:
-    """The samples of a recording, int16; DataError as open_clip."""
-    with open_clip(path, longest) as sound:
-        return sound.read(dtype="int16")
+        return f"{sound.samplerate} Hz, {sound.channels} channels, {sound.format} {sound.subtype}"
+    if not 1 <= sound.frames <= LONGEST:
+        return f"{sound.frames} samples"
+    whole = announced_bytes(content)
+    return f"only {len(content)} bytes of the {whole} it announces" if whole and whole > len(content) else None
 
 
 def official_split(path: str) -> str:

@@ -1,4 +1,4 @@
-"""The miniatures of the tagging data sets, built once a session."""
+"""The miniatures of the audio data sets, built once a session."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from optathlon.tasks.audio.dcase2017.dataset import Dcase2017
 from optathlon.tasks.audio.mtat.dataset import MagnaTagATune
+from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
 from optathlon.tasks.data.dataset import build
 
 
@@ -18,6 +19,14 @@ def tagging_data(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("tagging")
     for dataset in (MagnaTagATune(), Dcase2017()):
         assert build(dataset, root, "miniature").edition == "miniature-1"
+    return root
+
+
+@pytest.fixture(scope="session")
+def keyword_data(tmp_path_factory) -> Path:
+    """A data root with the miniature of speech-commands."""
+    root = tmp_path_factory.mktemp("keywords")
+    assert build(SpeechCommands(), root, "miniature").edition == "miniature-1"
     return root
 
 

@@ -44,8 +44,19 @@ def folder(tmp_path) -> Path:
 SPLITS = {"training": [Listed(f"{n}.wav", (n % 2,)) for n in (3, 1, 0, 5)], "test": [Listed("4.wav", (0, 1))]}
 
 
-def make(folder: Path, splits=SPLITS, tags=("a", "b")) -> recordings.Recordings:
-    return ensure("noises", folder, tags, splits, {})
+def make(folder: Path, splits=SPLITS, tags=("a", "b"), decode=decode) -> recordings.Recordings:
+    return ensure("noises", folder, tags, splits, {}, decode)
+
+
+class Counting:
+    """Decodes, and knows the names of what it did."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, content: bytes, name: str) -> np.ndarray:
+        self.names.append(name)
+        return decode(content, name)
 
 
 def test_each_clip_has_its_samples_and_tags(folder):
@@ -87,25 +98,23 @@ def test_who_is_stopped_goes_on_where_they_were(folder, monkeypatch):
                 for file in (folder / left).iterdir():
                     file.unlink()
                 (folder / left).rmdir()
-        decoded: list[str] = []
+        decoded = Counting()
 
         def stopping(content: bytes, name: str, stop=stop, decoded=decoded) -> np.ndarray:
-            if len(decoded) == stop:
+            if len(decoded.names) == stop:
                 raise KeyboardInterrupt
-            decoded.append(name)
-            return decode(content, name)
+            return decoded(content, name)
 
         monkeypatch.setattr(recordings, "AT_ONCE", 1)
-        monkeypatch.setattr(recordings, "decode", stopping)
         with pytest.raises(KeyboardInterrupt):
-            make(folder)
+            make(folder, decode=stopping)
         with (folder / ".decoding" / "samples.f32").open("ab") as file:
             file.write(b"half a clip")
         with (folder / ".decoding" / "done.tsv").open("a") as file:
             file.write("4.wav\t20")  # a line that a full disk cut
-        again = counting(monkeypatch)
-        made = make(folder)
-        assert len(again) == 5 - stop
+        again = Counting()
+        made = make(folder, decode=again)
+        assert len(again.names) == 5 - stop
         assert made.source == whole.source
         found = [recordings.samples(folder)[c.start : c.start + c.length] for c in made.splits["training"]]
         assert all(map(np.array_equal, found, expected))
@@ -124,18 +133,11 @@ def stopped_after_all(folder: Path, monkeypatch) -> Path:
     return folder / ".decoding"
 
 
-def counting(monkeypatch) -> list[str]:
-    """The names of what is decoded from now on."""
-    again: list[str] = []
-    monkeypatch.setattr(recordings, "decode", lambda c, name: (again.append(name), decode(c, name))[1])
-    return again
-
-
 def test_who_is_stopped_at_the_very_end_has_nothing_to_decode_again(folder, monkeypatch):
     stopped_after_all(folder, monkeypatch)
-    again = counting(monkeypatch)
-    made = make(folder)
-    assert not again
+    again = Counting()
+    made = make(folder, decode=again)
+    assert not again.names
     assert sorted(p.name for p in (folder / "decoded").iterdir()) == ["clips.json", "samples.f32"]
     (folder / "decoded" / "done.tsv").write_text("of one who was stopped after the folder had its name")
     assert make(folder) == made
@@ -159,9 +161,9 @@ def test_what_a_crash_of_the_machine_left_half_written_is_decoded_again(folder, 
         (work / "samples.f32").write_bytes(samples[:-1])
     else:
         (folder / path).write_bytes(encoded(noise(int(length))[::-1], 16_000, "WAV", subtype="FLOAT"))
-    again = counting(monkeypatch)
-    made = make(folder)
-    assert again == [path]
+    again = Counting()
+    made = make(folder, decode=again)
+    assert again.names == [path]
     found = {c.path: recordings.samples(folder)[c.start :][: c.length] for c in made.splits["training"]}
     assert all(np.array_equal(found[name], right[name]) for name in right)
     assert (made.source == expected.source) == (damage != "another file")
@@ -181,7 +183,7 @@ def test_a_full_disk_is_an_error_and_not_a_signal(folder, monkeypatch):
         make(folder)
 
 
-def test_every_file_that_cannot_be_decoded_is_named_and_the_others_are_kept(folder, monkeypatch):
+def test_every_file_that_cannot_be_decoded_is_named_and_the_others_are_kept(folder):
     (folder / "1.wav").write_bytes(b"<html>404</html>")
     (folder / "5.wav").write_bytes((folder / "5.wav").read_bytes()[:-100])
     with pytest.raises(DataError, match=r"noises: 2 of 5 recordings cannot be decoded; fetch them again:\n") as error:
@@ -191,9 +193,9 @@ def test_every_file_that_cannot_be_decoded_is_named_and_the_others_are_kept(fold
     assert not (folder / "decoded").exists()
     for number in (1, 5):
         (folder / f"{number}.wav").write_bytes(encoded(noise(100 * (number + 1)), 16_000, "WAV", subtype="FLOAT"))
-    again = counting(monkeypatch)
-    make(folder)
-    assert sorted(again) == ["1.wav", "5.wav"]
+    again = Counting()
+    make(folder, decode=again)
+    assert sorted(again.names) == ["1.wav", "5.wav"]
 
 
 def test_channels_are_averaged_and_rates_converted_by_torchaudio():

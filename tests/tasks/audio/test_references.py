@@ -8,8 +8,6 @@ from sklearn import metrics
 
 from optathlon.tasks.audio import recordings, references
 from optathlon.tasks.audio.dcase2017.layout import EVENTS
-from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.metrics.tagging import f1_scores
 from optathlon.tasks.registry import resolve, task
 
@@ -73,8 +71,7 @@ def test_events_have_the_most_frequent_all_and_the_prior(tagging_data):
 
 
 @pytest.mark.slow
-def test_keywords_have_the_majority(tmp_path):
-    build(SpeechCommands(), tmp_path, "miniature")
-    found = references.keyword_spotting(task("speech-commands").protocol("smoke"), tmp_path)
+def test_keywords_have_the_majority(keyword_data):
+    found = references.keyword_spotting(task("speech-commands").protocol("smoke"), keyword_data)
     assert found["majority"]["test/accuracy"] == pytest.approx(10.0)
     assert found["majority"]["test/loss"] == pytest.approx(np.log(10))

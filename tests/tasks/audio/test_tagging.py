@@ -15,7 +15,8 @@ from torch import nn
 from optathlon.tasks.audio import recordings
 from optathlon.tasks.audio.recordings import Clip
 from optathlon.tasks.audio.settings import MusicTaggingSettings, SoundEventSettings
-from optathlon.tasks.audio.tagging import MusicTagging, SoundEvents, Tagging, Windows
+from optathlon.tasks.audio.tagging import MusicTagging, SoundEvents, Tagging
+from optathlon.tasks.audio.windows import Windows
 from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.data.dataset import prepare
 from optathlon.tasks.errors import DataError, TaskError
@@ -112,7 +113,7 @@ def windows(lengths: list[int], length: int) -> Windows:
     starts = np.cumsum([0, *lengths[:-1]])
     samples = np.concatenate([np.arange(1, n + 1, dtype=np.float32) for n in lengths])
     clips = [Clip(f"{i}.mp3", (i,), int(s), n) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))]
-    return Windows(samples, clips, len(lengths), length)
+    return Windows(samples, clips, recordings.truth(clips, len(lengths)), length)
 
 
 def test_a_random_window_begins_at_the_floor_of_its_share_of_what_is_left():
@@ -120,7 +121,7 @@ def test_a_random_window_begins_at_the_floor_of_its_share_of_what_is_left():
     for place, begin in ((0.0, 0), (0.5, 3), (0.99, 5)):
         waves, tags = found.at_random((np.array([0]), np.array([place])))
         assert waves.tolist() == [[begin + 1.0, begin + 2.0, begin + 3.0, begin + 4.0]]
-        assert tags.tolist() == [[1.0, 0.0, 0.0]]
+        assert tags.tolist() == [[True, False, False]]
     assert found.at_random((np.array([1]), np.array([0.9])))[0].tolist() == [[1, 2, 3, 4]]
 
 
@@ -200,7 +201,7 @@ def test_the_loss_is_the_published_binary_cross_entropy_of_probabilities(tagging
     workload = make(tagging_data, name)
     batch = next(workload.batches(0))
     waves, tags = batch.data
-    expected = nn.BCELoss()(workload.players["model"](waves).sigmoid(), tags)
+    expected = nn.BCELoss()(workload.players["model"](waves).sigmoid(), tags.float())
     assert workload.loss(batch, "model").item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -222,7 +223,7 @@ def test_a_smaller_scale_has_the_same_clips_for_every_seed_and_fewer_tags_than_t
     assert first._splits["training"].clips == second._splits["training"].clips
     assert len(first._splits["training"]) == 24
     assert first.players["model"].get_parameter("output.weight").shape == (3, 4)
-    assert first._splits["test"].truth.shape == (12, 3)
+    assert first._splits["test"].labels.shape == (12, 3)
 
 
 @pytest.mark.slow

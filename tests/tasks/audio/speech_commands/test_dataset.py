@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from optathlon.tasks.audio import recordings
 from optathlon.tasks.audio.speech_commands import standin
 from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands, unpack
-from optathlon.tasks.audio.speech_commands.layout import ARCHIVE, LISTS, TREE, WORDS, index, official_split, read_clip
+from optathlon.tasks.audio.speech_commands.layout import ARCHIVE, LISTS, TREE, WORDS, decode_clip, index, official_split
 from optathlon.tasks.data.dataset import build, check, manifest, prepare
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
@@ -29,18 +30,16 @@ class OfficialMiniature(SpeechCommands):
     counts = MINIATURE_COUNTS
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("miniature")
-    assert build(SpeechCommands(), root, "miniature").edition == "miniature-1"
-    return root / "speech-commands"
+@pytest.fixture
+def original(keyword_data) -> Path:
+    return keyword_data / "speech-commands"
 
 
 @pytest.fixture
 def tree(original, tmp_path) -> Path:
     """A copy without a manifest, as if a user had unpacked it."""
     copy = tmp_path / "speech-commands"
-    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("manifest.json", "files.tsv"))
+    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("manifest.json", "files.tsv", "decoded"))
     return copy
 
 
@@ -85,6 +84,7 @@ def test_background_noise_is_in_no_split(tree):
     assert not [c for clips in index(tree).values() for c in clips if "noise_/" in c.path]
 
 
+@pytest.mark.slow
 def test_miniature_is_deterministic_and_no_speaker_is_in_two_splits(original, tmp_path):
     again = build(SpeechCommands(), tmp_path, "miniature")
     assert again == manifest(original.parent, "speech-commands")
@@ -124,7 +124,8 @@ def test_the_archive_is_unpacked_once_and_official_by_its_digest(tree, tmp_path)
     assert (folder / TREE / "README.md").exists()
     check(Official(), root)
     assert OfficialMiniature().verify(folder) is None, "an archive of another digest beside the tree is not official"
-    assert sorted(p.name for p in folder.iterdir()) == sorted(["SpeechCommands", ARCHIVE, "manifest.json", "files.tsv"])
+    expected = ["SpeechCommands", ARCHIVE, "decoded", "manifest.json", "files.tsv"]
+    assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
 
 
 def hostile(kind: str, outside: Path) -> tarfile.TarInfo:
@@ -243,20 +244,39 @@ def write(path: Path, samples: int, rate: int = 16_000, channels: int = 1, **how
         ("only .* bytes of the", lambda p: p.write_bytes(p.read_bytes()[:2000])),
         ("not a readable wav", lambda p: p.write_bytes(b"RIFF")),
         ("not a readable wav", lambda p: p.write_bytes(b"")),
-        ("not a readable wav", lambda p: p.unlink() or p.symlink_to("nowhere")),
+        ("cannot be read: No such file", lambda p: p.unlink() or p.symlink_to("nowhere")),
     ],
 )
 def test_a_bad_recording_is_named(tree, what, spoil):
     path = tree / index(tree)["test"][3].path
     spoil(path)
-    with pytest.raises(DataError, match=rf"speech-commands: {path} .*{what}|speech-commands: {path} is {what}"):
+    name = path.relative_to(tree).as_posix()
+    with pytest.raises(DataError, match=rf"speech-commands: 1 of 560 recordings .*\n  {name} .*{what}"):
         SpeechCommands().verify(tree)
 
 
-def test_recordings_are_read_as_they_were_written(tmp_path):
+def test_recordings_are_decoded_as_they_were_written(tmp_path):
     samples = np.array([0, 1, -1, 32767, -32768], dtype=np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16_000)
-    assert read_clip(tmp_path / "a.wav", 5).tolist() == samples.tolist()
+    sound = decode_clip((tmp_path / "a.wav").read_bytes(), "a.wav")
+    assert sound.dtype == np.float32
+    assert sound.tolist() == (samples / np.float32(32768)).tolist()
+
+
+@pytest.mark.parametrize("place", [".", TREE])
+def test_every_recording_is_in_the_decoded_samples_with_its_word(tree, tmp_path, place):
+    folder = tmp_path / "data/speech-commands"
+    shutil.copytree(tree, folder / place)
+    SpeechCommands().verify(folder)
+    found, samples = recordings.read(folder), recordings.samples(folder)
+    assert found.tags == WORDS
+    for split, clips in index(tree).items():
+        assert [(c.path, c.tags) for c in found.splits[split]] == [
+            ((Path(place) / clip.path).as_posix(), (clip.word,)) for clip in clips
+        ]
+    for clip in found.splits["test"]:
+        expected, _ = soundfile.read(folder / clip.path, dtype="int16")
+        np.testing.assert_array_equal(samples[clip.start : clip.start + clip.length] * 32768, expected)
 
 
 needs_espeak = pytest.mark.skipif(
@@ -273,6 +293,7 @@ def few_voices() -> list[str]:
 
 
 @needs_espeak
+@pytest.mark.slow
 def test_the_standin_speaks_every_word_and_says_the_same_again(tmp_path, monkeypatch):
     chosen = few_voices()
     monkeypatch.setattr(standin, "voices", lambda: chosen)
@@ -283,12 +304,13 @@ def test_the_standin_speaks_every_word_and_says_the_same_again(tmp_path, monkeyp
     assert lists[0] == lists[1]
     splits = index(tmp_path / "a/speech-commands")
     assert {split: len(clips) for split, clips in splits.items()} == {"training": 70, "validation": 35, "test": 35}
-    clips = [read_clip(tmp_path / "a/speech-commands" / c.path, 16_000) for c in splits["training"]]
-    assert all(np.abs(c).max() > 2000 for c in clips)
+    clips = [soundfile.read(tmp_path / "a/speech-commands" / c.path)[0] for c in splits["training"]]
+    assert all(np.abs(c).max() > 0.06 for c in clips)
     assert len({c.tobytes() for c in clips}) == 70
 
 
 @needs_espeak
+@pytest.mark.slow
 def test_a_voice_that_cannot_speak_is_an_error_of_the_data(tmp_path, monkeypatch):
     monkeypatch.setattr(standin, "voices", lambda: ["no-such-voice"])
     with pytest.raises(DataError, match="there is no voice 'no-such-voice'"):
