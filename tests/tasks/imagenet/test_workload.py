@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from torch.nn.functional import cross_entropy
 from optathlon import optimizers, tasks
 from optathlon.suite.training.parameter_groups import groups
 from optathlon.tasks.conformance.checks import prove
-from optathlon.tasks.conformance.digests import digest
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.imagenet import METRICS, TASKS
 from optathlon.tasks.imagenet.ilsvrc2012.layout import read
@@ -144,42 +142,24 @@ def test_the_contract_of_a_workload_holds(miniature) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixing", ["cutmix", "mixup"])
-def test_the_contract_holds_for_updates_of_several_parts_with_every_augmentation(miniature, mixing) -> None:
-    settings = ALL_AT_ONCE | {"mixing": mixing, "training_interpolation": "random", "draft": False}
+def test_the_contract_holds_for_updates_of_several_parts_with_every_augmentation(miniature) -> None:
+    settings = ALL_AT_ONCE | {
+        "mixing": "cutmix",
+        "mixing_epochs": 0,
+        "training_interpolation": "random",
+        "draft": False,
+    }
     protocol = tiny(micro_batch=8, settings=settings)
     prove(lambda **process: make(miniature, protocol, **process), splits=("test",))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "rexnet-1.0"])
-def test_the_contract_holds_for_every_kind_of_network(miniature, name) -> None:
+@pytest.mark.parametrize("name", ["shufflenetv2-0.5", "efficientnet-b0"])
+def test_the_contract_holds_for_networks_that_shuffle_or_drop(miniature, name) -> None:
     drops = {} if name.startswith("shuffle") else {"dropout": 0.2}
     drops |= {"drop_path": 0.2} if name.startswith(("efficient", "rex")) else {}
     protocol = tiny(f"imagenet-{name}", settings=drops)
     prove(lambda **process: make(miniature, protocol, **process), splits=("test",))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "resnet50-cutmix", "efficientnet-b0"])
-@pytest.mark.parametrize("stop", [1, 3, 5])
-def test_a_resume_anywhere_is_exact(miniature, name, stop) -> None:
-    protocol = tiny(f"imagenet-{name}", micro_batch=8)
-    whole = make(miniature, protocol)
-    optimizer = optimizer_of(whole, "adamp", lr=1e-3)
-    train(whole, optimizer, range(2))
-    begun = make(miniature, protocol)
-    optimizer = optimizer_of(begun, "adamp", lr=1e-3)
-    updates = len(begun._train) // protocol.batch
-    train(begun, optimizer, range(2), most=stop)
-    saved = copy.deepcopy((begun.players["model"].state_dict(), optimizer.state_dict(), begun.state_dict()))
-    resumed = make(miniature, protocol)
-    resumed.players["model"].load_state_dict(saved[0])
-    optimizer = optimizer_of(resumed, "adamp", lr=1e-3)
-    optimizer.load_state_dict(saved[1])
-    resumed.load_state_dict(saved[2])
-    train(resumed, optimizer, range(stop // updates, 2), start=stop % updates * protocol.parts)
-    assert digest(resumed.players["model"].state_dict()) == digest(whole.players["model"].state_dict())
 
 
 def gradients(live: ImageNet, parts: int) -> dict[str, torch.Tensor]:
