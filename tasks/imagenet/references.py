@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.imagenet.ilsvrc2012.layout import NAME, read
 from optathlon.tasks.imagenet.settings import ImageNetSettings
 from optathlon.tasks.imagenet.splits import ClassificationSplits, first, split_photos
@@ -30,7 +31,7 @@ def references(protocol: Protocol, data: Path) -> dict[str, dict[str, float]]:
     pixels, is nearest.
     """
     settings = ImageNetSettings.read(protocol)
-    splits = split_photos(read(Path(data) / NAME), settings, carve=protocol.holdout == "carved")
+    splits = split_photos(read(folder_of(data, NAME)), settings, carve=protocol.holdout == "carved")
     return {"majority": _majority(splits), "class-mean": _class_mean(splits)}
 
 

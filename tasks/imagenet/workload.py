@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.loading import split
+from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import batched, evaluating
 from optathlon.tasks.imagenet.ilsvrc2012.dataset import ILSVRC2012
@@ -100,7 +101,7 @@ class ImageNet(Workload):
         super().__init__(protocol, data, **process)
         self.settings = s = ImageNetSettings.read(protocol)
         require(ILSVRC2012(), self.data)
-        splits = split_photos(read(self.data / NAME), s, carve=protocol.holdout == "carved")
+        splits = split_photos(read(folder_of(self.data, NAME)), s, carve=protocol.holdout == "carved")
         self._train, self._evaluated = splits.train, splits.evaluated
         if len(self._train) < protocol.batch:
             raise TaskError(

@@ -19,12 +19,15 @@ from torchvision.datasets import ImageFolder
 
 from optathlon import tasks
 from optathlon.tasks.data import dataset as data
+from optathlon.tasks.data import places
 from optathlon.tasks.data.dataset import prepare
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.imagenet.ilsvrc2012 import dataset as ilsvrc
 from optathlon.tasks.imagenet.ilsvrc2012 import devkit, hub, kaggle, official
 from optathlon.tasks.imagenet.ilsvrc2012.layout import ImageNet, read
 from optathlon.tasks.imagenet.ilsvrc2012.miniature import wnid
+from optathlon.tasks.imagenet.references import references
+from optathlon.tasks.registry import resolve
 
 CLASSES, TRAINING, VALIDATION = 3, 4, 2
 
@@ -157,6 +160,19 @@ def test_the_official_archives_are_unpacked_to_class_folders(folder, request) ->
     assert made.edition.startswith("custom-")
     prepare(tasks.dataset("imagenet"), archives.parent)  # again, with the trees there
     assert not [*archives.glob(".unpacking-*")]
+
+
+def test_archives_in_a_folder_that_cannot_be_written_to_are_unpacked_below_the_cache(archives, tmp_path, monkeypatch):
+    """And are trained on, and their references computed, from there."""
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(places, "is_writable", lambda folder: folder.is_relative_to(tmp_path / "cache"))
+    prepare(tasks.dataset("imagenet"), archives.parent)
+    assert not (archives / "train").exists()
+    settings = {"classes": 0, "crop": 32, "resize": 36, "width": 0.1}
+    protocol = tasks.task("imagenet-resnet18").protocol("smoke").override({"batch": 4, "settings": settings})
+    live = resolve(tasks.task("imagenet-resnet18").workload)(protocol, archives.parent)
+    assert len(next(live.batches(0)).data.labels) == 4
+    assert references(protocol, archives.parent)["majority"]["test/accuracy"] == pytest.approx(100 / 3)
 
 
 def test_official_counts_and_digests_prove_the_edition(archives, monkeypatch) -> None:

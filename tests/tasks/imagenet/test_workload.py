@@ -211,6 +211,19 @@ def test_the_loss_of_a_mixed_batch_is_the_mixture_of_two_losses(miniature) -> No
     torch.testing.assert_close(live.loss(batch, "model"), expected)
 
 
+def test_the_loss_of_mixed_and_smoothed_labels_is_timms(miniature) -> None:
+    mixup, losses = pytest.importorskip("timm.data.mixup"), pytest.importorskip("timm.loss")
+    settings = {"mixing": "mixup", "mixing_alpha": 0.2, "mixing_epochs": 0, "label_smoothing": 0.1}
+    live = make(miniature, tiny(settings=settings))
+    batch = next(live.batches(0))
+    shown: Shown = batch.data
+    net = live.players["model"].eval()
+    blended = shown.mix.share * shown.pixels.float() + (1 - shown.mix.share) * shown.pixels.float().flip(0)
+    logits = net(normalize(blended / 255, live.memory_format))
+    targets = mixup.mixup_target(shown.labels, 6, shown.mix.share, smoothing=0.1)
+    torch.testing.assert_close(live.loss(batch, "model"), losses.SoftTargetCrossEntropy()(logits, targets))
+
+
 def test_scores_are_those_of_the_logits_one_photo_at_a_time(miniature) -> None:
     live = make(miniature, tiny(settings={"evaluation_batch": 7}))
     train(live, optimizer_of(live, "adamw", lr=3e-3), range(2))
