@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TAGS = ("bias", "norm", "gain", "embedding", "head", "transposed", "scale_invariant", "proxy")
 FLAGS = ("closure", "one_group", "one_rate", "matrices")
 LR_SCALE = "lr_scale"
+OFFERED = ("param_groups", "state", "zero_grad", "state_dict", "load_state_dict")
+"""What the training loop takes for granted of every optimizer, besides its step."""
+
 IMPLEMENTATIONS = ("auto", "fused", "foreach", "loop")
 """How an optimizer may be asked to step; "auto" is the fastest that is proven equal to the loop."""
 
@@ -194,6 +197,11 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
             optimizer = factory(own, **arguments, **how, **self.fixed)
         except (TypeError, ValueError) as error:
             raise OptimizerError(f"{self.name}: {error}") from error
+        if missing := [name for name in OFFERED if not hasattr(optimizer, name)]:
+            raise OptimizerError(
+                f"{self.name}: has no {missing[0]}; it must be a torch.optim.Optimizer whose __init__ calls"
+                " super().__init__(params, defaults)"
+            )
         if how.get("fused"):
             choice.guard(optimizer)
         return optimizer

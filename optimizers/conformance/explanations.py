@@ -24,6 +24,7 @@ _RAISED = re.compile(r"\w+: ")
 BY_ERROR = (
     (re.compile(r"leaf Variable that requires grad"), "put @torch.no_grad() above step"),
     (re.compile(r"KeyError: 'lr'"), "name the rate lr among the defaults given to super().__init__, or read none"),
+    (re.compile(r"KeyError: "), "fill self.state[p] in the first step, where it is empty"),
     (re.compile(r"NoneType' object has no attribute|unsupported operand.*NoneType"), "pass over p.grad is None"),
 )
 BY_CHECK = {

@@ -15,6 +15,7 @@ from optathlon.results import Store
 from optathlon.results.record import Ended, Record
 from optathlon.slurm import slots
 from optathlon.slurm.signals import PREEMPTED
+from optathlon.suite import failures
 from optathlon.suite.commands.launch import not_negative
 from optathlon.suite.console import (
     add_data,
@@ -202,7 +203,8 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
 
 
 def _failure(args: argparse.Namespace, store: Store, ended: Ended) -> str:
-    short = f"failed: {ended.reason} (traceback: {store.work(ended.run)}, or --debug)"
+    advice = f"{failures.known(ended.failure).what}: {failures.advice(ended.failure, ended.run)}"
+    short = f"failed: {ended.reason}; {advice} (traceback: {store.work(ended.run)}, or --debug)"
     return ended.trace.rstrip() if args.debug and ended.trace else short
 
 

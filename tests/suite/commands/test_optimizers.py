@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from tests.suite.sweeps import environment, optathlon
+from tests.suite.sweeps import environment, optathlon, write
 
 FAULTY = textwrap.dedent(
     """
@@ -25,6 +25,22 @@ FAULTY = textwrap.dedent(
                 for p in group["params"]:
                     p.mul_(0.99)
             return super().step(closure)
+
+    class ForgetsNoGrad(torch.optim.Optimizer):
+        def __init__(self, params, lr=1e-3):
+            super().__init__(params, {"lr": lr})
+
+        def step(self):
+            for group in self.param_groups:
+                for p in (p for p in group["params"] if p.grad is not None):
+                    p.sub_(group["lr"] * p.grad)
+
+    class ForgetsSuper(torch.optim.Optimizer):
+        def __init__(self, params, lr=1e-3):
+            self.lr = lr
+
+        def step(self):
+            pass
     """
 )
 
@@ -59,6 +75,28 @@ def test_check_exits_with_1_on_a_faulty_class_from_the_folder_and_says_why(mine)
 def test_check_passes_a_sound_class_from_the_folder(mine):
     done = optathlon(mine, "check", "mine:Plain", "lr=0.01", "momentum=0.9")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+MISTAKES = {
+    "ForgetsNoGrad": ("requires grad is being used in an in-place operation", "put @torch.no_grad() above step"),
+    "ForgetsSuper": ("has no param_groups; it must be a torch.optim.Optimizer", "calls super().__init__(params, "),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "says"), MISTAKES.items())
+def test_a_mistake_is_told_once_by_check_and_ends_a_run_as_the_optimizers_own(mine, name, says):
+    write(mine)
+    card = optathlon(mine, "check", f"mine:{name}")
+    failed = [line for line in card.stdout.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 1
+    assert all(words in failed[0] for words in says)
+    done = optathlon(mine, "run", "toy:TASK", f"mine:{name}", "--scale", "smoke")
+    assert done.returncode == 1
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
+    assert says[0] in said
+    assert "the optimizer's own error: correct the optimizer" in said
+    assert "bug of ours" not in done.stderr
 
 
 @pytest.mark.parametrize(
