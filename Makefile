@@ -8,7 +8,7 @@ BIN = .venv/bin
 SET_UP = .venv/set-up
 PYTEST = $(BIN)/python -m pytest -q
 
-.PHONY: quickstart test check lint types fast slow torture format
+.PHONY: quickstart test check lint types fast slow torture gpu-kit format
 .NOTPARALLEL:
 
 quickstart: $(SET_UP)
@@ -43,6 +43,10 @@ slow: $(SET_UP)
 # Kills, I/O errors, wrong clocks and damaged files, at every point: half an hour (docs/reliability.md).
 torture: $(SET_UP)
 	$(BIN)/python -m tests.torture
+
+# A folder for a machine with a GPU and without a network: docs/gpu-kit.md
+gpu-kit: $(SET_UP)
+	$(BIN)/python benchmarks/gpu_kit/build.py gpu-kit
 
 format: $(SET_UP)
 	$(BIN)/ruff check --fix

@@ -38,7 +38,8 @@ def write(folder: Path, text: str = SWEEP, name: str = "sweep.toml") -> Path:
 def environment(**more: str) -> dict[str, str]:
     """For processes that run the suite from this tree, with the bytecode cache that makes them quick."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPTATHLON_", "PYTHONDONTWRITE"))}
-    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
 
 
 def command(*words: object) -> list[str]:

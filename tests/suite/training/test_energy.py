@@ -64,6 +64,7 @@ def test_a_machine_without_counters_tells_nothing(tmp_path):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_tells_what_it_used():
     energy = Energy(torch.device("cuda"))
     a = torch.rand(4096, 4096, device="cuda")
