@@ -21,10 +21,10 @@ class DataError(TaskError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' (did you mean X?)' for the nearest known word, else what is known."""
+    """' (did you mean X?)' for the nearest known word, or for those that have it in them; else what is known."""
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or [name for name in known if word and word in name]
+    return f" (did you mean {' or '.join(near[:3])}?)" if near else f" (known: {', '.join(known)})"
 
 
 def one_line(error: BaseException) -> str:

@@ -24,6 +24,7 @@ Verdict = Literal["reproduced", "within noise", "not reproduced", "protocol diff
 _Place = tuple[Column, Cell]
 _UNTESTED = "neither side has a deviation: nothing can be said"
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "within noise", "not reproduced", "protocol differs", "not run")
+JUDGED = VERDICTS[:3]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,7 +65,10 @@ def latex(board: Leaderboard) -> str:
             cells = [_cell(shown, cell, column) for column, cell in zip(board.columns, row.cells, strict=True)]
             body.append(_line([name, *cells, *map(escaped, shown.mean_rank(row))]))
     if board.references:
-        body += [r"\midrule", *(_line(list(map(escaped, line))) for line in shown.references())]
+        body += [
+            r"\midrule",
+            *(_line([escaped(name), *map(_with_minus, texts)]) for name, *texts in shown.references()),
+        ]
     notes = [f"{number}: {note}" for note, number in shown.notes.items()]
     comments = [shown.caption(), *shown.verdicts(), *notes]
     lines = [
@@ -105,16 +108,21 @@ def _line(cells: list[str]) -> str:
 def _cell(shown: Shown, cell: Cell, column: Column) -> str:
     if cell.mean is None:
         return ("diverged" if cell.status == "diverged" else "--") + _marks(shown, cell.notes)
-    mean = number(cell.mean, column.digits)
+    mean = _with_minus(number(cell.mean, column.digits))
     parts = [rf"\textbf{{{mean}}}" if cell.best else rf"\underline{{{mean}}}" if cell.tied else mean]
     if cell.delta is not None:
         dagger = r"$^{\dagger}$" if shown.proven(cell) else ""
-        parts.append(rf"{{\scriptsize({number(cell.delta, column.digits, '+')}){dagger}}}")
+        parts.append(rf"{{\scriptsize({_with_minus(number(cell.delta, column.digits, '+'))}){dagger}}}")
     if cell.std is not None:
         parts.append(rf"$\pm$ {number(cell.std, column.digits)}")
     if count := shown.count(cell):
         parts.append(count)
     return " ".join(parts) + _marks(shown, cell.notes)
+
+
+def _with_minus(number: str) -> str:
+    """A number whose sign is a minus, where LaTeX's text would have a hyphen."""
+    return number.replace("-", "$-$")
 
 
 def _marks(shown: Shown, notes: list[str]) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from optathlon import tasks
 from optathlon.results import Store, load_results
 from optathlon.results.hyperparameter_text import differing
-from optathlon.results.papers.ledger import VERDICTS, Entry, Sweep, ledger
+from optathlon.results.papers.ledger import JUDGED, VERDICTS, Entry, Sweep, ledger
 from optathlon.results.papers.published import published
 from optathlon.results.plan import Plan
 from optathlon.results.record import flat
@@ -81,7 +81,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         _number(entry.std),
         str(entry.n or "-"),
         _number(entry.difference, "+"),
-        _number(entry.z, "+"),
+        _number(entry.z if entry.verdict in JUDGED else None, "+"),
         entry.verdict,
         theirs.table,
     )

@@ -14,19 +14,30 @@ KINDS = ("tasks", "optimizers", "sweeps", "datasets")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=KINDS)
+    parser.add_argument("what", nargs="?", choices=KINDS, help="without it, what can be listed")
     parser.add_argument("pattern", nargs="?", default="*", help='a wildcard, "biased-*"')
     add_data(parser)
     add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    rows = {"tasks": _tasks, "optimizers": _optimizers, "sweeps": _sweeps, "datasets": _datasets}[args.what](args)
-    rows = [row for row in rows if fnmatch.fnmatchcase(row["name"], args.pattern)]
+    if args.what is None:
+        return _kinds(args)
+    rows = [row for row in _ROWS[args.what](args) if fnmatch.fnmatchcase(row["name"], args.pattern)]
     if args.json:
         print_json({args.what: rows})
     elif rows:
         show(_text(rows))
+    return 0
+
+
+def _kinds(args: argparse.Namespace) -> int:
+    """What can be listed, and how many of each there are."""
+    counts = {kind: len(_ROWS[kind](args)) for kind in KINDS}
+    if args.json:
+        print_json({"kinds": counts})
+    else:
+        show(table([(f"optathlon list {kind}", count) for kind, count in counts.items()], ("command", "there are")))
     return 0
 
 
@@ -92,3 +103,6 @@ def _datasets(args: argparse.Namespace) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+_ROWS = {"tasks": _tasks, "optimizers": _optimizers, "sweeps": _sweeps, "datasets": _datasets}

@@ -57,8 +57,13 @@ def main(args: argparse.Namespace) -> int:
         state = store.states([run])[run]
     else:
         _print_log(store.log(attempts[-1]), LINES if args.attempt is None else None)
-    say(f"run {run} is {state.kind}{_refused(store, state, run)}")
+    say(f"run {run} {_is(state)}{_refused(store, state, run)}")
     return 0
+
+
+def _is(state: State) -> str:
+    """The state in words: a run whose newest attempt failed is "stopped" as long as it is tried again."""
+    return "failed, and is tried again" if state.kind == "stopped" and state.failure else f"is {state.kind}"
 
 
 def _print_log(path: Path, lines: int | None) -> None:

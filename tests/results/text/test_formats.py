@@ -358,3 +358,14 @@ def test_an_empty_board_is_still_a_document(format):
 def test_an_unknown_format_is_refused_with_those_there_are(board):
     with pytest.raises(ValueError, match="'html': must be one of csv, wide, md, latex, json, table"):
         render(board, "html")
+
+
+def test_a_minus_in_latex_is_a_minus():
+    """A hyphen is what LaTeX sets for "-" in text; in math it is a minus."""
+    cells = [line for line in render(make(), "latex").splitlines() if r"\scriptsize" in line]
+    assert cells
+    below = msgspec.structs.replace(make().rows[0].cells[0], mean=-1.5, delta=-0.25)
+    row = msgspec.structs.replace(make().rows[1], cells=[below, make().rows[1].cells[1]])
+    text = render(msgspec.structs.replace(make(), rows=[row]), "latex")
+    assert "$-$1.50" in text
+    assert "($-$0.25)" in text

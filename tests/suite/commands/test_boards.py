@@ -93,6 +93,9 @@ def test_the_ledger_puts_the_papers_numbers_beside_ours(store, capsys):
     assert "AdaRem Table 3" in text
     # The runs are of a protocol of their own, and so are no reproduction whatever they came to.
     assert "protocol differs" in text
+    # What is not judged has no z that would look like a verdict.
+    head, _, *rows = text.splitlines()
+    assert {row[head.index(" z ") + 1] for row in rows if "protocol differs" in row[:200] and "AdaRem" in row} == {"-"}
     assert "the paper's" in text
     document = json.loads(ran(capsys, "ledger", "--json")[1])
     assert document["counts"]["protocol differs"] == 2

@@ -379,3 +379,15 @@ def wait_for(condition, seconds=60.0):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
+
+
+def test_list_alone_says_what_can_be_listed(tmp_path):
+    done = optathlon(tmp_path, "list")
+    assert done.returncode == 0
+    assert [line.split()[2] for line in done.stdout.splitlines()[2:]] == ["tasks", "optimizers", "sweeps", "datasets"]
+    assert document(optathlon(tmp_path, "list", "--json"))["kinds"]["datasets"] >= 10
+
+
+def test_a_name_that_is_part_of_others_suggests_them(tmp_path):
+    done = optathlon(tmp_path, "run", "ptb", "adamw")
+    assert (done.returncode, "did you mean ptb-awd-lstm or ptb-awd-lstm-merity?" in done.stderr) == (2, True)

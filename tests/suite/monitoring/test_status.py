@@ -274,6 +274,7 @@ def test_logs_tells_each_attempt_its_traceback_and_the_end_of_its_log(store, tmp
     run = plan.runs[0]
     trace = "Traceback (most recent call last):\n  File x\nValueError: wrong"
     end(store, run, reason="ValueError: wrong", failure="task", trace=trace, ended="2025-01-31T12:00:00Z")
+    assert f"run {run.id} failed, and is tried again" in optathlon(tmp_path, "logs", run.id).stderr
     attempt = begin(store, run)
     store.log(attempt).write_text("\n".join(f"line {n}" for n in range(100)))
     told = optathlon(tmp_path, "logs", run.id[:8])
