@@ -16,8 +16,19 @@ from optathlon.results.store.files import hand_out
 SCHEMA = 1
 
 
-def columns(records: Sequence[Record]) -> dict[str, list[Any]]:
+PLACE = {
+    "sweep": "string", "row": "string", "role": "string", "metric": "string", "unit": "string",
+    "higher_is_better": "bool", "score": "double", "problem_id": "string", "setting_id": "string",
+}  # fmt: skip
+"""What a record does not say of itself, with types: its place in a sweep, and the headline score there."""
+
+Place = Mapping[str, Any]
+
+
+def columns(records: Sequence[Record], places: Sequence[Place] = ()) -> dict[str, list[Any]]:
     """One list a column, one value a record: what the run is, what it came to, every score and hyperparameter.
+
+    places: one per record, for the columns of PLACE; without any, these are left out.
 
     "score.test/accuracy" has None where a run has no such score or diverged. "hyperparameter.lr" holds floats if every
     value is a number, else JSON; "cost.seconds_per_update" and the like what `provenance.cost` tells, None in records
@@ -36,7 +47,7 @@ def columns(records: Sequence[Record]) -> dict[str, list[Any]]:
         "diverged_at": [r.diverged_at for r in records],
         "problem_digest": [r.digests.problem for r in records],
         "setting_digest": [r.digests.setting for r in records],
-    }
+    } | ({name: [place.get(name) for place in places] for name in PLACE} if places else {})
     scores = [{s.name: s.value for s in r.scores} for r in records]
     settings = [hyperparameters(r.setting) for r in records]
     costs = [flat(cost) if isinstance(cost := r.provenance.get("cost"), Mapping) else {} for r in records]
@@ -52,18 +63,34 @@ def columns(records: Sequence[Record]) -> dict[str, list[Any]]:
 
 
 def write_parquet(
-    records: Sequence[Record], path: Path, references: Mapping[str, References] = MappingProxyType({})
+    records: Sequence[Record],
+    path: Path,
+    references: Mapping[str, References] = MappingProxyType({}),
+    places: Sequence[Place] = (),
 ) -> None:
     """Write `columns` of `records` to `path`, compressed with zstd; the file's metadata say the schema and, as JSON,
     what each reference model of each problem scores."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types = {"seed": pa.int64(), "updates": pa.int64(), "diverged_at": pa.int64()}
-    arrays = {name: _array(pa, name, values, types) for name, values in columns(records).items()}
+    types |= {name: pa.type_for_alias(alias) for name, alias in PLACE.items()}
+    arrays = {name: _array(pa, name, values, types) for name, values in columns(records, places).items()}
     models = {problem: found.models for problem, found in references.items()}
     metadata = {"optathlon.schema": str(SCHEMA), "optathlon.references": _json(models)}
-    table = pa.table(arrays).replace_schema_metadata(metadata)
+    _hand_out(pa.table(arrays).replace_schema_metadata(metadata), path)
+
+
+def write_curves(curves: Any, path: Path) -> None:
+    """Write the DataFrame `curves`, a line per point, to `path`, compressed with zstd."""
+    import pyarrow as pa
+
+    _hand_out(pa.Table.from_pandas(curves, preserve_index=False), path)
+
+
+def _hand_out(table: Any, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     written = pa.BufferOutputStream()
     pq.write_table(table, written, compression="zstd")
     hand_out(path, written.getvalue().to_pybytes())

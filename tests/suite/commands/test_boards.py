@@ -115,8 +115,28 @@ def test_export_writes_every_run(store, tmp_path, capsys):
     code, out, error = ran(capsys, "export", "--parquet", "runs.parquet")
     assert (code, out) == (0, "")
     assert "24 runs" in error
-    assert pq.read_table(tmp_path / "runs.parquet").num_rows == 24
+    rows = pq.read_table(tmp_path / "runs.parquet").to_pylist()
+    assert len(rows) == 24
+    (adamp,) = [r for r in rows if (r["row"], r["task"], r["seed"]) == ("adamp", "mnist", 0)]
+    assert (adamp["sweep"], adamp["role"], adamp["hyperparameter.lr"]) == ("sweep", "report", 0.1)
+    assert adamp["score"] == adamp["score.test/accuracy"] == pytest.approx(100, abs=5)
+    assert (adamp["metric"], adamp["unit"], adamp["higher_is_better"]) == ("test/accuracy", "%", True)
     code, _, error = ran(capsys, "export", "--parquet", "nowhere/runs.parquet")
+    assert (code, "there is no folder nowhere" in error) == (2, True)
+
+
+def test_export_writes_the_curves_as_a_second_file(store, tmp_path, capsys):
+    store.commit(record(0.5, of_setting=setting("lion", lr=0.3), seed=77))  # which no sweep plans
+    code, _, error = ran(capsys, "export", "--parquet", "runs.parquet", "--curves", "curves.parquet")
+    assert (code, "25 runs" in error) == (0, True)
+    runs, points = (pq.read_table(tmp_path / name).to_pylist() for name in ("runs.parquet", "curves.parquet"))
+    (alone,) = [row for row in runs if row["sweep"] is None]
+    assert (alone["optimizer"], alone["score"], alone["role"]) == ("lion", 0.5, None)
+    assert {point["run"] for point in points} == {row["run"] for row in runs}
+    assert set(points[0]) == {"run", "name", "time", "value"}
+    ran(capsys, "export", "sweep", "--parquet", "runs.parquet", "--curves", "curves.parquet")
+    assert alone["run"] not in {point["run"] for point in pq.read_table(tmp_path / "curves.parquet").to_pylist()}
+    code, _, error = ran(capsys, "export", "--parquet", "runs.parquet", "--curves", "nowhere/c.parquet")
     assert (code, "there is no folder nowhere" in error) == (2, True)
 
 
