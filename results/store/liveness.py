@@ -11,6 +11,7 @@ from optathlon.results.store.identity import identity
 from optathlon.results.store.process_identity import provably_alive, provably_dead
 
 REMEASURED_AFTER = 60.0
+SET_BY = 1.0  # seconds between the wall clock and the one that only runs; more is no drift but a hand
 DISAGREE = 60.0  # seconds; clocks that differ by less disturb nobody
 
 
@@ -25,6 +26,7 @@ class Liveness:
         self.root, self.lease = root, lease
         self._ahead = 0.0
         self._measured: float | None = None
+        self._since_boot = 0.0
 
     def alive(self, attempt: Path, owner: Owner | None) -> bool:
         """Whether the owner of the file `attempt` is alive, or may be. A file that is gone says nothing against it."""
@@ -34,6 +36,8 @@ class Liveness:
             return True
         if owner is not None and provably_dead(owner):
             return False
+        # However fresh the heartbeat looks: seen by a clock that is as far behind as it is old, any does.
+        self._measure()
         silence = self.silence(attempt)
         # A living owner dates its heartbeat anew each minute. One that stays far in the future is a copy's, or was
         # made by a wrong clock, and nobody's sign of life.
@@ -52,11 +56,15 @@ class Liveness:
         return self._ahead if abs(self._ahead) > DISAGREE else 0.0
 
     def _measure(self) -> None:
-        """Compare the clocks, unless that was done a minute ago. Where nothing can be written, ours must do."""
+        """Compare the clocks, unless that was done a minute ago and ours was not set since. Where nothing can be
+        written, ours must do."""
         now = time.monotonic()
-        if self._measured is not None and now - self._measured < REMEASURED_AFTER:
+        since_boot = time.time() - now
+        recent = self._measured is not None and now - self._measured < REMEASURED_AFTER
+        if recent and abs(since_boot - self._since_boot) < SET_BY:
             return
+        self._measured, self._since_boot = now, since_boot
         try:
-            self._ahead, self._measured = time.time() - server_time(self.root), now
+            self._ahead = time.time() - server_time(self.root)
         except OSError:
             self._ahead = 0.0

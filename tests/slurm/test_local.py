@@ -24,8 +24,10 @@ def wait_for(condition, seconds=20.0):
 
 def test_a_job_is_running_until_it_is_gone(tmp_path):
     cluster = LocalCluster()
-    handle = cluster.submit(job(tmp_path, "import time; time.sleep(0.5); print('done')"))
+    until_told = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('done')"
+    handle = cluster.submit(job(tmp_path, f"import os; os.chdir({str(tmp_path)!r})\n{until_told}"))
     assert cluster.alive([handle])[handle].running == (handle,)
+    (tmp_path / "go").touch()
     wait_for(lambda: cluster.alive([handle]) == {handle: Alive()})
     assert (tmp_path / "job" / "log.txt").read_text() == "done\n"
 

@@ -114,7 +114,7 @@ def outcome(record: Record | None) -> str:
 def main(task: str, data: Path) -> None:
     chance = random.Random(task)
     resolve(task_of(task).workload)
-    for optimizer in OPTIMIZERS:
+    for first, optimizer in enumerate(OPTIMIZERS):
         run = run_of(task, optimizer, data)
         with tempfile.TemporaryDirectory() as folder:
             store = Store(Path(folder))
@@ -123,8 +123,10 @@ def main(task: str, data: Path) -> None:
             record = store.record(run.id)
             expected, updates = outcome(record), record.updates if record else 0
         epoch = updates // 3
-        for case, (workers, number) in enumerate(itertools.product((0, 1, 2), SIGNALS)):
-            looks = [1, epoch + case % 2, chance.randint(2, updates - 1), updates - 1][case % 4 :][:2]
+        # Each optimizer meets each signal and each number of data workers, and of their pairs a third: a Latin square.
+        for case, number in enumerate(SIGNALS):
+            workers = (first + case) % 3
+            looks = [1, epoch + case % 2, chance.randint(2, updates - 1), updates - 1][(first + case) % 4 :][:2]
             with tempfile.TemporaryDirectory() as folder:
                 store = Store(Path(folder))
                 os.environ[CHECKPOINT_SECONDS] = chance.choice(("0", "0.05"))

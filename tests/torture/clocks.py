@@ -32,6 +32,7 @@ def torture(run: Run, folder: Path, tally: Tally, most: int | None) -> None:
     for ahead, (words, silence) in itertools.product(offsets, SILENT.items()):
         case = f"a clock {ahead:+} s ahead, heartbeat {words}"
         tally.add("another's run claimed and forgotten under a wrong clock", case, _claims(folder, ahead, silence))
+        tally.add("the same, the clock set meanwhile", case, _claims(folder, ahead, silence, meanwhile=True))
     tortured = Torture(run, folder)
     for ahead in offsets:
         tally.add("a run under a wrong clock", f"{ahead:+} s ahead", tortured.strike(None, ahead))
@@ -41,8 +42,11 @@ def torture(run: Run, folder: Path, tally: Tally, most: int | None) -> None:
             None, jumps=lambda chance=chance: shim.move_clock(chance.choice(AHEAD))))  # fmt: skip
 
 
-def _claims(folder: Path, ahead: int, silence: float) -> list[str]:
-    """The rules that a process breaks whose clock is so far ahead, where another's heartbeat is so long ago."""
+def _claims(folder: Path, ahead: int, silence: float, meanwhile: bool = False) -> list[str]:
+    """The rules that a process breaks whose clock is so far ahead, where another's heartbeat is so long ago.
+
+    meanwhile: the clock is set after the process has looked at the store once.
+    """
     shutil.rmtree(folder / "store", ignore_errors=True)
     store, run_id = Store(folder / "store"), "0123456789abcdef"
     elsewhere = msgspec.structs.replace(this_process(), host="elsewhere")
@@ -55,8 +59,10 @@ def _claims(folder: Path, ahead: int, silence: float) -> list[str]:
     told.unlink(missing_ok=True)
 
     def act() -> int:
-        shim.move_clock(ahead)
         store = Store(folder / "store")
+        if meanwhile:
+            store.states([run_id])
+        shim.move_clock(ahead)
         state = store.states([run_id])[run_id].kind
         try:
             store.forget(run_id)

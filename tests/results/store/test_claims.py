@@ -125,6 +125,31 @@ def test_silence_is_judged_by_the_file_servers_clock_not_this_machines(store, mo
     assert store.claim(RUN, this_process()).number == 2
 
 
+@pytest.mark.parametrize("behind", [11 * 60, 14 * 60, 16 * 60, 17 * 60])
+def test_a_clock_that_is_as_far_behind_as_the_heartbeat_is_old_does_not_make_it_fresh(store, monkeypatch, behind):
+    import time
+
+    now = time.time
+    attempt = store.claim(RUN, elsewhere())
+    silent_for(store, attempt, 960)
+    monkeypatch.setattr(time, "time", lambda: now() - behind)
+    assert store.states([RUN])[RUN].kind == "stopped"
+    assert store.claim(RUN, this_process()).number == 2
+
+
+@pytest.mark.parametrize("skew", [-6 * 3600, 6 * 3600])
+def test_a_clock_that_is_set_while_a_process_works_is_seen_at_once(store, monkeypatch, skew):
+    import time
+
+    now = time.time
+    attempt = store.claim(RUN, elsewhere())
+    silent_for(store, attempt, 400)
+    assert store.states([RUN])[RUN].kind == "running"
+    monkeypatch.setattr(time, "time", lambda: now() + skew)
+    assert store.states([RUN])[RUN].kind == "running"
+    assert store.claim(RUN, this_process()) is None
+
+
 @pytest.mark.parametrize("skew", [-6 * 3600, 6 * 3600])
 def test_states_and_forget_judge_by_the_same_clock(store, monkeypatch, skew):
     import time

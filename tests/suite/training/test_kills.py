@@ -16,7 +16,8 @@ from tests.suite.sweeps import HERE, environment
 @pytest.mark.slow
 @pytest.mark.parametrize("task", SMALL)
 def test_killed_and_continued_is_uninterrupted(task, tmp_path):
-    """Final weights, scores and curve, bit for bit, with 0, 1 and 2 data workers, for sgd, adamw and adamp."""
+    """Final weights, scores and curve, bit for bit, with 0, 1 and 2 data workers, for sgd, adamw and adamp, in
+    a Latin square with the signals."""
     for name in tasks.task(task).datasets:
         build(tasks.dataset(name), tmp_path, "miniature")
     done = subprocess.run(
@@ -27,5 +28,5 @@ def test_killed_and_continued_is_uninterrupted(task, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(done.stdout.splitlines()) == len(OPTIMIZERS) * len(SIGNALS) * 3
+    assert len(done.stdout.splitlines()) == len(OPTIMIZERS) * len(SIGNALS)
     assert all(line.endswith(": the same") for line in done.stdout.splitlines())
