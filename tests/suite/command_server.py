@@ -1,0 +1,111 @@
+"""Runs commands for tests in processes of their own, forked from one that has imported torch and pandas already.
+
+Each is a process as a user starts it, but for the seconds that the imports take. As a script it is that one process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+READ_AT_IMPORT = ("PYTHON", "TORCH", "CUDA", "LD_", "LC_", "LANG", "OMP_", "MPL")
+"""Beginnings of variables that a process which has imported torch heeds no more."""
+
+
+def run(words: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float = 300.0):
+    """The end of `optathlon WORDS` in `folder`, as subprocess.run tells it."""
+    with tempfile.TemporaryDirectory() as outputs:
+        paths = [str(Path(outputs) / name) for name in ("stdout", "stderr")]
+        code = _server().order(
+            {"words": words, "folder": str(folder), "environment": environment, "to": paths}, seconds
+        )
+        stdout, stderr = (Path(path).read_text(encoding="utf-8") for path in paths)
+    return subprocess.CompletedProcess(["optathlon", *words], code, stdout, stderr)
+
+
+class Server:
+    """The process that forks, and the pipes to it."""
+
+    def __init__(self) -> None:
+        root = str(Path(__file__).resolve().parents[2])
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("OPTATHLON_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            env={**kept, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        atexit.register(self.process.kill)
+
+    def order(self, order: Mapping[str, object], seconds: float) -> int:
+        """The exit code of the process forked for `order`; TimeoutError after so many `seconds`."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            _server.cache_clear()
+            self.process.kill()
+            raise TimeoutError(f"not done after {seconds:.0f} s: {order['words']}")
+        return int(self.process.stdout.readline())
+
+
+@functools.cache
+def _server() -> Server:
+    return Server()
+
+
+def _serve() -> None:
+    import pandas  # noqa: F401
+    import torch  # noqa: F401
+
+    import optathlon.suite.main  # noqa: F401
+
+    gc.freeze()
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        order = json.loads(line)
+        if (pid := os.fork()) == 0:
+            answers.close()
+            _become(order)
+        status = os.waitpid(pid, 0)[1]
+        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+
+
+def _become(order: Mapping) -> NoReturn:
+    """Turns this process into the one that was ordered. It ends without tearing torch down, which takes a second."""
+    from optathlon.suite.main import console
+
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, path in enumerate(order["to"], start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    sys.argv = ["optathlon", *order["words"]]
+    code = 1
+    try:
+        console()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
