@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from optathlon.optimizers.rules.adarem import AdaRem
     from optathlon.optimizers.rules.adarem_s import AdaRemS
     from optathlon.optimizers.rules.grassmann import SGDG, AdamG
-    from optathlon.optimizers.rules.lookahead import Lookahead
+    from optathlon.optimizers.rules.lookahead import Lookahead, SlowWeights
     from optathlon.optimizers.rules.muon import Muon
     from optathlon.optimizers.rules.nt_asgd import NTASGD
     from optathlon.optimizers.rules.rmsprop_tf import RMSpropTF
-    from optathlon.optimizers.rules.sam import SAM
+    from optathlon.optimizers.rules.sam import SAM, Sharpness
     from optathlon.optimizers.rules.sgdp import SGDP
     from optathlon.optimizers.rules.soap import SOAP
     from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from optathlon.tasks.data import loading
     from optathlon.tasks.data.dataset import Dataset, Source
     from optathlon.tasks.errors import DataError, TaskError
-    from optathlon.tasks.schedule import Constant, Cosine, Linear, MultiStep, Piecewise, Schedule, Step
+    from optathlon.tasks.schedule import (
+        Constant,
+        Cosine,
+        CosineWithCooldown,
+        Linear,
+        MultiStep,
+        Piecewise,
+        Schedule,
+        Step,
+    )
     from optathlon.tasks.task import Metric, Protocol, Select, Task
     from optathlon.tasks.workload import Batch, Workload
 
@@ -52,6 +61,7 @@ __all__ = [
     "Batch",
     "Constant",
     "Cosine",
+    "CosineWithCooldown",
     "DataError",
     "Dataset",
     "Hyperparameter",
@@ -68,6 +78,8 @@ __all__ = [
     "Results",
     "Schedule",
     "Select",
+    "Sharpness",
+    "SlowWeights",
     "Source",
     "Step",
     "StoreError",
@@ -86,11 +98,11 @@ _RULES = {
     "adarem": ("AdaRem",),
     "adarem_s": ("AdaRemS",),
     "grassmann": ("AdamG", "SGDG"),
-    "lookahead": ("Lookahead",),
+    "lookahead": ("Lookahead", "SlowWeights"),
     "muon": ("Muon",),
     "nt_asgd": ("NTASGD",),
     "rmsprop_tf": ("RMSpropTF",),
-    "sam": ("SAM",),
+    "sam": ("SAM", "Sharpness"),
     "sgdp": ("SGDP",),
     "soap": ("SOAP",),
 }
@@ -101,7 +113,16 @@ _NAMES = {f"optimizers.rules.{file}": names for file, names in _RULES.items()} |
     "results.errors": ("StoreError",),
     "tasks.data.dataset": ("Dataset", "Source"),
     "tasks.errors": ("DataError", "TaskError"),
-    "tasks.schedule": ("Constant", "Cosine", "Linear", "MultiStep", "Piecewise", "Schedule", "Step"),
+    "tasks.schedule": (
+        "Constant",
+        "Cosine",
+        "CosineWithCooldown",
+        "Linear",
+        "MultiStep",
+        "Piecewise",
+        "Schedule",
+        "Step",
+    ),
     "tasks.task": ("Metric", "Protocol", "Select", "Task"),
     "tasks.workload": ("Batch", "Workload"),
 }
@@ -125,4 +146,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
