@@ -268,8 +268,14 @@ def test_built_in_sweeps_lie_in_folders_and_are_found_by_place_or_by_the_name_th
     assert {"quickstart", "adarem/table-3"} <= set(sweep_reader.built_in())
     assert sweep_reader.find("adarem/table-3") == sweep_reader.find("adarem-ptb")
     assert sweep_reader.name_of("adarem/table-3") == sweep_reader.name_of("adarem-ptb") == "adarem-ptb"
-    names = list(map(sweep_reader.name_of, sweep_reader.built_in()))
-    assert len(set(names)) == len(names)
+
+
+def test_built_in_sweeps_that_share_a_name_in_a_store_share_their_runs(tmp_path):
+    """A paper's table of means and its table of deviations are two files for the same runs."""
+    runs = {}
+    for place in sweep_reader.built_in():
+        planned = {run.id for run in expand(sweep_reader.load(sweep_reader.find(place)), tmp_path).runs}
+        assert runs.setdefault(sweep_reader.name_of(place), planned) == planned
 
 
 def test_a_built_in_sweep_without_a_name_is_called_after_its_place(tmp_path, monkeypatch):

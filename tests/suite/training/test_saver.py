@@ -37,12 +37,13 @@ def saved(patch, seconds: int, settled=lambda _: True, **around) -> list[float]:
     hand = Hand()
     patch.setattr(saver, "time", hand)
     slots = Slots(hand)
-    state = SimpleNamespace(update=0, settled=True, time=0.0, best_file=None, state_dict=dict)
-    found = Saver(state, Surroundings(slots, **around))
+    meter = SimpleNamespace(energy=SimpleNamespace(read=lambda: None))
+    state = SimpleNamespace(update=0, settled=True, time=0.0, best_file=None, state_dict=dict, cost=meter)
+    saver_of_state = Saver(state, Surroundings(slots, **around))
     for update in range(1, seconds + 1):
         hand.now += 1
         state.update, state.settled = update, settled(update)
-        found.save_when_due()
+        saver_of_state.save_when_due()
     return slots.times
 
 
