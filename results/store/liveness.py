@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optathlon.results.record import Owner
 from optathlon.results.store.files import age, server_time
-from optathlon.results.store.identity import identity
+from optathlon.results.store.identity import is_own
 from optathlon.results.store.process_identity import provably_alive, provably_dead
 
 REMEASURED_AFTER = 60.0
@@ -30,7 +30,7 @@ class Liveness:
 
     def alive(self, attempt: Path, owner: Owner | None) -> bool:
         """Whether the owner of the file `attempt` is alive, or may be. A file that is gone says nothing against it."""
-        if owner is not None and owner.store and owner.store != identity(self.root):
+        if owner is not None and owner.store and not is_own(owner.store, self.root):
             return False  # it is at work in the store that this one is a copy of
         if owner is not None and provably_alive(owner):
             return True

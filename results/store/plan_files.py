@@ -13,7 +13,7 @@ from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan, PlanHead, PlannedRun
 from optathlon.results.store.events import parse
 from optathlon.results.store.files import names, read
-from optathlon.results.store.identity import ensured_identity, identity
+from optathlon.results.store.identity import ensured_identity, is_own
 from optathlon.results.store.layout import NAME, Layout
 from optathlon.results.store.schema_versions import decode, decoder
 
@@ -93,8 +93,10 @@ class Plans(Layout):
     def own_submissions(self, name: str) -> list[tuple[int, dict[str, Any]]]:
         """Those of `submissions`, with their places among all, that were made for this very store; not for the one that
         it is a copy of, whose workers know nothing of this one."""
-        own = ("", identity(self.root))
-        return [(at, found) for at, found in enumerate(self.submissions(name)) if found.get("store", "") in own]
+        submissions = enumerate(self.submissions(name))
+        return [
+            (at, found) for at, found in submissions if not (of := found.get("store")) or is_own(str(of), self.root)
+        ]
 
     def _numbers(self, name: str, kind: str) -> list[int]:
         matches = filter(None, map(_NUMBERED.fullmatch, names(self.sweep_folder(name))))

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from optathlon.results import Store, this_process
-from optathlon.results.store.identity import identity
+from optathlon.results.store import identity as identity_module
+from optathlon.results.store.identity import identity, is_own
 from tests.results.make import run_id
 
 RUN = run_id("a run")
@@ -61,8 +62,59 @@ def test_a_store_that_is_moved_or_reached_by_another_path_stays_itself(store, tm
     (tmp_path / "link").symlink_to(store.root)
     assert identity(tmp_path / "link") == before
     os.rename(store.root, tmp_path / "moved")
-    assert identity(tmp_path / "moved") == before
+    assert is_own(before, tmp_path / "moved")
     assert Store(tmp_path / "moved").states([RUN])[RUN].kind == "running"
+
+
+def remounted(monkeypatch):
+    """As if the file system were mounted anew, and numbered its files anew."""
+    genuine = os.stat
+
+    def renumbered(path, *args, **how):
+        status = list(genuine(path, *args, **how))
+        status[1] += 1000  # the inode
+        return os.stat_result(status)
+
+    monkeypatch.setattr(identity_module.os, "stat", renumbered)
+
+
+def test_a_store_on_a_file_system_that_numbers_its_files_anew_stays_itself(store, monkeypatch):
+    """FUSE and SMB may give other inodes after each mount."""
+    before = identity(store.root)
+    with monkeypatch.context() as patched:
+        remounted(patched)
+        assert identity(store.root) != before
+        assert is_own(before, store.root)
+        assert store.states([RUN])[RUN].kind == "running"
+        assert store.claim(RUN, this_process()) is None
+        assert [found["plan"] for _, found in store.own_submissions("sweep")] == [1]
+
+
+def test_a_copy_at_the_same_path_of_another_machine_is_another_store(store, monkeypatch):
+    """Its disk has another number."""
+    before, genuine = identity(store.root), os.statvfs
+    remounted(monkeypatch)
+
+    class Elsewhere:
+        f_fsid = genuine(store.root).f_fsid + 1
+
+    monkeypatch.setattr(identity_module.os, "statvfs", lambda _: Elsewhere)
+    assert not is_own(before, store.root)
+
+
+def test_identities_of_older_versions_are_understood(store):
+    word, inode, root, _ = identity(store.root).split("-")
+    assert is_own(f"{word}-{inode}-{root}", store.root)
+    assert not is_own(f"{word}-{inode}-{root}1", store.root)
+    assert not is_own(word, store.root)
+    assert not is_own("", store.root)
+
+
+@pytest.mark.parametrize("content", [b"a-b-c-d-e\n", b"\xff\xfe", b"", b"x" * 5000])
+def test_whatever_stands_in_the_file_can_be_compared(content, tmp_path):
+    (tmp_path / "identity").write_bytes(content)
+    assert is_own(identity(tmp_path), tmp_path)
+    assert not is_own("0123456789abcdef-1-2-3", tmp_path)
 
 
 def test_reading_gives_no_store_an_identity(tmp_path):
