@@ -42,6 +42,11 @@ def names(pattern: str = "*") -> list[str]:
     return [n for n in known if fnmatch.fnmatchcase(n, pattern)]
 
 
+def is_built_in(name: str) -> bool:
+    """Whether the optimizer called `name` is one of the suite's own, and of no entry point or module from outside."""
+    return name in _builtin()
+
+
 def optimizer(name: str) -> OptimizerSpec:
     """The optimizer called `name`, or at `module:Class`; OptimizerError with a suggestion if there is none."""
     if name in _builtin():

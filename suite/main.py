@@ -31,6 +31,7 @@ COMMANDS = {
     },
     "Run": {
         "run": "train one task with one optimizer, here and now",
+        "reproduce": "run a recorded run again, and compare digests",
         "launch": "run all that is missing of a sweep, and follow it",
         "retry": "let runs that failed for good be tried again",
         "cancel": "ask a sweep's workers to stop; their runs are saved",

@@ -76,6 +76,11 @@ def names(pattern: str = "*") -> list[str]:
     return [n for n in known if fnmatch.fnmatchcase(n, pattern)]
 
 
+def is_built_in(name: str) -> bool:
+    """Whether the task called `name` is one of the suite's own, and of no entry point or module from outside."""
+    return name in _builtin()
+
+
 def task(name: str) -> Task:
     """The task called `name`, or at `module:NAME`; TaskError with a suggestion if there is none."""
     if name in _builtin():

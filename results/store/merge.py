@@ -147,6 +147,7 @@ def _take(
         return
     if not dry and record.id not in coming.there:
         coming.there.add(record.id)
+        adopt_sources(record, source, coming.into, found.problems)
         if coming.into.adopt(record.id, data):
             found.copied += 1
             return
@@ -172,6 +173,16 @@ def _take(
         )
     else:
         found.same += 1
+
+
+def adopt_sources(record: Record, source: Store, into: Store, problems: list[str]) -> None:
+    """Copy the sources of tasks and optimizers from outside that the provenance of `record` names."""
+    kept = record.provenance.get("sources", {})
+    for where in kept.values() if isinstance(kept, dict) else ():
+        try:
+            into.keep_source(source.source(where["sha256"]))
+        except (StoreError, LookupError, TypeError) as error:
+            problems.append(f"{source.root}: run {record.id}: its source is left out: {error}")
 
 
 def differences(a: Record, b: Record) -> list[str]:

@@ -14,13 +14,14 @@ from optathlon.results.store.liveness import Liveness
 from optathlon.results.store.plan_files import Plans
 from optathlon.results.store.reference_files import ReferenceFiles
 from optathlon.results.store.run_state import State
+from optathlon.results.store.source_files import SourceFiles
 
 __all__ = ["LEASE", "State", "Store", "put_new", "utc"]
 
 _DISPOSABLE = ("checkpoint-", "best-", "log-")
 
 
-class Store(ReferenceFiles, Claims, Plans):
+class Store(ReferenceFiles, SourceFiles, Claims, Plans):
     """The store at `root`, which need not exist: reading finds nothing then, and the first write creates it.
 
     lease: seconds without a heartbeat after which an attempt counts as lost. StoreError if `root` is no folder.

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optathlon import tasks
 from optathlon.optimizers import OptimizerSpec
 from optathlon.results.readable import one_line
-from optathlon.suite.commands.run import nest
+from optathlon.suite.commands._described_run import key_values, nest
 from optathlon.suite.console import add_data, add_json, print_json, say, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 from optathlon.suite.identity import optimizer_of, task_of
@@ -60,7 +58,7 @@ def _check_task(args: argparse.Namespace) -> int:
     task = task_of(args.name)
     scale = args.scale or next(scale for scale in reversed(tasks.SCALES) if scale in task.protocols)
     changes: dict[str, Any] = {}
-    for key, value in _values(args.values).items():
+    for key, value in key_values(args.values).items():
         if not key.startswith("protocol."):
             raise UsageError(f"{key}: a task takes changes of its protocol only, protocol.batch=8")
         nest(changes, key.split(".")[1:], value)
@@ -91,7 +89,7 @@ def task_card(card: TaskCard) -> str:
 
 
 def _check_optimizer(args: argparse.Namespace) -> int:
-    spec, values = optimizer_of(args.name), _values(args.values)
+    spec, values = optimizer_of(args.name), key_values(args.values)
     say(f"checks {spec.name} on small problems; this takes seconds")
     import torch
 
@@ -104,20 +102,6 @@ def _check_optimizer(args: argparse.Namespace) -> int:
     else:
         show(_text(card))
     return OK if card.passed else FAILED
-
-
-def _values(words: Sequence[str]) -> dict[str, Any]:
-    """As `optathlon run` reads them: values of TOML, what is none is text."""
-    values: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise UsageError(f"{word!r}: must be KEY=VALUE, lr=1e-3")
-        try:
-            values[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key] = text
-    return values
 
 
 def _text(card: Card) -> str:

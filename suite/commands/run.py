@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from optathlon.results.record import Ended, Record
 from optathlon.slurm import slots
 from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite import failures
+from optathlon.suite.commands._described_run import Words, described_run
 from optathlon.suite.commands.launch import not_negative
 from optathlon.suite.console import (
     add_data,
@@ -31,9 +31,7 @@ from optathlon.suite.console import (
 )
 from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
-from optathlon.suite.planning.plan import problem_of, setting_of
-from optathlon.suite.planning.sweep_reader import flat_tags
-from optathlon.suite.probes import PROBES, check_probes
+from optathlon.suite.probes import PROBES
 from optathlon.suite.training.place import Place, environment, unshareable
 from optathlon.suite.user_modules import look_beside
 from optathlon.suite.working import references
@@ -47,10 +45,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--scale", choices=tasks.SCALES, default="paper")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--data-workers", type=not_negative, default=0, help="processes that load data ahead")
-    add_implementation(parser)
-    add_network_options(parser)
     parser.add_argument(
         "--probe",
         action="append",
@@ -58,12 +52,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"measure more (repeatable): {', '.join(PROBES)}",
     )
-    parser.add_argument(
-        "--processes", type=int, default=1, metavar="N", help="train on N processes of this machine, a GPU each"
-    )
+    add_execution(parser)
     add_store(parser)
     add_data(parser)
     add_json(parser)
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--data-workers", type=not_negative, default=0, help="processes that load data ahead")
+    add_implementation(parser)
+    add_network_options(parser)
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="train on N processes of this machine, a GPU each"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -71,13 +73,13 @@ def main(args: argparse.Namespace) -> int:
     run, store = _run(args), Store(args.store)
     tasks.require(task_of(args.task), run.protocol, args.data)
     place = environment()
-    _check_processes(args, run, place)
+    check_processes(args, run, place)
     if place is not None:
-        code = _train(args, run, store, place)
+        code = train(args, run, store, place)
         return code if code or place.rank else _show(args, run, store)
     if store.record(run.id) is None:
         say(f"{run.label}: run {run.id} in {args.store}")
-        if code := _train(args, run, store, None):
+        if code := train(args, run, store, None):
             return code
     else:
         say(f"{run.label}: run {run.id} was done before")
@@ -85,7 +87,8 @@ def main(args: argparse.Namespace) -> int:
     return _show(args, run, store)
 
 
-def _check_processes(args: argparse.Namespace, run: Run, place: Place | None) -> None:
+def check_processes(args: argparse.Namespace, run: Run, place: Place | None) -> None:
+    """UsageError or MachineError if `run` cannot be trained on that many processes, here or at `place`."""
     if args.processes < 1:
         raise UsageError(f"--processes {args.processes}: must be 1 or more")
     if place is not None and args.processes > 1:
@@ -110,43 +113,20 @@ def _show(args: argparse.Namespace, run: Run, store: Store) -> int:
 
 
 def _run(args: argparse.Namespace) -> Run:
-    task, spec = task_of(args.task), optimizer_of(args.optimizer)
-    values, changes = {}, {}
-    for word in args.values:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise UsageError(f"{word!r}: must be KEY=VALUE, lr=1e-3")
-        if key.startswith("protocol."):
-            nest(changes, key.split(".")[1:], _value(text))
-        else:
-            values[key] = _value(text)
-    if not 0 <= args.seed < 2**63:
-        raise UsageError(f"--seed {args.seed}: must be a whole number from 0 to 2^63 - 1")
-    protocol = task.protocol(args.scale).override(flat_tags(changes, [spec]))
-    problem = problem_of(task, args.scale, protocol, args.data)
-    setting = setting_of(problem, spec, spec.resolve(values), spec.protocol, check_probes(args.probe))
-    spec.check_implementation(args.implementation)
-    return Run(problem=problem, setting=setting, seed=args.seed)
+    words = Words(
+        task=args.task,
+        optimizer=args.optimizer,
+        values=args.values,
+        scale=args.scale,
+        seed=args.seed,
+        probes=args.probe,
+    )
+    run = described_run(words, args.data)
+    optimizer_of(run.setting.optimizer).check_implementation(args.implementation)
+    return run
 
 
-def _value(text: str) -> Any:
-    """`text` as TOML reads it; what is no TOML value is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def nest(table: dict[str, Any], keys: list[str], value: Any) -> None:
-    """Put `value` into nested tables under `keys`; UsageError if one of them has a value already."""
-    for key in keys[:-1]:
-        table = table.setdefault(key, {})
-        if not isinstance(table, dict):
-            raise UsageError(f"protocol.{'.'.join(keys)}: {key} is given twice")
-    table[keys[-1]] = value
-
-
-def _train(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> int:
+def train(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> int:
     """Trains `run` in this process, on processes forked here, or as the process at `place`; returns an exit code."""
     from optathlon.suite.working.exit_codes import BUSY, IN_ORDER, REFUSED, describe
 
@@ -177,7 +157,7 @@ def _train(args: argparse.Namespace, run: Run, store: Store, place: Place | None
 
 
 def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> list[int]:
-    """As `_train`; returns the exit code of each process that was started here."""
+    """As `train`; returns the exit code of each process that was started here."""
     import torch
 
     from optathlon.suite.training.team import ALONE, Lost, meet

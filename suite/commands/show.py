@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,14 @@ import msgspec
 from optathlon import optimizers, tasks
 from optathlon.optimizers.decay import formula, readings
 from optathlon.results import Store
-from optathlon.results.record import flat
-from optathlon.suite.commands import _description
+from optathlon.results.record import Record
+from optathlon.suite.commands import _description, _recreation
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, show
 from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.user_modules import look_beside
+from optathlon.tasks.data.dataset import edition
 from optathlon.tasks.errors import did_you_mean
 
 
@@ -119,37 +118,17 @@ def _run(args: argparse.Namespace) -> dict[str, Any] | None:
         return None
     found = msgspec.to_builtins(record)
     try:
-        found["recreate"] = _command(found)
-    except (tasks.TaskError, optimizers.OptimizerError, UsageError) as error:
-        say(f"no command recreates it here: {error}")
+        found["recreate"] = _recreation.command(record)
+        found |= _other_data(record, args.data)
+    except UsageError as error:
+        kept = f"; its source is kept: `optathlon reproduce {record.id}`" if record.provenance.get("sources") else ""
+        if args.json:
+            found["not_recreated"] = f"{error}{kept}"
+        say(f"no command recreates it here: {error}{kept}")
     return found
 
 
-def _command(record: dict[str, Any]) -> str:
-    """The command that makes the run anew; UsageError, or that of what is not installed here, if there is none."""
-    problem, setting = record["problem"], record["setting"]
-    task, spec = task_of(problem["task"]), optimizer_of(setting["optimizer"])
-    if (own := flat(setting["protocol"])) != flat(spec.protocol):
-        what = ", ".join(f"protocol.{key} = {value}" for key, value in own.items()) or "no change of the protocol"
-        raise UsageError(f"a sweep alone can give an optimizer a protocol of its own; in its block stands {what}")
-    default = msgspec.json.decode(msgspec.json.encode(task.protocol(problem["scale"])))
-    changes = _changes(default, problem["protocol"], "protocol")
-    values = {**setting["hyperparameters"], **changes}
-    words = [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in values.items() if value is not None]
-    where = ["--scale", problem["scale"], "--seed", str(record["seed"])]
-    return shlex.join(["optathlon", "run", problem["task"], setting["optimizer"], *words, *where])
-
-
-def _changes(default: dict[str, Any], used: dict[str, Any], where: str) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    for key, value in used.items():
-        place = f"{where}.{key}"
-        if value == default.get(key):
-            continue
-        if not isinstance(value, dict):
-            changes[place] = value
-        elif isinstance(default.get(key), dict) and key != "schedule":
-            changes |= _changes(default[key], value, place)
-        else:
-            changes |= flat(value, f"{place}.")
-    return changes
+def _other_data(record: Record, data: Path) -> dict[str, Any]:
+    """The data editions that the run was made on, where others are below `data`."""
+    needed = {name: then for name, then in record.problem["data"].items() if edition(data, name) != then}
+    return {"needs_data": needed} if needed else {}

@@ -14,6 +14,7 @@ from typing import Any
 
 from optathlon.slurm.cluster import Resources
 from optathlon.suite.errors import UsageError, hint
+from optathlon.suite.planning.toml_value import toml_value
 
 Table = dict[str, Any]
 WORKERS = 256  # submitit's own array_parallelism
@@ -69,7 +70,7 @@ def given_table(words: Iterable[str], kind: str | None, slots: int | None) -> Ta
             inner = inner.setdefault(name, {})
             if not isinstance(inner, dict):
                 raise UsageError(f"--cluster {word!r}: {name} has a value already")
-        value = _value(text)
+        value = toml_value(text)
         inner[last] = text if PARSERS.get(last) is _text and not isinstance(value, str) else value
     table |= {} if kind is None else {"kind": kind}
     table |= {} if slots is None else {"slots": slots}
@@ -121,15 +122,6 @@ def _fit(made: Settings) -> None:
             f"cluster.slots: {made.slots} runs at once in an allocation, but with nodes × processes = "
             f"{asked.nodes * asked.processes} each run has its allocation to itself"
         )
-
-
-def _value(text: str) -> Any:
-    """`text` as TOML reads it; what is no TOML value is text."""
-    try:
-        read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return read["value"] if len(read) == 1 else text
 
 
 def _number(gpus: str | None) -> int:

@@ -17,7 +17,7 @@ from optathlon.results.store.events import EventLog
 from optathlon.results.store.files import utc
 from optathlon.results.store.run_state import LOST
 from optathlon.results.store.store import Store
-from optathlon.suite import failures, readable
+from optathlon.suite import failures, readable, user_sources
 from optathlon.suite.errors import Preempted
 from optathlon.suite.failures import Fault
 from optathlon.suite.identity import Run, task_of
@@ -81,9 +81,11 @@ def execute(
                 implementation=implementation,
                 networks=networks,
             )
-            outcome = train(run, build(run, data, device, data_workers, team), surroundings)
+            workload = build(run, data, device, data_workers, team)
+            sources = user_sources.keep(store, run)
+            outcome = train(run, workload, surroundings)
             about = _about(attempt, device, data_workers, surroundings, outcome)
-            ended = around.commit(record_of(run, outcome, about))
+            ended = around.commit(record_of(run, outcome, about | sources))
         except Preempted:
             ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
         except Fenced:

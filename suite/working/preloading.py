@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from optathlon.optimizers.kernels import kernel_cache
 from optathlon.optimizers.spec import OptimizerSpec, load
+from optathlon.suite import user_sources
 from optathlon.suite.identity import optimizer_of, task_of
 
 # torch._dynamo is wanted by every torch optimizer, torch.utils.data by every workload.
@@ -23,8 +24,9 @@ def preload(
     for module in MODULES:
         importlib.import_module(module)
     for name in tasks:
-        _import(name, lambda name: task_of(name).workload, say)
-    usable = [name for name in optimizers if _import(name, lambda name: optimizer_of(name).factory, say)]
+        _import(name, lambda name: task_of(name).workload, user_sources.of_task, say)
+    of = user_sources.of_optimizer
+    usable = [name for name in optimizers if _import(name, lambda name: optimizer_of(name).factory, of, say)]
     prepare_kernels(map(optimizer_of, usable), implementation, say)
 
 
@@ -40,10 +42,13 @@ def prepare_kernels(specs: Iterable[OptimizerSpec], implementation: str, say: Ca
         say(sentence)
 
 
-def _import(name: str, path: Callable[[str], str], say: Callable[[str], None]) -> bool:
+def _import(
+    name: str, path: Callable[[str], str], remember: Callable[[str], object], say: Callable[[str], None]
+) -> bool:
     """Whether the module that `path` gives for `name` can be imported."""
     try:
         importlib.import_module(path(name).partition(":")[0])
+        remember(name)  # its source as it is now, for a child that is forked after it was edited
         return True
     except Exception as error:
         say(f"{name} cannot be imported: {type(error).__name__}: {error}")
