@@ -46,6 +46,9 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clip_value: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     ema: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    fresh_statistics: Count | msgspec.UnsetType = msgspec.UNSET
+    """Micro-batches over which batch statistics are measured anew before averaged weights are judged; left out, the
+    training weights' are taken. It is in no id where it is left out."""
     evaluate_every: Count = 1
     watch: tuple[Literal["validation", "test"], ...] = ()
     select: Select | None = None
@@ -121,8 +124,9 @@ def _merge(old: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> di
     merged = dict(old)
     for key, value in changes.items():
         place = f"{where}.{key}"
-        if where != "protocol.tags" and key not in old and not (where == "protocol.schedule"):
-            raise TaskError(f"{place}: unknown{did_you_mean(key, old)}")
+        known = {*old, "fresh_statistics"} if where == "protocol" else old
+        if where != "protocol.tags" and key not in known and not (where == "protocol.schedule"):
+            raise TaskError(f"{place}: unknown{did_you_mean(key, known)}")
         if key == "schedule" and isinstance(value, Mapping) and "kind" in value:
             merged[key] = dict(value)
         elif isinstance(old.get(key), Mapping) and isinstance(value, Mapping):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from optathlon.suite.identity import Run, optimizer_of
 from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
 from optathlon.suite.training.cost import CostMeter
+from optathlon.suite.training.fresh_statistics import measure
 from optathlon.suite.training.parameter_groups import groups
 from optathlon.suite.training.probes.recorder import Recorder
 from optathlon.suite.training.team import ALONE, Team
@@ -190,6 +192,8 @@ class State:
         if self.ema is not None:
             self.load_players(self.ema)
         try:
+            if self.protocol.fresh_statistics is not msgspec.UNSET:
+                measure(self, self.protocol.fresh_statistics)
             yield
         finally:
             for optimizer in switching:
