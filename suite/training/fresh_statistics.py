@@ -5,30 +5,28 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from optathlon.suite.identity import Run
 from optathlon.suite.training.precision import autocast
 from optathlon.suite.training.seeds import seed
+from optathlon.suite.training.team import Team
 from optathlon.tasks.verified_workload import loss_of, state_of
-
-if TYPE_CHECKING:
-    from optathlon.suite.training.state import State
+from optathlon.tasks.workload import Workload
 
 
-def measure(state: State, count: int) -> None:
+def measure(workload: Workload, run: Run, team: Team, count: int) -> None:
     """Replace the running statistics of every batch-norm layer that learns them by their mean over the first `count`
     micro-batches of the first epoch, as SWA does (Izmailov et al. 2018, section 3.2).
 
     All processes take part, and get the same. Nothing else of the workload changes.
     """
-    layers = [m for net in state.players for m in net.modules() if isinstance(m, _BatchNorm) and _learns(m)]
+    layers = [m for net in workload.players.values() for m in net.modules() if isinstance(m, _BatchNorm) and _learns(m)]
     if not layers:
         return
-    workload = state.workload
     before, momenta = copy.deepcopy(state_of(workload)), [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
@@ -36,14 +34,14 @@ def measure(state: State, count: int) -> None:
     try:
         for batch in itertools.takewhile(lambda b: b.index < count, workload.batches(0)):
             for player in workload.players:
-                seed(workload.device, state.run.seed, "statistics", batch.index, player)
-                with torch.enable_grad(), autocast(workload.device, state.protocol.precision):
+                seed(workload.device, run.seed, "statistics", batch.index, player)
+                with torch.enable_grad(), autocast(workload.device, run.protocol.precision):
                     loss_of(workload, batch, player)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
         workload.load_state_dict(before)
-    _average(layers, state.team.all([_sums(layer) for layer in layers]))
+    _average(layers, team.all([_sums(layer) for layer in layers]))
 
 
 def _learns(layer: nn.Module) -> bool:

@@ -193,7 +193,7 @@ class State:
             self.load_players(self.ema)
         try:
             if self.protocol.fresh_statistics is not msgspec.UNSET:
-                measure(self, self.protocol.fresh_statistics)
+                measure(self.workload, self.run, self.team, self.protocol.fresh_statistics)
             yield
         finally:
             for optimizer in switching:
