@@ -81,11 +81,10 @@ def execute(
                 implementation=implementation,
                 networks=networks,
             )
-            workload = build(run, data, device, data_workers, team)
-            sources = user_sources.keep(store, run)
+            workload, sources = build(run, data, device, data_workers, team), user_sources.keep(store, run)
             outcome = train(run, workload, surroundings)
-            about = _about(attempt, device, data_workers, surroundings, outcome)
-            ended = around.commit(record_of(run, outcome, about | sources))
+            about = _about(attempt, device, data_workers, surroundings, outcome) | sources
+            ended = around.commit(record_of(run, outcome, about))
         except Preempted:
             ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
         except Fenced:
