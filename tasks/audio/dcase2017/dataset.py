@@ -108,6 +108,8 @@ def _clips_of(folder: Path, part: Part) -> str:
 def _report(missing: list[str], listed: Mapping[str, list[Listed]], splits: Mapping[str, list[Listed]]) -> None:
     """Tell of the clips that are not there, as YouTube has lost some; DataError if a split has none left."""
     for name, clips in splits.items():
+        if not listed[name]:
+            raise DataError(f"{NAME}: the tables leave no {name} clip; expected the official ones, or many more lines")
         if not clips:
             raise DataError(f"{NAME}: none of the {len(listed[name]):,} {name} clips is there, {listed[name][0].path}")
     if missing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torchaudio.functional import resample
 from optathlon.tasks.audio import recordings
 from optathlon.tasks.audio.decoding import announced_bytes, decode
 from optathlon.tasks.audio.recordings import Listed, ensure
-from optathlon.tasks.data.dataset import prepare
+from optathlon.tasks.data.dataset import Dataset, prepare
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.errors import DataError
 
@@ -169,18 +170,37 @@ def test_what_a_crash_of_the_machine_left_half_written_is_decoded_again(folder, 
     assert (made.source == expected.source) == (damage != "another file")
 
 
-def test_a_full_disk_is_an_error_and_not_a_signal(folder, monkeypatch):
+class Noises(Dataset):
+    """The six files as a data set."""
+
+    name = "noises"
+    get = "six noises"
+
+    def verify(self, folder: Path) -> None:
+        make(folder)
+
+    def write_miniature(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+def test_a_full_disk_is_one_line_that_names_where_and_not_a_signal(folder, tmp_path_factory, monkeypatch):
     class Full(io.FileIO):
         def write(self, content) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.name)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     real_open = Path.open
     opened = lambda path, mode="r", **how: (  # noqa: E731
         Full(path, "ab") if path.name == "samples.f32" and mode == "ab" else real_open(path, mode, **how)
     )
+    root = tmp_path_factory.mktemp("data")
+    shutil.copytree(folder, root / "noises")
     monkeypatch.setattr(Path, "open", opened)
-    with pytest.raises(OSError, match="No space left on device"):
-        make(folder)
+    with pytest.raises(
+        DataError, match=r"noises: .*/noises/\.decoding: No space left on device; free some space there"
+    ):
+        prepare(Noises(), root)
+    monkeypatch.setattr(Path, "open", real_open)
+    assert prepare(Noises(), root).edition.startswith("custom-")
 
 
 def test_every_file_that_cannot_be_decoded_is_named_and_the_others_are_kept(folder):
@@ -298,15 +318,3 @@ def test_what_is_quick_is_not_told_of():
     told: list[str] = []
     assert list(counted("abc", 3, "things", tell=told.append, clock=lambda: 0.0)) == ["a", "b", "c"]
     assert told == []
-
-
-def test_prepare_turns_a_full_disk_into_one_line(copied, monkeypatch):
-    from optathlon.tasks.audio.mtat.dataset import MagnaTagATune
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "samples.f32")
-
-    folder = copied("mtat")
-    monkeypatch.setattr(recordings, "_decode_all", full)
-    with pytest.raises(DataError, match=r"mtat: samples.f32: No space left on device"):
-        prepare(MagnaTagATune(), folder.parent)

@@ -197,6 +197,14 @@ def test_a_split_without_any_clip_is_refused(folder):
         Dcase2017().verify(folder)
 
 
+def test_tables_too_short_for_a_validation_split_are_refused(folder):
+    for part in PARTS.values():
+        lines = (folder / part.table).read_text().splitlines()
+        (folder / part.table).write_text("\n".join(lines[:2]) + "\n")
+    with pytest.raises(DataError, match="the tables leave no validation clip"):
+        Dcase2017().verify(folder)
+
+
 def test_a_folder_without_the_data_says_what_to_fetch(tmp_path):
     (tmp_path / "dcase2017").mkdir()
     with pytest.raises(DataError, match=r"training_set.csv is missing; expected .*password"):
