@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -24,41 +25,49 @@ from torchaudio.transforms import AmplitudeToDB, Spectrogram  # noqa: E402
 
 from optathlon.tasks.audio import recordings  # noqa: E402
 from optathlon.tasks.audio.harmonic_cnn import harmonic_centers  # noqa: E402
-from optathlon.tasks.audio.tagging import MusicTagging, SoundEvents, Tagging  # noqa: E402
+from optathlon.tasks.audio.keyword_spotting import KeywordSpotting  # noqa: E402
+from optathlon.tasks.audio.tagging import MusicTagging, SoundEvents  # noqa: E402
+from optathlon.tasks.audio.windows import Windows  # noqa: E402
 from optathlon.tasks.data.dataset import build  # noqa: E402
 from optathlon.tasks.registry import dataset, task  # noqa: E402
 
-KINDS: dict[str, type[Tagging]] = {"mtat": MusicTagging, "dcase2017": SoundEvents}
+Audio = MusicTagging | SoundEvents | KeywordSpotting
+KINDS: dict[str, type[Audio]] = {
+    "mtat": MusicTagging,
+    "speech-commands": KeywordSpotting,
+    "dcase2017": SoundEvents,
+}
 
 
 class PlainClips(Dataset):
     """A decoded .npy file per clip and a random crop of it, as repositories of taggers have it."""
 
-    def __init__(self, folder: Path, found: recordings.Recordings, samples: np.ndarray, tags: int, length: int) -> None:
-        self.length, self.paths = length, []
-        clips = found.splits["training"]
-        self.truth = recordings.truth(clips, tags).astype(np.float32)
-        for number, clip in enumerate(clips):
+    def __init__(self, folder: Path, windows: Windows, samples: np.ndarray) -> None:
+        self.length, self.labels, self.paths = windows.length, windows.labels, []
+        for number, clip in enumerate(windows.clips):
             self.paths.append(folder / f"{number}.npy")
             np.save(self.paths[-1], samples[clip.start : clip.start + clip.length])
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
         sound = np.load(self.paths[index], mmap_mode="r")
         if len(sound) < self.length:
             padded = np.zeros(self.length, dtype=np.float32)
             start = int(np.random.rand() * (self.length - len(sound)))
             padded[start : start + len(sound)] = sound
-            return padded, self.truth[index]
+            return padded, self.labels[index]
         start = int(np.random.rand() * (len(sound) - self.length))
-        return np.array(sound[start : start + self.length]), self.truth[index]
+        return np.array(sound[start : start + self.length]), self.labels[index]
 
 
 class PlainNet(nn.Module):
     """The Harmonic CNN as one writes it down: the triangles as two slopes of which the lower counts, cut off at zero,
     then the layers of `net` in their order, in contiguous memory."""
+
+    centers: Tensor
+    bins: Tensor
 
     def __init__(self, net: nn.Module, n_fft: int) -> None:
         super().__init__()
@@ -80,7 +89,7 @@ class PlainNet(nn.Module):
         return self.net.get_submodule("output")(self.net.get_submodule("dropout")(x))
 
 
-def ours(workload: Tagging) -> Iterator[Callable[[], int]]:
+def ours(workload: Audio) -> Iterator[Callable[[], int]]:
     """A step of the workload for each batch, from its files to the gradients."""
     epoch = 0
     while True:
@@ -90,11 +99,16 @@ def ours(workload: Tagging) -> Iterator[Callable[[], int]]:
 
 
 def plain(clips: PlainClips, net: PlainNet, size: int) -> Iterator[Callable[[], int]]:
-    """As `ours`, by a DataLoader, sigmoid and BCELoss."""
-    loss = nn.BCELoss()
+    """As `ours`, by a DataLoader, and BCELoss after a sigmoid or CrossEntropyLoss."""
     while True:
-        for waves, tags in DataLoader(clips, batch_size=size, shuffle=True, drop_last=True):
-            yield lambda waves=waves, tags=tags: _backward(loss(net(waves).sigmoid(), tags), len(waves))
+        for waves, labels in DataLoader(clips, batch_size=size, shuffle=True, drop_last=True):
+            yield lambda waves=waves, labels=labels: _backward(_plain_loss(net(waves), labels), len(waves))
+
+
+def _plain_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    if labels.dtype == torch.bool:
+        return nn.BCELoss()(outputs.sigmoid(), labels.float())
+    return nn.CrossEntropyLoss()(outputs, labels)
 
 
 def _backward(loss: Tensor, size: int) -> int:
@@ -110,7 +124,7 @@ def clips_a_second(steps: Iterator[Callable[[], int]], updates: int) -> float:
     return clips / (time.process_time() - start)
 
 
-def front_end_share(workload: Tagging, updates: int) -> float:
+def front_end_share(workload: Audio, updates: int) -> float:
     """The share of CPU time that goes into spectrogram, filters and decibels, forward and backward, with its norm left
     out."""
     filters, batches = workload.players["model"].get_submodule("filters"), workload.batches(0)
@@ -129,11 +143,9 @@ def measure(name: str, root: Path, scale: str, updates: int, repeats: int) -> No
     protocol = task(name).protocol(scale)
     torch.default_generator.manual_seed(0)
     workload = KINDS[name](protocol, root)
-    found, s = recordings.read(root / name), workload.settings
-    tags = min(s.tags, len(found.tags))
     with tempfile.TemporaryDirectory() as folder:
-        clips = PlainClips(Path(folder), found, recordings.samples(root / name), tags, s.input_length)
-        net = PlainNet(workload.players["model"], s.n_fft)
+        clips = PlainClips(Path(folder), workload._splits["training"], recordings.samples(root / name))
+        net = PlainNet(workload.players["model"], workload.settings.n_fft)
         rivals = {"ours": ours(workload), "plain": plain(clips, net, protocol.batch)}
         for steps in rivals.values():
             clips_a_second(steps, 1)
@@ -144,7 +156,7 @@ def measure(name: str, root: Path, scale: str, updates: int, repeats: int) -> No
     ratio = statistics.median(a / b for a, b in zip(rates["ours"], rates["plain"], strict=True))
     middle = {rival: statistics.median(values) for rival, values in rates.items()}
     print(
-        f"{name:10} {scale:6} batch {protocol.batch:3}  ours {middle['ours']:8.1f} clips/s"
+        f"{name:15} {scale:6} batch {protocol.batch:3}  ours {middle['ours']:8.1f} clips/s"
         f"  plain {middle['plain']:8.1f}  ratio {ratio:.2f}"
         f"  front end {100 * front_end_share(workload, updates):.0f} % of ours",
         flush=True,
