@@ -49,6 +49,6 @@ def main(args: argparse.Namespace) -> int:
 def _places(results: Results, sweep: str | None) -> list[dict[str, Any]]:
     """Of each run its place in `sweep`, or in every sweep that has it; None where a value is missing."""
     frame = results.runs()
-    frame = frame if sweep is None else frame[frame["sweep"] == sweep]
-    wanted = frame[["run", *PLACE]].astype(object)
-    return wanted.where(wanted.notna(), None).to_dict("records")
+    columns = {name: frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in ("run", *PLACE)}
+    places = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return [place for place in places if sweep is None or place["sweep"] == sweep]
