@@ -67,6 +67,6 @@ class Pictures(NamedTuple):
         side = self.cuts.crop
         pixels = np.empty((len(chosen), side, side, 3), dtype=np.uint8)
         for place, image in enumerate(images):
-            pixels[place] = image
+            pixels[place] = np.asarray(image)
         labels = np.array([self.photos[index].label for index in chosen], dtype=np.int64)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels)

@@ -217,6 +217,7 @@ def test_the_loss_of_mixed_and_smoothed_labels_is_timms(miniature) -> None:
     live = make(miniature, tiny(settings=settings))
     batch = next(live.batches(0))
     shown: Shown = batch.data
+    assert shown.mix is not None
     net = live.players["model"].eval()
     blended = shown.mix.share * shown.pixels.float() + (1 - shown.mix.share) * shown.pixels.float().flip(0)
     logits = net(normalize(blended / 255, live.memory_format))
