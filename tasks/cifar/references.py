@@ -77,12 +77,12 @@ def _robust(
 ) -> int:
     low, high = np.maximum(images - epsilon, 0.0), np.minimum(images + epsilon, 1.0)
     safe = np.isin(labels, classes)
-    for own, label in enumerate(classes):
+    for true, label in enumerate(classes):
         mine = labels == label
         for other in range(len(classes)):
-            if other != own:
-                weight = means[own] - means[other]
-                bias = (np.square(means[other]).sum() - np.square(means[own]).sum()) / 2
+            if other != true:
+                weight = means[true] - means[other]
+                bias = (np.square(means[other]).sum() - np.square(means[true]).sum()) / 2
                 if norm == "linf":
                     least = low[mine] @ np.maximum(weight, 0.0) + high[mine] @ np.minimum(weight, 0.0)
                 else:

@@ -52,15 +52,15 @@ class Detection(Workload):
         super().__init__(protocol, data, **how)
         self._size = size  # of a training input, in pixels
         require(Coco(), self.data)
-        found = splits(protocol, self.data)
-        self._evaluated = found.evaluated
-        self._train = self._worth_training_on(found.train)
+        chosen = splits(protocol, self.data)
+        self._evaluated = chosen.evaluated
+        self._train = self._worth_training_on(chosen.train)
         if len(self._train) < protocol.batch:
             raise TaskError(
                 f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training images{self._without};"
                 " take a smaller batch, or more protocol.settings.train_images"
             )
-        self.players = {"model": self._network(len(found.train.categories)).to(self.device)}
+        self.players = {"model": self._network(len(chosen.train.categories)).to(self.device)}
 
     def _worth_training_on(self, images: Annotations) -> Annotations:
         return images
@@ -92,8 +92,8 @@ class Detection(Workload):
             raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
         images = self._evaluated[split]
         with evaluating(self.players["model"]):
-            found = [_rows(one, images) for one in self._detect(images)]
-        return average_precision(images.ids, objects(images), _joined(found))
+            rows = [_rows(one, images) for one in self._detect(images)]
+        return average_precision(images.ids, objects(images), _joined(rows))
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As Workload.tags; the weights before a batch norm, which takes out their scale; the heads."""
@@ -121,6 +121,6 @@ def _rows(found: Found, images: Annotations) -> np.ndarray:
     return rows[np.isfinite(rows).all(1)]
 
 
-def _joined(found: list[np.ndarray]) -> Detections:
-    rows = np.concatenate([np.empty((0, 7)), *found])
+def _joined(parts: list[np.ndarray]) -> Detections:
+    rows = np.concatenate([np.empty((0, 7)), *parts])
     return Detections(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2:6], rows[:, 6])

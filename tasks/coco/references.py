@@ -20,13 +20,13 @@ def mean_boxes(protocol: Protocol, data: Path) -> dict[str, dict[str, float]]:
     measured = {}
     for split, images in chosen.evaluated.items():
         sides = np.tile(images.sizes[:, ::-1], 2)[:, None]
-        found = Detections(
+        detections = Detections(
             images=np.repeat(images.ids, len(labels)),
             classes=np.tile(labels, len(images)),
             boxes=(boxes * sides).reshape(-1, 4),
             scores=np.tile(scores, len(images)),
         )
-        scored = average_precision(images.ids, objects(images), found)
+        scored = average_precision(images.ids, objects(images), detections)
         measured |= {f"{split}/{name}": value for name, value in scored.items()}
     return {"mean boxes": measured}
 

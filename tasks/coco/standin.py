@@ -140,22 +140,22 @@ def write(folder: Path) -> list[Source]:
 
 def _photographs() -> list[np.ndarray]:
     """The photographs, uint8 (height, width, 3), scaled to be little larger than a picture."""
-    found = debian.files(BACKGROUNDS, PHOTOGRAPHS)
+    contents = debian.files(BACKGROUNDS, PHOTOGRAPHS)
     size = (2 * WIDTH, 2 * HEIGHT)
-    return [np.asarray(Image.open(io.BytesIO(found[name])).convert("RGB").resize(size)) for name in PHOTOGRAPHS]
+    return [np.asarray(Image.open(io.BytesIO(contents[name])).convert("RGB").resize(size)) for name in PHOTOGRAPHS]
 
 
 def _cut_outs() -> Mapping[str, list[list[CutOut]]]:
     """By split the cut-outs of each category that has some."""
     drawings = {concept.name: concept.drawings for concept in emoji.concepts(1)}
-    found: dict[str, list[list[CutOut]]] = {TRAIN: [], TEST: []}
+    by_split: dict[str, list[list[CutOut]]] = {TRAIN: [], TEST: []}
     for number, name in CATEGORIES.items():
         icons = [(vendor, svg) for title in EMOJI.get(name, ()) for vendor, svg in drawings.get(title, {}).items()]
-        for split, own in found.items():
+        for split, cut_outs in by_split.items():
             shown = [svg for vendor, svg in icons if (vendor in UNSEEN) == (split == TEST)]
             if shown:
-                own.append([CutOut(number, _cut_out(svg)) for svg in shown])
-    return found
+                cut_outs.append([CutOut(number, _cut_out(svg)) for svg in shown])
+    return by_split
 
 
 def _cut_out(svg: str) -> np.ndarray:
@@ -180,13 +180,13 @@ def _pictures(split: str, drawn: list[list[CutOut]], grounds: list[np.ndarray]) 
         yield Picture(pixels, masks)
 
 
-def _pasted(pixels: np.ndarray, own: CutOut, before: list[Drawn], random: np.random.Generator) -> list[Drawn]:
-    """The objects once `own` lies on them somewhere in `pixels`, which changes; none if it would hide too much."""
+def _pasted(pixels: np.ndarray, cut_out: CutOut, before: list[Drawn], random: np.random.Generator) -> list[Drawn]:
+    """The objects once `cut_out` lies on them somewhere in `pixels`, which changes; none if it would hide too much."""
     side = int(random.uniform(SMALLEST, LARGEST))
-    height, width = own.pixels.shape[:2]
+    height, width = cut_out.pixels.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    image = np.asarray(Image.fromarray(own.pixels).resize(size))
+    image = np.asarray(Image.fromarray(cut_out.pixels).resize(size))
     top, left = (int(random.integers(0, limit - length + 1)) for limit, length in ((HEIGHT, size[1]), (WIDTH, size[0])))
     place = (slice(top, top + size[1]), slice(left, left + size[0]))
     mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
@@ -196,4 +196,4 @@ def _pasted(pixels: np.ndarray, own: CutOut, before: list[Drawn], random: np.ran
         return before
     opacity = image[..., 3:] / 255
     pixels[place] = (opacity * image[..., :3] + (1 - opacity) * pixels[place]).round()
-    return [*left_over, Drawn(own.category, mask, ("rle", "polygon")[len(before) % 2])]
+    return [*left_over, Drawn(cut_out.category, mask, ("rle", "polygon")[len(before) % 2])]

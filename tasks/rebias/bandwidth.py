@@ -25,10 +25,10 @@ class Bandwidths:
     def add(self, features: Mapping[str, Tensor]) -> None:
         """A batch's features (n, d) by network: all n * n squared distances count, so the zeros to itself as well."""
         for name, batch in features.items():
-            found = squared_distances(batch.detach().float()).flatten().cpu().numpy()
-            self._distances.setdefault(name, []).append(found)
+            distances = squared_distances(batch.detach().float()).flatten().cpu().numpy()
+            self._distances.setdefault(name, []).append(distances)
 
     def medians(self) -> dict[str, float]:
         """The square root of the median squared distance over all batches, by network."""
-        medians = {name: float(np.median(np.concatenate(found))) for name, found in self._distances.items()}
+        medians = {name: float(np.median(np.concatenate(distances))) for name, distances in self._distances.items()}
         return {name: max(NARROWEST, max(0.0, median) ** 0.5) for name, median in medians.items()}

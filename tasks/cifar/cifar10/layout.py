@@ -60,12 +60,12 @@ def _pickled(value: Any) -> bytes:
 
 
 def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    found = load(path)
-    if not isinstance(found, dict) or not {"data", "labels"} <= set(found):
+    content = load(path)
+    if not isinstance(content, dict) or not {"data", "labels"} <= set(content):
         raise DataError(
             f"cifar10: {path} holds no dictionary of data and labels; expected CIFAR-10's version for Python"
         )
-    labels, data = found["labels"], found["data"].values if isinstance(found["data"], _Array) else None
+    labels, data = content["labels"], content["data"].values if isinstance(content["data"], _Array) else None
     if data is None or data.shape[1:] != (PIXELS,):
         what = "no array of bytes" if data is None else f"of shape {data.shape}"
         raise DataError(f"cifar10: {path}: data is {what}, expected bytes of shape (n, {PIXELS})")

@@ -58,19 +58,19 @@ def fixed_window(width: int, height: int, size: int) -> Window:
 
 
 class Tint(NamedTuple):
-    """A change of colors: own * color + gray * its gray + mean * the photo's mean gray + light, on a scale of 0 to 1.
+    """A change of colors on a scale of 0 to 1: color * own color + gray * own gray + mean * the photo's mean gray + light.
 
     Brightness, contrast and saturation in any order come to this, because each is linear in the colors.
     """
 
-    own: float = 1.0
+    color: float = 1.0
     gray: float = 0.0
     mean: float = 0.0
     light: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """By blue, green, red."""
 
     def row(self) -> list[float]:
-        return [self.own, self.gray, self.mean, *self.light]
+        return [self.color, self.gray, self.mean, *self.light]
 
 
 def random_tint(random: np.random.Generator) -> Tint:
@@ -78,16 +78,16 @@ def random_tint(random: np.random.Generator) -> Tint:
 
     Source: CenterNet's image.py; Krizhevsky et al. 2012, section 4.1, for the light.
     """
-    own, gray, mean = 1.0, 0.0, 0.0
+    color, gray, mean = 1.0, 0.0, 0.0
     for change in random.permutation(["brightness", "contrast", "saturation"]):
         factor = random.uniform(1 - STRENGTH, 1 + STRENGTH)
-        own, gray, mean = own * factor, gray * factor, mean * factor
+        color, gray, mean = color * factor, gray * factor, mean * factor
         if change == "contrast":
             mean += 1 - factor
         elif change == "saturation":
             gray += 1 - factor
     blue, green, red = np.array(EIGENVECTORS) @ (EIGENVALUES * random.normal(0.0, LIGHT, 3))
-    return Tint(own, gray, mean, (float(blue), float(green), float(red)))
+    return Tint(color, gray, mean, (float(blue), float(green), float(red)))
 
 
 def tinted(pixels: Tensor, tints: Tensor) -> Tensor:
@@ -95,9 +95,9 @@ def tinted(pixels: Tensor, tints: Tensor) -> Tensor:
     `tints` (n, 6: a `Tint`'s numbers)."""
     colors = pixels.flip(1).float() / 255
     gray = (colors * _column(GRAY, pixels)).sum(1, keepdim=True)
-    own, for_gray, for_mean = (tints[:, i, None, None, None] for i in range(3))
+    for_color, for_gray, for_mean = (tints[:, i, None, None, None] for i in range(3))
     light = tints[:, 3:, None, None]
-    changed = own * colors + for_gray * gray + for_mean * gray.mean((2, 3), keepdim=True) + light
+    changed = for_color * colors + for_gray * gray + for_mean * gray.mean((2, 3), keepdim=True) + light
     return (changed - _column(MEAN, pixels)) / _column(STD, pixels)
 
 

@@ -69,10 +69,10 @@ class CenterNet(Detection):
             photo = np.asarray(open_photo(self._train.path(index)))
             window = random_window(photo.shape[1], photo.shape[0], self._settings.size, random)
             tints.append(random_tint(random).row())
-            own = self._train.of(index)
-            own = slice(own.start, min(own.stop, own.start + self._settings.max_objects))
-            boxes = window.boxes(as_corners(self._train.boxes[own]))
-            parts.append((window.pixels(photo), boxes, self._train.labels[own]))
+            shown = self._train.of(index)
+            shown = slice(shown.start, min(shown.stop, shown.start + self._settings.max_objects))
+            boxes = window.boxes(as_corners(self._train.boxes[shown]))
+            parts.append((window.pixels(photo), boxes, self._train.labels[shown]))
         return Tinted(stacked(parts), torch.tensor(tints))
 
     def loss(self, batch: Batch, player: str) -> Tensor:

@@ -22,14 +22,14 @@ def ssd_loss(
     et al. 2016, equation 1 and section 2.2; torchvision's SSD.compute_loss.
     """
     positive = matched > BACKGROUND
-    found = matched[positive]
-    wanted = encode(boxes[found], priors.expand(*matched.shape, 4)[positive])
+    box = matched[positive]
+    wanted = encode(boxes[box], priors.expand(*matched.shape, 4)[positive])
     place = smooth_l1_loss(outputs.corrections[positive], wanted, reduction="sum")
     hard = hardest(outputs.logits.detach(), positive, negatives)
-    kinds = torch.cat([labels[found] + 1, labels.new_full((int(hard.sum()),), NOTHING)])
+    kinds = torch.cat([labels[box] + 1, labels.new_full((int(hard.sum()),), NOTHING)])
     # The many easy negatives are ranked without a graph, so backward passes through the chosen few alone.
     logits = torch.cat([outputs.logits[positive], outputs.logits[hard]])
-    return (place + cross_entropy(logits, kinds, reduction="sum")) / max(1, len(found))
+    return (place + cross_entropy(logits, kinds, reduction="sum")) / max(1, len(box))
 
 
 @torch.no_grad()

@@ -53,8 +53,8 @@ class Ssd(Detection):
         net = Network(self._layout, chosen.channels, chosen.fc_channels, chosen.extra_share, classes)
         if chosen.weights == "imagenet":
             weights = torch.load(find_vgg16_bn(self.data), map_location="cpu", weights_only=True)
-            own = {n.removeprefix("features."): w for n, w in weights.items() if n.startswith("features.")}
-            net.trunk.load_state_dict(own)
+            features = {n.removeprefix("features."): w for n, w in weights.items() if n.startswith("features.")}
+            net.trunk.load_state_dict(features)
         return net
 
     def _training(self, job: tuple[int, np.ndarray]) -> Examples:
@@ -99,9 +99,9 @@ class Ssd(Detection):
 def trained_boxes(images: Annotations, index: int) -> tuple[np.ndarray, np.ndarray]:
     """The boxes of an image that are no crowd's and of which something lies within it, clipped to it: left, top, right,
     bottom in pixels (n, 4), and their labels (n,). Source: torchvision's references/detection/coco_utils.py."""
-    own = images.of(index)
-    single = ~images.crowd[own]
-    boxes, labels = images.boxes[own][single], images.labels[own][single]
+    rows = images.of(index)
+    single = ~images.crowd[rows]
+    boxes, labels = images.boxes[rows][single], images.labels[rows][single]
     height, width = images.sizes[index]
     shown = as_corners(boxes).clip(0, np.tile([width, height], 2))
     kept = (shown[:, 2:] > shown[:, :2]).all(1)

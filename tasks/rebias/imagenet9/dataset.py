@@ -43,9 +43,9 @@ class ImageNet9(Dataset):
     def verify(self, folder: Path) -> str | None:
         """Decodes every photo of the nine classes. Official by the counts of validation photos and the SHA-256 of the
         clusters; DataError names what is missing or damaged."""
-        found = layout.read(folder)
-        decode_each(chain(found.train, found.val))
-        counts = np.bincount([photo.label for photo in found.val]).tolist()
+        nine = layout.read(folder)
+        decode_each(chain(nine.train, nine.val))
+        counts = np.bincount([photo.label for photo in nine.val]).tolist()
         if counts != [*VALIDATION] or file_digest(find_clusters(folder)) != CLUSTERS_SHA256:
             return None
         return f"SHA-256 of {CLUSTERS}, counts of validation photos"
@@ -79,9 +79,9 @@ class ImageNetA(Dataset):
         archive = folder / ARCHIVE
         if archive.is_file() and not (folder / TREE).exists():
             archives.unpack(archive, folder / TREE, ARCHIVE_MD5)
-        found = read_imagenet_a(folder)
-        decode_each(found)
-        if len(found) != HARD_PHOTOS or (archive.is_file() and file_digest(archive, "md5") != ARCHIVE_MD5):
+        hard = read_imagenet_a(folder)
+        decode_each(hard)
+        if len(hard) != HARD_PHOTOS or (archive.is_file() and file_digest(archive, "md5") != ARCHIVE_MD5):
             return None
         return "counts of photos and synsets"
 

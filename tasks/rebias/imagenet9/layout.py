@@ -41,7 +41,7 @@ def read(folder: Path) -> Nine:
 
 def photos(tree: Path, synsets: Collection[str]) -> list[Photo]:
     """The photos in the folders of `synsets` below `tree`, whatever else lies there; DataError if one has none."""
-    found = []
+    listed = []
     for synset in sorted(synsets):
         folder = tree / synset
         try:
@@ -53,8 +53,8 @@ def photos(tree: Path, synsets: Collection[str]) -> list[Photo]:
         mine = [Photo(folder / name, LABELS[synset]) for name in names if _is_photo(name)]
         if not mine:
             raise DataError(f"{folder} has no photos; unpack them again")
-        found += mine
-    return found
+        listed += mine
+    return listed
 
 
 def _is_photo(name: str) -> bool:

@@ -22,22 +22,22 @@ SIDE = 16
 def pixels(protocol: Protocol, data: Path) -> dict[str, dict[str, float]]:
     """On the photos for the test: majority, the commonest class for every photo, and nearest mean, the class whose mean
     photo, shrunk to 16 x 16 pixels, is the nearest."""
-    found, hard = layout.read(folder_of(data, ImageNet9.name)), read_imagenet_a(folder_of(data, ImageNetA.name))
-    images, labels = _shrunk(found.train)
+    nine, hard = layout.read(folder_of(data, ImageNet9.name)), read_imagenet_a(folder_of(data, ImageNetA.name))
+    images, labels = _shrunk(nine.train)
     means = np.stack([images[labels == label].mean(0) for label in np.unique(labels)])
     commonest = np.bincount(labels).argmax()
     least = ImageNet9Settings.read(protocol).smallest_cell
     scores: dict[str, dict[str, float]] = {"majority": {}, "nearest mean": {}}
-    for split, photos in (("val", found.val), ("hard", hard)):
+    for split, photos in (("val", nine.val), ("hard", hard)):
         images, labels = _shrunk(photos)
         nearest = (np.square(means).sum(1) - 2 * images @ means.T).argmin(1)
-        for model, told in (("majority", np.full(len(labels), commonest)), ("nearest mean", nearest)):
-            right = told == labels
+        for model, guess in (("majority", np.full(len(labels), commonest)), ("nearest mean", nearest)):
+            right = guess == labels
             accuracy = 100.0 * float(right.mean())
             if split == "hard":
                 scores[model]["test/imagenet_a"] = accuracy
             else:
-                unbiased = unbiased_accuracy(right, labels, found.clusters, least)
+                unbiased = unbiased_accuracy(right, labels, nine.clusters, least)
                 scores[model] |= {"test/unbiased": unbiased, "test/biased": accuracy}
     return scores
 

@@ -48,11 +48,11 @@ class ImageNet9ReBias(TwoPlayers):
         super().__init__(protocol, data, chosen, biased=biased, model=model, **process)
         for dataset in (ImageNet9(), ImageNetA()):
             require(dataset, self.data)
-        found = layout.read(folder_of(self.data, ImageNet9.name))
-        train = _of_each_class(found.train, chosen.train_images)
+        nine = layout.read(folder_of(self.data, ImageNet9.name))
+        train = _of_each_class(nine.train, chosen.train_images)
         held = carved(len(train), protocol)
         self._validation, self._train = train[:held], train[held:]
-        self._val, self._clusters = found.val, found.clusters
+        self._val, self._clusters = nine.val, nine.clusters
         self._hard = read_imagenet_a(folder_of(self.data, ImageNetA.name))
         if len(self._train) < protocol.batch:
             raise TaskError(f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos")

@@ -98,7 +98,7 @@ def find(folder: Path, name: str) -> Path:
     """
     unpacked = name.replace("-idx", ".idx")
     for place in PLACES:
-        for path in (folder / place / found for found in (f"{name}.gz", name, f"{unpacked}.gz", unpacked)):
+        for path in (folder / place / file for file in (f"{name}.gz", name, f"{unpacked}.gz", unpacked)):
             if path.is_file():
                 return path
     raise DataError(f"mnist: {folder / 'raw' / name}.gz is missing (unpacked will do as well); expected {Mnist.get}")
