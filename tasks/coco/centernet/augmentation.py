@@ -58,7 +58,7 @@ def fixed_window(width: int, height: int, size: int) -> Window:
 
 
 class Tint(NamedTuple):
-    """A change of colors on a scale of 0 to 1: color * own color + gray * own gray + mean * the photo's mean gray + light.
+    """A change of colors from 0 to 1: color * a pixel's color + gray * its gray + mean * the photo's mean gray + light.
 
     Brightness, contrast and saturation in any order come to this, because each is linear in the colors.
     """

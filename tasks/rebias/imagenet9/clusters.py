@@ -71,7 +71,8 @@ def vgg16(root: Path) -> Callable[[np.ndarray], np.ndarray]:
 
     path = find_named(Path(root), VGG16, "VGG-16", "the published clusters need none")
     with torch.device("meta"):  # the classifier, nine tenths of the parameters, is never made
-        extractor: Any = build().features[:-LEFT_OUT].eval()
+        net: Any = build()
+    extractor = net.features[:-LEFT_OUT].eval()
     weights = torch.load(path, map_location="cpu", weights_only=True)
     extractor.load_state_dict({name: weights[f"features.{name}"] for name in extractor.state_dict()}, assign=True)
 
