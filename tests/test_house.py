@@ -31,8 +31,13 @@ def tree(name: str) -> ast.Module:
     return ast.parse(modules()[name].read_text())
 
 
-def imports(name: str) -> Iterator[tuple[str, str]]:
-    """Yields (module, name in it) of each import of a module: also those inside functions and for type checkers."""
+@cache
+def imports(name: str) -> tuple[tuple[str, str], ...]:
+    """(module, name in it) of each import of a module: also those inside functions and for type checkers."""
+    return tuple(_imports(name))
+
+
+def _imports(name: str) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name} imports relatively"

@@ -25,13 +25,21 @@ READ_AT_IMPORT = ("PYTHON", "TORCH", "CUDA", "LD_", "LC_", "LANG", "OMP_", "MPL"
 
 def run(words: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float = 300.0):
     """The end of `optathlon WORDS` in `folder`, as subprocess.run tells it."""
+    return _ended({"words": list(words)}, folder, environment, seconds)
+
+
+def run_code(code: str, folder: Path, environment: Mapping[str, str], seconds: float = 300.0):
+    """The end of `python -c CODE` in `folder`, as subprocess.run tells it."""
+    return _ended({"words": [], "code": code}, folder, environment, seconds)
+
+
+def _ended(what: Mapping, folder: Path, environment: Mapping[str, str], seconds: float):
     with tempfile.TemporaryDirectory() as outputs:
         paths = [str(Path(outputs) / name) for name in ("stdout", "stderr")]
-        code = _server().order(
-            {"words": words, "folder": str(folder), "environment": environment, "to": paths}, seconds
-        )
+        order = {**what, "folder": str(folder), "environment": dict(environment), "to": paths}
+        status = _server().order(order, seconds)
         stdout, stderr = (Path(path).read_text(encoding="utf-8") for path in paths)
-    return subprocess.CompletedProcess(["optathlon", *words], code, stdout, stderr)
+    return subprocess.CompletedProcess(["optathlon", *what["words"]], status, stdout, stderr)
 
 
 class Server:
@@ -68,7 +76,8 @@ def _server() -> Server:
 
 def _serve() -> None:
     import pandas  # noqa: F401
-    import torch  # noqa: F401
+    import torch
+    import torch._dynamo  # noqa: F401
 
     import optathlon.suite.main  # noqa: F401
 
@@ -96,7 +105,11 @@ def _become(order: Mapping) -> NoReturn:
     sys.argv = ["optathlon", *order["words"]]
     code = 1
     try:
-        console()
+        if "code" in order:
+            exec(compile(order["code"], "<code>", "exec"), {"__name__": "__main__"})
+            code = 0
+        else:
+            console()
     except SystemExit as end:
         code = end.code
     except BaseException:

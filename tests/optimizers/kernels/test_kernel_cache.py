@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -11,6 +10,7 @@ import torch
 
 from optathlon.optimizers.kernels import kernel_cache
 from optathlon.optimizers.rules.adamp import AdamP
+from tests.suite import command_server
 
 STEP = textwrap.dedent(
     """
@@ -87,7 +87,7 @@ DAMAGE = {
 def test_damaged_kernels_are_made_again_and_kill_no_process(quick_compiler, fresh, damage):
     kernel_cache.prepare()
     damage(fresh)
-    done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=False, env=os.environ)
+    done = command_server.run_code(STEP, fresh, os.environ)
     assert (done.returncode, done.stdout) == (0, "{'fused (C++)': 1}\n"), done.stderr
     assert kernel_cache.prepare() == "", "what the child made is whole"
 
