@@ -184,6 +184,26 @@ def acquire(taken: set[str], folder: Path | None = None, at_least: int = 1) -> S
     return None
 
 
+def holders(folder: Path | None = None) -> dict[str, int]:
+    """The process that took each slot that is held, as far as the kernel shows it here.
+
+    folder: where they are locked, as `folder` says.
+    """
+    folder = folder or _path()
+    try:
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return {}
+    owners = {
+        words[5].rpartition(":")[2]: int(words[4]) for words in locks if words[1] == "FLOCK" and "->" not in words
+    }
+    inodes = {}
+    for name in names():
+        with contextlib.suppress(OSError):
+            inodes[name] = str((folder / f"{name}.lock").stat().st_ino)
+    return {name: owners[inode] for name, inode in inodes.items() if owners.get(inode, 0) > 0}
+
+
 def _environment(slot: str) -> dict[str, str]:
     """What shows a run the slot's GPU alone."""
     called = {_file_name(gpu): gpu for gpu in visible_gpus()}

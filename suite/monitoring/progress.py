@@ -10,7 +10,7 @@ from optathlon.results import Store
 from optathlon.results.plan import Plan
 from optathlon.results.text.columns import cut
 from optathlon.suite.console import columns, say
-from optathlon.suite.monitoring import status
+from optathlon.suite.monitoring import slot_holders, status
 
 LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
 
@@ -23,7 +23,8 @@ def follow(store: Store, plan: Plan, alive: Callable[[], int]) -> status.Overvie
             begun = time.monotonic()
             workers = alive()
             seen = status.overview(store, plan)
-            teller.tell(line(seen, workers), last=not workers)
+            waits = "" if seen.running or not seen.todo else slot_holders.told(plan.head.name)
+            teller.tell(line(seen, workers, waits), last=not workers)
             if not workers:
                 return seen
             time.sleep(pause(time.monotonic() - begun))
@@ -61,11 +62,12 @@ class Teller:
             print(file=sys.stderr)
 
 
-def line(seen: status.Overview, workers: int) -> str:
+def line(seen: status.Overview, workers: int, waits: str = "") -> str:
     """One line that says it all, first what is looked for most, as the line may be cut: "about 2 min left · toys: 17/24
-    done · 2 running (adamw on ptb-awd-lstm 40 %)"."""
+    done · 2 running (adamw on ptb-awd-lstm 40 %)". "roughly": runs like which none was measured count as the others do
+    on average. waits: why none runs."""
     done = seen.counts["finished"] + seen.counts["diverged"]
-    parts = [f"{'at least' if seen.unknown else 'about'} {duration(seen.eta)} left"] if seen.eta else []
+    parts = [f"{'roughly' if seen.unknown else 'about'} {duration(seen.eta)} left"] if seen.eta else []
     parts.append(f"{seen.plan.head.name}: {done}/{seen.total} done")
     if seen.running:
         parts.append(f"{len(seen.running)} running ({', '.join(_running(r) for r in seen.running[:2])})")
@@ -74,6 +76,7 @@ def line(seen: status.Overview, workers: int) -> str:
         parts.append(f"{again} to be tried again")
     if held := sum(len(h.runs) for h in seen.held):
         parts.append(f"{held} held back")
+    parts += [waits] if waits else []
     if not workers and seen.left:
         parts.append("no worker is alive here")
     return " · ".join(parts)

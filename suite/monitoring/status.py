@@ -72,8 +72,8 @@ class Held:
 class Overview:
     """Counts of a plan's runs by state, in all and by cell (row, column). Reports whose setting is not selected yet
     count as waiting, or as failed where none can be selected. remaining: hours of one slot that what is left will take,
-    without the `unknown` runs like which nothing was measured; None if that is all of them. eta: seconds until that is
-    done if as many runs go on at once as do now; None if none does."""
+    without the `unknown` runs like which nothing was measured; None if that is all of them. eta: seconds until all is
+    done, the unknown runs taken for average ones, if as many go on at once as do now; None if none does."""
 
     plan: Plan
     total: int
@@ -132,16 +132,23 @@ def overview(store: Store, plan: Plan) -> Overview:
         held=_held(store, plan, states, todo),
         remaining=sum(seconds * slots for seconds, slots in known) / 3600.0 if known or not costs else None,
         unknown=len(costs) - len(known),
-        eta=_eta([seconds for seconds, _ in known], running),
+        eta=_eta([_typical(forecast, plan) if seconds is None else seconds for seconds, _ in costs], running),
         states=states,
         todo=todo,
         forecast=forecast,
     )
 
 
+def _typical(forecast: Forecast, plan: Plan) -> float:
+    """Seconds that the runs of `plan` take on average of which anything is known, done or not; 0 if nothing is."""
+    known = [cost.seconds for cost in map(forecast.cost, plan.runs) if cost.seconds is not None]
+    return sum(known) / len(known) if known else 0.0
+
+
 def _eta(seconds: list[float], running: list[Running]) -> float | None:
     """Seconds until runs that take `seconds` are done if as many go on at once as are `running`."""
-    return max(sum(seconds) / len(running), *(r.left or 0.0 for r in running)) if running and seconds else None
+    eta = max(sum(seconds) / len(running), *(r.left or 0.0 for r in running)) if running and seconds else 0.0
+    return eta or None
 
 
 def label(run: PlannedRun) -> str:

@@ -236,3 +236,15 @@ def test_where_no_folder_can_be_made_that_is_said(tmp_path, monkeypatch):
     in_job(monkeypatch, tmp_path / "gone")
     with pytest.raises(ClusterError, match=r"gone/optathlon-slots-7-.*: No such file or directory"), slots.folder():
         pass
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="this kernel does not show who holds a lock")
+def test_who_holds_a_slot_is_told_as_long_as_it_does(tmp_path, one_core):
+    assert slots.holders(tmp_path) == {}
+    process, _ = holder(tmp_path)
+    try:
+        assert slots.holders(tmp_path) == {"core-0": process.pid}
+    finally:
+        process.kill()
+        process.wait()
+    assert slots.holders(tmp_path) == {}

@@ -179,6 +179,17 @@ def test_reports_whose_setting_is_not_selected_yet_wait_and_cost(store, tmp_path
     assert seen.remaining == pytest.approx(6 * 60 / 3600)
 
 
+def test_runs_like_which_none_was_measured_count_as_the_others_do_on_average(store, tmp_path):
+    plan = planned(tmp_path, FOUR.replace('["toy:TASK"]', '["toy:TASK", "toy:PLAIN"]'))
+    finish(store, plan, plan.runs[0], 60.0)
+    begin(store, plan.runs[1], said(4, 0.5, 10.0), said(12, 1.5, 30.0))
+    seen = status.overview(store, plan)
+    assert seen.unknown == 8
+    assert seen.eta == pytest.approx(30.0 + 14 * 60.0)
+    assert progress.line(seen, 1).startswith("roughly 14 min left · toys: 1/16 done")
+    assert "waits for a slot" in progress.line(seen, 1, "waits for a slot: all are held by rates")
+
+
 def test_the_line_says_it_all(store, tmp_path):
     plan = planned(tmp_path, FOUR)
     finish(store, plan, plan.runs[0], 60.0)
