@@ -9,6 +9,7 @@ import msgspec
 
 from optathlon.results.board.build import leaderboard
 from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.plan_part import Part
 from optathlon.results.board.selection import Winner, winners
 from optathlon.results.plan import Plan
 from optathlon.results.record import Record
@@ -40,18 +41,27 @@ class SweepResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_results(
-    store: Store, plan: Plan, *, on: Sequence[str] | Literal["common"] | None = None, printed: bool = False
+    store: Store,
+    plan: Plan,
+    *,
+    on: Sequence[str] | Literal["common"] | None = None,
+    printed: bool = False,
+    part: Part | None = None,
 ) -> SweepResults:
     """`plan` with the records of `store`, their board and its references; what could not be read is in the store's
     `problems`.
 
-    on, printed: as `leaderboard` takes them.
+    on, printed, part: as `leaderboard` takes them; of a part, plan and records are the part's.
     """
-    ids = dict.fromkeys(run.id for run in plan.runs)
-    records = {record.id: record for record in store.records(ids, brief=True)}
-    states = store.states(i for i in ids if i not in records)
+    records = {record.id: record for record in store.records(dict.fromkeys(run.id for run in plan.runs), brief=True)}
+    states = store.states(dict.fromkeys(run.id for run in plan.runs if run.id not in records))
     references = store.references(column.problem for column in plan.head.columns)
-    board = leaderboard(plan, records.values(), states, on=on, printed=printed, references=references)
+    board = leaderboard(plan, records.values(), states, on=on, printed=printed, part=part, references=references)
+    if part is not None:
+        plan = part.of(plan)
+        ids = {run.id for run in plan.runs}
+        records = {i: record for i, record in records.items() if i in ids}
+        states = {i: state for i, state in states.items() if i in ids}
     return SweepResults(plan=plan, records=records, states=states, board=board, references=references)
 
 

@@ -1,4 +1,4 @@
-"""Each row against the baseline, task by task: Welch's interval of each, and Dunnett's for all of a task together."""
+"""Each row against the baseline, task by task: its interval on the board, and Dunnett's for all of a task together."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import msgspec
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.statistics.difference import Difference
-from optathlon.results.statistics.dunnett import dunnett
+from optathlon.results.statistics.dunnett import dunnett, unequal_spreads
 
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
-    """`row` less the baseline on a task. delta, low, high, p: Welch's; p_holm: over the board, as the cell has it.
+    """`row` less the baseline on a task. delta, low, high, p, p_holm: as the cell has them.
 
-    dunnett: Dunnett's test of all rows of the task against the baseline, with simultaneous intervals.
+    dunnett: Dunnett's test of all rows of the task against the baseline, with simultaneous intervals. unequal: the
+    baseline's spread is unlike that of the others, so that Dunnett's one deviation for all is not to be relied on.
     """
 
     task: str
@@ -27,6 +28,7 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None
     p_holm: float | None
     dunnett: Difference | None
+    unequal: bool = False
 
 
 def against(board: Leaderboard) -> list[Against]:
@@ -40,12 +42,13 @@ def against(board: Leaderboard) -> list[Against]:
         if base is None or base.status != "complete" or not ready:
             continue
         together = dunnett({name: cell.finite for name, cell in ready.items()}, base.finite, 1 - board.alpha)
+        unequal = unequal_spreads([base.finite, *(cell.finite for cell in ready.values())], board.alpha)
         for name, cell in ready.items():
-            found.append(_against(board, at, name, cell, together.get(name)))
+            found.append(_against(board, at, name, cell, together.get(name), unequal))
     return found
 
 
-def _against(board: Leaderboard, at: int, row: str, cell: Cell, together: Difference | None) -> Against:
+def _against(board: Leaderboard, at: int, row: str, cell: Cell, together: Difference | None, unequal: bool) -> Against:
     column = board.columns[at]
     return Against(
         task=column.label,
@@ -59,4 +62,5 @@ def _against(board: Leaderboard, at: int, row: str, cell: Cell, together: Differ
         p=cell.p,
         p_holm=cell.p_holm,
         dunnett=together,
+        unequal=unequal,
     )

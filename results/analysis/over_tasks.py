@@ -13,6 +13,7 @@ from optathlon.results.board.judging import ranks_among_whole
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column
+from optathlon.results.statistics.difference import Difference
 from optathlon.results.statistics.holm import holm
 from optathlon.results.statistics.improvement import probability_of_improvement
 from optathlon.results.statistics.iqm import iqm, iqm_interval
@@ -27,7 +28,10 @@ class RowOverall(msgspec.Struct, frozen=True, kw_only=True):
     iqm: interquartile mean of its runs, in pooled seed deviations above the baseline's mean; None if a quarter of them
     diverged; with the bootstrap's interval, if none did. improvement: the chance that a run beats one of the baseline,
     mean over tasks. wilcoxon: p of no difference to the baseline over tasks, wilcoxon_holm adjusted over the rows.
-    wins, losses: tasks with a better or worse mean.
+    wilcoxon_least: the least that wilcoxon could be over so many tasks. standardized: the mean over tasks of the
+    difference to the baseline in the task's seed deviation, better is positive; its interval and p speak of tasks like
+    these, standardized_holm is p adjusted over the rows. wins, losses: tasks on which it is shown to be better or worse
+    than the baseline by the board's marks; ties: the rest.
     """
 
     name: str
@@ -39,8 +43,12 @@ class RowOverall(msgspec.Struct, frozen=True, kw_only=True):
     improvement: float | None = None
     wilcoxon: float | None = None
     wilcoxon_holm: float | None = None
+    wilcoxon_least: float | None = None
+    standardized: Difference | None = None
+    standardized_holm: float | None = None
     wins: int = 0
     losses: int = 0
+    ties: int = 0
 
 
 class Overall(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +83,11 @@ def overall(board: Leaderboard) -> Overall:
     scales = [_scale(board, at) for at in range(len(board.columns))]
     rows = [_row(board, row, keys[row.name], scales) for row in whole]
     adjusted = holm([row.wilcoxon for row in rows])
-    rows = [msgspec.structs.replace(row, wilcoxon_holm=p) for row, p in zip(rows, adjusted, strict=True)]
+    standardized = holm([row.standardized.p if row.standardized else None for row in rows])
+    rows = [
+        msgspec.structs.replace(row, wilcoxon_holm=p, standardized_holm=q)
+        for row, p, q in zip(rows, adjusted, standardized, strict=True)
+    ]
     return Overall(
         board=board.name,
         baseline=board.baseline,
@@ -110,6 +122,7 @@ def _row(
     board: Leaderboard, row: BoardRow, ranks: list[float], scales: Sequence[tuple[float, float] | None]
 ) -> RowOverall:
     found = RowOverall(name=row.name, mean_rank=row.mean_rank or 0.0, ranks=ranks)
+    base = next((other for other in board.whole() if other.name == board.baseline), None)
     scores = [
         normalized(_runs(cell, column), *scale)
         for cell, column, scale in zip(row.cells, board.columns, scales, strict=True)
@@ -117,9 +130,8 @@ def _row(
     ]
     if scores and math.isfinite(middle := iqm(scores)):
         whole = all(math.isfinite(score) for runs in scores for score in runs)
-        ends = iqm_interval(scores) if whole else (None, None)
+        ends = _interval(board, row, base) if whole and base is not None and base is not row else (None, None)
         found = msgspec.structs.replace(found, iqm=middle, iqm_low=ends[0], iqm_high=ends[1])
-    base = next((other for other in board.whole() if other.name == board.baseline), None)
     if base is None or base is row:
         return found
     compared = compare(board, row.name, base.name)
@@ -128,13 +140,40 @@ def _row(
     )
     chance = probability_of_improvement(ours, theirs, [column.higher_is_better for column in board.columns])
     every = all(task.welch for task in compared.tasks)
+    won, lost = _shown(board, row)
     return msgspec.structs.replace(
         found,
         improvement=chance,
         wilcoxon=compared.wilcoxon if every and len(compared.tasks) > 1 else None,
-        wins=compared.wins,
-        losses=compared.losses,
+        wilcoxon_least=compared.wilcoxon_least if every and len(compared.tasks) > 1 else None,
+        standardized=compared.standardized if every else None,
+        wins=won,
+        losses=lost,
+        ties=len(row.cells) - won - lost,
     )
+
+
+def _interval(board: Leaderboard, row: BoardRow, base: BoardRow) -> tuple[float | None, float | None]:
+    """Of the interquartile mean over the tasks that have a scale; None where a task has one seed."""
+    scores, zeros, free = [], [], []
+    for at, column in enumerate(board.columns):
+        if (scale := _scale(board, at)) is not None:
+            unit = scale[1] - scale[0]
+            scores.append([value / unit for value in _runs(row.cells[at], column)])
+            zeros.append([value / unit for value in _runs(base.cells[at], column)])
+            cells = [other.cells[at] for other in board.whole() if other.cells[at].comparable]
+            free.append(sum(cell.n - 1 for cell in cells))
+    if any(len(runs) < 2 for runs in [*scores, *zeros]):
+        return None, None
+    return iqm_interval(scores, zeros, free, 1 - board.alpha)
+
+
+def _shown(board: Leaderboard, row: BoardRow) -> tuple[int, int]:
+    """On how many tasks the row is shown to be better, and worse, than the baseline."""
+    pairs = zip(board.columns, row.cells, strict=True)
+    proven = [(c, cell) for c, cell in pairs if cell.p_holm is not None and cell.p_holm < board.alpha]
+    better = sum(((cell.delta or 0.0) > 0) == column.higher_is_better for column, cell in proven)
+    return better, len(proven) - better
 
 
 def _runs(cell: Cell, column: Column) -> list[float]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from optathlon.results.board.cell import Cell
+from optathlon.results.board.marks import row_differences
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import StoreError
 from optathlon.results.hyperparameter_text import differing
@@ -16,15 +17,16 @@ from optathlon.results.plan import Column
 from optathlon.results.statistics.difference import Difference
 from optathlon.results.statistics.holm import holm
 from optathlon.results.statistics.improvement import probability_of_improvement
-from optathlon.results.statistics.paired import MOST_FLIPS, correlation, differences, paired_t, sign_flip
+from optathlon.results.statistics.paired import MOST_FLIPS, correlation, differences, paired_t, sign_flip, smallest_p
 from optathlon.results.statistics.planner import pooled_deviation
-from optathlon.results.statistics.ties import smallest_p
+from optathlon.results.statistics.standardized import mean_standardized
 from optathlon.results.statistics.welch import welch
 from optathlon.results.statistics.wilcoxon import wilcoxon
 
 
 class OnTask(msgspec.Struct, frozen=True, kw_only=True):
-    """`a` less `b` on one task. welch: independent samples; p_holm: adjusted over the tasks compared.
+    """`a` less `b` on one task. difference: by the noise of the whole board, as its marks are (docs/statistics.md);
+    p_holm: its p adjusted over the tasks compared. welch: of the two cells alone.
 
     paired: by the common seeds, with flips, the exact sign-flip p, smallest_flips, the least it could be with so many
     seeds, and correlation: pairing pays where it is high. improvement: P(a run of `a` is better than one of `b`).
@@ -41,6 +43,7 @@ class OnTask(msgspec.Struct, frozen=True, kw_only=True):
     b: Cell
     settings: dict[str, tuple[Any, Any]]
     verdict: Literal["a", "b", "not separable", "not tested", "not comparable"] = "not comparable"
+    difference: Difference | None = None
     welch: Difference | None = None
     p_holm: float | None = None
     seeds: int = 0
@@ -52,10 +55,13 @@ class OnTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Two rows on all columns. wins, losses: tasks on which the mean of `a` is better, or worse.
+    """Two rows on all columns. wins, losses: tasks on which `a` is shown to be better, or worse; ties: the rest of
+    those that are compared.
 
-    wilcoxon: p over the tasks' mean differences, signed so that better is positive; in units of the columns if they
-    share one, else of each task's pooled deviation between seeds (`scale` says which). improvement: mean over tasks.
+    standardized: the mean over tasks of the difference in the task's deviation between seeds, better is positive, with
+    its interval and p on tasks like these. wilcoxon: p over the tasks' mean differences, signed so that better is
+    positive; in units of the columns if they share one, else of each task's pooled deviation between seeds (`scale`
+    says which); wilcoxon_least: the least that p could be over so many tasks. improvement: mean over tasks.
     """
 
     board: str
@@ -64,8 +70,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[OnTask]
     wins: int
     losses: int
+    ties: int
+    standardized: Difference | None
     scale: Literal["units", "seed deviations"]
     wilcoxon: float | None
+    wilcoxon_least: float | None
     improvement: float | None
     alpha: float
 
@@ -76,25 +85,39 @@ def compare(board: Leaderboard, a: str, b: str) -> Comparison:
     for name in (a, b):
         if name not in rows:
             raise StoreError(f"{board.name}: has no row {name!r} (it has {', '.join(rows)})")
+    names = list(rows)
+    whole = row_differences(board.columns, [list(row.cells) for row in board.rows], names.index(a), names.index(b))
     tasks = [_on_task(*parts) for parts in zip(board.columns, rows[a].cells, rows[b].cells, strict=True)]
-    adjusted = holm([task.welch.p if task.welch else None for task in tasks])
+    tasks = [msgspec.structs.replace(task, difference=d) for task, d in zip(tasks, whole.differences, strict=True)]
+    adjusted = holm([task.difference.p if task.difference else None for task in tasks])
     tasks = [_judged(task, p, board.alpha) for task, p in zip(tasks, adjusted, strict=True)]
     compared = [task for task in tasks if task.welch]
     gains = [_sign(task) * task.welch.delta for task in compared if task.welch]
     scale, scaled = _scaled(compared, gains)
     chances = [task.improvement for task in compared if task.improvement is not None]
+    won, lost = (sum(task.verdict == row for task in tasks) for row in ("a", "b"))
     return Comparison(
         board=board.name,
         a=a,
         b=b,
         tasks=tasks,
-        wins=sum(gain > 0 for gain in gains),
-        losses=sum(gain < 0 for gain in gains),
+        wins=won,
+        losses=lost,
+        ties=len(compared) - won - lost,
+        standardized=_standardized(tasks, whole.deviations, board.alpha),
         scale=scale,
         wilcoxon=wilcoxon(scaled) if scaled else None,
+        wilcoxon_least=smallest_p("wilcoxon", len(scaled)) if scaled else None,
         improvement=math.fsum(chances) / len(chances) if chances else None,
         alpha=board.alpha,
     )
+
+
+def _standardized(tasks: Sequence[OnTask], deviations: Sequence[float | None], alpha: float) -> Difference | None:
+    """None if a task that is compared has no spread to measure by: a mean over fewer would be another number."""
+    compared = [(task, deviation) for task, deviation in zip(tasks, deviations, strict=True) if task.welch]
+    gaps = [_sign(task) * task.welch.delta / spread for task, spread in compared if task.welch and spread]
+    return mean_standardized(gaps, 1 - alpha) if gaps and len(gaps) == len(compared) else None
 
 
 def _on_task(column: Column, a: Cell, b: Cell) -> OnTask:

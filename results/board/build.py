@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import msgspec
 
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.cells import Cells
 from optathlon.results.board.judging import aggregated_ranks, judged
 from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.plan_part import Part
+from optathlon.results.board.printed_layout import printed_layout, whole_layout
 from optathlon.results.board.reference_rows import reference_rows
 from optathlon.results.board.row import BoardRow
-from optathlon.results.plan import Column, Plan
+from optathlon.results.plan import Column, Plan, Table
 from optathlon.results.record import Record
 from optathlon.results.references import References
 from optathlon.results.store.run_state import State
-
-if TYPE_CHECKING:
-    pass
 
 
 def leaderboard(
@@ -28,44 +29,61 @@ def leaderboard(
     *,
     on: Sequence[str] | Literal["common"] | None = None,
     printed: bool = False,
+    part: Part | None = None,
     references: Mapping[str, References] = MappingProxyType({}),
 ) -> Leaderboard:
     """The board of `plan`. states: those of its runs, which tell what has failed for good. references: by problem.
 
     Cells with tuning runs show the winner's report seeds, the others their one setting. on: names of the columns that
     aggregates are taken over (default: all), or those in which every row has all its records. printed: laid out as the
-    sweep's [table] says, if it has one. No mean mixes problems, settings, directions or units: what does not fit into
-    a cell is left out of it, and named among its `faults`.
+    sweep's [table] says, if it has one. part: only these columns and rows are shown; p, intervals and marks are those
+    of the whole plan all the same. No mean mixes problems, settings, directions or units: what does not fit into a cell
+    is left out of it, and named among its `faults`.
     """
     cells = Cells(plan, records, states)
-    columns = plan.head.columns
-    problems: list[list[str]] = [[column.problem] for column in columns]
-    if printed and plan.head.table:
-        from optathlon.results.board.printed_layout import lay_out
-
-        columns, named, grid = lay_out(plan.head.table, plan.head.rows, cells)
-        problems = [[cells.columns[name].problem for name in column.of] for column in plan.head.table.columns]
-    else:
-        named = [(row.name, row) for row in plan.head.rows]
-        grid = [[cells.cell(row.name, column) for column in columns] for row in plan.head.rows]
-    baseline = next((i for i, (_, row) in enumerate(named) if row.name == plan.head.baseline), None)
-    grid = judged(columns, grid, baseline)
-    over = [] if printed and plan.head.table else _over(columns, grid, on)
-    mean_ranks = aggregated_ranks(columns, grid, over)
+    table = plan.head.table if printed and plan.head.table else None
+    layout = printed_layout(plan, table, cells) if table else whole_layout(plan, cells)
+    shown_rows = [(label, i) for label, i in layout.rows if part is None or plan.head.rows[i].name in part.rows]
+    shown_columns = [i for i, c in enumerate(layout.columns) if part is None or c.name in part.columns]
+    base = next((i for i, row in enumerate(plan.head.rows) if row.name == plan.head.baseline), None)
+    verdicts = judged(layout.tested, layout.grid, base, {i for _, i in shown_rows})
+    columns = [layout.columns[i] for i in shown_columns]
+    grid = [[verdicts.grid[i][layout.at[at]] for at in shown_columns] for _, i in shown_rows]
+    baseline = next((label for label, i in shown_rows if i == base), None)
+    if baseline is None:
+        grid = [list(map(_without_baseline, row)) for row in grid]
+    over = [] if table else _over(columns, grid, on)
     rows = [
-        BoardRow(name=name, optimizer=row.optimizer, notes=row.notes, mean_rank=mean_rank, cells=of_row)
-        for (name, row), of_row, mean_rank in zip(named, grid, mean_ranks, strict=True)
+        BoardRow(name=label, optimizer=row.optimizer, notes=row.notes, mean_rank=mean_rank, cells=of_row)
+        for (label, i), of_row, mean_rank in zip(shown_rows, grid, aggregated_ranks(columns, grid, over), strict=True)
+        for row in [plan.head.rows[i]]
     ]
     return Leaderboard(
         name=plan.head.name,
         scale=plan.head.scale,
-        baseline=named[baseline][0] if baseline is not None else None,
+        baseline=baseline,
         columns=columns,
         rows=rows,
-        references=reference_rows(references, [(of, c.metric) for of, c in zip(problems, columns, strict=True)]),
+        references=reference_rows(references, _scores_of(plan, table, columns)),
         on=[column.name for column, used in zip(columns, over, strict=False) if used],
-        family=sum(cell.p is not None for row in rows for cell in row.cells),
+        family=sum(cell.p is not None for row in verdicts.grid for cell in row) if baseline is not None else 0,
+        plan_shape=(len(plan.head.rows), len(layout.tested)),
+        collapsing=verdicts.collapsing,
     )
+
+
+def _without_baseline(cell: Cell) -> Cell:
+    return msgspec.structs.replace(
+        cell, delta=None, delta_lo=None, delta_hi=None, p=None, p_holm=None, p_welch=None, refused=False
+    )
+
+
+def _scores_of(plan: Plan, table: Table | None, columns: Sequence[Column]) -> list[tuple[list[str], str]]:
+    """The problems and the metric of each column."""
+    if table is None:
+        return [([column.problem], column.metric) for column in columns]
+    problem = {column.name: column.problem for column in plan.head.columns}
+    return [([problem[name] for name in printed.of], printed.metric) for printed in table.columns]
 
 
 def _over(

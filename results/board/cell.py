@@ -8,21 +8,13 @@ import msgspec
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """What an optimizer came to on a problem.
-
-    status: complete (every planned seed has a record, and one at least did not diverge), diverged (all of them did),
-    incomplete, or missing. mean, std (ddof = 1), min, max: over the n seeds that did not diverge. delta: mean less the
-    baseline's; None where seeds diverged, as such means do not compare. delta_lo, delta_hi, p: its 95 % interval and
-    Welch's test, between complete cells with two seeds at least and some spread. p_holm: p adjusted for all comparisons
-    with the baseline on the board. rank: among cells with all records; ties share the mean of their ranks; cells with
-    diverged seeds come after all others. tied: not shown to differ from the best of the column. settings_tried: how
-    many had tuning runs. runs, seeds, values: one a record that can be used, None for a value that diverged.
-    faults: why other records, or the plan of the cell, cannot be used; they are among its notes.
-    """
+    """What an optimizer came to on a problem. Mean, deviation and counts never depend on other cells."""
 
     status: Literal["complete", "incomplete", "missing", "diverged"]
+    """complete: every planned seed has a record, and one at least did not diverge; diverged: all of them did."""
     mean: float | None = None
     std: float | None = None
+    """Sample deviation (ddof = 1), like mean, min and max over the n seeds that did not diverge."""
     n: int = 0
     n_planned: int = 0
     n_diverged: int = 0
@@ -30,22 +22,39 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     min: float | None = None
     max: float | None = None
     delta: float | None = None
+    """Mean less the baseline's; None where seeds diverged, as such means do not compare."""
     delta_lo: float | None = None
     delta_hi: float | None = None
+    """The 95 % interval of delta, by the noise of the whole board (docs/statistics.md), like p."""
     p: float | None = None
+    """Of no difference to the baseline, between complete cells with two seeds at least and some spread."""
     p_holm: float | None = None
+    """p adjusted for all comparisons with the baseline of the whole plan."""
+    p_welch: float | None = None
+    """Welch's p of the two cells alone: what others report, and no mark stands on."""
+    refused: bool = False
+    """p is 1, as seeds of the board collapse and the difference is no larger than that makes."""
+    untested: str | None = None
+    """Why nothing is tested of a complete cell: "one seed", "no spread over seeds"."""
+    mean_shrunk: float | None = None
+    """The mean drawn towards its column's: the best mean of a column is better than its truth by having been picked."""
     rank: float | None = None
+    """Among the cells shown with all records; ties share the mean of their ranks; diverged seeds come after others."""
     best: bool = False
     tied: bool = False
+    """Tested, and not shown to be worse than the best of the column; the best is tied with itself."""
     setting: str | None = None
     hyperparameters: dict[str, Any] = {}
     settings_tried: int = 0
+    """How many settings had tuning runs."""
     edges: list[str] = []
     runs: list[str] = []
     seeds: list[int] = []
     values: list[float | None] = []
+    """One a record that can be used, like runs and seeds; None for a value that diverged."""
     notes: list[str] = []
     faults: list[str] = []
+    """Why other records, or the plan of the cell, cannot be used; they are among the notes."""
 
     @property
     def finite(self) -> list[float]:

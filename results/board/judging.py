@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from optathlon.results.board.cell import Cell
+from optathlon.results.board.marks import Grid, Judged, marked
 from optathlon.results.plan import Column
-from optathlon.results.statistics.holm import holm
+from optathlon.results.statistics.holm import ALPHA
 from optathlon.results.statistics.summary import mean, ranks
-from optathlon.results.statistics.ties import ALPHA, tied_with_best
-from optathlon.results.statistics.welch import welch
 
 __all__ = ["ALPHA", "aggregated_ranks", "judged", "ranks_among_whole"]
 
 
-def judged(columns: Sequence[Column], grid: Sequence[Sequence[Cell]], baseline: int | None) -> list[list[Cell]]:
-    """`grid`, rows of cells in the columns' order, with all that depends on other cells.
+def judged(
+    columns: Sequence[Column],
+    grid: Sequence[Sequence[Cell]],
+    baseline: int | None,
+    shown: Collection[int] | None = None,
+) -> Judged:
+    """`grid`, rows of cells in the columns' order, with ranks, tests and marks.
 
-    p_holm is adjusted over every comparison with the baseline in the grid, and so may change when a row or a column is
-    added; mean and delta never do. "Best" and "tied" are of one column.
+    p, intervals and marks are of the whole grid: they may change when a row or a column is added; mean, deviation and
+    delta never do. shown: the rows among which the ranks and the best are; by default all.
     """
-    turned = [_column(c, [row[at] for row in grid], baseline) for at, c in enumerate(columns)]
-    rows = [list(row) for row in zip(*turned, strict=True)] if columns else [[] for _ in grid]
-    adjusted = iter(holm([cell.p for row in rows for cell in row]))
-    return [[msgspec.structs.replace(cell, p_holm=next(adjusted)) for cell in row] for row in rows]
+    rows = range(len(grid)) if shown is None else sorted(shown)
+    found = [list(row) for row in grid]
+    for at, column in enumerate(columns):
+        _rank(column, found, at, rows)
+        if baseline is not None:
+            _subtract(found, at, baseline)
+    return marked(columns, found, baseline, rows)
 
 
-def _column(column: Column, cells: list[Cell], baseline: int | None) -> list[Cell]:
-    rank_of = _ranks(column, cells)
+def _rank(column: Column, grid: Grid, at: int, rows: Sequence[int]) -> None:
+    """Diverged seeds come after all others; the best have no such seed."""
+    rank_of = _ranks(column, [grid[i][at] for i in rows])
     first = min(rank_of.values(), default=None)
-    whole = [i for i in rank_of if not cells[i].n_diverged]
-    tied = tied_with_best([cells[i].finite for i in whole], column.higher_is_better)
-    tied_of = dict(zip(whole, tied, strict=True))
-    base = cells[baseline] if baseline is not None else None
-    found = []
-    for i, cell in enumerate(cells):
-        best = i in tied_of and rank_of[i] == first
-        marked = msgspec.structs.replace(cell, rank=rank_of.get(i), best=best, tied=tied_of.get(i, False))
-        found.append(marked if i == baseline or base is None else _compared(marked, base))
-    return found
+    for position, rank in rank_of.items():
+        cell = grid[rows[position]][at]
+        best = rank == first and not cell.n_diverged
+        grid[rows[position]][at] = msgspec.structs.replace(cell, rank=rank, best=best, tied=best)
 
 
 def _ranks(column: Column, cells: Sequence[Cell]) -> dict[int, float]:
@@ -52,6 +54,14 @@ def _ranks(column: Column, cells: Sequence[Cell]) -> dict[int, float]:
 def _key(column: Column, cell: Cell) -> tuple[bool, float, float]:
     sign = -1.0 if column.higher_is_better else 1.0
     return cell.status == "diverged", cell.n_diverged / cell.n_planned, sign * (cell.mean or 0.0)
+
+
+def _subtract(grid: Grid, at: int, baseline: int) -> None:
+    base = grid[baseline][at]
+    for i, row in enumerate(grid):
+        if i != baseline and row[at].comparable and base.comparable:
+            delta = (row[at].mean or 0.0) - (base.mean or 0.0)
+            row[at] = msgspec.structs.replace(row[at], delta=delta)
 
 
 def aggregated_ranks(
@@ -76,13 +86,3 @@ def ranks_among_whole(
         for i, rank in zip(whole, ranks([_key(columns[at], grid[i][at]) for i in whole]), strict=True):
             found[i].append(rank)
     return found
-
-
-def _compared(cell: Cell, base: Cell) -> Cell:
-    if not cell.comparable or not base.comparable:
-        return cell
-    found = welch(cell.finite, base.finite)
-    if cell.status == base.status == "complete":
-        return msgspec.structs.replace(cell, delta=found.delta, delta_lo=found.low, delta_hi=found.high, p=found.p)
-    # To test before all seeds are done is to look until it is significant.
-    return msgspec.structs.replace(cell, delta=found.delta)

@@ -91,6 +91,9 @@ _FACTS: dict[str, Callable[[Column, BoardRow, Cell], Any]] = {
     "edge": lambda column, row, cell: ";".join(cell.edges),
     "runs": lambda column, row, cell: ";".join(cell.runs),
     "notes": lambda column, row, cell: "; ".join([*row.notes, *cell.notes]),
+    "p_welch": lambda column, row, cell: cell.p_welch,
+    "mean_shrunk": lambda column, row, cell: cell.mean_shrunk,
+    "untested": lambda column, row, cell: cell.untested,
     "kind": lambda column, row, cell: "optimizer",
 }
 

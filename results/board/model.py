@@ -24,8 +24,7 @@ DDOF = 1
 class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of optimizers, or of settings, by columns of problems. baseline: the row that deltas are taken to.
 
-    family: how many comparisons with the baseline were tested, which p_holm accounts for. alpha: of all verdicts. on:
-    names of the columns that aggregates are taken over; none in a printed table, whose columns repeat tasks.
+    on: names of the columns that aggregates are taken over; none in a printed table, whose columns repeat tasks.
     references: models that no optimizer trains, in no rank, test or aggregate.
     """
 
@@ -37,7 +36,13 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     references: list[ReferenceRow] = []
     on: list[str] = []
     family: int = 0
+    """How many comparisons with the baseline were tested in the whole plan, which p_holm accounts for."""
+    plan_shape: tuple[int, int] = (0, 0)
+    """Rows and columns of the whole plan, which p, intervals and marks are of."""
+    collapsing: bool = False
+    """Seeds collapse now and then, so that small differences of three or four seeds are not believed."""
     alpha: float = ALPHA
+    """Of all verdicts."""
     ddof: int = DDOF
     schema: int = SCHEMA
 

@@ -1,4 +1,4 @@
-"""A sub-plan: some tasks and rows of a plan. Ranks and corrections are recomputed for it."""
+"""A sub-plan: some tasks and rows of a plan, which are shown alone; what is proven of them is of the whole plan."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import msgspec
 from optathlon.results.plan import Plan
 
 
-def part(plan: Plan, columns: Collection[str], rows: Collection[str]) -> Plan:
-    """`plan` with only these columns and rows, by name. Cells are the same; ranks and corrections are of the part."""
-    head = msgspec.structs.replace(
-        plan.head,
-        columns=[column for column in plan.head.columns if column.name in columns],
-        rows=[row for row in plan.head.rows if row.name in rows],
-        table=msgspec.UNSET,
-    )
-    return Plan(head=head, runs=[run for run in plan.runs if run.column in columns and run.row in rows])
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns and rows that are shown, by name."""
+
+    columns: Collection[str]
+    rows: Collection[str]
+
+    def of(self, plan: Plan) -> Plan:
+        """`plan` with only these columns and rows."""
+        head = msgspec.structs.replace(
+            plan.head,
+            columns=[column for column in plan.head.columns if column.name in self.columns],
+            rows=[row for row in plan.head.rows if row.name in self.rows],
+            table=msgspec.UNSET,
+        )
+        runs = [run for run in plan.runs if run.column in self.columns and run.row in self.rows]
+        return Plan(head=head, runs=runs)

@@ -9,21 +9,52 @@ import msgspec
 
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.cells import Cells, sampled
-from optathlon.results.plan import Column, Row, Table, TableColumn
+from optathlon.results.plan import Column, Plan, Table, TableColumn
 
 
-def lay_out(
-    table: Table, rows: Sequence[Row], cells: Cells
-) -> tuple[list[Column], list[tuple[str, Row]], list[list[Cell]]]:
-    """The columns of `table`, its rows with their labels, and the cells of each row in the columns' order."""
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """What is printed of a plan. rows: labels, and the index of each among the plan's rows. columns: as printed.
+
+    tested: every column that marks are of, the plan's own first. at: the place in it of each printed column.
+    """
+
+    rows: list[tuple[str, int]]
+    columns: list[Column]
+    tested: list[Column]
+    at: list[int]
+    grid: list[list[Cell]]
+    """The cells of all the plan's rows, in the order of `tested`."""
+
+
+def whole_layout(plan: Plan, cells: Cells) -> Layout:
+    """The plan as it is."""
+    columns = plan.head.columns
+    return Layout(
+        rows=[(row.name, i) for i, row in enumerate(plan.head.rows)],
+        columns=columns,
+        tested=columns,
+        at=list(range(len(columns))),
+        grid=[[cells.cell(row.name, column) for column in columns] for row in plan.head.rows],
+    )
+
+
+def printed_layout(plan: Plan, table: Table, cells: Cells) -> Layout:
+    """The plan as `table` lays it out: its rows with their labels, and beside the plan's own columns the means over
+    tasks and other metrics that it asks for, which are tested together with them."""
+    whole, number = whole_layout(plan, cells), {row.name: i for i, row in enumerate(plan.head.rows)}
+    own = {(column.name, column.metric): i for i, column in enumerate(plan.head.columns)}
     columns = [_column(column, cells, table.columns) for column in table.columns]
-    by_name = {row.name: row for row in rows}
-    named = [(line.label, by_name[line.row]) for line in table.rows]
-    grid = [
-        [_cell(row.name, column, printed, cells) for column, printed in zip(columns, table.columns, strict=True)]
-        for _, row in named
-    ]
-    return columns, named, grid
+    tested, at, grid = list(whole.tested), [], [list(row) for row in whole.grid]
+    for column, printed in zip(columns, table.columns, strict=True):
+        known = own.get((printed.of[0], printed.metric)) if len(printed.of) == 1 else None
+        if known is None:
+            known = len(tested)
+            tested.append(column)
+            for row, of_row in zip(plan.head.rows, grid, strict=True):
+                of_row.append(_cell(row.name, column, printed, cells))
+        at.append(known)
+    rows = [(line.label, number[line.row]) for line in table.rows]
+    return Layout(rows=rows, columns=columns, tested=tested, at=at, grid=grid)
 
 
 def _column(column: TableColumn, cells: Cells, beside: Sequence[TableColumn]) -> Column:

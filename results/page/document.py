@@ -113,7 +113,8 @@ def _shown(report: Report) -> str:
     if not board.family:
         return f"No difference to {board.baseline} is tested: one seed, no spread, or seeds to come."
     better, worse, tied = kinds["better"], kinds["worse"], kinds["tied"]
-    compared = f"{count(board.family, 'comparison')} with {board.baseline}"
+    tested = sum(cell.p is not None for row in board.rows for cell in row.cells)
+    compared = f"{count(tested, 'comparison')} with {board.baseline}"
     if not better and not worse:
         return f"None of {compared} is shown to be a difference."
     shown = f"{better} {'is' if better == 1 else 'are'} shown to be better and {worse} worse"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from optathlon.results.analysis.learning_curves import Band
-from optathlon.results.analysis.over_tasks import Overall
+from optathlon.results.analysis.over_tasks import Overall, RowOverall
 from optathlon.results.analysis.over_tasks import overall as aggregates
 from optathlon.results.analysis.time_to_target import times
 from optathlon.results.page.markup import Html, join, tag
@@ -97,24 +97,31 @@ def _summary(report: Report, found: Overall) -> Html | None:
     """Each row against the baseline over all tasks, as a table."""
     if found.baseline is None or found.baseline not in {row.name for row in found.rows}:
         return None
-    titles = ("optimizer", "mean rank", "IQM [95 % bootstrap]", f"beats {found.baseline}", "better mean on", "Wilcoxon")
+    titles = (
+        "optimizer", "mean rank", "standardized difference [95 %], ↑ better", "IQM [95 %], ↑ better",
+        f"beats {found.baseline}", "shown better, worse", "Wilcoxon",
+    )  # fmt: skip
     head = tag("tr", *(tag("th", title, scope="col") for title in titles))
     body = []
     for row in found.rows:
         base = row.name == found.baseline
         ends = "" if row.iqm_low is None else f" [{figure(row.iqm_low, 2, '+')}, {figure(row.iqm_high, 2, '+')}]"
         chance = "" if row.improvement is None else f"{100 * row.improvement:.0f} %"
-        wins = "baseline" if base else f"{row.wins} of {len(found.tasks)}"
-        cells = (figure(row.mean_rank, 2), figure(row.iqm, 2, "+") + ends, chance, wins, probability(row.wilcoxon_holm))
+        wins = "baseline" if base else f"{row.wins}, {row.losses} of {len(found.tasks)}"
+        iqm, wilcoxon = figure(row.iqm, 2, "+") + ends, probability(row.wilcoxon_holm)
+        cells = (figure(row.mean_rank, 2), _standardized(row), iqm, chance, wins, wilcoxon)
         lines = (tag("td", cell) for cell in cells)
         body.append(tag("tr", tag("th", row.name, scope="row"), *lines, data_row=report.number[row.name]))
     hidden = tag("caption", "Each row over all tasks", class_="hidden")
     table = tag("table", hidden, tag("thead", head), tag("tbody", *body), class_="matrix")
     some = "" if len(found.scaled_on) == len(found.tasks) else f", on {count(len(found.scaled_on), 'task')} of them"
+    least = next((row.wilcoxon_least for row in found.rows if row.wilcoxon_least is not None), None)
+    bound = "" if least is None else f", at least {min(1.0, least * (len(found.rows) - 1)):.2g} with so few tasks"
     note = (
-        f"IQM: interquartile mean of all runs, in pooled seed deviations above {found.baseline}{some}; its interval "
-        f"describes and tests nothing. Beats: how often a run beats one of {found.baseline}. Wilcoxon: p over tasks, "
-        f"Holm over rows; tasks that resemble each other are not as many observations as they seem."
+        f"Standardized: mean over tasks of the difference to {found.baseline} in the task’s seed deviation, by a t "
+        f"test over tasks, Holm over rows. IQM: interquartile mean of all runs, in pooled seed deviations above "
+        f"{found.baseline}{some}. Beats: how often a run beats one of {found.baseline}. Wilcoxon: p over tasks, Holm "
+        f"over rows{bound}; tasks that resemble each other are not as many observations as they seem."
     )
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="rows over all tasks")
     return join([region, tag("p", note, class_="note")])
@@ -170,6 +177,15 @@ def _curve(steps: Steps, span: tuple[float, float]) -> Band:
     at.append(span[1])
     share.append(share[-1])
     return Band(times=at, middle=share, low=share, high=share, seeds=1)
+
+
+def _standardized(row: RowOverall) -> str:
+    found = row.standardized
+    if found is None:
+        return ""
+    ends = "" if found.low is None else f" [{figure(found.low, 2, '+')}, {figure(found.high, 2, '+')}]"
+    p = f", {probability(row.standardized_holm)}" if row.standardized_holm is not None else ""
+    return f"{figure(found.delta, 2, '+')}{ends}{p}"
 
 
 def _matrix(report: Report) -> Html | None:

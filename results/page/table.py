@@ -11,7 +11,7 @@ from optathlon.results.page.svg import color_class
 from optathlon.results.page.words import Said, count, figure, plus_minus, probability, verdict
 from optathlon.results.papers.ledger import Entry
 from optathlon.results.plan import Column
-from optathlon.results.text.wording import UNTRAINED, metric
+from optathlon.results.text.wording import COLLAPSING, METHOD, UNTRAINED, metric
 
 MARKS = {"better": "▲ ", "worse": "▼ "}
 TOGGLES = (
@@ -68,8 +68,8 @@ def _shows(report: Report) -> str:
         words.append(f", difference to {board.baseline}")
     if board.family:
         words.append(
-            f" and whether it is shown: Welch’s test at {board.alpha:g}, p adjusted by Holm over all {board.family} "
-            f"comparisons with {board.baseline} on this page"
+            f" and whether it is shown: {METHOD}, p adjusted by Holm over all {board.family} comparisons with "
+            f"{board.baseline} in the plan, at {board.alpha:g}"
         )
     return "".join(words) + "."
 
@@ -158,7 +158,9 @@ def _there(report: Report, key: str) -> bool:
 
 
 def _legend(report: Report) -> Html:
-    words = ["Bold: best mean of a task. ≈ not separable from the best (Welch’s test, Holm over the task’s rows)."]
+    words = [f"Bold: best mean of a task. ≈ not shown to be worse: all pairs of a task together, by the {METHOD}."]
+    if report.board.collapsing:
+        words.append(f" Of this board: {COLLAPSING}.")
     if report.board.baseline is not None:
         words.append(f" ▲ better, ▼ worse than {report.board.baseline}, and shown to be.")
     words.append(" Every mean leads to its interval, setting and runs.")

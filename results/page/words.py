@@ -62,7 +62,9 @@ def verdict(board: Leaderboard, column: Column, row: str, cell: Cell) -> Said:
         base = board.cell(board.baseline, column.name)
         if base.status != "complete":
             return Said("open", f"not tested: {board.baseline} is not complete here")
-        return Said("untested", "not tested: " + ("one seed" if min(cell.n, base.n) < 2 else "no spread over seeds"))
+        return Said("untested", f"not tested: {cell.untested or 'no spread over seeds'}")
+    if cell.refused:
+        return Said("untested", "not separable: some seeds collapse, run 5 or more")
     if cell.p_holm >= board.alpha:
         return Said("tied", "not separable")
     return Said("better", "better") if (cell.delta > 0) == column.higher_is_better else Said("worse", "worse")

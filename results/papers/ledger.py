@@ -16,8 +16,8 @@ from optathlon.results.plan import Column, Plan
 from optathlon.results.record import Record, flat
 from optathlon.results.scores import usable
 from optathlon.results.statistics.difference import Difference, from_error
+from optathlon.results.statistics.holm import ALPHA
 from optathlon.results.statistics.summary import deviation, mean
-from optathlon.results.statistics.ties import ALPHA
 from optathlon.results.statistics.welch import from_summaries
 
 Verdict = Literal["reproduced", "within noise", "not reproduced", "protocol differs", "not run"]

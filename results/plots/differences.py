@@ -8,23 +8,24 @@ from optathlon.results.analysis.against_baseline import Against
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
 from optathlon.results.plots.style import across, label_once, legend, looks, panels, seeds_words, short, title
+from optathlon.results.text.wording import METHOD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Intervals = Literal["welch", "dunnett"]
+Intervals = Literal["moderated", "dunnett"]
 _MOST_WIDTHS = 3.0
 
 
 def interval(each: Against, intervals: Intervals) -> tuple[float, float] | None:
     """The two ends, or None where nothing can be said of them."""
-    low, high = (each.low, each.high) if intervals == "welch" else (None, None)
+    low, high = (each.low, each.high) if intervals == "moderated" else (None, None)
     if intervals == "dunnett" and each.dunnett:
         low, high = each.dunnett.low, each.dunnett.high
     return None if low is None or high is None else (low, high)
 
 
-def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "welch") -> Figure:
+def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "moderated") -> Figure:
     """One panel per task, one line per row; filled where the difference is proven.
 
     TooLittle where nothing is compared.
@@ -62,7 +63,7 @@ def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "welch
 
 
 def _proven(each: Against, intervals: Intervals, alpha: float) -> bool:
-    p = each.p_holm if intervals == "welch" else each.dunnett and each.dunnett.p
+    p = each.p_holm if intervals == "moderated" else each.dunnett and each.dunnett.p
     return p is not None and p < alpha
 
 
@@ -86,6 +87,6 @@ def _note(board: Leaderboard, intervals: Intervals) -> str:
             f"{1 - board.alpha:.0%}; filled: p < {board.alpha:g}"
         )
     return (
-        f"mean difference over {seeds}, with Welch's {1 - board.alpha:.0%} interval of each; filled: p < "
-        f"{board.alpha:g} after Holm over all {board.family} comparisons"
+        f"mean difference over {seeds}, with the {1 - board.alpha:.0%} interval of each by the {METHOD}; filled: p < "
+        f"{board.alpha:g} after Holm over all {board.family} comparisons of the plan"
     )

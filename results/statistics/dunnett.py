@@ -43,6 +43,24 @@ def dunnett(
     return found
 
 
+def unequal_spreads(samples: Sequence[Sequence[float]], alpha: float = 0.05) -> bool:
+    """Whether the control, the first of `samples`, has another variance than the others: what breaks Dunnett's test.
+
+    The F test of its variance against the pooled one of the others, two-sided at `alpha`. False where a sample has one
+    value, or none has spread.
+    """
+    from scipy.stats import f
+
+    spreads = [deviation(values) for values in samples]
+    known = [s for s in spreads if s is not None]
+    if len(known) < len(samples) or len(samples) < 2 or not known[0] or not any(known[1:]):
+        return False
+    df, rest = len(samples[0]) - 1, sum(len(values) - 1 for values in samples[1:])
+    pooled = math.fsum((len(v) - 1) * s * s for v, s in zip(samples[1:], known[1:], strict=True)) / rest
+    ratio = known[0] ** 2 / pooled
+    return 2 * min(float(f.sf(ratio, df, rest)), float(f.cdf(ratio, df, rest))) < alpha
+
+
 def _all_within(df: int, control: int, sizes: Sequence[int]) -> Callable[[float], float]:
     """The chance that no sample is more than t standard errors from the control, as a function of t.
 

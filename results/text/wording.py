@@ -13,6 +13,12 @@ from optathlon.results.plan import Column
 
 PROVEN, TIED = "†", "≈"
 UNTRAINED = "(no optimizer)"
+METHOD = "moderated t test (docs/statistics.md)"
+COLLAPSING = (
+    "some seeds collapse; 3 or 4 seeds cannot tell luck from difference, so that none is shown which such a seed could "
+    "make; run 5 or more"
+)
+PICKED = "the best mean of a column was picked for being high: expect less of it (mean_shrunk in the CSV)"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -126,22 +132,41 @@ class Shown:
         return f"{self.board.name}: mean{baseline} ± sample standard deviation (ddof = {self.board.ddof}) over {over}"
 
     def verdicts(self) -> list[str]:
-        """What the marks of verdicts mean here, and over which family they hold."""
+        """What the marks of verdicts mean here, by which method, and over which family they hold."""
         board, cells = self.board, [cell for row in self.board.rows for cell in row.cells]
         said = []
         if board.family:
             shown = "" if any(map(self.proven, cells)) else "; none is"
             said.append(
-                f"{PROVEN} shown to differ from {board.baseline}: p < {board.alpha:g} by Welch's test, Holm over all "
-                f"{board.family} comparisons with it on this board (more rows or tasks change p, no mean){shown}"
+                f"{PROVEN} shown to differ from {board.baseline}{self._settings(cells)}: p < {board.alpha:g} by the "
+                f"{METHOD}, Holm over all {board.family} comparisons with it in the {self._plan()}{shown}"
             )
         elif any(cell.delta is not None for cell in cells):
             said.append("no difference is tested: one seed, no spread, or seeds to come")
         if any(cell.tied and not cell.best for cell in cells):
-            said.append(f"{TIED} not separable from the best of its column (Welch's test, Holm over the column)")
+            said.append(
+                f"{TIED} not shown to be worse than the best of its column{self._settings(cells)}: all pairs of the "
+                f"column together, by the {METHOD}"
+            )
+        if board.collapsing:
+            said.append(COLLAPSING)
+        if any(cell.best and cell.mean_shrunk is not None and cell.mean_shrunk != cell.mean for cell in cells):
+            said.append(PICKED)
         if board.references:
             said.append(f"{UNTRAINED} a reference model on the same data: in no rank, test or aggregate")
         return [*said, *self._aggregates()]
+
+    def _plan(self) -> str:
+        rows, columns = self.board.plan_shape
+        part = (len(self.board.rows), len(self.board.columns)) != (rows, columns)
+        tasks = f"{columns} task{'s' * (columns != 1)}"
+        return (
+            f"whole plan ({rows} rows, {tasks}), of which a part is shown" if part else f"plan ({rows} rows, {tasks})"
+        )
+
+    def _settings(self, cells: Iterable[Cell]) -> str:
+        """That a chosen setting is tested, and not the tuning that chose it."""
+        return " for the settings chosen" if any(cell.settings_tried > 1 for cell in cells) else ""
 
     def _aggregates(self) -> list[str]:
         """Over which tasks and rows the mean rank is taken, where it is not all of them."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from optathlon.results import Store, SweepResults, load_results
-from optathlon.results.board.plan_part import part
+from optathlon.results.board.plan_part import Part
 from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan
 from optathlon.results.store.files import hand_out
@@ -45,10 +45,10 @@ def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> l
     printed: laid out as each sweep's [table] says, unless only a part is wanted.
     """
     found = []
-    for whole in plans(store, args.sweep):
-        plan = _part(whole, args.tasks, args.optimizers)
-        on = _on(plan, getattr(args, "on", None))
-        found.append(load_results(store, plan, on=on, printed=printed))
+    for plan in plans(store, args.sweep):
+        shown = _part(plan, args.tasks, args.optimizers)
+        on = _on(shown.of(plan) if shown else plan, getattr(args, "on", None))
+        found.append(load_results(store, plan, on=on, printed=printed and shown is None, part=shown))
     tell_problems(store)
     return found
 
@@ -104,15 +104,15 @@ def one(store: Store, args: argparse.Namespace) -> SweepResults:
     return views(store, args)[0]
 
 
-def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> Plan:
+def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> Part | None:
     if tasks is None and optimizers is None:
-        return plan
+        return None
     columns = {column.name: (column.name,) for column in plan.head.columns}
     rows = {row.name: (row.name, row.optimizer) for row in plan.head.rows}
     shown = _matching(rows, optimizers, f"{plan.head.name}: no row", "--optimizers")
     if plan.head.baseline in rows and plan.head.baseline not in shown:
         say(f"{plan.head.name}: no differences are shown, as {plan.head.baseline} is left out")
-    return part(plan, set(_matching(columns, tasks, f"{plan.head.name}: no task", "--tasks")), set(shown))
+    return Part(columns=set(_matching(columns, tasks, f"{plan.head.name}: no task", "--tasks")), rows=set(shown))
 
 
 def _on(plan: Plan, words: Sequence[str] | None) -> list[str] | Literal["common"] | None:

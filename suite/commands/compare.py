@@ -9,6 +9,8 @@ import msgspec
 from optathlon.results import Store, load_results
 from optathlon.results.analysis.row_comparison import Comparison, OnTask, compare
 from optathlon.results.hyperparameter_text import short
+from optathlon.results.statistics.difference import Difference
+from optathlon.results.text.wording import METHOD
 from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
@@ -44,7 +46,19 @@ def main(args: argparse.Namespace) -> int:
     return OK if any(task.welch for each in found for task in each.tasks) else FAILED
 
 
-_HEAD = ("task", "delta", "95 % interval", "p", "p (Holm)", "seeds", "paired p", "flips p", "P(better)", "verdict")
+_HEAD = (
+    "task",
+    "better",
+    "delta",
+    "95 % interval",
+    "p",
+    "p (Holm)",
+    "seeds",
+    "paired p",
+    "flips p",
+    "P(better)",
+    "verdict",
+)
 
 
 def _text(found: Comparison) -> str:
@@ -61,9 +75,17 @@ def _text(found: Comparison) -> str:
     if any(t.smallest_flips is not None and t.smallest_flips >= found.alpha for t in found.tasks):
         lines.append("flips: with fewer than 6 common seeds the sign-flip test can never be significant")
     compared = sum(task.welch is not None for task in found.tasks)
-    lines.append(f"{found.a} is better on {found.wins} and worse on {found.losses} of {compared} tasks")
+    lines.append(
+        f"{found.a} is shown to be better on {found.wins} and worse on {found.losses} of {compared} tasks ({METHOD})"
+    )
+    if (mean := found.standardized) and mean.low is not None and mean.high is not None:
+        lines.append(
+            f"over tasks, mean difference in seed deviations, better is positive: {mean.delta:+.2f} "
+            f"({mean.low:+.2f} to {mean.high:+.2f}), p = {mean.p:.3g}"
+        )
     if found.wilcoxon is not None and compared > 1:
-        lines.append(f"over tasks, Wilcoxon in {found.scale}: p = {found.wilcoxon:.3g}")
+        least = f", at least {found.wilcoxon_least:.3g} with so many tasks"
+        lines.append(f"over tasks, Wilcoxon in {found.scale}: p = {found.wilcoxon:.3g}{least}")
     if found.improvement is not None:
         lines.append(f"probability that a run of {found.a} beats one of {found.b}: {found.improvement:.2f}")
     return "\n".join(lines)
@@ -72,15 +94,17 @@ def _text(found: Comparison) -> str:
 def _row(found: Comparison, task: OnTask) -> tuple[str, ...]:
     names = {"a": f"{found.a} better", "b": f"{found.b} better"}
     verdict = names.get(task.verdict, task.verdict)
+    better = "↑" if task.higher_is_better else "↓"
     if task.welch is None:
-        return (task.task, *("-" for _ in _HEAD[2:]), verdict)
-    w = task.welch
-    interval = "-" if w.low is None or w.high is None else f"{w.low:+.{task.digits}f} to {w.high:+.{task.digits}f}"
+        return (task.task, better, *("-" for _ in _HEAD[3:]), verdict)
+    d = task.difference or Difference(delta=task.welch.delta)
+    interval = "-" if d.low is None or d.high is None else f"{d.low:+.{task.digits}f} to {d.high:+.{task.digits}f}"
     return (
         task.task,
-        f"{w.delta:+.{task.digits}f}",
+        better,
+        f"{d.delta:+.{task.digits}f}",
         interval,
-        _p(w.p),
+        _p(d.p),
         _p(task.p_holm),
         str(task.seeds),
         _p(task.paired.p if task.paired else None),

@@ -45,8 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--difference", action="store_true", help="curves less the baseline's, seed by seed")
     parser.add_argument("--of", choices=("times", "scores"), default="times", help="what profiles are of")
     parser.add_argument(
-        "--intervals", choices=("welch", "dunnett"), default="welch", help="each by itself, or all of a task together"
-    )
+        "--intervals",
+        choices=("moderated", "dunnett"),
+        default="moderated",
+        help="each by itself, or all of a task together",
+    )  # fmt: skip
     add_target(parser)
     add_tolerance(parser)
     add_estimator(parser)
@@ -114,7 +117,7 @@ def _plot(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     for option, kind in _ONLY.items():
         given = getattr(args, option)
-        if given and given not in ("times", "welch", "tang") and args.kind != kind:
+        if given and given not in ("times", "moderated", "tang") and args.kind != kind:
             raise UsageError(f"--{option}: belongs to {kind}, not to {args.kind}")
     check_tolerance(args.tolerance)
     if args.output is None:

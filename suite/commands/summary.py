@@ -16,6 +16,7 @@ from optathlon.results.analysis.over_tasks import Overall, overall
 from optathlon.results.analysis.time_to_target import Times, times
 from optathlon.results.analysis.tuning import SOURCES, Budget, Rates, budgets, rates
 from optathlon.results.sweep_results import shown_curves
+from optathlon.results.text.wording import METHOD
 from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import UsageError
@@ -105,17 +106,23 @@ def _overall(view: SweepResults, found: Overall) -> str:
     name, over = found.board, f"over {len(found.tasks)} task{'s' * (len(found.tasks) != 1)}"
     if not found.rows:
         return f"{name}, {over}: no row has them all" + ("; see --on" if found.left_out else "")
-    head = ("row", "mean rank", "IQM", "95 % interval", "P(better)", "won", "lost", "Wilcoxon p", "p (Holm)")
+    head = (
+        "row", "mean rank", "standardized ↑", "95 % interval", "p (Holm)", "IQM ↑", "95 % interval", "P(better)", "won",
+        "lost", "tied", "Wilcoxon p (Holm)",
+    )  # fmt: skip
     rows = [
         (
             row.name,
             f"{row.mean_rank:.2f}",
+            _number(row.standardized and row.standardized.delta, "+.2f"),
+            _interval(row.standardized and row.standardized.low, row.standardized and row.standardized.high, 2),
+            _number(row.standardized_holm, ".3g"),
             _number(row.iqm, "+.2f"),
-            "-" if row.iqm_low is None else f"{row.iqm_low:+.2f} to {row.iqm_high:+.2f}",
+            _interval(row.iqm_low, row.iqm_high, 2),
             _number(row.improvement, ".2f"),
             "-" if row.name == found.baseline else row.wins,
             "-" if row.name == found.baseline else row.losses,
-            _number(row.wilcoxon, ".3g"),
+            "-" if row.name == found.baseline else row.ties,
             _number(row.wilcoxon_holm, ".3g"),
         )
         for row in found.rows
@@ -130,27 +137,40 @@ def _overall(view: SweepResults, found: Overall) -> str:
     if found.scaled_on:
         some = "" if len(found.scaled_on) == len(found.tasks) else f", on {', '.join(found.scaled_on)}"
         said.append(
-            f"IQM: the middle half of all runs, in pooled seed deviations above {found.baseline}'s mean{some}; its "
-            "bootstrap interval is too short with few seeds and tests nothing"
+            f"IQM: the middle half of all runs, in pooled seed deviations above {found.baseline}'s mean{some}, with a "
+            "bootstrap of runs, baseline and unit"
         )
     if found.baseline is not None:
-        said.append(f"P(better): the chance that a run beats one of {found.baseline}; Wilcoxon, won and lost by tasks")
+        said += _over_tasks(found)
     if found.left_out:
         said.append(f"left out, as they lack a task: {', '.join(found.left_out)}")
     return "\n".join(said)
+
+
+def _over_tasks(found: Overall) -> list[str]:
+    least = next((row.wilcoxon_least for row in found.rows if row.wilcoxon_least is not None), None)
+    others = sum(row.name != found.baseline for row in found.rows)
+    bound = "" if least is None else f"; with so many tasks and rows its p is {min(1.0, least * others):.3g} at least"
+    return [
+        f"standardized: mean over tasks of the difference to {found.baseline} in the task's seed deviation, by a t "
+        f"test over tasks like these, Holm over the rows; Wilcoxon likewise{bound}",
+        f"P(better): the chance that a run beats one of {found.baseline}; won and lost: tasks on which a row is shown "
+        "to differ by the board's marks",
+    ]
 
 
 def _differences(view: SweepResults, found: Sequence[Against]) -> str:
     title = f"{view.board.name}, differences to {view.board.baseline}"
     if not found:
         return f"{title}: there is nothing complete to compare"
-    head = ("task", "row", "difference", "Welch 95 %", "p", "p (Holm)", "Dunnett 95 %", "Dunnett p")
+    head = ("task", "better", "row", "difference", "95 %", "p", "p (Holm)", "Dunnett 95 %", "Dunnett p")
     rows = []
     for each in found:
         delta, together = f"{each.delta:+.{each.digits}f}", each.dunnett
         rows.append(
             (
                 each.task,
+                "↑" if each.higher_is_better else "↓",
                 each.row,
                 delta,
                 _interval(each.low, each.high, each.digits),
@@ -161,9 +181,12 @@ def _differences(view: SweepResults, found: Sequence[Against]) -> str:
             )
         )
     note = (
-        "Holm is over the whole board; Dunnett's intervals and p hold for all rows of one task together, with one "
-        "deviation for all"
+        f"p by the {METHOD}, Holm over the whole plan; Dunnett's intervals and p hold for all rows of one task "
+        "together, with one deviation for all"
     )
+    unequal = dict.fromkeys(each.task for each in found if each.unequal)
+    if unequal:
+        note += f", which their spreads contradict on {', '.join(unequal)}: there they are not to be relied on"
     return "\n".join([title, "", table(rows, head), "", note])
 
 

@@ -203,7 +203,7 @@ def test_failed_seeds_and_failed_settings_are_marked():
 
 def test_runs_of_several_versions_of_the_code_are_marked():
     sweep = Sweep({"sgd": [SGD]})
-    records = sweep.records(lambda r: 0.5)
+    records = sweep.records(counted(0.4, 0.5, 0.6))
     other = msgspec.structs.replace(records[0], provenance={"code": {"tree": "bbbb"}})
     assert leaderboard(sweep.plan, records).cell("sgd", "mnist").notes == []
     assert leaderboard(sweep.plan, [other, *records[1:]]).cell("sgd", "mnist").notes == [

@@ -71,7 +71,8 @@ def test_its_difference_is_tested_like_any_other():
     board = leaderboard(plan, records, printed=True)
     assert board.cell("AdamP (ours)", "Avg.").delta == pytest.approx(5.0)
     assert board.cell("AdamP (ours)", "Avg.").p_holm is not None
-    assert board.family == 3
+    # The plan's own three columns, of which the table prints some, and the two that only the table has.
+    assert (board.family, board.plan_shape) == (5, (2, 5))
 
 
 def test_a_seed_that_lacks_a_task_or_diverged_on_one_has_no_mean():

@@ -98,7 +98,7 @@ def test_a_verdict_stands_beside_each_difference(page):
     assert "▲ better, p" in page.text
     assert "not separable, p" in page.text
     assert "more seeds each to decide" in page.text
-    assert "Holm over all 9 comparisons with sgd on this page" in page.text
+    assert "Holm over all 9 comparisons with sgd in the plan" in page.text
 
 
 def test_what_is_not_whole_is_shown_as_what_it_is(page):

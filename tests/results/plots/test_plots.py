@@ -178,7 +178,7 @@ def test_the_profile_of_scores_is_that_of_the_statistics(looked):
 
 def test_the_intervals_drawn_are_the_boards_or_dunnetts(looked):
     each = next(e for e in against(looked.board) if e.row == "adamp")
-    assert differences.interval(each, "welch") == (each.low, each.high)
+    assert differences.interval(each, "moderated") == (each.low, each.high)
     assert differences.interval(each, "dunnett") == (each.dunnett.low, each.dunnett.high)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optathlon.results.statistics.holm import holm
-from optathlon.results.statistics.paired import sign_flip
-from optathlon.results.statistics.ties import smallest_p, tied_with_best
+from optathlon.results.statistics.holm import holm, holm_array
+from optathlon.results.statistics.paired import sign_flip, smallest_p
 from optathlon.results.statistics.welch import welch
 
 
@@ -34,6 +34,14 @@ def test_holm_keeps_order_raises_every_p_and_is_bonferroni_at_most(ps):
     assert [found[i] for i in order] == sorted(found)
 
 
+def test_holm_of_arrays_is_that_of_each_board():
+    chance = np.random.default_rng(0)
+    boards = np.where(chance.random((5, 3, 4)) < 0.2, np.nan, chance.random((5, 3, 4)) ** 4)
+    for board, adjusted in zip(boards, holm_array(boards), strict=True):
+        expected = holm([None if np.isnan(p) else p for p in board.ravel()])
+        assert [None if np.isnan(p) else p for p in adjusted.ravel()] == pytest.approx(expected)
+
+
 def test_rejecting_by_holm_is_its_step_down_procedure():
     chance = random.Random(0)
     for _ in range(200):
@@ -44,17 +52,6 @@ def test_rejecting_by_holm_is_its_step_down_procedure():
                 break
             rejected.add(i)
         assert {i for i, p in enumerate(holm(ps)) if p < 0.05} == rejected
-
-
-def test_a_clear_loser_is_apart_and_a_close_one_is_tied():
-    samples = [[70.0, 70.1, 69.9], [70.05, 69.95, 70.15], [60.0, 60.1, 59.9]]
-    assert tied_with_best(samples, True) == [True, True, False]
-    assert tied_with_best(samples, False) == [False, False, True]
-
-
-def test_with_one_seed_nothing_is_apart():
-    assert tied_with_best([[1.0], [99.0], [2.0, 3.0]], True) == [True, True, True]
-    assert tied_with_best([], True) == []
 
 
 @pytest.mark.parametrize(
@@ -107,11 +104,3 @@ def test_an_optimizer_better_by_four_sigma_is_found_with_ten_seeds():
         _, adjusted = _rejected(_table(chance, 2, 4, 10, effect=4.0))
         found += adjusted[0] < 0.05
     assert found >= 48
-
-
-def test_the_best_of_equals_is_alone_in_one_table_of_twenty_at_most():
-    chance = random.Random(4)
-    alone = 0
-    for _ in range(400):
-        alone += sum(tied_with_best([[chance.gauss(0, 1) for _ in range(5)] for _ in range(2)], True)) == 1
-    assert alone <= 0.075 * 400

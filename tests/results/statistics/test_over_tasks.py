@@ -45,34 +45,35 @@ def test_iqm_is_the_quarter_trimmed_mean():
 
 def test_the_bootstrap_repeats_with_its_seed_and_knows_no_global_generator():
     chance = random.Random(0)
-    scores = [[chance.random() for _ in range(7)] for _ in range(3)]
+    scores, base = ([[chance.random() for _ in range(7)] for _ in range(3)] for _ in range(2))
     np.random.seed(0)
     state = np.random.get_state()[1].tolist()
-    first = iqm_interval(scores)
-    assert first == iqm_interval(scores) != iqm_interval(scores, seed=1)
+    first = iqm_interval(scores, base, [12] * 3)
+    assert first == iqm_interval(scores, base, [12] * 3) != iqm_interval(scores, base, [12] * 3, seed=1)
     assert np.random.get_state()[1].tolist() == state
 
 
-def test_the_bootstrap_resamples_within_tasks():
-    # Two tasks far apart without any spread: nothing to resample.
-    assert iqm_interval([[0.0] * 4, [10.0] * 4]) == (5.0, 5.0)
-    low, high = iqm_interval([[0.0, 1.0] * 10, [2.0, 3.0] * 10])
-    assert low < iqm([[0.0, 1.0] * 10, [2.0, 3.0] * 10]) < high
+def test_the_bootstrap_needs_two_runs_in_each_task():
+    with pytest.raises(ValueError, match="two runs of both"):
+        iqm_interval([[1.0, 2.0], [1.0]], [[1.0, 2.0]] * 2, [4, 4])
 
 
-def test_the_bootstrap_covers_what_it_says_with_many_seeds_and_not_with_three():
-    chance = np.random.default_rng(0)
-
-    def coverage(seeds):
-        hits = 0
-        for i in range(200):
-            scores = chance.normal(0, 1, (4, seeds)).tolist()
-            low, high = iqm_interval(scores, resamples=300, seed=i)
-            hits += low <= 0 <= high
-        return hits / 200
-
-    assert coverage(20) > 0.88
-    assert coverage(3) < coverage(20)
+@pytest.mark.parametrize(("seeds", "ahead"), [(3, 0.0), (3, 3.0), (10, 1.0)])
+def test_the_bootstrap_covers_what_it_says_with_three_seeds_too(seeds, ahead):
+    """Two rows of eight on four tasks, of which the second is ahead by 0 to twice `ahead` deviations."""
+    chance = np.random.default_rng(seeds)
+    gaps = ahead * np.array([0.0, 0.5, 1.5, 2.0])[:, None]
+    truth = iqm((gaps + np.random.default_rng(0).normal(size=(4, 50_000))).tolist())
+    hits = 0
+    for i in range(120):
+        runs = chance.normal(size=(8, 4, seeds))
+        runs[1] += gaps
+        units = np.sqrt(runs.var(-1, ddof=1).mean(0))[:, None]
+        low, high = iqm_interval(
+            (runs[1] / units).tolist(), (runs[0] / units).tolist(), [8 * (seeds - 1)] * 4, resamples=400, seed=i
+        )
+        hits += low <= truth <= high
+    assert hits >= scipy.stats.binom.ppf(0.001, 120, 0.94)
 
 
 def test_normalized_scores_put_the_references_at_zero_and_one():

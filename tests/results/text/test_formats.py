@@ -38,9 +38,10 @@ lion ¹             70.50 ± 0.71 2/3 ²              diverged ³       3.00
 adamp      70.50 (+0.00) ± 0.71 2/3 ⁴                     – ⁵        0/2
 ---------  --------------------------  ----------------------  ---------
 sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds; * best
-† shown to differ from sgd: p < 0.05 by Welch's test, Holm over all 2 comparisons with it on this board \
-(more rows or tasks change p, no mean); none is
-≈ not separable from the best of its column (Welch's test, Holm over the column)
+† shown to differ from sgd: p < 0.05 by the moderated t test (docs/statistics.md), Holm over all 2 \
+comparisons with it in the plan (4 rows, 2 tasks); none is
+≈ not shown to be worse than the best of its column: all pairs of the column together, by the moderated t test \
+(docs/statistics.md)
 mean rank over all 2 tasks, among rows with all their seeds in each; below the line, how many the others have
 ¹ protocol differs: epochs = 92
 ² 1 of 3 seeds diverged; ranked after the others
@@ -58,10 +59,9 @@ MARKDOWN = """\
 
 sweep: mean (difference to sgd) ± sample standard deviation (ddof = 1) over n = 3 seeds
 
-† shown to differ from sgd: p < 0.05 by Welch's test, Holm over all 2 comparisons with it on this board \
-(more rows or tasks change p, no mean); none is
+† shown to differ from sgd: p < 0.05 by the moderated t test (docs/statistics.md), Holm over all 2 comparisons with it in the plan (4 rows, 2 tasks); none is
 
-≈ not separable from the best of its column (Welch's test, Holm over the column)
+≈ not shown to be worse than the best of its column: all pairs of the column together, by the moderated t test (docs/statistics.md)
 
 mean rank over all 2 tasks, among rows with all their seeds in each; below the line, how many the others have
 
@@ -72,10 +72,10 @@ mean rank over all 2 tasks, among rows with all their seeds in each; below the l
 ⁵ 0 of 3 seeds done; not ranked<br>
 """  # noqa: E501
 LONG = """\
-task,label,metric,unit,direction,row,optimizer,status,rank,best,tied,mean,mean_lo,mean_hi,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,delta_lo,delta_hi,p,p_holm,baseline,setting_id,settings_tried,edge,runs,notes,kind,lr
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,true,70.5,69.25793114412484,71.74206885587516,0.5,1,3,3,0,0,70.0,71.0,,,,,,sgd,SETTING,1,,RUNS,,optimizer,0.1
-ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,true,61.0,58.51586228824967,63.48413771175033,1.0,1,3,3,0,0,60.0,62.0,,,,,,sgd,SETTING,1,,RUNS,,optimizer,0.1
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,true,70.58333333333333,69.63468757493413,71.53197909173252,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,-0.9533375785198459,1.120004245186503,0.8305372151955637,1.0,sgd,SETTING,1,,RUNS,,optimizer,0.1
+task,label,metric,unit,direction,row,optimizer,status,rank,best,tied,mean,mean_lo,mean_hi,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,delta_lo,delta_hi,p,p_holm,baseline,setting_id,settings_tried,edge,runs,notes,p_welch,mean_shrunk,untested,kind,lr
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,true,70.5,69.25793114412484,71.74206885587516,0.5,1,3,3,0,0,70.0,71.0,,,,,,sgd,SETTING,1,,RUNS,,,70.5,,optimizer,0.1
+ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,true,61.0,58.51586228824967,63.48413771175033,1.0,1,3,3,0,0,60.0,62.0,,,,,,sgd,SETTING,1,,RUNS,,,61.0,,optimizer,0.1
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,true,70.58333333333333,69.63468757493413,71.53197909173252,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,LOW,HIGH,P,1.0,sgd,SETTING,1,,RUNS,,WELCH,70.58333333333333,,optimizer,0.1
 """  # noqa: E501
 WIDE = """\
 row,optimizer,"mnist [smoke, standin-1] test/accuracy","mnist [smoke, standin-1] test/accuracy std","mnist [smoke, standin-1] test/accuracy n","mnist [smoke, standin-1] test/accuracy status",mean_rank,kind
@@ -151,13 +151,13 @@ def test_a_difference_that_is_proven_has_a_dagger_in_every_format_for_people():
     values = {
         ("sgd", "mnist"): [60.0, 60.1, 59.9],
         ("adam", "mnist"): [70.0, 70.1, 69.9],
-        ("lion", "mnist"): [60.05] * 3,
+        ("lion", "mnist"): [60.0, 60.05, 60.1],
     }
     board = make(tasks=["mnist"], values=values)
     assert "70.00 (+10.00)† ± 0.10 *" in render(board)
     assert "**70.00 (+10.00)† ± 0.10**" in render(board, "md")
     assert r"\textbf{70.00} {\scriptsize(+10.00)$^{\dagger}$} $\pm$ 0.10" in render(board, "latex")
-    assert "60.05 (+0.05) ± 0.00" in render(board)
+    assert "60.05 (+0.05) ± 0.05" in render(board)
     assert "Holm over all 2 comparisons" in render(board)
     assert "none is" not in render(board)
 
@@ -167,7 +167,7 @@ def test_one_seed_proves_nothing_and_says_so():
     table = render(make(tasks=["mnist"], values=values, report=[0]))
     assert "no difference is tested: one seed" in table
     assert "†" not in table
-    assert table.count("≈") == 3
+    assert "≈" not in table
 
 
 def test_the_long_csv(board):
@@ -175,6 +175,10 @@ def test_the_long_csv(board):
     for line in parsed(lines):
         for name, value in (("SETTING", line["setting_id"]), ("RUNS", line["runs"])):
             lines = lines.replace(value, name) if value else lines
+    # Other machines sum in another order: the last digits of what is computed by NumPy are theirs.
+    cell = board.cell("adam", "mnist")
+    for name, value in (("LOW", cell.delta_lo), ("HIGH", cell.delta_hi), ("P", cell.p), ("WELCH", cell.p_welch)):
+        lines = lines.replace(f",{value!r},", f",{name},")
     assert lines.startswith(LONG)
     assert len(lines.splitlines()) == 1 + 4 * 2
 

@@ -1,0 +1,157 @@
+"""Cells with what is tested of them: intervals, p, the marks † and ≈, and why nothing could be tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from optathlon.results.board.cell import Cell
+from optathlon.results.plan import Column
+from optathlon.results.statistics.difference import Difference
+from optathlon.results.statistics.holm import ALPHA
+from optathlon.results.statistics.shrinkage import shrunken
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from optathlon.results.statistics.moderated.board_tests import BoardTests
+
+Grid = list[list[Cell]]
+NO_SPREAD, ONE_SEED = "no spread over seeds", "one seed"
+NOISIER = "noisier than its row and column: its p is no less than Welch's"
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A grid of cells with all that depends on other cells. collapsing: whether seeds of the board collapse now and
+    then, so that small differences of three or four seeds are not believed."""
+
+    grid: Grid
+    collapsing: bool = False
+
+
+def marked(columns: Sequence[Column], grid: Grid, baseline: int | None, shown: Sequence[int]) -> Judged:
+    """`grid` with what its tests say. shown: the rows among which the best of a column is."""
+    found = [list(map(_why_not, row)) for row in grid]
+    scores = _scores(columns, grid, baseline)
+    if scores is None:
+        return Judged(grid=found)
+    # Only here, as NumPy takes longer to import than a board without tests takes to build.
+    from optathlon.results.statistics.moderated.board_tests import BoardTests
+
+    tests, order = BoardTests(scores), _order(len(grid), baseline)
+    _mark_ties(found, tests, order, shown)
+    if baseline is not None:
+        _mark_differences(columns, found, tests, order)
+    _shrink(columns, found, tests, order)
+    return Judged(grid=found, collapsing=bool(tests.collapses.found))
+
+
+def _ready(cell: Cell) -> bool:
+    return cell.comparable and cell.status == "complete"
+
+
+def _why_not(cell: Cell) -> Cell:
+    return msgspec.structs.replace(cell, untested=ONE_SEED) if _ready(cell) and cell.n < 2 else cell
+
+
+def _order(count: int, baseline: int | None) -> list[int]:
+    """The rows with the baseline first, as the tests want them."""
+    first = [] if baseline is None else [baseline]
+    return [*first, *(i for i in range(count) if i != baseline)]
+
+
+def _scores(columns: Sequence[Column], grid: Grid, baseline: int | None) -> np.ndarray | None:
+    """The scores to be tested, (rows, columns, seeds), baseline first, higher is better; None if no cell has two.
+
+    NaN in cells that are not complete, as to test before all seeds are done is to look until it is significant, and in
+    cells with diverged seeds, whose means are of mere survivors.
+    """
+    if not any(_ready(cell) and cell.n > 1 for row in grid for cell in row):
+        return None
+    import numpy as np
+
+    number = {seed: i for i, seed in enumerate(sorted({seed for row in grid for cell in row for seed in cell.seeds}))}
+    scores = np.full((len(grid), len(columns), len(number)), np.nan)
+    for position, i in enumerate(_order(len(grid), baseline)):
+        for at, cell in enumerate(grid[i]):
+            if _ready(cell):
+                scores[position, at, [number[seed] for seed in cell.seeds]] = cell.values
+    return scores * np.array([1.0 if column.higher_is_better else -1.0 for column in columns])[:, None]
+
+
+def _mark_ties(grid: Grid, tests: BoardTests, order: Sequence[int], shown: Sequence[int]) -> None:
+    import numpy as np
+
+    tied = tests.tied_with_best(np.isin(order, shown), ALPHA)
+    silent = (tests.model.cells.df == 0) & (tests.model.cells.seeds > 1)
+    for position, i in enumerate(order):
+        for at, cell in enumerate(grid[i]):
+            if silent[position, at]:
+                notes = [*cell.notes, f"not tested: {NO_SPREAD}"]
+                grid[i][at] = msgspec.structs.replace(cell, untested=NO_SPREAD, notes=notes)
+            elif tied[position, at] and not cell.best:
+                grid[i][at] = msgspec.structs.replace(cell, tied=True)
+
+
+def _mark_differences(columns: Sequence[Column], grid: Grid, tests: BoardTests, order: Sequence[int]) -> None:
+    found, half_widths = tests.against_baseline(), tests.half_widths(1 - ALPHA)
+    base = grid[order[0]]
+    for position, i in list(enumerate(order))[1:]:
+        for at, cell in enumerate(grid[i]):
+            where, delta = (position, at), cell.delta or 0.0
+            if not found.p[where] <= 1:
+                why = cell.untested or (base[at].untested and f"{base[at].untested} of the baseline")
+                grid[i][at] = msgspec.structs.replace(cell, untested=why if _ready(cell) else None)
+                continue
+            half = float(half_widths[where])
+            grid[i][at] = msgspec.structs.replace(
+                cell,
+                delta_lo=delta - half,
+                delta_hi=delta + half,
+                p=float(found.p[where]),
+                p_holm=float(found.p_holm[where]),
+                p_welch=None if found.p_welch[where] != found.p_welch[where] else float(found.p_welch[where]),
+                refused=bool(found.refused[where]),
+                notes=[*cell.notes, NOISIER] if found.noisier[where] else cell.notes,
+            )
+
+
+def _shrink(columns: Sequence[Column], grid: Grid, tests: BoardTests, order: Sequence[int]) -> None:
+    """Means drawn towards their column's, so that the best is not better than it is expected to be."""
+    errors = tests.standard_errors()
+    for at in range(len(columns)):
+        rows = [(position, i) for position, i in enumerate(order) if _ready(grid[i][at])]
+        means = shrunken([grid[i][at].mean or 0.0 for _, i in rows], [float(errors[p, at]) for p, _ in rows])
+        for (_, i), value in zip(rows, means, strict=True):
+            grid[i][at] = msgspec.structs.replace(grid[i][at], mean_shrunk=value)
+
+
+class RowDifferences(msgspec.Struct, frozen=True, kw_only=True):
+    """One row less another, column by column, by the noise of the whole grid; None where nothing can be tested.
+
+    deviations: between seeds, as is typical of each column.
+    """
+
+    differences: list[Difference | None]
+    deviations: list[float | None]
+
+
+def row_differences(columns: Sequence[Column], grid: Grid, a: int, b: int) -> RowDifferences:
+    """Row `a` less row `b`, by their indices in `grid`."""
+    scores = _scores(columns, grid, b)
+    if scores is None:
+        return RowDifferences(differences=[None for _ in columns], deviations=[None for _ in columns])
+    from optathlon.results.statistics.moderated.board_tests import BoardTests
+
+    tests = BoardTests(scores)
+    found, half_widths = tests.against_baseline(), tests.half_widths(1 - ALPHA)
+    at = _order(len(grid), b).index(a)
+    differences: list[Difference | None] = []
+    for column, (mine, other) in enumerate(zip(grid[a], grid[b], strict=True)):
+        delta, half = (mine.mean or 0.0) - (other.mean or 0.0), float(half_widths[at, column])
+        p = float(found.p[at, column])
+        known = Difference(delta=delta, low=delta - half, high=delta + half, p=p)
+        differences.append(known if p <= 1 else None)
+    return RowDifferences(differences=differences, deviations=[float(d) or None for d in tests.typical_deviations()])

@@ -1,0 +1,127 @@
+"""Every comparison of a board with its baseline, and with the best of each column: what the marks † and ≈ stand on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from optathlon.results.statistics.holm import holm_array
+from optathlon.results.statistics.moderated.collapsing_seeds import FEW, Collapses, collapsing_seeds
+from optathlon.results.statistics.moderated.distributions import range_tail, two_sided_p
+from optathlon.results.statistics.moderated.noise_model import Comparisons, NoiseModel
+from optathlon.results.statistics.student import quantile
+
+_NOISIER = 0.01
+
+
+class AgainstBaseline(NamedTuple):
+    """Arrays (..., rows, columns), NaN where nothing is tested; higher is better.
+
+    delta: the difference. p: two-sided; p_holm: adjusted over the board;
+    p_welch: of the two cells alone. refused: small beside what collapsing seeds make, so that p is 1. noisier: the
+    cell's variance is beyond what its row and column predict, so that p is no less than Welch's.
+    """
+
+    delta: np.ndarray
+    p: np.ndarray
+    p_holm: np.ndarray
+    p_welch: np.ndarray
+    refused: np.ndarray
+    noisier: np.ndarray
+
+
+class BoardTests:
+    """scores: (..., rows, columns, seeds), as `NoiseModel` takes them; the first row is the baseline, if there is one.
+
+    A cell with one seed, or without spread where the metric is not coarse, is tested against nothing.
+    """
+
+    def __init__(self, scores: np.ndarray) -> None:
+        # Columns in units of a power of two, which is exact: squares of scores then neither overflow nor vanish.
+        largest = np.abs(np.where(np.isfinite(scores), scores, 0.0)).max((-3, -1), keepdims=True)
+        unit = 2.0 ** np.ceil(np.log2(np.where(largest > 0, largest, 1.0)))
+        scores, self.unit = scores / unit, unit[..., 0]
+        self.model = NoiseModel(scores)
+        self.collapses: Collapses = collapsing_seeds(scores)
+        noisy = self.model.cells.df > 0
+        cells = np.maximum(noisy.sum((-2, -1), keepdims=True), 1)
+        self.noisier = noisy & (self.model.noisier_p() < _NOISIER / cells)
+
+    def against_baseline(self) -> AgainstBaseline:
+        """The whole board at once; Holm's family is every comparison that can be tested."""
+        first = self._first()
+        found = self.model.compare(first)
+        tested = self._tested(first)
+        tested[..., 0, :] = False
+        p_welch = self._welch()
+        noisier = self.noisier | self.noisier[..., :1, :]
+        p = np.where(noisier, np.fmax(found.p(), p_welch), found.p())
+        count = self.model.cells.seeds
+        few = np.minimum(count, count[..., :1, :]) <= FEW
+        small = np.abs(np.where(tested, found.delta, 0.0)) <= self.collapses.reach
+        refused = tested & few & small & self.collapses.found[..., None, None]
+        p = np.where(tested, np.where(refused, 1.0, p), np.nan)
+        p_welch = np.where(tested, p_welch, np.nan)
+        return AgainstBaseline(found.delta * self.unit, p, holm_array(p), p_welch, refused, self.noisier)
+
+    def half_widths(self, level: float = 0.95) -> np.ndarray:
+        """(..., rows, columns): half the interval of each difference to the baseline, where it is tested."""
+        return self.model.compare(self._first()).half_width(level) * self.unit
+
+    def _first(self) -> np.ndarray:
+        return np.zeros((*self.noisier.shape[:-2], 1, self.noisier.shape[-1]), dtype=int)
+
+    def tied_with_best(self, shown: np.ndarray | None = None, alpha: float = 0.05) -> np.ndarray:
+        """(..., rows, columns): whether a cell is tested, and not shown to be worse than the best mean of its column.
+
+        All pairs of a column are tested together (Tukey and Kramer), so that whichever is best was not picked first.
+        shown: the rows that the best is looked for in; by default all. The best is tied with itself.
+        """
+        mean = self.model.cells.mean
+        ranked = np.isfinite(mean) if shown is None else np.isfinite(mean) & shown[..., :, None]
+        best = np.where(ranked, mean, -np.inf).argmax(-2)[..., None, :]
+        found = self.model.compare(best)
+        worse = self._simultaneous(found, np.isfinite(mean).sum(-2, keepdims=True)) < alpha
+        itself = np.arange(mean.shape[-2])[:, None] == best
+        return ranked & (itself | (self._tested(best) & ~worse))
+
+    def standard_errors(self) -> np.ndarray:
+        """(..., rows, columns): of each mean, by its variance as drawn to row and column."""
+        variance = (self.model.weights[..., None, None] * self.model.drawn_variances()).sum(0)
+        return np.sqrt(variance / np.maximum(self.model.cells.seeds, 1)) * self.unit
+
+    def typical_deviations(self) -> np.ndarray:
+        """(..., columns): the deviation between seeds that is typical of a column; 0 where there is none."""
+        return np.sqrt(self.model.typical_variance()[..., 0, :]) * self.unit[..., 0, :]
+
+    def _tested(self, others: np.ndarray) -> np.ndarray:
+        noisy = self.model.cells.df > 0
+        return noisy & np.take_along_axis(noisy, others, -2)
+
+    def _simultaneous(self, found: Comparisons, rows: np.ndarray) -> np.ndarray:
+        """p of differences among all pairs of so many rows: that of the studentized range at the same p of one pair."""
+        p, df = found.p(), np.maximum(found.single_df(), 1.0)
+        rows = np.broadcast_to(rows, p.shape)
+        adjusted = np.where(np.isnan(p), 1.0, p)
+        # Between p itself and Bonferroni's the integral is needed, and only if they do not agree at any usual level.
+        open_ = (adjusted < 0.1) & (adjusted * rows * (rows - 1) / 2 > 1e-4) & (rows > 2)
+        for count in np.unique(rows[open_]):
+            at = open_ & (rows == count)
+            t = np.array([quantile(1 - one, of) for one, of in zip(adjusted[at], df[at], strict=True)])
+            adjusted[at] = range_tail(np.sqrt(2) * t, int(count), df[at])
+        sure = (adjusted * rows * (rows - 1) / 2 <= 1e-4) & (rows > 2) & ~open_
+        adjusted[sure] *= (rows * (rows - 1) / 2)[sure]
+        return adjusted
+
+    def _welch(self) -> np.ndarray:
+        """Welch's p of each row against the first."""
+        cells = self.model.cells
+        with np.errstate(invalid="ignore", divide="ignore"):
+            error = cells.variance / cells.seeds
+            total = error + error[..., :1, :]
+            share, rest = error / total, error[..., :1, :] / total
+            df = 1 / (share**2 / (cells.seeds - 1) + rest**2 / (cells.seeds[..., :1, :] - 1))
+            t = (cells.mean - cells.mean[..., :1, :]) / np.sqrt(total)
+        known = np.isfinite(t) & np.isfinite(df) & (df > 0)
+        return np.where(known, two_sided_p(np.where(known, t, 0.0), np.where(known, df, 1.0)), np.nan)
