@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 REASON, TRACE = 4_000, 60_000  # characters of them that are kept
+LINE = 400  # of which so many are said where there is room for one line
 
 
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -29,3 +30,9 @@ def legible(text: str, limit: int = REASON) -> str:
         return text
     kept = (limit - len(_LEFT_OUT)) // 2
     return text[:kept] + _LEFT_OUT + text[-kept:]
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, cut after LINE characters."""
+    words = " ".join(text.split())
+    return words if len(words) <= LINE else f"{words[:LINE]}…"

@@ -17,13 +17,12 @@ from optathlon.results.references import References
 from optathlon.results.scores import usable
 from optathlon.suite.errors import Preempted
 from optathlon.suite.identity import Problem, Run, digest, task_of
-from optathlon.suite.readable import legible, said
+from optathlon.suite.readable import LINE, legible, said
 from optathlon.suite.working.signals import listened_to
 from optathlon.tasks import Task, TaskError
 from optathlon.tasks.description import verified_references
 from optathlon.tasks.registry import resolve
 
-LONGEST_REASON = 400
 LIMIT_SECONDS = 900.0
 
 
@@ -77,7 +76,7 @@ def _compute(task: Task, problem: Problem, data: Path) -> References:
         raise
     except BaseException as error:  # a function from outside may raise anything
         reason = " ".join(f"{type(error).__name__}: {said(error)}".split())
-        return msgspec.structs.replace(nobody, error=legible(reason, LONGEST_REASON))
+        return msgspec.structs.replace(nobody, error=legible(reason, LINE))
 
 
 @contextlib.contextmanager

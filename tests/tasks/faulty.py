@@ -400,6 +400,11 @@ class UnknownTags(Sound):
         return {name: {"wide"} for name in super().tags(player)}
 
 
+class SaysMuch(Sound):
+    def evaluate(self, split):
+        raise RuntimeError("first line\n\n   second line " + 3000 * "x")
+
+
 PROTOCOL = Protocol(
     length=2,
     batch=16,

@@ -83,6 +83,15 @@ def test_a_run_fails_by_the_same_words(name, expected, mine):
     assert json.loads(ended.read_text())["failure"] == "task"
 
 
+def test_a_long_message_of_a_task_is_one_line_cut_short(mine):
+    done = optathlon(mine, "run", "faulty:TASK_SaysMuch", "sgd", "lr=0.1", "--scale", "smoke")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
+    assert line.startswith("failed: RuntimeError: first line second line xxx")
+    assert 400 < len(line) < 1200
+    assert "xxx" not in done.stderr.replace(line, "")
+
+
 def test_run_refuses_a_selection_by_an_unknown_metric(mine):
     done = optathlon(
         mine, "run", "faulty:TASK_Sound", "sgd", "lr=0.1", "--scale", "smoke", "protocol.select.metric=los"
