@@ -71,6 +71,8 @@ def _alive(handle: str) -> Alive:
     return Alive(running=(handle,)) if there else Alive()
 
 
+# Boot and start tell a process from a later one of its number; results/store/process_identity.py reads the same, as the
+# two rooms must not import each other.
 def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
