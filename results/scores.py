@@ -44,6 +44,13 @@ def usable(value: float | None) -> bool:
     return value is not None and abs(value) <= LARGEST
 
 
+def number(value: object) -> float | None:
+    """`value` as a float, if it is a number that is `usable`; None of anything else that a file may hold."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and usable(value):
+        return float(value)
+    return None
+
+
 def direction(higher_is_better: bool) -> str:
     return "higher" if higher_is_better else "lower"
 

@@ -142,8 +142,15 @@ def _count_notes(planned: int, n: int, diverged: int, failed: int) -> list[str]:
 
 
 def _code_notes(records: Sequence[Record]) -> list[str]:
-    trees = {record.provenance.get("code", {}).get("tree") for record in records}
+    trees = set(map(_tree, records))
     return [f"runs of {len(trees)} versions of the code"] if len(trees) > 1 else []
+
+
+def _tree(record: Record) -> str | None:
+    """The digest of the code that made `record`; a provenance may hold anything."""
+    code = record.provenance.get("code")
+    tree = code.get("tree") if isinstance(code, Mapping) else None
+    return tree if isinstance(tree, str) else None
 
 
 def _tuning_notes(winner: Winner) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from optathlon.results.scores import number
 from optathlon.results.store.files import make_folder, share
 
 STEP = "update"
@@ -60,7 +61,7 @@ def parse(data: bytes) -> list[dict[str, Any]]:
 
 def of_run(data: bytes) -> list[dict[str, Any]]:
     """The events in the bytes of an attempt's file, without those where something stands in place of a number."""
-    return [e for e in parse(data) if all(type(e.get(key, 0)) in (int, float) for key in NUMBERS)]
+    return [e for e in parse(data) if all(number(e.get(key, 0)) is not None for key in NUMBERS)]
 
 
 def tail(path: Path) -> list[dict[str, Any]]:
@@ -79,12 +80,12 @@ def merge(attempts: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """
     placed: list[tuple[float, int, dict[str, Any]]] = []
     newest: dict[float, int] = {}
-    for number, events in enumerate(attempts):
+    for attempt, events in enumerate(attempts):
         at = next((e[STEP] for e in events if STEP in e), float("inf"))
         for event in events:
             if STEP in event:
                 at = event[STEP]
-                newest[at] = number
-            placed.append((at, number, event))
+                newest[at] = attempt
+            placed.append((at, attempt, event))
     kept = [p for p in placed if STEP not in p[2] or newest[p[0]] == p[1]]
     return [event for _, _, event in sorted(kept, key=lambda p: p[:2])]

@@ -101,7 +101,9 @@ def one(store: Store, args: argparse.Namespace) -> SweepResults:
     if len(known) != 1:
         which = f"name a sweep: {', '.join(known)}" if known else f"{store.root} has no sweep yet; launch one"
         raise UsageError(which)
-    return views(store, args)[0]
+    if not (found := views(store, args)):
+        raise StoreError(f"{store.root}: its only sweep, {known[0]}, cannot be read")
+    return found[0]
 
 
 def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> Part | None:

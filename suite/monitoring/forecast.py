@@ -11,11 +11,15 @@ from typing import Any
 from optathlon.results import State, Store
 from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.record import Record
+from optathlon.results.scores import number
 from optathlon.suite.identity import canonical
 
 # What of a protocol does not change the time that a unit of its length takes.
 FREE_OF_COST = ("length", "schedule", "clip_norm", "clip_value", "select", "checkpoint", "restore_best_at", "tags")
 PARTIAL_RUNS = 200
+MOST_SLOTS = 1_000_000
+MOST_ATTEMPTS = 1000
+"""More than runs have; a record that says more has been damaged."""
 SAME, OTHER_OPTIMIZER, UNKNOWN = "same problem and optimizer", "same problem, other optimizers", "nothing"
 
 Shape = str
@@ -76,7 +80,7 @@ class Forecast:
         head = self.plan.head
         shape, length = self._shape(problem, head.problems[problem], setting, head.settings[setting])
         optimizer = head.settings[setting]["optimizer"]
-        for basis, like in ((SAME, optimizer), (OTHER_OPTIMIZER, None)):
+        for basis, like in ((SAME, optimizer), (OTHER_OPTIMIZER, None)) if length else ():
             if found := self._typical(shape, like):
                 return Cost(found.rate * length, basis, found.slots)
         return Cost(None, UNKNOWN)
@@ -123,7 +127,7 @@ class Forecast:
             protocol = resolved(problem, setting)
             kept = {key: value for key, value in protocol.items() if key not in FREE_OF_COST}
             shape = canonical([problem["task"], problem["version"], problem["data"], kept])
-            self._shapes[of_problem, changes] = shape, float(protocol["length"])
+            self._shapes[of_problem, changes] = shape, number(protocol.get("length")) or 0.0
         return self._shapes[of_problem, changes]
 
 
@@ -158,10 +162,10 @@ def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 def _seconds(store: Store, record: Record) -> float | None:
     """Seconds that all attempts of a finished run took."""
     clock, attempt = record.provenance.get("clock"), record.provenance.get("attempt", 1)
-    last = clock.get("seconds") if isinstance(clock, dict) else None
-    if not isinstance(last, int | float) or not isinstance(attempt, int):
+    last = number(clock.get("seconds")) if isinstance(clock, dict) else None
+    if last is None or not isinstance(attempt, int):
         return None
-    return float(last) + sum(_earlier(store, record.id, attempt))
+    return last + sum(_earlier(store, record.id, attempt))
 
 
 def _machine(record: Record) -> dict[str, Any]:
@@ -172,9 +176,9 @@ def _machine(record: Record) -> dict[str, Any]:
 def _slots(record: Record) -> int:
     """On how many processes, a device each, a run was trained."""
     slots = _machine(record).get("processes")
-    return slots if isinstance(slots, int) and slots > 0 else 1
+    return slots if isinstance(slots, int) and 0 < slots <= MOST_SLOTS else 1
 
 
 def _earlier(store: Store, run: str, attempt: int) -> Iterator[float]:
-    for number in range(1, attempt):
-        yield next((e["seconds"] for e in reversed(store.latest(run, number)) if "seconds" in e), 0.0)
+    for earlier in range(1, min(attempt, MOST_ATTEMPTS)):
+        yield next((e["seconds"] for e in reversed(store.latest(run, earlier)) if "seconds" in e), 0.0)

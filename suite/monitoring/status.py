@@ -10,6 +10,7 @@ from typing import Any
 
 from optathlon.results import State, Store, free_reports
 from optathlon.results.plan import Plan, PlannedRun
+from optathlon.results.scores import number
 from optathlon.results.store.refusals import refusals
 from optathlon.suite import failures, readable
 from optathlon.suite.monitoring.forecast import Forecast, Pace, resolved
@@ -167,7 +168,7 @@ def _unselected(plan: Plan, reports: Iterable[PlannedRun]) -> dict[Cell, list[Pl
 
 
 def _running(store: Store, plan: Plan, run: PlannedRun, state: State, forecast: Forecast) -> Running:
-    length = resolved(plan.head.problems[run.problem], plan.head.settings[run.setting])["length"]
+    length = number(resolved(plan.head.problems[run.problem], plan.head.settings[run.setting]).get("length")) or 0.0
     events = store.latest(run.id, state.attempt)
     at, pace, cost = _time(store, run, events), Pace.of(events), forecast.cost(run).seconds
     progress = min(1.0, max(0.0, at / length)) if length else 0.0
@@ -195,7 +196,9 @@ def _time(store: Store, run: PlannedRun, events: list[dict[str, Any]]) -> float:
     told = [event for event in events if "time" in event]
     if not told:
         began = next((event["resumed"] for event in events if "resumed" in event), 0)
-        told = [event for event in store.events(run.id) if "time" in event and event["update"] <= began]
+        told = [
+            event for event in store.events(run.id) if {"time", "update"} <= event.keys() and event["update"] <= began
+        ]
     return told[-1]["time"] if told else 0.0
 
 

@@ -52,7 +52,8 @@ def _learns(layer: nn.Module) -> bool:
 def _sums(layer: _BatchNorm) -> tuple[int, Tensor, Tensor]:
     """How many batches this process measured, and what their means and variances come to."""
     seen = int(layer.num_batches_tracked or 0)
-    return seen, *((value.double().cpu() * seen) for value in _statistics(layer))
+    mean, variance = (value.double().cpu() * seen for value in _statistics(layer))
+    return seen, mean, variance
 
 
 def _statistics(layer: _BatchNorm) -> Iterator[Tensor]:

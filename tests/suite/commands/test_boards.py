@@ -450,6 +450,15 @@ def test_a_record_without_its_metric_marks_its_cell_and_ends_no_command(store, c
         assert spoiled in text
 
 
+@pytest.mark.parametrize("words", [("report",), ("plot", "ranks", "--output", "x.pdf"), ("leaderboard",), ("power",)])
+def test_where_the_only_plan_is_damaged_that_is_said(store, capsys, words):
+    (store.root / "sweeps" / "sweep" / "plan-0001.jsonl").write_text("{")
+    code, _, err = ran(capsys, *words)
+    assert code in (0, 1, 4)
+    assert "left out: sweep sweep: " in err
+    assert "Traceback" not in err
+
+
 def test_a_damaged_plan_hides_no_other(store, capsys):
     folder = store.root / "sweeps" / "torn"
     folder.mkdir()
