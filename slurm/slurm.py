@@ -184,8 +184,6 @@ class SlurmCluster(Cluster):
 
     def _executors(self, job: Job) -> Iterator[tuple[SlurmExecutor, int]]:
         """An executor for each array of `job`, and the array's size."""
-        import submitit
-
         if not str(job.folder).isprintable() or "%" in str(job.folder) or "\\" in str(job.folder):
             raise ClusterError(f"{job.folder}: Slurm gives % and \\ in a job's folder another meaning; move the store")
         left = job.copies
@@ -193,12 +191,17 @@ class SlurmCluster(Cluster):
             copies = min(left, self.site.max_array_size)
             python = job.resources.python
             with _in_our_words():
-                executor = submitit.SlurmExecutor(job.folder, max_num_timeout=FOREVER, python=python or None)
+                executor = self._executor_class()(job.folder, max_num_timeout=FOREVER, python=python or None)
                 if python is None:
                     executor.python += " -P"
                 executor.update_parameters(**self._parameters(job), array_parallelism=copies)
             yield executor, copies
             left -= copies
+
+    def _executor_class(self) -> type[SlurmExecutor]:
+        import submitit
+
+        return submitit.SlurmExecutor
 
     def _parameters(self, job: Job) -> dict[str, Any]:
         asked = job.resources

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from optathlon.results import Store
+from optathlon.slurm import unasked
 from optathlon.suite.console import (
     add_data,
     add_implementation,
@@ -106,6 +107,9 @@ def _show(begun: launch.Launch, as_json: bool) -> int:
     """What a launch would do."""
     name, missing = begun.plan.head.name, begun.missing
     scripts = begun.scripts() if missing and begun.settings.kind == "slurm" else []
+    if begun.unasked:
+        most = f"the default MaxArraySize of {unasked.DEFAULTS.max_array_size}"
+        say(f"{name}: no Slurm answers here ({begun.unasked}): nothing was asked; arrays are cut at {most}")
     if as_json:
         arrays = [{"stage": o.stage, "workers": o.copies, "tasks": sorted(o.tasks), "script": s} for o, s in scripts]
         print_json({"sweep": name, "cluster": begun.settings.kind, "missing": missing, "arrays": arrays})

@@ -17,6 +17,7 @@ from optathlon.results.plan import Plan
 from optathlon.results.store.files import make_folder, put_new
 from optathlon.slurm.cluster import PYTHON, ClusterError, Job
 from optathlon.slurm.slurm import SlurmCluster
+from optathlon.slurm.unasked import UnaskedCluster
 from optathlon.suite.code import SUBMITTED_TREE, code
 from optathlon.suite.console import say
 from optathlon.suite.launching.slurm_orders import Order, Shape, Submission, at_work, orders
@@ -78,6 +79,8 @@ class Launch:
         self.settings, self.shapes = _shapes(sweep, wishes)
         for entry in sweep.entries:
             entry.spec.check_implementation(wishes.implementation)
+        self.unasked = ""
+        """Why no Slurm was asked by `scripts`; "" where one was."""
         self.plan = expand(sweep, wishes.data)
         self.seen = status.overview(store, self.plan)
         if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
@@ -91,7 +94,14 @@ class Launch:
         return self.seen.left + (self.seen.counts["failed"] if self.wishes.retry else 0)
 
     def scripts(self) -> list[tuple[Order, str]]:
-        """What would be submitted to a Slurm cluster, each array with its script; nothing is written or submitted."""
+        """What would be submitted to a Slurm cluster, each array with its script; nothing is written or submitted.
+
+        Without a cluster here, what would be submitted to one with Slurm's defaults; `unasked` says so then.
+        """
+        try:
+            _ = self._cluster().site
+        except ClusterError as error:
+            self.unasked = str(error)
         slurm = self._cluster()
         self._check()
         numbers = self.store.plan_numbers(self.plan.head.name)
@@ -216,6 +226,8 @@ class Launch:
         return self.store.root.resolve() / "jobs" / _user()
 
     def _cluster(self) -> SlurmCluster:
+        if self.unasked:
+            return UnaskedCluster()
         found = alive_workers.cluster("slurm")
         assert isinstance(found, SlurmCluster)
         return found
