@@ -86,3 +86,11 @@ def test_an_error_of_several_lines_is_told_in_one(monkeypatch, capsys):
 def test_columns_of_a_table_line_up_under_wide_characters():
     lines = table([("优化器", "1"), ("a", "23")], ("name", "n")).splitlines()
     assert lines[2:] == ["优化器   1", "a       23"]
+
+
+@pytest.mark.parametrize("word", ["lr\x1b[31m=3", "protocol.x\x9b2J=3", "protocol.settings.\u202ey=1", "\x1b[2J"])
+def test_an_unknown_key_does_nothing_to_the_terminal_that_it_is_named_on(capsys, word):
+    assert main._run("run", ["ptb-awd-lstm", "adamw", word, "--scale", "smoke"]) == 2
+    err = capsys.readouterr().err
+    assert err.rstrip("\n").isprintable()
+    assert "\\x1b" in err or "\\x9b" in err or "\\u202e" in err
