@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from optathlon.results.errors import StoreError
 from optathlon.results.record import Record
@@ -55,8 +55,10 @@ def direction(higher_is_better: bool) -> str:
     return "higher" if higher_is_better else "lower"
 
 
-def by_id(records: Iterable[Record]) -> dict[str, Record]:
-    """`records` by id; StoreError if two different ones claim one id."""
+def by_id(records: Iterable[Record] | Mapping[str, Record]) -> Mapping[str, Record]:
+    """`records` by id, a mapping as it is; StoreError if two different ones claim one id."""
+    if isinstance(records, Mapping):
+        return records
     found: dict[str, Record] = {}
     for record in records:
         if found.setdefault(record.id, record) != record:

@@ -56,7 +56,7 @@ def load_results(
     records = {record.id: record for record in store.records(dict.fromkeys(run.id for run in plan.runs), brief=True)}
     states = store.states(dict.fromkeys(run.id for run in plan.runs if run.id not in records))
     references = store.references(column.problem for column in plan.head.columns)
-    board = leaderboard(plan, records.values(), states, on=on, printed=printed, part=part, references=references)
+    board = leaderboard(plan, records, states, on=on, printed=printed, part=part, references=references)
     if part is not None:
         plan = part.of(plan)
         ids = {run.id for run in plan.runs}

@@ -59,7 +59,8 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 def times(board: Leaderboard, records: Mapping[str, Record], given: Mapping[str, float] | None = None) -> Times:
     """Times of the whole rows of `board` on the tasks of its `on`. records: those its cells show, with curves.
 
-    given: targets by the name of the column; on the others it is what most of the baseline's seeds end with, or better.
+    given: targets by the name of the column; on the others it is what most seeds of the row that ends worst end with,
+    or better. Were it the baseline's own end, the baseline would be first among equals on every board.
     The curve is that of the column's metric if it is measured while training, else of its validation twin, or of what
     selects.
     """
@@ -105,9 +106,10 @@ def _on_task(
     curves = {row: [values(record, name) for record in of_row] for row, of_row in runs.items()}
     higher = higher_is_better(name, column, there)
     if given is None:
-        given = _end(runs.get(board.baseline or "", []), name, higher)
-    if given is None:
-        return "there is no baseline whose runs all came to an end: give a --target"
+        ends = [end for of_row in runs.values() if (end := _end(of_row, name, higher)) is not None]
+        if not ends:
+            return "there is no row whose runs all came to an end: give a --target"
+        given = min(ends) if higher else max(ends)
     found = {
         row: max(statistics.median_high([time_to_target(points.items(), given, higher) for points in of_row]), _LEAST)
         for row, of_row in curves.items()

@@ -24,7 +24,7 @@ from optathlon.results.store.run_state import State
 
 def leaderboard(
     plan: Plan,
-    records: Iterable[Record],
+    records: Iterable[Record] | Mapping[str, Record],
     states: Mapping[str, State] | None = None,
     *,
     on: Sequence[str] | Literal["common"] | None = None,

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 class Cells:
     """The cells of a plan, none of which depends on another."""
 
-    def __init__(self, plan: Plan, records: Iterable[Record], states: Mapping[str, State] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, records: Iterable[Record] | Mapping[str, Record], states: Mapping[str, State] | None = None
+    ) -> None:
         self.plan = plan
         self.columns = {column.name: column for column in plan.head.columns}
         self.records = by_id(records)
         self.failed = {i for i, state in (states or {}).items() if state.kind == "failed"}
-        self.winners = winners(plan, self.records.values(), self.failed)
+        self.winners = winners(plan, self.records, self.failed)
         self._reports: dict[tuple[str, str], list[PlannedRun]] = {}
         for run in plan.runs:
             if run.role == "report":

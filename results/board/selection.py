@@ -47,7 +47,9 @@ class Winner(msgspec.Struct, frozen=True, kw_only=True):
         return [*self.failed, *self.unusable]
 
 
-def winners(plan: Plan, records: Iterable[Record], failed: Collection[str] = ()) -> dict[Cell, Winner]:
+def winners(
+    plan: Plan, records: Iterable[Record] | Mapping[str, Record], failed: Collection[str] = ()
+) -> dict[Cell, Winner]:
     """The winner of each cell (row, column) that has tuning runs.
 
     It is the setting with the best mean of the column's selection score over the tuning seeds. Settings with diverged

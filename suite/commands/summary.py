@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", nargs="+", default=[], metavar="TASK=SCORE",
-        help="what is to be reached (default: what most of the baseline's seeds end with)",
+        help="what is to be reached (default: what most seeds of the row that ends worst end with)",
     )  # fmt: skip
 
 
