@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from optathlon.results.errors import StoreError
 from optathlon.results.record import Record
@@ -58,7 +59,7 @@ def direction(higher_is_better: bool) -> str:
 def by_id(records: Iterable[Record] | Mapping[str, Record]) -> Mapping[str, Record]:
     """`records` by id, a mapping as it is; StoreError if two different ones claim one id."""
     if isinstance(records, Mapping):
-        return records
+        return cast(Mapping[str, Record], records)
     found: dict[str, Record] = {}
     for record in records:
         if found.setdefault(record.id, record) != record:
