@@ -22,6 +22,7 @@ def shrunken(means: Sequence[float], errors: Sequence[float]) -> list[float]:
     # The scatter is itself estimated: a little less is taken away than its expectation says.
     least = (len(means) - 3) / (len(means) - 1)
     return [
-        center + (1 - least * error * error / (scatter + error * error)) * (value - center) if error else value
+        # Errors whose square is no number above 0 say nothing: such a mean stays.
+        center + (1 - least * error**2 / (scatter + error**2)) * (value - center) if error**2 > 0 else value
         for value, error in zip(means, errors, strict=True)
     ]
