@@ -190,7 +190,7 @@ def _timm(name: str, title: str, side: int, resize: int, source: str, warmup_rat
     protocols = _scales(paper, width=0.5, depth=0.1, mixing="none", erasing=0.1, **gentle)
     short = msgspec.structs.replace(schedule, warmup=1.0, cooldown=1.0)
     protocols["mini"] = _set(protocols["mini"], {"mixing_epochs": _MINI_EPOCHS - 1}, schedule=short)
-    few = {"batch": _SMOKE_BATCH // 2, "length": 100, "evaluate_every": 100}
+    few: dict[str, Any] = {"batch": _SMOKE_BATCH // 2, "length": 100, "evaluate_every": 100}
     protocols["smoke"] = _set(protocols["smoke"], schedule=short, **few)
     return _task(name, protocols, f"{title}, timm's recipe, 410 epochs of batch 512", source)
 
