@@ -40,7 +40,7 @@ fast: $(SET_UP)
 slow: $(SET_UP)
 	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu and not official"
 
-# Kills, I/O errors, wrong clocks and damaged files, at every point: half an hour (docs/reliability.md).
+# Kills, I/O errors, wrong clocks and damaged files, at every point: more than an hour (docs/reliability.md).
 torture: $(SET_UP)
 	$(BIN)/python -m tests.torture
 

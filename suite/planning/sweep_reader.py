@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from optathlon.optimizers.grid import default_table, flatten
 from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import cluster_settings
+from optathlon.suite.planning.rescaling import rescaled
 from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, overridden, settings_of
 from optathlon.suite.probes import check_probes
 from optathlon.suite.user_modules import look_beside
@@ -86,24 +86,14 @@ def load(path: Path, scale: str | None = None) -> Sweep:
     """Read and check the sweep file at `path`; SweepError names file, field, value and what would be right.
 
     `module:NAME` entries are also looked for beside the file. scale: instead of the file's; another scale is a sweep
-    of its own, called as the file's with "-smoke" behind.
+    of its own, called as the file's with "-smoke" behind: see `rescaled`.
     """
     data, table = _read(path)
     if scale is not None and scale != table.get("scale", "paper"):
-        data, table = _at_scale(path, data, table, scale)
+        data = rescaled(path, data, table, scale)
+        table = tomllib.loads(data.decode())
     look_beside(path.parent)
     return _Reader(str(path), data, table).sweep()
-
-
-def _at_scale(path: Path, data: bytes, table: dict[str, Any], scale: str) -> tuple[bytes, dict[str, Any]]:
-    changes = {"name": f"{table.get('name', _default_name(path))}-{scale}", "scale": scale}
-    head, bracket, rest = data.decode("utf-8-sig").partition("\n[")
-    kept = [line for line in head.splitlines() if line.partition("=")[0].strip() not in changes]
-    new = "\n".join([*(f'{key} = "{value}"' for key, value in changes.items()), *kept]) + bracket + rest
-    with contextlib.suppress(tomllib.TOMLDecodeError):
-        if tomllib.loads(new) == table | changes:
-            return new.encode(), table | changes
-    raise SweepError(f"{path}: --scale {scale}: name and scale must each stand on a line of their own")
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:

@@ -97,6 +97,24 @@ def test_a_rescaled_sweep_keeps_a_file_that_says_so(tmp_path):
     assert expand(again, tmp_path).head.digest == expand(load(find("adamp/table-2"), "smoke"), tmp_path).head.digest
 
 
+@pytest.mark.parametrize("scale", ["mini", "smoke"])
+@pytest.mark.parametrize("name", built_in())
+def test_no_run_has_the_length_of_another_scale(name, scale):
+    sweep = load(find(name), scale)
+    for task in sweep.tasks:
+        described, own = sweep.protocol_of(task), task.protocol(scale).length
+        for entry in sweep.entries:
+            assert described.override(entry.protocol).length <= max(7 * own, own + 3)
+
+
+def test_lengths_and_schedules_are_stretched_with_the_task():
+    (first, *_) = load(find("adamp/table-4"), "smoke").entries
+    factor = tasks.task("mtat").protocol("smoke").length / tasks.task("mtat").protocol("paper").length
+    assert first.protocol["length"] == round(200 * factor)
+    assert first.protocol["restore_best_at"] == [round(n * factor) for n in (60, 80, 100)]
+    assert first.protocol["schedule"]["milestones"] == [round(n * factor) for n in (60, 80, 100)]
+
+
 def test_a_name_and_scale_that_cannot_be_replaced_are_refused(tmp_path):
     text = find("adamp/table-2").read_text().replace('name = "adamp-table-2"', 'name = """adamp\\\n-table-2"""')
     (path := tmp_path / "odd.toml").write_text(text)

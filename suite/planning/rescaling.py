@@ -1,0 +1,84 @@
+"""A sweep file at another scale than its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from optathlon import tasks
+from optathlon.suite.errors import SweepError
+from optathlon.suite.identity import task_of
+
+EPOCHS = ("length", "every", "warmup", "cooldown", "milestones", "restore_best_at")
+"""What counts the epochs or steps of a scale, in a protocol and in its schedule."""
+_LINE = re.compile(r"protocol\.(length|schedule|restore_best_at)\s*=")
+
+
+def rescaled(path: Path, data: bytes, table: dict[str, Any], scale: str) -> bytes:
+    """The file at `path`, whose bytes and table are given, at another scale, as "NAME-smoke".
+
+    Lengths, schedules and points of return that it sets are as much longer or shorter as its first task is. SweepError
+    if one of them, the name or the scale does not stand on a line of its own.
+    """
+    factor = _factor(table, scale)
+    changes = {"name": f"{table.get('name', path.stem)}-{scale}", "scale": scale}
+    wanted = _stretched({**table, **changes}, factor)
+    wanted |= {"optimizer": [_stretched(block, factor) for block in table.get("optimizer", [])]}
+    head, bracket, rest = data.decode("utf-8-sig").partition("\n[")
+    kept = [line for line in head.splitlines() if line.partition("=")[0].strip() not in changes]
+    lines = [*(f'{key} = "{value}"' for key, value in changes.items()), *kept, *f"{bracket[1:]}{rest}".splitlines()]
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        new = "\n".join(_line(line, factor) for line in lines) + "\n"
+        if tomllib.loads(new) == wanted:
+            return new.encode()
+    what = "name, scale, and what counts epochs of a protocol, must each stand on a line of their own"
+    raise SweepError(f"{path}: --scale {scale}: {what}")
+
+
+def _factor(table: dict[str, Any], scale: str) -> float:
+    """How much longer the first task is at `scale`; 1 where the file names none, which is said later."""
+    with contextlib.suppress(tasks.TaskError, IndexError, TypeError, KeyError):
+        first = table["tasks"][0]
+        described = task_of(tasks.names(first)[0] if "*" in first else first)
+        return described.protocol(scale).length / described.protocol(table.get("scale", "paper")).length
+    return 1.0
+
+
+def _stretched(table: Any, factor: float) -> Any:
+    """A table of the file with its protocol stretched."""
+    if not isinstance(table, dict) or not isinstance(protocol := table.get("protocol"), dict):
+        return table
+    schedule = protocol.get("schedule")
+    kept = {key: _times(value, factor) if key in EPOCHS else value for key, value in protocol.items()}
+    if isinstance(schedule, dict):
+        kept["schedule"] = {k: _times(v, factor) if k in EPOCHS else v for k, v in schedule.items()}
+    return {**table, "protocol": kept}
+
+
+def _times(value: Any, factor: float) -> Any:
+    if isinstance(value, list):
+        return sorted({_times(item, factor) for item in value})
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return max(1, round(value * factor)) if isinstance(value, int) else round(value * factor, 6)
+
+
+def _line(line: str, factor: float) -> str:
+    """A line of the file that sets a length, a schedule or points of return, stretched; any other as it is."""
+    if not _LINE.match(line):
+        return line
+    ((key, value),) = _stretched(tomllib.loads(line), factor)["protocol"].items()
+    return f"protocol.{key} = {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    """A value as TOML writes it in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
