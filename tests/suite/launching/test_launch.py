@@ -257,9 +257,9 @@ def test_without_slurm_a_launch_on_it_is_refused_and_writes_nothing(tmp_path, mo
     begun = Launch(
         sweep_reader.load(write(tmp_path, SWEEP)), Store(tmp_path / "store"), Wishes(data=tmp_path, on="slurm")
     )
-    for act in (begun.carry_out, begun.scripts):
-        with pytest.raises(ClusterError, match="not part of a Slurm cluster"):
-            act()
+    with pytest.raises(ClusterError, match="not part of a Slurm cluster"):
+        begun.carry_out()
+    assert begun.scripts()  # as a cluster of documented defaults would get them
     assert not (tmp_path / "store").exists()
 
 
