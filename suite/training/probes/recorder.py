@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from optathlon.suite.training.probes.oscillation import Oscillation
-from optathlon.suite.training.probes.sampled import SAMPLED, names_of, norms
+from optathlon.suite.training.probes.sampled import SAMPLED, norms
 from optathlon.suite.training.probes.step import Step, real
 
 
@@ -33,7 +33,7 @@ class Recorder:
         self.name, self.optimizer, self.note = name, optimizer, note
         self.params = dict(net.named_parameters())
         self.invariant = frozenset(invariant)
-        self.sampled = names_of(probes)
+        self.sampled = [name for name in probes if name in SAMPLED]
         self.oscillation = Oscillation(self._weights()) if "oscillation" in probes else None
 
     @contextlib.contextmanager

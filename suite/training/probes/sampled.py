@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -154,8 +154,3 @@ def _cosines(gradients: Tensor, weights: Tensor) -> Tensor:
     """|cos| by row, with norms of at least EPS, as in the released code."""
     lengths = (torch.linalg.vector_norm(t, dim=1).clamp_min(EPS) for t in (gradients, weights))
     return (gradients * weights).sum(1).abs() / math.prod(lengths)
-
-
-def names_of(probes: Iterable[str]) -> list[str]:
-    """Those of `probes` that are computed from single steps."""
-    return [name for name in probes if name in SAMPLED]
