@@ -207,20 +207,20 @@ def main() -> None:
     parser.add_argument("--files", action="store_true", help="let the others read the record files, too")
     parser.add_argument("--show", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--build", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.show:
-        return show(given.show)
-    if given.build:
-        return print(build(given.build, given.records))
+    args = parser.parse_args()
+    if args.show:
+        return show(args.show)
+    if args.build:
+        return print(build(args.build, args.records))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "store"
         # In a process of its own: what a process is said to have needed at most begins with what its parent has.
-        words = [sys.executable, __file__, "--records", str(given.records), "--build", str(root)]
+        words = [sys.executable, __file__, "--records", str(args.records), "--build", str(root)]
         built = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-        bare, *_ = measure(["-c", "pass"], given.repeats)
+        bare, *_ = measure(["-c", "pass"], args.repeats)
         print(f"{built}; warm cache, whole processes, of which a bare interpreter takes {bare:.3f} s")
         expected: list[str] = []
-        for name, seconds, busy, (memory, *opened), cells in compared(root, given.files, given.repeats):
+        for name, seconds, busy, (memory, *opened), cells in compared(root, args.files, args.repeats):
             expected = expected or cells
             if cells != expected:
                 sys.exit(f"{name}: other numbers than with the index")

@@ -16,21 +16,22 @@ HEADER = ["task", "optimizer", "setting", "metric", "unit", "mean", "std", "n", 
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """One number of a paper. task, optimizer, metric: by this suite's names ("sgd" where a paper says SGDM).
-
-    setting: hyperparameters, in this suite's units, in which numbers of one task and optimizer differ, as well as
-    "protocol.length" and the like. std: as printed, with unknown ddof; None where the paper gives none, and n with it.
-    """
+    """One number of a paper."""
 
     task: str
     optimizer: str
+    """By this suite's names, like task and metric: "sgd" where a paper says SGDM."""
     setting: dict[str, Any]
+    """Hyperparameters, in this suite's units, in which numbers of one task and optimizer differ, and what the paper
+    changes of the protocol, as "protocol.length"."""
     metric: str
     unit: str
     mean: float
     std: float | None
+    """As printed, with unknown ddof; None where the paper gives none, and n with it."""
     n: int | None
     table: str
+    """Where it is printed: "AdamP Table 2, H.1"."""
     note: str
 
 
@@ -44,13 +45,13 @@ def _table(path: Path) -> list[Published]:
         reader = csv.reader(file)
         if (header := next(reader, [])) != HEADER:
             raise StoreError(f"{path}: has columns {header}, must be {HEADER}")
-        found = []
+        entries = []
         for line in reader:
             try:
-                found.append(_entry(dict(zip(HEADER, line, strict=True))))
+                entries.append(_entry(dict(zip(HEADER, line, strict=True))))
             except ValueError as error:
                 raise StoreError(f"{path}, line {reader.line_num}: {error}") from None
-        return found
+        return entries
 
 
 def _entry(line: dict[str, str]) -> Published:

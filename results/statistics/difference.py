@@ -12,17 +12,20 @@ from optathlon.results.statistics.summary import deviation, mean
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """delta: mean of the first less mean of the second, with its standard error, interval low to high and degrees of
-    freedom. p: two-sided, of no difference.
+    """A difference of means, and how well it is known.
 
     All but delta are None where nothing can be said: fewer than two values in a sample, or no spread at all.
     """
 
     delta: float
+    """Mean of the first sample less mean of the second."""
     error: float | None = None
+    """The standard error of delta, on df degrees of freedom."""
     low: float | None = None
     high: float | None = None
+    """The ends of its interval."""
     p: float | None = None
+    """Two-sided, of no difference."""
     df: float | None = None
 
 

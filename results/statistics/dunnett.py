@@ -34,13 +34,13 @@ def dunnett(
     pooled = math.hypot(*parts) / math.sqrt(df)
     within = _all_within(df, len(control), [len(values) for values in samples.values()])
     allowed = _quantile(within, level)
-    found = {}
+    differences = {}
     for name, values in samples.items():
         error = pooled * math.sqrt(1 / len(values) + 1 / len(control))
         delta, reach = deltas[name], allowed * error
         p = min(1.0, max(0.0, 1.0 - within(abs(delta) / error)))
-        found[name] = Difference(delta=delta, low=delta - reach, high=delta + reach, p=p, df=df)
-    return found
+        differences[name] = Difference(delta=delta, low=delta - reach, high=delta + reach, p=p, df=df)
+    return differences
 
 
 def unequal_spreads(samples: Sequence[Sequence[float]], alpha: float = 0.05) -> bool:
@@ -71,10 +71,10 @@ def _all_within(df: int, control: int, sizes: Sequence[int]) -> Callable[[float]
     from scipy.special import ndtr
     from scipy.stats import chi, norm
 
-    at, weight = np.polynomial.legendre.leggauss(_NODES)
+    point, weight = np.polynomial.legendre.leggauss(_NODES)
 
     def nodes(low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
-        return low + (high - low) * (at + 1) / 2, weight * (high - low) / 2
+        return low + (high - low) * (point + 1) / 2, weight * (high - low) / 2
 
     z, of_z = nodes(norm.ppf(_TAIL), norm.isf(_TAIL))
     s, of_s = nodes(chi.ppf(_TAIL, df), chi.isf(_TAIL, df))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -37,10 +38,11 @@ def sign_flip(differences: Sequence[float]) -> float:
         raise ValueError(f"{len(differences)} differences: the exact test takes 1 to {MOST_FLIPS}")
     sizes = [abs(d) for d in differences]
     observed = abs(math.fsum(differences)) - 1e-12 * math.fsum(sizes)
+    first, *rest = sizes
     # The first sign stays: turning all of them mirrors the sum.
-    flips = itertools.product((1, -1), repeat=len(sizes) - 1)
-    far = sum(abs(sizes[0] + sum(map(float.__mul__, map(float, signs), sizes[1:]))) >= observed for signs in flips)
-    return far / 2 ** (len(sizes) - 1)
+    flips = itertools.product((1, -1), repeat=len(rest))
+    far = sum(abs(first + sum(map(operator.mul, signs, rest))) >= observed for signs in flips)
+    return far / 2 ** len(rest)
 
 
 def correlation(a: Mapping[int, float], b: Mapping[int, float]) -> float | None:

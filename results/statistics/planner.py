@@ -41,15 +41,15 @@ def power(delta: float, deviation: float, n: int, alpha: float = 0.05) -> float:
     return 1 - upper + (lower if math.isfinite(lower) else 0.0)
 
 
-def seeds_needed(delta: float, deviation: float, alpha: float = 0.05, wanted: float = POWER) -> int | None:
-    """The smallest n of at least 2 at which `power` reaches `wanted`; None if 1000 are not enough.
+def seeds_needed(delta: float, deviation: float, alpha: float = 0.05, target: float = POWER) -> int | None:
+    """The smallest n of at least 2 at which `power` reaches `target`; None if 1000 are not enough.
 
     An observed delta that was picked because it is large is larger than the true one: the true n is then higher.
     """
-    if power(delta, deviation, MOST, alpha) < wanted:
+    if power(delta, deviation, MOST, alpha) < target:
         return None
     low, high = 1, MOST
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(delta, deviation, middle, alpha) >= wanted else (middle, high)
+        low, high = (low, middle) if power(delta, deviation, middle, alpha) >= target else (middle, high)
     return high

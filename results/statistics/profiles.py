@@ -1,4 +1,4 @@
-"""Performance profiles: on what share of tasks, or of runs, an optimizer does at least so well."""
+"""Ratios of times to the fastest, which performance profiles and AlgoPerf's score are made of."""
 
 from __future__ import annotations
 
@@ -20,21 +20,3 @@ def time_ratios(times: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
         name: [math.inf if math.isinf(t) else t / b for t, b in zip(row, best, strict=True)]
         for name, row in reached.items()
     }
-
-
-def time_profile(ratios: Sequence[float], tau: float) -> float:
-    """The share of tasks on which the ratio is finite and at most `tau`."""
-    if not ratios:
-        raise ValueError("no task")
-    return sum(math.isfinite(r) and r <= tau for r in ratios) / len(ratios)
-
-
-def score_profile(scores: Sequence[Sequence[float | None]], tau: float) -> float:
-    """The share of runs, each task counting alike, with a normalized score above `tau`; diverged runs have None.
-
-    (Agarwal et al. 2021, section 4.2.)
-    """
-    if not scores or not all(scores):
-        raise ValueError("every task needs a run")
-    shares = [sum(s is not None and s > tau for s in runs) / len(runs) for runs in scores]
-    return math.fsum(shares) / len(shares)

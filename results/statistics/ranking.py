@@ -50,11 +50,11 @@ def critical_difference(optimizers: int, tasks: int, alpha: float = 0.05) -> flo
 def cliques(ranked: Mapping[str, float], difference: float) -> list[list[str]]:
     """The largest groups, two members at least, whose ranks lie within `difference`: the bars of the diagram."""
     names = sorted(ranked, key=lambda name: (ranked[name], name))
-    found: list[list[str]] = []
+    groups: list[list[str]] = []
     last = 0
     for start, name in enumerate(names):
         end = max(i for i, other in enumerate(names) if ranked[other] - ranked[name] <= difference) + 1
         if end > last and end - start > 1:
-            found.append(names[start:end])
+            groups.append(names[start:end])
             last = end
-    return found
+    return groups

@@ -22,13 +22,13 @@ def deviation(values: Sequence[float]) -> float | None:
 def ranks(keys: Sequence[tuple]) -> list[float]:
     """Ranks from 1 for the smallest key; equal keys share the mean of their ranks."""
     order = sorted(range(len(keys)), key=lambda i: keys[i])
-    found = [0.0] * len(keys)
+    shared = [0.0] * len(keys)
     start = 0
     while start < len(order):
         end = start
         while end < len(order) and keys[order[end]] == keys[order[start]]:
             end += 1
         for i in order[start:end]:
-            found[i] = (start + 1 + end) / 2
+            shared[i] = (start + 1 + end) / 2
         start = end
-    return found
+    return shared

@@ -20,22 +20,6 @@ def time_to_target(points: Iterable[tuple[float, float | None]], target: float, 
     return min(reached, default=math.inf)
 
 
-def workload_time(studies: Sequence[Sequence[float]], trials: int = 5) -> float:
-    """Median over studies of the fastest of their trials (AlgoPerf, external tuning: 3 studies of 5 trials).
-
-    A trial that crashed or never reached the target is infinite or NaN. ValueError if a study has not `trials` trials:
-    those that are missing are never left out.
-    """
-    if not studies:
-        raise ValueError("no study")
-    for number, study in enumerate(studies):
-        if len(study) != trials:
-            raise ValueError(f"study {number}: has {len(study)} of {trials} trials; give infinity for one that failed")
-    fastest = sorted(min(math.inf if math.isnan(t) else t for t in study) for study in studies)
-    middle = len(fastest) // 2
-    return fastest[middle] if len(fastest) % 2 else (fastest[middle - 1] + fastest[middle]) / 2
-
-
 def algoperf_score(ratios: Sequence[float], r_max: float = R_MAX) -> float:
     """The integral of the performance profile from 1 to `r_max`, over r_max - 1; 1 is the best, 0 the worst.
 

@@ -16,19 +16,19 @@ _NOISIER = 0.01
 
 
 class AgainstBaseline(NamedTuple):
-    """Arrays (..., rows, columns), NaN where nothing is tested; higher is better.
-
-    delta: the difference. p: two-sided; p_holm: adjusted over the board;
-    p_welch: of the two cells alone. refused: small beside what collapsing seeds make, so that p is 1. noisier: the
-    cell's variance is beyond what its row and column predict, so that p is no less than Welch's.
-    """
+    """Every row less the baseline: arrays (..., rows, columns), NaN where nothing is tested; higher is better."""
 
     delta: np.ndarray
     p: np.ndarray
+    """Two-sided, by the noise of the whole board."""
     p_holm: np.ndarray
+    """p adjusted over all comparisons of the board."""
     p_welch: np.ndarray
+    """Of the two cells alone."""
     refused: np.ndarray
+    """Whether the difference is small beside what collapsing seeds make, so that p is 1."""
     noisier: np.ndarray
+    """Whether the cell's variance is beyond what its row and column predict, so that p is no less than Welch's."""
 
 
 class BoardTests:
@@ -51,19 +51,20 @@ class BoardTests:
     def against_baseline(self) -> AgainstBaseline:
         """The whole board at once; Holm's family is every comparison that can be tested."""
         first = self._first()
-        found = self.model.compare(first)
+        differences = self.model.compare(first)
+        p, p_welch = differences.p(), self._welch()
         tested = self._tested(first)
         tested[..., 0, :] = False
-        p_welch = self._welch()
+        # A cell that its row and column do not predict is judged by its own seeds, where those say less.
         noisier = self.noisier | self.noisier[..., :1, :]
-        p = np.where(noisier, np.fmax(found.p(), p_welch), found.p())
-        count = self.model.cells.seeds
-        few = np.minimum(count, count[..., :1, :]) <= FEW
-        small = np.abs(np.where(tested, found.delta, 0.0)) <= self.collapses.reach
+        p = np.where(noisier, np.fmax(p, p_welch), p)
+        seeds = self.model.cells.seeds
+        few = np.minimum(seeds, seeds[..., :1, :]) <= FEW
+        small = np.abs(np.where(tested, differences.delta, 0.0)) <= self.collapses.reach
         refused = tested & few & small & self.collapses.found[..., None, None]
         p = np.where(tested, np.where(refused, 1.0, p), np.nan)
         p_welch = np.where(tested, p_welch, np.nan)
-        return AgainstBaseline(found.delta * self.unit, p, holm_array(p), p_welch, refused, self.noisier)
+        return AgainstBaseline(differences.delta * self.unit, p, holm_array(p), p_welch, refused, self.noisier)
 
     def half_widths(self, level: float = 0.95) -> np.ndarray:
         """(..., rows, columns): half the interval of each difference to the baseline, where it is tested."""
@@ -81,8 +82,8 @@ class BoardTests:
         mean = self.model.cells.mean
         ranked = np.isfinite(mean) if shown is None else np.isfinite(mean) & shown[..., :, None]
         best = np.where(ranked, mean, -np.inf).argmax(-2)[..., None, :]
-        found = self.model.compare(best)
-        worse = self._simultaneous(found, np.isfinite(mean).sum(-2, keepdims=True)) < alpha
+        differences = self.model.compare(best)
+        worse = self._simultaneous(differences, np.isfinite(mean).sum(-2, keepdims=True)) < alpha
         itself = np.arange(mean.shape[-2])[:, None] == best
         return ranked & (itself | (self._tested(best) & ~worse))
 
@@ -99,19 +100,21 @@ class BoardTests:
         noisy = self.model.cells.df > 0
         return noisy & np.take_along_axis(noisy, others, -2)
 
-    def _simultaneous(self, found: Comparisons, rows: np.ndarray) -> np.ndarray:
+    def _simultaneous(self, differences: Comparisons, rows: np.ndarray) -> np.ndarray:
         """p of differences among all pairs of so many rows: that of the studentized range at the same p of one pair."""
-        p, df = found.p(), np.maximum(found.single_df(), 1.0)
+        p, df = differences.p(), np.maximum(differences.single_df(), 1.0)
         rows = np.broadcast_to(rows, p.shape)
         adjusted = np.where(np.isnan(p), 1.0, p)
-        # Between p itself and Bonferroni's the integral is needed, and only if they do not agree at any usual level.
-        open_ = (adjusted < 0.1) & (adjusted * rows * (rows - 1) / 2 > 1e-4) & (rows > 2)
-        for count in np.unique(rows[open_]):
-            at = open_ & (rows == count)
-            t = np.array([quantile(1 - one, of) for one, of in zip(adjusted[at], df[at], strict=True)])
-            adjusted[at] = range_tail(np.sqrt(2) * t, int(count), df[at])
-        sure = (adjusted * rows * (rows - 1) / 2 <= 1e-4) & (rows > 2) & ~open_
-        adjusted[sure] *= (rows * (rows - 1) / 2)[sure]
+        pairs = rows * (rows - 1) / 2
+        # The adjusted p lies between p itself and Bonferroni's, p times the pairs: the integral, which takes time, is
+        # needed only where the two do not agree at any usual level.
+        unclear = (adjusted < 0.1) & (adjusted * pairs > 1e-4) & (rows > 2)
+        sure = (adjusted * pairs <= 1e-4) & (rows > 2)
+        for count in np.unique(rows[unclear]):
+            where = unclear & (rows == count)
+            t = np.array([quantile(1 - pair_p, pair_df) for pair_p, pair_df in zip(p[where], df[where], strict=True)])
+            adjusted[where] = range_tail(np.sqrt(2) * t, int(count), df[where])
+        adjusted[sure] *= pairs[sure]
         return adjusted
 
     def _welch(self) -> np.ndarray:

@@ -11,17 +11,18 @@ FLAT = 1e-12
 
 
 class Moments(NamedTuple):
-    """Arrays (..., rows, columns): mean (NaN without scores), sample variance, its degrees of freedom, number of seeds.
-
-    df is 0 where the cell says nothing of its noise: one seed, or a constant cell of a fine metric. centered has seeds
-    as its last axis: scores less the cell's mean, 0 where there is none.
-    """
+    """What a cell's seeds come to: arrays (..., rows, columns), centered with seeds as its last axis."""
 
     mean: np.ndarray
+    """NaN without scores."""
     centered: np.ndarray
+    """Scores less the cell's mean, 0 where there is none."""
     variance: np.ndarray
+    """The sample variance; on a coarse metric at least that of rounding."""
     df: np.ndarray
+    """Its degrees of freedom; 0 where it says nothing: one seed, or a constant cell of a fine metric."""
     seeds: np.ndarray
+    """How many scores the cell has."""
 
 
 def moments(scores: np.ndarray) -> Moments:

@@ -16,6 +16,7 @@ from optathlon.results.statistics.moderated.distributions import fisher_tail, st
 from optathlon.results.statistics.moderated.seed_correlation import SeedCorrelation, seed_correlation
 from optathlon.results.statistics.moderated.variance_model import PRIOR_DF, VarianceModel, fit_variances
 
+# How far the own variances of two cells count as one in Satterthwaite's rule: simulated (docs/statistics.md).
 _MOST_COMMON, _CAUTION = 0.6, 2.5
 _MOST_SQUARED = 0.9
 _NEWTON_STEPS = 25
@@ -101,14 +102,15 @@ class NoiseModel:
         count = np.maximum(cells.seeds, 1)
         other_count = _rows(count, others)
         common = (self.known & np.take_along_axis(self.known, others[..., None], -3)).sum(-1)
+        # The variances of the two means, their geometric mean, and the correlation of the means by common seeds.
         a, b = drawn / count, _rows(drawn, others) / other_count
-        both = np.sqrt(a) * np.sqrt(b)
-        share = self.correlation.cautious * common / np.sqrt(count * other_count)
+        geometric = np.sqrt(a) * np.sqrt(b)
+        correlation = self.correlation.cautious * common / np.sqrt(count * other_count)
         delta = cells.mean - _rows(cells.mean, others)
         total = np.where(a + b > 0, a + b, 1.0)
-        relative = self._relative_variance(others, a / total, b / total, 2 * both / total)
+        relative = self._relative_variance(others, a / total, b / total, 2 * geometric / total)
         df = 2 / np.maximum(relative, 1e-9)
-        return Comparisons(delta, a + b - 2 * share * both, df, self.weights[..., None, None])
+        return Comparisons(delta, a + b - 2 * correlation * geometric, df, self.weights[..., None, None])
 
     def _own_share(self) -> np.ndarray:
         """(d0, ..., rows, columns): how much of a drawn variance is the cell's own."""
@@ -135,13 +137,13 @@ class NoiseModel:
         least = np.minimum(df, _rows(df, others))
         most = np.where(least < 2, 1.0, _MOST_COMMON)
         together = np.maximum(shared, np.minimum(most, _CAUTION / (least + prior)))
-        own = 2 / (df + prior)
-        other_own = _rows(own, others)
+        variation = 2 / (df + prior)
+        other_variation = _rows(variation, others)
         lent, other_lent = borrowed * p, _rows(borrowed, others) * q
         return (
-            own * p**2
-            + other_own * q**2
-            + 2 * np.sqrt(own * other_own) * p * q * together
+            variation * p**2
+            + other_variation * q**2
+            + 2 * np.sqrt(variation * other_variation) * p * q * together
             + lent**2 * (column + 1 / of_row)
             + other_lent**2 * (column + _rows(1 / of_row, others))
             + 2 * lent * other_lent * column

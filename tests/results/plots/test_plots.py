@@ -22,7 +22,6 @@ from optathlon.results.plots import budget, curves, differences, profiles, ranks
 from optathlon.results.plots.files import rendered, write
 from optathlon.results.plots.style import MOST_COLORED, looks
 from optathlon.results.record import Curve
-from optathlon.results.statistics.profiles import score_profile, time_profile
 from optathlon.results.sweep_results import shown_curves
 from tests.results.make import Sweep, setting
 
@@ -158,21 +157,20 @@ def at(steps, tau):
     return max((share for x, share in steps if x <= tau), default=0.0)
 
 
-def test_the_profile_of_times_is_that_of_the_statistics():
+def test_the_profile_of_times_is_the_share_of_tasks_within_each_ratio():
     ratios = [1.0, 1.0, 2.5, None]
     steps = profiles.time_steps(ratios)
-    finite = [math.inf if ratio is None else ratio for ratio in ratios]
     for tau in (1.0, 1.2, 2.5, 3.9):
-        assert at(steps, tau) == time_profile(finite, tau)
+        assert at(steps, tau) == sum(ratio is not None and ratio <= tau for ratio in ratios) / len(ratios)
 
 
-def test_the_profile_of_scores_is_that_of_the_statistics(looked):
+def test_the_profile_of_scores_is_the_share_of_runs_each_task_counting_alike(looked):
     gaps, tasks = profiles.score_gaps(looked.board)
     assert len(tasks) == 2
     steps = profiles.score_steps(gaps["adam"])
-    scores = [[-gap for gap in runs] for runs in gaps["adam"]]
     for tau in (-1.03, 0.57, 2.01, 7.1):
-        assert at(steps, tau) == pytest.approx(score_profile(scores, -tau - 1e-12))
+        shares = [sum(gap <= tau for gap in runs) / len(runs) for runs in gaps["adam"]]
+        assert at(steps, tau) == pytest.approx(sum(shares) / len(shares))
     assert profiles.score_steps([[1.0, math.inf]]) == [(1.0, 0.5)]
 
 

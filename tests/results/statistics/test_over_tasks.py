@@ -77,8 +77,8 @@ def test_the_bootstrap_covers_what_it_says_with_three_seeds_too(seeds, ahead):
 
 
 def test_normalized_scores_put_the_references_at_zero_and_one():
-    assert normalized([10.0, 15.0, 20.0, 25.0], zero=10.0, one=20.0) == [0.0, 0.5, 1.0, 1.5]
-    assert normalized([60.0], zero=70.0, one=50.0) == [0.5]
+    assert normalized([10.0, 15.0, 20.0, 25.0], zero=10.0, unit=20.0) == [0.0, 0.5, 1.0, 1.5]
+    assert normalized([60.0], zero=70.0, unit=50.0) == [0.5]
     with pytest.raises(ValueError, match="same score"):
         normalized([1.0], 2.0, 2.0)
 

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from optathlon.results.statistics.profiles import score_profile, time_profile, time_ratios
+from optathlon.results.statistics.profiles import time_ratios
 from optathlon.results.statistics.speedup import speed_up
-from optathlon.results.statistics.targets import algoperf_score, time_to_target, workload_time
+from optathlon.results.statistics.targets import algoperf_score, time_to_target
 
 INF, NAN = math.inf, math.nan
 
@@ -30,19 +30,6 @@ def test_bad_times_are_refused():
         time_ratios({"a": [1.0], "b": [1.0, 2.0]})
 
 
-def test_the_profile_counts_tasks_within_the_ratio():
-    ratios = [1.0, 2.0, 3.9, INF]
-    assert [time_profile(ratios, tau) for tau in (1.0, 1.99, 2.0, 4.0, INF)] == [0.25, 0.25, 0.5, 0.75, 0.75]
-
-
-def test_the_score_profile_counts_runs_and_diverged_ones_fail():
-    scores = [[0.5, 0.9, None], [1.0]]
-    assert score_profile(scores, 0.5) == pytest.approx((1 / 3 + 1) / 2)
-    assert score_profile(scores, 1.0) == 0.0
-    with pytest.raises(ValueError, match="needs a run"):
-        score_profile([[]], 0.5)
-
-
 def test_the_target_is_reached_when_it_is_reached_and_not_when_best():
     points = [(1.0, 0.5), (2.0, 0.71), (3.0, 0.6), (4.0, 0.9)]
     assert time_to_target(points, 0.7, True) == 2.0
@@ -57,20 +44,6 @@ def test_the_earliest_by_time_counts_not_by_position():
 def test_nan_none_and_infinity_reach_no_target():
     assert time_to_target([(1.0, NAN), (2.0, None), (3.0, INF)], 0.7, True) == INF
     assert time_to_target([], 0.7, True) == INF
-
-
-def test_a_workload_takes_the_median_study_of_the_fastest_trials():
-    studies = [[50.0, 40.0, INF, NAN, 90.0], [NAN] * 5, [30.0, INF, INF, INF, INF]]
-    assert workload_time(studies) == 40.0
-    assert workload_time([[INF] * 5, [INF] * 5, [1.0] * 5]) == INF
-    assert workload_time([[1.0], [3.0]], trials=1) == 2.0
-
-
-def test_missing_trials_are_refused_not_forgotten():
-    with pytest.raises(ValueError, match="study 1: has 4 of 5 trials"):
-        workload_time([[1.0] * 5, [1.0] * 4, [1.0] * 5])
-    with pytest.raises(ValueError, match="no study"):
-        workload_time([])
 
 
 def test_the_score_by_hand():
@@ -88,7 +61,8 @@ def test_the_score_is_the_integral_of_the_profile():
     ratios = [chance.choice([1.0, chance.uniform(1, 6), INF]) for _ in range(14)]
     cells = 30_000
     middles = (1 + 3 * (i + 0.5) / cells for i in range(cells))
-    assert algoperf_score(ratios) == pytest.approx(sum(time_profile(ratios, m) for m in middles) / cells, abs=1e-4)
+    profile = (sum(ratio <= most for ratio in ratios) / len(ratios) for most in middles)
+    assert algoperf_score(ratios) == pytest.approx(sum(profile) / cells, abs=1e-4)
 
 
 def test_the_speed_up_is_a_geometric_mean():
