@@ -58,7 +58,7 @@ def load_results(
     references = store.references(column.problem for column in plan.head.columns)
     board = leaderboard(plan, records, states, on=on, printed=printed, part=part, references=references)
     if part is not None:
-        plan = part.of(plan)
+        plan = part.cut_from(plan)
         ids = {run.id for run in plan.runs}
         records = {i: record for i, record in records.items() if i in ids}
         states = {i: state for i, state in states.items() if i in ids}

@@ -11,11 +11,7 @@ from optathlon.results.statistics.dunnett import dunnett, unequal_spreads
 
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
-    """`row` less the baseline on a task. delta, low, high, p, p_holm: as the cell has them.
-
-    dunnett: Dunnett's test of all rows of the task against the baseline, with simultaneous intervals. unequal: the
-    baseline's spread is unlike that of the others, so that Dunnett's one deviation for all is not to be relied on.
-    """
+    """`row` less the baseline on a task; delta, low, high, p and p_holm as the cell has them."""
 
     task: str
     row: str
@@ -28,24 +24,26 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None
     p_holm: float | None
     dunnett: Difference | None
+    """Dunnett's test of all rows of the task against the baseline, with simultaneous intervals."""
     unequal: bool = False
+    """The baseline's spread is unlike that of the others, so that Dunnett's one deviation for all misleads."""
 
 
 def against(board: Leaderboard) -> list[Against]:
     """Every complete cell that is compared with the baseline, task by task; none without a baseline."""
     base_row = next((row for row in board.rows if row.name == board.baseline), None)
-    found = []
-    for at in range(len(board.columns)) if base_row else ():
-        base = base_row.cells[at] if base_row else None
-        cells = {row.name: row.cells[at] for row in board.rows if row is not base_row}
+    differences = []
+    for number in range(len(board.columns)) if base_row else ():
+        base = base_row.cells[number] if base_row else None
+        cells = {row.name: row.cells[number] for row in board.rows if row is not base_row}
         ready = {name: cell for name, cell in cells.items() if cell.status == "complete" and cell.delta is not None}
         if base is None or base.status != "complete" or not ready:
             continue
         together = dunnett({name: cell.finite for name, cell in ready.items()}, base.finite, 1 - board.alpha)
         unequal = unequal_spreads([base.finite, *(cell.finite for cell in ready.values())], board.alpha)
         for name, cell in ready.items():
-            found.append(_against(board, at, name, cell, together.get(name), unequal))
-    return found
+            differences.append(_against(board, number, name, cell, together.get(name), unequal))
+    return differences
 
 
 def _against(board: Leaderboard, at: int, row: str, cell: Cell, together: Difference | None, unequal: bool) -> Against:

@@ -35,12 +35,12 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
 def shown_curve(column: Column, records: Iterable[Record]) -> str | None:
     """The curve to draw for `column`: the headline's if it is measured during training, else its validation twin,
     else what selects, else any validation score, else a training loss; None if no run has any."""
-    there = {name for record in records for name in record.curve.points}
+    recorded = {name for record in records for name in record.curve.points}
     split, _, metric = column.metric.partition("/")
-    wanted = [column.metric, f"validation/{metric}", column.selection, f"train/{metric}"]
-    others = sorted(n for n in there if n.startswith(("validation/", f"{split}/")))
-    losses = sorted(n for n in there if n.startswith("train/"))
-    return next((name for name in [*wanted, *others, *losses] if name in there), None)
+    preferred = [column.metric, f"validation/{metric}", column.selection, f"train/{metric}"]
+    others = sorted(n for n in recorded if n.startswith(("validation/", f"{split}/")))
+    losses = sorted(n for n in recorded if n.startswith("train/"))
+    return next((name for name in [*preferred, *others, *losses] if name in recorded), None)
 
 
 def higher_is_better(name: str, column: Column, records: Iterable[Record]) -> bool:
@@ -57,12 +57,12 @@ def higher_is_better(name: str, column: Column, records: Iterable[Record]) -> bo
 
 def values(record: Record, name: str) -> dict[float, float]:
     """The points of a curve by time, up to its first value that is not `usable`."""
-    found: dict[float, float] = {}
+    points: dict[float, float] = {}
     for time, value in record.curve.points.get(name, ()):
         if value is None or not (math.isfinite(time) and usable(value)):
             break
-        found[time] = value
-    return found
+        points[time] = value
+    return points
 
 
 def band(curves: Sequence[Mapping[float, float]]) -> Band | None:
@@ -72,12 +72,12 @@ def band(curves: Sequence[Mapping[float, float]]) -> Band | None:
     common = sorted(set(curves[0]).intersection(*curves[1:]))
     if not common:
         return None
-    at = [[curve[time] for curve in curves] for time in common]
+    values_at = [[curve[time] for curve in curves] for time in common]
     return Band(
         times=common,
-        middle=[math.fsum(each) / len(each) for each in at],
-        low=[min(each) for each in at],
-        high=[max(each) for each in at],
+        middle=[math.fsum(each) / len(each) for each in values_at],
+        low=[min(each) for each in values_at],
+        high=[max(each) for each in values_at],
         seeds=len(curves),
         whole=common[-1] == max(max(curve, default=0.0) for curve in curves),
     )
@@ -144,14 +144,14 @@ def thinned(band: Band, points: int = POINTS) -> Band:
 
     low and high are the extremes from the point before to the point after: lines through them leave out no value.
     """
-    kept = largest_triangles(band.times, band.middle, points)
-    spans = list(zip([0, *kept[:-1]], [*kept[1:], len(band.times) - 1], strict=True))
-    if len(kept) == len(band.times):
+    chosen = largest_triangles(band.times, band.middle, points)
+    spans = list(zip([0, *chosen[:-1]], [*chosen[1:], len(band.times) - 1], strict=True))
+    if len(chosen) == len(band.times):
         return band
     return msgspec.structs.replace(
         band,
-        times=[band.times[i] for i in kept],
-        middle=[band.middle[i] for i in kept],
+        times=[band.times[i] for i in chosen],
+        middle=[band.middle[i] for i in chosen],
         low=[min(band.low[first : last + 1]) for first, last in spans],
         high=[max(band.high[first : last + 1]) for first, last in spans],
     )
@@ -164,14 +164,14 @@ def largest_triangles(xs: Sequence[float], ys: Sequence[float], points: int) -> 
     if count <= points:
         return list(range(count))
     edges = [1 + round(i * (count - 2) / (points - 2)) for i in range(points - 1)]
-    kept = [0]
+    chosen = [0]
     for bucket in range(points - 2):
         inside = range(edges[bucket], edges[bucket + 1])
         beyond = range(edges[bucket + 1], edges[bucket + 2]) if bucket + 2 < len(edges) else [count - 1]
         x = math.fsum(xs[i] for i in beyond) / len(beyond)
         y = math.fsum(ys[i] for i in beyond) / len(beyond)
-        kept.append(max(inside, key=_area(xs, ys, kept[-1], x, y)))
-    return [*kept, count - 1]
+        chosen.append(max(inside, key=_area(xs, ys, chosen[-1], x, y)))
+    return [*chosen, count - 1]
 
 
 def _area(xs: Sequence[float], ys: Sequence[float], before: int, x: float, y: float) -> Callable[[int], float]:

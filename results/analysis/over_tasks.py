@@ -23,50 +23,57 @@ from optathlon.results.statistics.ranking import cliques, critical_difference, f
 
 
 class RowOverall(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that is whole on the board's `on`. ranks: one a task.
-
-    iqm: interquartile mean of its runs, in pooled seed deviations above the baseline's mean; None if a quarter of them
-    diverged; with the bootstrap's interval, if none did. improvement: the chance that a run beats one of the baseline,
-    mean over tasks. wilcoxon: p of no difference to the baseline over tasks, wilcoxon_holm adjusted over the rows.
-    wilcoxon_least: the least that wilcoxon could be over so many tasks. standardized: the mean over tasks of the
-    difference to the baseline in the task's seed deviation, better is positive; its interval and p speak of tasks like
-    these, standardized_holm is p adjusted over the rows. wins, losses: tasks on which it is shown to be better or worse
-    than the baseline by the board's marks; ties: the rest.
-    """
+    """A row that is whole on the board's `on`, over all those tasks."""
 
     name: str
     mean_rank: float
     ranks: list[float]
+    """One per task."""
     iqm: float | None = None
+    """Interquartile mean of its runs, in pooled seed deviations above the baseline's mean; None if a quarter of them
+    diverged."""
     iqm_low: float | None = None
     iqm_high: float | None = None
+    """The bootstrap's interval of iqm, if no run diverged."""
     improvement: float | None = None
+    """The chance that a run beats one of the baseline, mean over tasks."""
     wilcoxon: float | None = None
+    """p of no difference to the baseline over tasks."""
     wilcoxon_holm: float | None = None
+    """wilcoxon adjusted over the rows."""
     wilcoxon_least: float | None = None
+    """The least that wilcoxon could be over so many tasks."""
     standardized: Difference | None = None
+    """The mean over tasks of the difference to the baseline in the task's seed deviation, better is positive; its
+    interval and p speak of tasks like these."""
     standardized_holm: float | None = None
+    """standardized's p adjusted over the rows."""
     wins: int = 0
     losses: int = 0
+    """Tasks on which the row is shown to be better or worse than the baseline by the board's marks."""
     ties: int = 0
+    """All other tasks."""
 
 
 class Overall(msgspec.Struct, frozen=True, kw_only=True):
-    """rows: best mean rank first. tasks: the labels of those that all is taken over. left_out: rows that lack one.
-
-    friedman: p that all rank alike. critical_difference: Nemenyi's, of mean ranks; cliques: the largest groups within
-    it. scaled_on: the tasks of the interquartile mean; the others have no spread, or a baseline that diverged.
-    """
+    """What a board comes to over its tasks."""
 
     board: str
     baseline: str | None
     tasks: list[str]
+    """The labels of those that all is taken over."""
     rows: list[RowOverall]
+    """Best mean rank first."""
     left_out: list[str]
+    """Rows that lack a task."""
     friedman: float | None
+    """p that all rank alike."""
     critical_difference: float | None
+    """Nemenyi's, of mean ranks."""
     cliques: list[list[str]]
+    """The largest groups within the critical difference."""
     scaled_on: list[str]
+    """The tasks of the interquartile mean; the others have no spread, or a baseline that diverged."""
     alpha: float
 
 
@@ -109,19 +116,19 @@ def _on(board: Leaderboard) -> Leaderboard:
     return msgspec.structs.replace(board, columns=[board.columns[at] for at in used], rows=rows)
 
 
-def _scale(board: Leaderboard, at: int) -> tuple[float, float] | None:
+def _scale(board: Leaderboard, number: int) -> tuple[float, float] | None:
     """The scores that are 0 and 1 on a task: the baseline's mean, and better than it by a pooled deviation of seeds."""
-    base = next((row.cells[at] for row in board.whole() if row.name == board.baseline), None)
-    spread = pooled_deviation([row.cells[at].finite for row in board.whole() if row.cells[at].comparable])
+    base = next((row.cells[number] for row in board.whole() if row.name == board.baseline), None)
+    spread = pooled_deviation([row.cells[number].finite for row in board.whole() if row.cells[number].comparable])
     if base is None or base.mean is None or not base.comparable or not spread:
         return None
-    return base.mean, base.mean + (spread if board.columns[at].higher_is_better else -spread)
+    return base.mean, base.mean + (spread if board.columns[number].higher_is_better else -spread)
 
 
 def _row(
     board: Leaderboard, row: BoardRow, ranks: list[float], scales: Sequence[tuple[float, float] | None]
 ) -> RowOverall:
-    found = RowOverall(name=row.name, mean_rank=row.mean_rank or 0.0, ranks=ranks)
+    overall_row = RowOverall(name=row.name, mean_rank=row.mean_rank or 0.0, ranks=ranks)
     base = next((other for other in board.whole() if other.name == board.baseline), None)
     scores = [
         normalized(_runs(cell, column), *scale)
@@ -131,9 +138,9 @@ def _row(
     if scores and math.isfinite(middle := iqm(scores)):
         whole = all(math.isfinite(score) for runs in scores for score in runs)
         ends = _interval(board, row, base) if whole and base is not None and base is not row else (None, None)
-        found = msgspec.structs.replace(found, iqm=middle, iqm_low=ends[0], iqm_high=ends[1])
+        overall_row = msgspec.structs.replace(overall_row, iqm=middle, iqm_low=ends[0], iqm_high=ends[1])
     if base is None or base is row:
-        return found
+        return overall_row
     compared = compare(board, row.name, base.name)
     ours, theirs = (
         [_runs(cell, column) for cell, column in zip(r.cells, board.columns, strict=True)] for r in (row, base)
@@ -142,7 +149,7 @@ def _row(
     every = all(task.welch for task in compared.tasks)
     won, lost = _shown(board, row)
     return msgspec.structs.replace(
-        found,
+        overall_row,
         improvement=chance,
         wilcoxon=compared.wilcoxon if every and len(compared.tasks) > 1 else None,
         wilcoxon_least=compared.wilcoxon_least if every and len(compared.tasks) > 1 else None,
@@ -156,12 +163,12 @@ def _row(
 def _interval(board: Leaderboard, row: BoardRow, base: BoardRow) -> tuple[float | None, float | None]:
     """Of the interquartile mean over the tasks that have a scale; None where a task has one seed."""
     scores, zeros, free = [], [], []
-    for at, column in enumerate(board.columns):
-        if (scale := _scale(board, at)) is not None:
+    for number, column in enumerate(board.columns):
+        if (scale := _scale(board, number)) is not None:
             unit = scale[1] - scale[0]
-            scores.append([value / unit for value in _runs(row.cells[at], column)])
-            zeros.append([value / unit for value in _runs(base.cells[at], column)])
-            cells = [other.cells[at] for other in board.whole() if other.cells[at].comparable]
+            scores.append([value / unit for value in _runs(row.cells[number], column)])
+            zeros.append([value / unit for value in _runs(base.cells[number], column)])
+            cells = [other.cells[number] for other in board.whole() if other.cells[number].comparable]
             free.append(sum(cell.n - 1 for cell in cells))
     if any(len(runs) < 2 for runs in [*scores, *zeros]):
         return None, None

@@ -25,14 +25,7 @@ from optathlon.results.statistics.wilcoxon import wilcoxon
 
 
 class OnTask(msgspec.Struct, frozen=True, kw_only=True):
-    """`a` less `b` on one task. difference: by the noise of the whole board, as its marks are (docs/statistics.md);
-    p_holm: its p adjusted over the tasks compared. welch: of the two cells alone.
-
-    paired: by the common seeds, with flips, the exact sign-flip p, smallest_flips, the least it could be with so many
-    seeds, and correlation: pairing pays where it is high. improvement: P(a run of `a` is better than one of `b`).
-    settings: the hyperparameters in which they differ. verdict: by p_holm and the column's direction; "not tested" with
-    one seed or no spread, "not comparable" where a cell is not complete or a seed diverged.
-    """
+    """`a` less `b` on one task."""
 
     task: str
     metric: str
@@ -42,27 +35,32 @@ class OnTask(msgspec.Struct, frozen=True, kw_only=True):
     a: Cell
     b: Cell
     settings: dict[str, tuple[Any, Any]]
+    """The hyperparameters in which they differ."""
     verdict: Literal["a", "b", "not separable", "not tested", "not comparable"] = "not comparable"
+    """By p_holm and the column's direction; "not tested" with one seed or no spread, "not comparable" where a cell is
+    not complete or a seed diverged."""
     difference: Difference | None = None
+    """By the noise of the whole board, as its marks are (docs/statistics.md)."""
     welch: Difference | None = None
+    """Of the two cells alone."""
     p_holm: float | None = None
+    """The p of `difference` adjusted over the tasks compared."""
     seeds: int = 0
+    """How many both have."""
     paired: Difference | None = None
+    """By the common seeds."""
     flips: float | None = None
+    """The exact sign-flip p of the common seeds."""
     smallest_flips: float | None = None
+    """The least that flips could be with so many seeds."""
     correlation: float | None = None
+    """Between the runs of one seed: pairing pays where it is high."""
     improvement: float | None = None
+    """P(a run of `a` is better than one of `b`)."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Two rows on all columns. wins, losses: tasks on which `a` is shown to be better, or worse; ties: the rest of
-    those that are compared.
-
-    standardized: the mean over tasks of the difference in the task's deviation between seeds, better is positive, with
-    its interval and p on tasks like these. wilcoxon: p over the tasks' mean differences, signed so that better is
-    positive; in units of the columns if they share one, else of each task's pooled deviation between seeds (`scale`
-    says which); wilcoxon_least: the least that p could be over so many tasks. improvement: mean over tasks.
-    """
+    """Two rows on all columns."""
 
     board: str
     a: str
@@ -70,12 +68,20 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[OnTask]
     wins: int
     losses: int
+    """Tasks on which `a` is shown to be better, or worse."""
     ties: int
+    """The rest of those that are compared."""
     standardized: Difference | None
+    """The mean over tasks of the difference in the task's deviation between seeds, better is positive, with its
+    interval and p on tasks like these."""
     scale: Literal["units", "seed deviations"]
+    """What wilcoxon ranks: differences in the columns' unit if they share one, else in seed deviations."""
     wilcoxon: float | None
+    """p over the tasks' mean differences, signed so that better is positive."""
     wilcoxon_least: float | None
+    """The least that wilcoxon could be over so many tasks."""
     improvement: float | None
+    """Mean over tasks."""
     alpha: float
 
 

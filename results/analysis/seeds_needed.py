@@ -31,18 +31,18 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     more: int | None
 
 
-def needs(board: Leaderboard, wanted: float = POWER) -> list[Need]:
+def needs(board: Leaderboard, power: float = POWER) -> list[Need]:
     """A Need for each complete cell that is compared with the baseline, rows by columns in the board's order."""
     if board.baseline is None:
         return []
     bases = next(row.cells for row in board.rows if row.name == board.baseline)
-    found = []
+    listed = []
     for row in board.rows:
-        for at, (column, cell, base) in enumerate(zip(board.columns, row.cells, bases, strict=True)):
+        for number, (column, cell, base) in enumerate(zip(board.columns, row.cells, bases, strict=True)):
             if cell.delta is not None and cell.status == base.status == "complete":
-                deviation = _deviation([other.cells[at] for other in board.rows])
-                found.append(_need(board, column, row.name, cell, base, deviation, wanted))
-    return found
+                deviation = _deviation([other.cells[number] for other in board.rows])
+                listed.append(_need(board, column, row.name, cell, base, deviation, power))
+    return listed
 
 
 def _deviation(cells: Sequence[Cell]) -> float | None:
@@ -50,13 +50,13 @@ def _deviation(cells: Sequence[Cell]) -> float | None:
 
 
 def _need(
-    board: Leaderboard, column: Column, row: str, cell: Cell, base: Cell, deviation: float | None, wanted: float
+    board: Leaderboard, column: Column, row: str, cell: Cell, base: Cell, deviation: float | None, power: float
 ) -> Need:
     delta, n = cell.delta or 0.0, min(cell.n, base.n)
     decided = cell.p_holm is not None and cell.p_holm < board.alpha
     more: int | None = 0 if decided else None
     if not decided and delta and deviation:
-        total = seeds_needed(delta, deviation, board.alpha / max(1, board.family), wanted)
+        total = seeds_needed(delta, deviation, board.alpha / max(1, board.family), power)
         more = None if total is None else max(1, total - n)
     return Need(
         task=column.label,

@@ -35,14 +35,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """times: one a target, None where it was not reached: the median over seeds, of an even number the later of the two
-    in the middle. ratios: to the fastest row. score: AlgoPerf's. speed_up: over the baseline, None for itself."""
+    """One row's times to the targets."""
 
     name: str
     times: list[float | None]
+    """One per target, None where it was not reached: the median over seeds, of an even number the later middle one."""
     ratios: list[float | None]
+    """To the fastest row."""
     score: float
+    """AlgoPerf's."""
     speed_up: float | None
+    """Over the baseline, None for itself."""
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +59,10 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     r_max: float = R_MAX
 
 
-def times(board: Leaderboard, records: Mapping[str, Record], given: Mapping[str, float] | None = None) -> Times:
+def times(board: Leaderboard, records: Mapping[str, Record], targets_given: Mapping[str, float] | None = None) -> Times:
     """Times of the whole rows of `board` on the tasks of its `on`. records: those its cells show, with curves.
 
-    given: targets by the name of the column; on the others it is what most seeds of the row that ends worst end with,
+    targets_given: by the name of the column; on the others it is what most seeds of the row that ends worst end with,
     or better. Were it the baseline's own end, the baseline would be first among equals on every board.
     The curve is that of the column's metric if it is measured while training, else of its validation twin, or of what
     selects.
@@ -71,11 +74,11 @@ def times(board: Leaderboard, records: Mapping[str, Record], given: Mapping[str,
     for column in board.columns:
         if column.name not in board.on:
             continue
-        found = _on_task(board, column, records, (given or {}).get(column.name))
-        if isinstance(found, str):
-            left_out[column.label] = found
+        target_and_times = _on_task(board, column, records, (targets_given or {}).get(column.name))
+        if isinstance(target_and_times, str):
+            left_out[column.label] = target_and_times
             continue
-        target, of_row = found
+        target, of_row = target_and_times
         targets.append(target)
         for name in rows:
             reached[name].append(of_row.get(name, math.inf))
@@ -92,33 +95,35 @@ def times(board: Leaderboard, records: Mapping[str, Record], given: Mapping[str,
 
 
 def _on_task(
-    board: Leaderboard, column: Column, records: Mapping[str, Record], given: float | None
+    board: Leaderboard, column: Column, records: Mapping[str, Record], target_score: float | None
 ) -> tuple[Target, dict[str, float]] | str:
     """The target of a task and each row's time to it; why there is none, in words, where that is so."""
     at = board.columns.index(column)
     runs = {row.name: [records[run] for run in row.cells[at].runs if run in records] for row in board.whole()}
-    there = [record for of_row in runs.values() for record in of_row]
-    if not there:
+    records_shown = [record for of_row in runs.values() for record in of_row]
+    if not records_shown:
         return "no row has all its runs"
-    name = shown_curve(column, there)
+    name = shown_curve(column, records_shown)
     if name is None or name.startswith("train/"):
         return "no run measured a score while it trained"
     curves = {row: [values(record, name) for record in of_row] for row, of_row in runs.items()}
-    higher = higher_is_better(name, column, there)
-    if given is None:
+    higher = higher_is_better(name, column, records_shown)
+    if target_score is None:
         ends = [end for of_row in runs.values() if (end := _end(of_row, name, higher)) is not None]
         if not ends:
             return "there is no row whose runs all came to an end: give a --target"
-        given = min(ends) if higher else max(ends)
-    found = {
-        row: max(statistics.median_high([time_to_target(points.items(), given, higher) for points in of_row]), _LEAST)
+        target_score = min(ends) if higher else max(ends)
+    times_of_rows = {
+        row: max(
+            statistics.median_high([time_to_target(points.items(), target_score, higher) for points in of_row]), _LEAST
+        )
         for row, of_row in curves.items()
         if of_row
     }
     last = max((max(points, default=0.0) for of_row in curves.values() for points in of_row), default=0.0)
-    unit = next(record.curve.unit for record in there if name in record.curve.points)
-    target = Target(task=column.label, curve=name, unit=unit, value=given, higher_is_better=higher, longest=last)
-    return target, found
+    unit = next(record.curve.unit for record in records_shown if name in record.curve.points)
+    target = Target(task=column.label, curve=name, unit=unit, value=target_score, higher_is_better=higher, longest=last)
+    return target, times_of_rows
 
 
 def _end(records: Sequence[Record], name: str, higher: bool) -> float | None:

@@ -26,11 +26,7 @@ SOURCES: dict[Estimator, str] = {"tang": "Tang et al. 2020", "dodge": "Dodge et 
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """What the best of k settings, drawn at random from those tried, is expected to reach on validation.
-
-    best: for k = 1, 2, ... tunability: their mean, in which early ones weigh more. diverged: settings with a diverged
-    seed, which count as the worst that any row reached on the task without.
-    """
+    """What the best of k settings, drawn at random from those tried, is expected to reach on validation."""
 
     task: str
     row: str
@@ -38,32 +34,35 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     higher_is_better: bool
     best: list[float]
+    """For k = 1, 2, ..."""
     tunability: float
+    """The mean of `best`, in which early ones weigh more."""
     estimator: Estimator
     diverged: int
+    """Settings with a diverged seed, which count as the worst that any row reached on the task without."""
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores by learning rate, None where it diverged, the best over whatever else was tuned with it.
-
-    row: as the board has it, where nothing was selected without its rate. tolerance: how far from the best score is
-    still good. region: where it is; None if nothing is.
-    """
+    """Scores of one row by learning rate, the best over whatever else was tuned with it."""
 
     task: str
     row: str
+    """As the board has it; where nothing was selected, without its rate."""
     metric: str
     unit: str
     higher_is_better: bool
     scores: dict[float, float | None]
+    """None where it diverged."""
     tolerance: float | None
+    """How far from the best score is still good."""
     region: Region | None
+    """Where it is good; None if nowhere."""
 
 
 def budgets(view: SweepResults, estimator: Estimator = "tang") -> list[Budget]:
     """The tuning budget of each cell of the view whose tuning is complete, task by task, as `expected_best` has it."""
     chosen = view.winners()
-    found = []
+    listed = []
     for column in view.plan.head.columns:
         tuned = {
             row.name: winner.candidates
@@ -73,8 +72,8 @@ def budgets(view: SweepResults, estimator: Estimator = "tang") -> list[Budget]:
         whole = [c.mean for candidates in tuned.values() for c in candidates if c.mean is not None and not c.n_diverged]
         if whole:
             worst = min(whole) if column.selection_higher_is_better else max(whole)
-            found += [_budget(view, column, row, of_row, worst, estimator) for row, of_row in tuned.items()]
-    return found
+            listed += [_budget(view, column, row, of_row, worst, estimator) for row, of_row in tuned.items()]
+    return listed
 
 
 def _budget(
@@ -161,14 +160,14 @@ def _rate(value: Any) -> float | None:
 
 def _deviation(records: Iterable[Record], column: Column, metric: str, higher: bool) -> float | None:
     """Between seeds of one setting, pooled over the settings of a task."""
-    found: dict[str, list[float]] = {}
+    by_setting: dict[str, list[float]] = {}
     for record in records:
         if record.digests.problem == column.problem and any(score.name == metric for score in record.scores):
             with contextlib.suppress(Unusable):
                 score = value(record, metric, higher)
                 if score is not None:
-                    found.setdefault(record.digests.setting, []).append(score)
-    return pooled_deviation(found.values())
+                    by_setting.setdefault(record.digests.setting, []).append(score)
+    return pooled_deviation(by_setting.values())
 
 
 def _unit(records: Iterable[Record], column: Column) -> str:

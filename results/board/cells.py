@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
@@ -14,9 +14,6 @@ from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import deviation, mean
 from optathlon.results.store.run_state import State
-
-if TYPE_CHECKING:
-    pass
 
 
 class Cells:
@@ -53,18 +50,18 @@ class Cells:
         if fault := _planning_fault(self.columns[name], planned):
             return Cell(status="missing", n_planned=len(planned), notes=[fault], faults=[fault])
         values, faults = self._usable(column, planned)
-        there = [self.records[run] for run in values]
+        records = [self.records[run] for run in values]
         n_failed = sum(run.id in self.failed and run.id not in self.records for run in planned)
         setting = planned[0].setting
-        found = sampled(list(values.values()), [record.seed for record in there], len(planned), n_failed)
+        counted = sampled(list(values.values()), [record.seed for record in records], len(planned), n_failed)
         return msgspec.structs.replace(
-            found,
+            counted,
             setting=setting,
             hyperparameters=hyperparameters(self.plan.head.settings[setting]),
             settings_tried=winner.planned if winner else 1,
             edges=winner.edges if winner else [],
-            runs=[record.id for record in there],
-            notes=[*found.notes, *faults, *_code_notes(there), *(_tuning_notes(winner) if winner else [])],
+            runs=[record.id for record in records],
+            notes=[*counted.notes, *faults, *_code_notes(records), *(_tuning_notes(winner) if winner else [])],
             faults=faults,
         )
 

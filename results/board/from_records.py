@@ -25,9 +25,9 @@ def leaderboard_of_records(
 
     references: by problem.
     """
-    found = sorted(by_id(records).values(), key=lambda r: (r.digests.problem, r.digests.setting, r.seed))
-    columns = _columns(found)
-    rows = _rows(found)
+    ordered = sorted(by_id(records).values(), key=lambda r: (r.digests.problem, r.digests.setting, r.seed))
+    columns = _columns(ordered)
+    rows = _rows(ordered)
     runs = [
         PlannedRun(
             id=r.id,
@@ -38,9 +38,9 @@ def leaderboard_of_records(
             row=rows[r.digests.setting].name,
             column=columns[r.digests.problem].name,
         )
-        for r in found
+        for r in ordered
     ]
-    scales = {str(r.problem.get("scale", "paper")) for r in found}
+    scales = {str(r.problem.get("scale", "paper")) for r in ordered}
     head = PlanHead(
         name=name,
         scale=", ".join(sorted(scales)),
@@ -49,10 +49,10 @@ def leaderboard_of_records(
         baseline=None,
         columns=sorted(columns.values(), key=lambda c: c.name),
         rows=sorted(rows.values(), key=lambda r: r.name),
-        problems={r.digests.problem: r.problem for r in found},
-        settings={r.digests.setting: r.setting for r in found},
+        problems={r.digests.problem: r.problem for r in ordered},
+        settings={r.digests.setting: r.setting for r in ordered},
     )
-    return leaderboard(Plan(head=head, runs=runs), found, references=references)
+    return leaderboard(Plan(head=head, runs=runs), ordered, references=references)
 
 
 def _columns(records: Sequence[Record]) -> dict[str, Column]:

@@ -27,22 +27,22 @@ def judged(
     delta never do. shown: the rows among which the ranks and the best are; by default all.
     """
     rows = range(len(grid)) if shown is None else sorted(shown)
-    found = [list(row) for row in grid]
-    for at, column in enumerate(columns):
-        _rank(column, found, at, rows)
+    ranked = [list(row) for row in grid]
+    for number, column in enumerate(columns):
+        _rank(column, ranked, number, rows)
         if baseline is not None:
-            _subtract(found, at, baseline)
-    return marked(columns, found, baseline, rows)
+            _subtract(ranked, number, baseline)
+    return marked(columns, ranked, baseline, rows)
 
 
-def _rank(column: Column, grid: Grid, at: int, rows: Sequence[int]) -> None:
+def _rank(column: Column, grid: Grid, number: int, rows: Sequence[int]) -> None:
     """Diverged seeds come after all others; the best have no such seed."""
-    rank_of = _ranks(column, [grid[i][at] for i in rows])
+    rank_of = _ranks(column, [grid[i][number] for i in rows])
     first = min(rank_of.values(), default=None)
     for position, rank in rank_of.items():
-        cell = grid[rows[position]][at]
+        cell = grid[rows[position]][number]
         best = rank == first and not cell.n_diverged
-        grid[rows[position]][at] = msgspec.structs.replace(cell, rank=rank, best=best, tied=best)
+        grid[rows[position]][number] = msgspec.structs.replace(cell, rank=rank, best=best, tied=best)
 
 
 def _ranks(column: Column, cells: Sequence[Cell]) -> dict[int, float]:
@@ -56,12 +56,12 @@ def _key(column: Column, cell: Cell) -> tuple[bool, float, float]:
     return cell.status == "diverged", cell.n_diverged / cell.n_planned, sign * (cell.mean or 0.0)
 
 
-def _subtract(grid: Grid, at: int, baseline: int) -> None:
-    base = grid[baseline][at]
+def _subtract(grid: Grid, number: int, baseline: int) -> None:
+    base = grid[baseline][number]
     for i, row in enumerate(grid):
-        if i != baseline and row[at].comparable and base.comparable:
-            delta = (row[at].mean or 0.0) - (base.mean or 0.0)
-            row[at] = msgspec.structs.replace(row[at], delta=delta)
+        if i != baseline and row[number].comparable and base.comparable:
+            delta = (row[number].mean or 0.0) - (base.mean or 0.0)
+            row[number] = msgspec.structs.replace(row[number], delta=delta)
 
 
 def aggregated_ranks(
@@ -79,10 +79,10 @@ def ranks_among_whole(
     columns: Sequence[Column], grid: Sequence[Sequence[Cell]], over: Sequence[bool]
 ) -> list[list[float]]:
     """For each row its rank in each column of `over`, among the rows that have one in all; none for the others."""
-    used = [at for at, counts in enumerate(over) if counts]
-    whole = [i for i, row in enumerate(grid) if used and all(row[at].rank is not None for at in used)]
-    found: list[list[float]] = [[] for _ in grid]
-    for at in used:
-        for i, rank in zip(whole, ranks([_key(columns[at], grid[i][at]) for i in whole]), strict=True):
-            found[i].append(rank)
-    return found
+    used = [number for number, counts in enumerate(over) if counts]
+    whole = [i for i, row in enumerate(grid) if used and all(row[number].rank is not None for number in used)]
+    of_rows: list[list[float]] = [[] for _ in grid]
+    for number in used:
+        for i, rank in zip(whole, ranks([_key(columns[number], grid[i][number]) for i in whole]), strict=True):
+            of_rows[i].append(rank)
+    return of_rows

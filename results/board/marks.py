@@ -33,19 +33,19 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 def marked(columns: Sequence[Column], grid: Grid, baseline: int | None, shown: Sequence[int]) -> Judged:
     """`grid` with what its tests say. shown: the rows among which the best of a column is."""
-    found = [list(map(_why_not, row)) for row in grid]
+    marked_grid = [list(map(_why_not, row)) for row in grid]
     scores = _scores(columns, grid, baseline)
     if scores is None:
-        return Judged(grid=found)
+        return Judged(grid=marked_grid)
     # Only here, as NumPy takes longer to import than a board without tests takes to build.
     from optathlon.results.statistics.moderated.board_tests import BoardTests
 
     tests, order = BoardTests(scores), _order(len(grid), baseline)
-    _mark_ties(found, tests, order, shown)
+    _mark_ties(marked_grid, tests, order, shown)
     if baseline is not None:
-        _mark_differences(columns, found, tests, order)
-    _shrink(columns, found, tests, order)
-    return Judged(grid=found, collapsing=bool(tests.collapses.found))
+        _mark_differences(columns, marked_grid, tests, order)
+    _shrink(columns, marked_grid, tests, order)
+    return Judged(grid=marked_grid, collapsing=bool(tests.collapses.found))
 
 
 def _ready(cell: Cell) -> bool:
@@ -87,45 +87,47 @@ def _mark_ties(grid: Grid, tests: BoardTests, order: Sequence[int], shown: Seque
     tied = tests.tied_with_best(np.isin(order, shown), ALPHA)
     silent = (tests.model.cells.df == 0) & (tests.model.cells.seeds > 1)
     for position, i in enumerate(order):
-        for at, cell in enumerate(grid[i]):
-            if silent[position, at]:
+        for number, cell in enumerate(grid[i]):
+            if silent[position, number]:
                 notes = [*cell.notes, f"not tested: {NO_SPREAD}"]
-                grid[i][at] = msgspec.structs.replace(cell, untested=NO_SPREAD, notes=notes)
-            elif tied[position, at] and not cell.best:
-                grid[i][at] = msgspec.structs.replace(cell, tied=True)
+                grid[i][number] = msgspec.structs.replace(cell, untested=NO_SPREAD, notes=notes)
+            elif tied[position, number] and not cell.best:
+                grid[i][number] = msgspec.structs.replace(cell, tied=True)
 
 
 def _mark_differences(columns: Sequence[Column], grid: Grid, tests: BoardTests, order: Sequence[int]) -> None:
-    found, half_widths = tests.against_baseline(), tests.half_widths(1 - ALPHA)
+    comparisons, half_widths = tests.against_baseline(), tests.half_widths(1 - ALPHA)
     base = grid[order[0]]
     for position, i in list(enumerate(order))[1:]:
-        for at, cell in enumerate(grid[i]):
-            where, delta = (position, at), cell.delta or 0.0
-            if not found.p[where] <= 1:
-                why = cell.untested or (base[at].untested and f"{base[at].untested} of the baseline")
-                grid[i][at] = msgspec.structs.replace(cell, untested=why if _ready(cell) else None)
+        for number, cell in enumerate(grid[i]):
+            where, delta = (position, number), cell.delta or 0.0
+            if not comparisons.p[where] <= 1:
+                why = cell.untested or (base[number].untested and f"{base[number].untested} of the baseline")
+                grid[i][number] = msgspec.structs.replace(cell, untested=why if _ready(cell) else None)
                 continue
             half = float(half_widths[where])
-            grid[i][at] = msgspec.structs.replace(
+            grid[i][number] = msgspec.structs.replace(
                 cell,
                 delta_lo=delta - half,
                 delta_hi=delta + half,
-                p=float(found.p[where]),
-                p_holm=float(found.p_holm[where]),
-                p_welch=None if found.p_welch[where] != found.p_welch[where] else float(found.p_welch[where]),
-                refused=bool(found.refused[where]),
-                notes=[*cell.notes, NOISIER] if found.noisier[where] else cell.notes,
+                p=float(comparisons.p[where]),
+                p_holm=float(comparisons.p_holm[where]),
+                p_welch=None
+                if comparisons.p_welch[where] != comparisons.p_welch[where]
+                else float(comparisons.p_welch[where]),
+                refused=bool(comparisons.refused[where]),
+                notes=[*cell.notes, NOISIER] if comparisons.noisier[where] else cell.notes,
             )
 
 
 def _shrink(columns: Sequence[Column], grid: Grid, tests: BoardTests, order: Sequence[int]) -> None:
     """Means drawn towards their column's, so that the best is not better than it is expected to be."""
     errors = tests.standard_errors()
-    for at in range(len(columns)):
-        rows = [(position, i) for position, i in enumerate(order) if _ready(grid[i][at])]
-        means = shrunken([grid[i][at].mean or 0.0 for _, i in rows], [float(errors[p, at]) for p, _ in rows])
+    for number in range(len(columns)):
+        rows = [(position, i) for position, i in enumerate(order) if _ready(grid[i][number])]
+        means = shrunken([grid[i][number].mean or 0.0 for _, i in rows], [float(errors[p, number]) for p, _ in rows])
         for (_, i), value in zip(rows, means, strict=True):
-            grid[i][at] = msgspec.structs.replace(grid[i][at], mean_shrunk=value)
+            grid[i][number] = msgspec.structs.replace(grid[i][number], mean_shrunk=value)
 
 
 class RowDifferences(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,12 +148,12 @@ def row_differences(columns: Sequence[Column], grid: Grid, a: int, b: int) -> Ro
     from optathlon.results.statistics.moderated.board_tests import BoardTests
 
     tests = BoardTests(scores)
-    found, half_widths = tests.against_baseline(), tests.half_widths(1 - ALPHA)
-    at = _order(len(grid), b).index(a)
+    comparisons, half_widths = tests.against_baseline(), tests.half_widths(1 - ALPHA)
+    place = _order(len(grid), b).index(a)
     differences: list[Difference | None] = []
     for column, (mine, other) in enumerate(zip(grid[a], grid[b], strict=True)):
-        delta, half = (mine.mean or 0.0) - (other.mean or 0.0), float(half_widths[at, column])
-        p = float(found.p[at, column])
+        delta, half = (mine.mean or 0.0) - (other.mean or 0.0), float(half_widths[place, column])
+        p = float(comparisons.p[place, column])
         known = Difference(delta=delta, low=delta - half, high=delta + half, p=p)
         differences.append(known if p <= 1 else None)
     return RowDifferences(differences=differences, deviations=[float(d) or None for d in tests.typical_deviations()])

@@ -22,19 +22,18 @@ DDOF = 1
 
 
 class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of optimizers, or of settings, by columns of problems. baseline: the row that deltas are taken to.
-
-    on: names of the columns that aggregates are taken over; none in a printed table, whose columns repeat tasks.
-    references: models that no optimizer trains, in no rank, test or aggregate.
-    """
+    """Rows of optimizers, or of settings, by columns of problems."""
 
     name: str
     scale: str
     baseline: str | None
+    """The row that deltas are taken to."""
     columns: list[Column]
     rows: list[BoardRow]
     references: list[ReferenceRow] = []
+    """Models that no optimizer trains, in no rank, test or aggregate."""
     on: list[str] = []
+    """Names of the columns that aggregates are taken over; none in a printed table, whose columns repeat tasks."""
     family: int = 0
     """How many comparisons with the baseline were tested in the whole plan, which p_holm accounts for."""
     plan_shape: tuple[int, int] = (0, 0)
@@ -48,8 +47,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
 
     def cell(self, row: str, column: str) -> Cell:
         """The cell of `row` in `column`, both by name; KeyError if there is none."""
-        at = {c.name: i for i, c in enumerate(self.columns)}[column]
-        return {r.name: r for r in self.rows}[row].cells[at]
+        number = {c.name: i for i, c in enumerate(self.columns)}[column]
+        return {r.name: r for r in self.rows}[row].cells[number]
 
     def whole(self) -> list[BoardRow]:
         """The rows that aggregates are taken of: those with all their records in each column of `on`."""

@@ -15,8 +15,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     columns: Collection[str]
     rows: Collection[str]
 
-    def of(self, plan: Plan) -> Plan:
-        """`plan` with only these columns and rows."""
+    def cut_from(self, plan: Plan) -> Plan:
+        """Returns `plan` with only these columns and rows."""
         head = msgspec.structs.replace(
             plan.head,
             columns=[column for column in plan.head.columns if column.name in self.columns],

@@ -25,21 +25,23 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Winner(msgspec.Struct, frozen=True, kw_only=True):
-    """What is chosen in one cell. complete: every setting has its tuning seeds, or failed; before, `setting` is None.
-
-    candidates: best first. failed: settings left out because a tuning run failed for good. unusable: settings left out
-    because a tuning run's record cannot be used, with why. planned: how many settings there are in all. edges:
-    hyperparameters of which the winner has the smallest or largest value that was tried.
-    """
+    """What is chosen in one cell."""
 
     setting: str | None
+    """None before every setting has its tuning runs, and where none can be chosen."""
     mean: float | None
     complete: bool
+    """Every setting has its tuning seeds, or failed."""
     candidates: list[Candidate]
+    """Best first."""
     failed: list[str]
+    """Settings left out because a tuning run failed for good."""
     unusable: dict[str, str] = {}
+    """Settings left out because a tuning run's record cannot be used, with why."""
     planned: int
+    """How many settings there are in all."""
     edges: list[str]
+    """Hyperparameters of which the winner has the smallest or largest value that was tried."""
 
     @property
     def left_out(self) -> list[str]:

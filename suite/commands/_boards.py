@@ -47,7 +47,7 @@ def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> l
     found = []
     for plan in plans(store, args.sweep):
         shown = _part(plan, args.tasks, args.optimizers)
-        on = _on(shown.of(plan) if shown else plan, getattr(args, "on", None))
+        on = _on(shown.cut_from(plan) if shown else plan, getattr(args, "on", None))
         found.append(load_results(store, plan, on=on, printed=printed and shown is None, part=shown))
     tell_problems(store)
     return found

@@ -23,13 +23,16 @@ MARGIN = 60  # Slurm sends a signal up to a minute before it is due
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How workers are submitted. kind: "local" or "slurm". workers: at most so many at once. slots: runs at once in one
-    of them. chain: so many follow-up jobs wait behind the last, for clusters that do not requeue."""
+    """How workers are submitted."""
 
     kind: str = "local"
+    """ "local" or "slurm"."""
     workers: int = WORKERS
+    """At most so many at once."""
     slots: int | None = None
+    """Runs at once in one worker."""
     chain: int = 0
+    """So many follow-up jobs wait behind the last, for clusters that do not requeue."""
     resources: Resources = dataclasses.field(default_factory=Resources)
 
     @property
@@ -190,7 +193,7 @@ def _options(value: Any) -> dict[str, str | int | bool]:
     if not isinstance(value, dict):
         raise ValueError("must be a table of sbatch's options, {nice = 100}")
     options = {}
-    for name, given in value.items():
+    for name, argument in value.items():
         option = name.removeprefix("--").replace("_", "-")
         if not re.fullmatch(r"[a-z][a-z-]+", option):
             raise ValueError(f"{name!r} must be the long name of an option of sbatch")
@@ -198,9 +201,13 @@ def _options(value: Any) -> dict[str, str | int | bool]:
             raise ValueError(f"--{option} is no option for a launch")
         if option in TAKEN:
             raise ValueError(f"--{option} is set by {TAKEN[option]}")
-        if given is False or not isinstance(given, str | int) or (isinstance(given, str) and not given.isprintable()):
+        if (
+            argument is False
+            or not isinstance(argument, str | int)
+            or (isinstance(argument, str) and not argument.isprintable())
+        ):
             raise ValueError(f"{name} must be text, a number or true")
-        options[option] = given
+        options[option] = argument
     return options
 
 

@@ -50,34 +50,36 @@ class _Reader:
         if not isinstance(entry, dict) or ("task" in entry) == ("mean" in entry):
             raise self._error(f'{where}: must be a task, {{task = "..."}} or {{mean = ["...", "..."]}}, not {entry!r}')
         self._only(entry, COLUMN_KEYS, f"{where}.")
-        of = [self._task(entry["task"], f"{where}.task")] if "task" in entry else self._mean(entry["mean"], where)
-        named = entry.get("metric", self.tasks[of[0]].metrics[0].name)
-        metrics = [self._metric(self.tasks[name], named, f"{where}.metric") for name in of]
+        task_names = (
+            [self._task(entry["task"], f"{where}.task")] if "task" in entry else self._mean(entry["mean"], where)
+        )
+        named = entry.get("metric", self.tasks[task_names[0]].metrics[0].name)
+        metrics = [self._metric(self.tasks[name], named, f"{where}.metric") for name in task_names]
         if len({(metric.unit, metric.higher_is_better) for metric in metrics}) > 1:
             raise self._error(f"{where}.mean: {named} is in another unit or direction on one of the tasks")
-        headline = named == self.tasks[of[0]].metrics[0].name
-        label = "mean" if len(of) > 1 else of[0] if headline else f"{of[0]} {named}"
+        headline = named == self.tasks[task_names[0]].metrics[0].name
+        label = "mean" if len(task_names) > 1 else task_names[0] if headline else f"{task_names[0]} {named}"
         return TableColumn(
-            label=self._label(entry, where, label) + self._marks(of),
-            of=of,
+            label=self._label(entry, where, label) + self._marks(task_names),
+            of=task_names,
             metric=f"test/{named}",
             unit=metrics[0].unit,
             higher_is_better=metrics[0].higher_is_better,
             digits=self._digits(entry, f"{where}.", digits),
         )
 
-    def _marks(self, of: Iterable[str]) -> str:
+    def _marks(self, task_names: Iterable[str]) -> str:
         """Scale and editions as the columns' labels tell them, which no label of the user's may hide."""
-        return "".join(dict.fromkeys(self.columns[name].label.removeprefix(name) for name in of))
+        return "".join(dict.fromkeys(self.columns[name].label.removeprefix(name) for name in task_names))
 
     def _mean(self, patterns: Any, where: str) -> list[str]:
         if not isinstance(patterns, list) or not patterns:
             raise self._error(f'{where}.mean: must be a list of tasks, ["biased-mnist-*"], not {patterns!r}')
-        found: dict[str, None] = {}
+        matching: dict[str, None] = {}
         for pattern in patterns:
             known = isinstance(pattern, str) and fnmatch.filter(self.columns, pattern)
-            found |= dict.fromkeys(known or [self._task(pattern, f"{where}.mean")])
-        return list(found)
+            matching |= dict.fromkeys(known or [self._task(pattern, f"{where}.mean")])
+        return list(matching)
 
     def _task(self, name: Any, where: str) -> str:
         if not isinstance(name, str) or name not in self.columns:
@@ -105,10 +107,10 @@ class _Reader:
         return TableRow(label=self._label(entry, where, entry["row"]), row=entry["row"])
 
     def _list(self, key: str, default: list[str]) -> list[Any]:
-        found = self.given.get(key, default)
-        if not isinstance(found, list) or not found:
-            raise self._error(f"table.{key}: must be a list with at least one entry, not {found!r}")
-        return found
+        entries = self.given.get(key, default)
+        if not isinstance(entries, list) or not entries:
+            raise self._error(f"table.{key}: must be a list with at least one entry, not {entries!r}")
+        return entries
 
     def _label(self, entry: Mapping[str, Any], where: str, default: str) -> str:
         label = entry.get("label", default)

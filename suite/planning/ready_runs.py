@@ -13,10 +13,10 @@ Stage = Literal["tune", "report", "all"]
 Kind = tuple[str, str]
 
 
-def wanted(
+def ready_runs(
     store: Store, plan: Plan, stage: Stage, states: Mapping[str, State] | None = None, *, canary: bool = False
 ) -> list[PlannedRun]:
-    """The runs that `stage` of `plan` calls for now: tuning, and reports of cells whose tuning is complete.
+    """Returns the runs of `plan` that may start now at `stage`: tuning, and reports of cells whose tuning is complete.
 
     states: of all runs of the plan, if they are known already. canary: of each kind (problem, optimizer, protocol of
     its own) only the first run until one has saved its first checkpoint or has its outcome.

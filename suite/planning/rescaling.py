@@ -26,14 +26,14 @@ def rescaled(path: Path, data: bytes, table: dict[str, Any], scale: str) -> byte
     """
     factor = _factor(table, scale)
     changes = {"name": f"{table.get('name', path.stem)}-{scale}", "scale": scale}
-    wanted = _stretched({**table, **changes}, factor)
-    wanted |= {"optimizer": [_stretched(block, factor) for block in table.get("optimizer", [])]}
+    expected = _stretched({**table, **changes}, factor)
+    expected |= {"optimizer": [_stretched(block, factor) for block in table.get("optimizer", [])]}
     head, bracket, rest = data.decode("utf-8-sig").partition("\n[")
     kept = [line for line in head.splitlines() if line.partition("=")[0].strip() not in changes]
     lines = [*(f'{key} = "{value}"' for key, value in changes.items()), *kept, *f"{bracket[1:]}{rest}".splitlines()]
     with contextlib.suppress(tomllib.TOMLDecodeError):
         new = "\n".join(_line(line, factor) for line in lines) + "\n"
-        if tomllib.loads(new) == wanted:
+        if tomllib.loads(new) == expected:
             return new.encode()
     what = "name, scale, and what counts epochs of a protocol, must each stand on a line of their own"
     raise SweepError(f"{path}: --scale {scale}: {what}")

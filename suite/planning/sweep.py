@@ -39,24 +39,27 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sweep file says, checked. override: by task, changes of protocol, of cluster and, by optimizer label, of
-    grids. cluster: see suite.cluster.
-
-    canary: see suite.wanted. budget: hours of one slot that all of it may take. table: see suite.table.
-    """
+    """What a sweep file says, checked."""
 
     name: str
     tasks: list[tasks.Task]
     scale: str
     seeds: Seeds
     baseline: str | None
+    """The label of the optimizer that differences are taken to."""
     canary: bool = False
+    """Whether one run of each kind goes first; see planning.ready_runs."""
     budget: float | None = None
+    """Hours of one slot that all of it may take."""
     entries: list[Entry]
     protocol: dict[str, Any]
+    """Changes of every task's protocol."""
     override: dict[str, dict[str, Any]]
+    """By task, changes of protocol, of cluster and, by optimizer label, of grids."""
     cluster: dict[str, Any]
+    """Where and with what workers run; see planning.cluster_settings."""
     table: dict[str, Any]
+    """The printed layout as written; see planning.printed_table."""
     file: str
     toml: bytes
 

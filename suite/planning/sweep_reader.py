@@ -130,7 +130,7 @@ class _Reader:
         self._only(self.table, KEYS, "")
         self._text("summary", None)
         _figure(self.file, self.table.get("figure"))
-        found = self._tasks()
+        tasks_named = self._tasks()
         entries = self._entries()
         labels = [e.label for e in entries]
         baseline = self._text("baseline", None)
@@ -148,7 +148,7 @@ class _Reader:
             raise self._error(f"name: {name!r} must consist of letters (a to z), digits, '.', '_' and '-'")
         return Sweep(
             name=name,
-            tasks=found,
+            tasks=tasks_named,
             scale=scale,
             seeds=self._seeds(),
             baseline=baseline or labels[0],
@@ -156,7 +156,7 @@ class _Reader:
             budget=self._budget(),
             entries=entries,
             protocol=self._protocol(self.table, "", [e.spec for e in entries]),
-            override=self._override([t.name for t in found], entries),
+            override=self._override([t.name for t in tasks_named], entries),
             cluster=self._cluster(self._table("cluster"), "cluster.", cluster_settings.PARSERS),
             table=self._table("table"),
             file=self.file,
@@ -167,19 +167,19 @@ class _Reader:
         names = self.table.get("tasks")
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
             raise self._error(f'tasks: must be a list of task names, ["biased-mnist-0.990", ...], not {names!r}')
-        found: dict[str, tasks.Task] = {}
+        by_name: dict[str, tasks.Task] = {}
         for position, name in enumerate(names):
             try:
                 matches = tasks.names(name) if "*" in name else [name]
                 if not matches:
                     raise tasks.TaskError(f"no task matches {name!r}{hint(name, tasks.names())}")
                 for match in matches:
-                    found[match] = task_of(match)
+                    by_name[match] = task_of(match)
             except tasks.TaskError as error:
                 raise self._error(f"tasks[{position}]: {error}") from None
         if len(set(names)) < len(names):
             raise self._error(f"tasks: {next(n for n in names if names.count(n) > 1)!r} stands twice")
-        return list(found.values())
+        return list(by_name.values())
 
     def _entries(self) -> list[Entry]:
         blocks = self.table.get("optimizer")
@@ -222,13 +222,13 @@ class _Reader:
 
     def _probes(self, block: Mapping[str, Any], where: str) -> list[str]:
         """Those of the whole sweep and those of an optimizer's `block`."""
-        found: list[str] = []
+        probes: list[str] = []
         for table, place in ((self.table, ""), (block, where)):
             try:
-                found += check_probes(table.get("probes", []))
+                probes += check_probes(table.get("probes", []))
             except UsageError as error:
                 raise self._error(f"{place}{error}") from None
-        return sorted(set(found))
+        return sorted(set(probes))
 
     def _seeds(self) -> Seeds:
         seeds = self.table.get("seeds", [0])

@@ -8,7 +8,7 @@ from optathlon.results import State
 from optathlon.results.plan import PlannedRun
 from optathlon.results.record import Owner
 from optathlon.results.store.process_identity import restarted
-from optathlon.suite.planning.ready_runs import wanted
+from optathlon.suite.planning.ready_runs import ready_runs
 from optathlon.suite.working.assignment import Assignment
 
 
@@ -19,7 +19,7 @@ def free_runs(assignment: Assignment, owner: Owner, busy: Collection[str]) -> tu
     states = store.states(dict.fromkeys(run.id for run in plan.runs))
     claimable = {i for i, state in states.items() if i not in busy and _can_be_claimed(state, owner)}
     running = {i for i, state in states.items() if state.kind == "running"} - claimable
-    runs = wanted(store, plan, assignment.stage, states, canary=assignment.canary)
+    runs = ready_runs(store, plan, assignment.stage, states, canary=assignment.canary)
     free = [r for r in runs if r.id in claimable and (not assignment.tasks or r.column in assignment.tasks)]
     return free, _stays_for(assignment, running.difference(busy))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optathlon.results import Store
-from optathlon.suite.planning.ready_runs import Canaries, wanted
+from optathlon.suite.planning.ready_runs import Canaries, ready_runs
 from tests.suite.stories import begin, end, finish, planned
 
 SWEEP = """
@@ -35,14 +35,14 @@ def store(tmp_path):
 
 
 def free(store, plan, stage="all"):
-    return [(r.column, r.row, r.seed) for r in wanted(store, plan, stage, canary=True)]
+    return [(r.column, r.row, r.seed) for r in ready_runs(store, plan, stage, canary=True)]
 
 
 def test_one_run_a_task_optimizer_and_protocol_of_its_own_goes_first(store, tmp_path):
     plan = planned(tmp_path, SWEEP)
     rows = ("sgd lr=0.1", "adamw", "adamw in bf16")
     assert free(store, plan) == [(task, row, 0) for task in ("toy:TASK", "toy:LINEAR") for row in rows]
-    assert len(wanted(store, plan, "all")) == 24
+    assert len(ready_runs(store, plan, "all")) == 24
 
 
 def test_the_rest_of_a_kind_follows_when_its_canary_has_saved_a_checkpoint(store, tmp_path):
