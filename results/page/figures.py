@@ -97,22 +97,22 @@ class _Curves:
     def _figure(self, bands: Mapping[str, Band], title: str, note: str, y: tuple[float, float], sign: str = "") -> Html:
         colors, numbers = self.report.colors, self.report.number
         series = [
-            Series(name=row, number=numbers[row], color=colors.get(row), band=since(found, self.x[0]))
-            for row, found in bands.items()
+            Series(name=row, number=numbers[row], color=colors.get(row), band=since(band, self.x[0]))
+            for row, band in bands.items()
         ]
-        ends = (f"{row} {figure(found.middle[-1], self.column.digits, sign)}" for row, found in bands.items())
-        said = f"{title} on {self.column.label}; at the end: {', '.join(ends)}"
-        svg = chart(series, self.x, y, self.unit, said, zero=bool(sign))
+        ends = (f"{row} {figure(band.middle[-1], self.column.digits, sign)}" for row, band in bands.items())
+        description = f"{title} on {self.column.label}; at the end: {', '.join(ends)}"
+        svg = chart(series, self.x, y, self.unit, description, zero=bool(sign))
         return tag("figure", tag("figcaption", tag("b", title), " ", note), svg)
 
 
 def budget_figure(report: Report, column: Column) -> Html | None:
     """What the best of k settings is expected to reach on validation, for each row that tuned several; None if none."""
-    found = report.budgets.get(column.label, [])
+    task_budgets = report.budgets.get(column.label, [])
     bands = {
         budget.row: Band(times=[float(k + 1) for k in range(len(budget.best))], middle=budget.best, low=budget.best,
                          high=budget.best, seeds=1)
-        for budget in found
+        for budget in task_budgets
     }  # fmt: skip
     shown = window([curve for row, curve in bands.items() if row in report.colors])
     if shown is None:
@@ -121,13 +121,13 @@ def budget_figure(report: Report, column: Column) -> Html | None:
         Series(name=row, number=report.number[row], color=report.colors.get(row), band=curve, area=False)
         for row, curve in bands.items()
     ]
-    title, what = "expected best of k settings", f"{column.selection}, by random order of those tried"
-    lost = sum(budget.diverged for budget in found)
+    title, measure = "expected best of k settings", f"{column.selection}, by random order of those tried"
+    lost = sum(budget.diverged for budget in task_budgets)
     diverged = f"; {count(lost, 'setting')} that diverged counted as the worst that did not" if lost else ""
-    last = float(max(len(budget.best) for budget in found))
-    said = f"{title} on {column.label}: {what}"
-    svg = chart(series, (1.0, last), shown, "settings tried (k)", said, whole=True)
-    return tag("figure", tag("figcaption", tag("b", title), " ", what, diverged, "."), svg)
+    last = float(max(len(budget.best) for budget in task_budgets))
+    description = f"{title} on {column.label}: {measure}"
+    svg = chart(series, (1.0, last), shown, "settings tried (k)", description, whole=True)
+    return tag("figure", tag("figcaption", tag("b", title), " ", measure, diverged, "."), svg)
 
 
 def strip_axis(cells: Sequence[Cell]) -> Axis | None:
@@ -163,4 +163,4 @@ def strip(axis: Axis, cell: Cell, base: Cell | None, color: int | None) -> Html:
 
 
 def _on(axis: Axis, value: float) -> int:
-    return round(axis.at(value)) + _INSET
+    return round(axis.position(value)) + _INSET

@@ -33,10 +33,12 @@ def join(parts: Iterable[Any], between: str = "") -> Html:
 
 def tag(name: str, *children: Any, **attributes: Any) -> Html:
     """An element. Attributes: `class_` is class, `data_row` data-row; None and False are left out, True is bare."""
-    named = ((key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
-    kept = "".join(f" {k}" if v is True else f' {k}="{text(v)}"' for k, v in named if v is not None and v is not False)
+    renamed = ((key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
+    written = "".join(
+        f" {k}" if v is True else f' {k}="{text(v)}"' for k, v in renamed if v is not None and v is not False
+    )
     if name in _VOID:
-        return Html(f"<{name}{kept}>")
+        return Html(f"<{name}{written}>")
     if name in _DRAWN and not children:
-        return Html(f"<{name}{kept}/>")
-    return Html(f"<{name}{kept}>{join(children)}</{name}>")
+        return Html(f"<{name}{written}/>")
+    return Html(f"<{name}{written}>{join(children)}</{name}>")

@@ -22,66 +22,66 @@ _LARGEST_MATRIX = 16
 
 def overall(report: Report) -> Html:
     """The section's figures and tables; a sentence where nothing can be said."""
-    found = aggregates(report.board)
-    if len(found.tasks) < 2:
+    totals = aggregates(report.board)
+    if len(totals.tasks) < 2:
         return tag("p", "Nothing is said over tasks: there is only one.", class_="note")
-    if len(found.rows) < 2:
+    if len(totals.rows) < 2:
         return tag("p", "Nothing is said over tasks: fewer than two rows have them all.", class_="note")
-    left = f"Left out, as they lack a task: {listed(found.left_out)}." if found.left_out else ""
+    left_out = f"Left out, as they lack a task: {listed(totals.left_out)}." if totals.left_out else ""
     return join(
         [
-            tag("p", left, class_="note") if left else None,
-            _ranks(report, found),
-            _summary(report, found),
+            tag("p", left_out, class_="note") if left_out else None,
+            _ranks(report, totals),
+            _summary(report, totals),
             tag("div", _scores(report), _times(report), class_="figures"),
             _matrix(report),
         ]
     )
 
 
-def _ranks(report: Report, found: Overall) -> Html:
+def _ranks(report: Report, totals: Overall) -> Html:
     """Mean ranks on a line, with bars over those that the Nemenyi test does not tell apart."""
-    told = ""
-    if found.friedman is not None and found.critical_difference is not None:
-        apart = "they do not all rank alike" if found.friedman < found.alpha else "no difference in rank is shown"
-        told = (
-            f" Friedman over {len(found.tasks)} tasks: {probability(found.friedman)}, {apart}. Bars join rows within "
-            f"the critical difference {found.critical_difference:.2f} (Nemenyi, {found.alpha:g})."
+    friedman = ""
+    if totals.friedman is not None and totals.critical_difference is not None:
+        apart = "they do not all rank alike" if totals.friedman < totals.alpha else "no difference in rank is shown"
+        friedman = (
+            f" Friedman over {len(totals.tasks)} tasks: {probability(totals.friedman)}, {apart}. Bars join rows within "
+            f"the critical difference {totals.critical_difference:.2f} (Nemenyi, {totals.alpha:g})."
         )
-    among = f", among the {count(len(found.rows), 'row')} with every task" if found.left_out else ""
-    caption = tag("figcaption", tag("b", "mean rank over tasks"), f" 1 is best{among}.", told)
-    region = tag("div", _rank_svg(report, found), class_="scroll", role="region", tabindex=0, aria_label="mean ranks")
+    among = f", among the {count(len(totals.rows), 'row')} with every task" if totals.left_out else ""
+    caption = tag("figcaption", tag("b", "mean rank over tasks"), f" 1 is best{among}.", friedman)
+    region = tag("div", _rank_svg(report, totals), class_="scroll", role="region", tabindex=0, aria_label="mean ranks")
     return tag("figure", caption, region, class_="wide")
 
 
-def _rank_svg(report: Report, found: Overall) -> Html:
-    ranked = {row.name: row.mean_rank for row in found.rows}
+def _rank_svg(report: Report, totals: Overall) -> Html:
+    ranked = {row.name: row.mean_rank for row in totals.rows}
     axis = Axis(1.0, float(len(ranked)), _RANK_WIDTH - 2 * _RANK_MARGIN)
     names = list(ranked)
     sides = names[: (len(names) + 1) // 2], names[(len(names) + 1) // 2 :][::-1]
-    top = 44 + 9 * len(found.cliques)
+    top = 44 + 9 * len(totals.cliques)
     values = ticks(axis.low, axis.high, 8, whole=True)
-    line = "".join(f"M{_RANK_MARGIN + axis.at(v):.0f} 25v6" for v in values)
+    line = "".join(f"M{_RANK_MARGIN + axis.position(v):.0f} 25v6" for v in values)
     body = [tag("path", class_="axis", d=f"M{_RANK_MARGIN} 31h{axis.length}{line}")]
     for value, word in zip(values, tick_words(values), strict=True):
-        body.append(tag("text", word, x=f"{_RANK_MARGIN + axis.at(value):.0f}", y=20, text_anchor="middle"))
+        body.append(tag("text", word, x=f"{_RANK_MARGIN + axis.position(value):.0f}", y=20, text_anchor="middle"))
     for left, side in zip((True, False), sides, strict=True):
         body += [_ranked(report, name, ranked[name], axis, top + 20 * i, left) for i, name in enumerate(side)]
-    for i, group in enumerate(found.cliques):
-        start, end = (_RANK_MARGIN + axis.at(ranked[name]) for name in (group[0], group[-1]))
+    for i, group in enumerate(totals.cliques):
+        start, end = (_RANK_MARGIN + axis.position(ranked[name]) for name in (group[0], group[-1]))
         body.append(tag("path", class_="clique", d=f"M{start - 4:.1f} {41 + 9 * i}H{end + 4:.1f}"))
-    distance = found.critical_difference
+    distance = totals.critical_difference
     if distance is not None and distance <= axis.high - axis.low:
-        reach = axis.at(1.0 + distance)
+        reach = axis.position(1.0 + distance)
         body.append(tag("path", class_="axis", d=f"M{_RANK_MARGIN} 1v6m0-3h{reach:.1f}m0-3v6"))
         body.append(tag("text", "critical difference", x=f"{_RANK_MARGIN + reach + 6:.1f}", y=8))
-    said = "mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in ranked.items())
+    description = "mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in ranked.items())
     box = f"0 0 {_RANK_WIDTH} {top + 20 * len(sides[0]) - 8}"
-    return tag("svg", *body, class_="chart", viewBox=box, role="img", aria_label=said)
+    return tag("svg", *body, class_="chart", viewBox=box, role="img", aria_label=description)
 
 
 def _ranked(report: Report, name: str, rank: float, axis: Axis, y: float, left: bool) -> Html:
-    x = _RANK_MARGIN + axis.at(rank)
+    x = _RANK_MARGIN + axis.position(rank)
     edge = _RANK_MARGIN - 12 if left else _RANK_WIDTH - _RANK_MARGIN + 12
     word = f"{short_name(name)} {rank:.2f}" if left else f"{rank:.2f} {short_name(name)}"
     return tag(
@@ -93,34 +93,34 @@ def _ranked(report: Report, name: str, rank: float, axis: Axis, y: float, left: 
     )
 
 
-def _summary(report: Report, found: Overall) -> Html | None:
+def _summary(report: Report, totals: Overall) -> Html | None:
     """Each row against the baseline over all tasks, as a table."""
-    if found.baseline is None or found.baseline not in {row.name for row in found.rows}:
+    if totals.baseline is None or totals.baseline not in {row.name for row in totals.rows}:
         return None
     titles = (
         "optimizer", "mean rank", "standardized difference [95 %], ↑ better", "IQM [95 %], ↑ better",
-        f"beats {found.baseline}", "shown better, worse", "Wilcoxon",
+        f"beats {totals.baseline}", "shown better, worse", "Wilcoxon",
     )  # fmt: skip
     head = tag("tr", *(tag("th", title, scope="col") for title in titles))
     body = []
-    for row in found.rows:
-        base = row.name == found.baseline
+    for row in totals.rows:
+        base = row.name == totals.baseline
         ends = "" if row.iqm_low is None else f" [{figure(row.iqm_low, 2, '+')}, {figure(row.iqm_high, 2, '+')}]"
         chance = "" if row.improvement is None else f"{100 * row.improvement:.0f} %"
-        wins = "baseline" if base else f"{row.wins}, {row.losses} of {len(found.tasks)}"
+        wins = "baseline" if base else f"{row.wins}, {row.losses} of {len(totals.tasks)}"
         iqm, wilcoxon = figure(row.iqm, 2, "+") + ends, probability(row.wilcoxon_holm)
         cells = (figure(row.mean_rank, 2), _standardized(row), iqm, chance, wins, wilcoxon)
         lines = (tag("td", cell) for cell in cells)
         body.append(tag("tr", tag("th", row.name, scope="row"), *lines, data_row=report.number[row.name]))
     hidden = tag("caption", "Each row over all tasks", class_="hidden")
     table = tag("table", hidden, tag("thead", head), tag("tbody", *body), class_="matrix")
-    some = "" if len(found.scaled_on) == len(found.tasks) else f", on {count(len(found.scaled_on), 'task')} of them"
-    least = next((row.wilcoxon_least for row in found.rows if row.wilcoxon_least is not None), None)
-    bound = "" if least is None else f", at least {min(1.0, least * (len(found.rows) - 1)):.2g} with so few tasks"
+    some = "" if len(totals.scaled_on) == len(totals.tasks) else f", on {count(len(totals.scaled_on), 'task')} of them"
+    least = next((row.wilcoxon_least for row in totals.rows if row.wilcoxon_least is not None), None)
+    bound = "" if least is None else f", at least {min(1.0, least * (len(totals.rows) - 1)):.2g} with so few tasks"
     note = (
-        f"Standardized: mean over tasks of the difference to {found.baseline} in the task’s seed deviation, by a t "
+        f"Standardized: mean over tasks of the difference to {totals.baseline} in the task’s seed deviation, by a t "
         f"test over tasks, Holm over rows. IQM: interquartile mean of all runs, in pooled seed deviations above "
-        f"{found.baseline}{some}. Beats: how often a run beats one of {found.baseline}. Wilcoxon: p over tasks, Holm "
+        f"{totals.baseline}{some}. Beats: how often a run beats one of {totals.baseline}. Wilcoxon: p over tasks, Holm "
         f"over rows{bound}; tasks that resemble each other are not as many observations as they seem."
     )
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="rows over all tasks")
@@ -136,23 +136,25 @@ def _scores(report: Report) -> Html | None:
         return None
     span = (min(0.0, *(of_row[0][0] for of_row in steps.values() if of_row)), min(max(4.0, *ends), 20.0))
     left = len(report.board.on) - len(tasks)
-    out = f" Left out: {count(left, 'task')} without spread over seeds." if left else ""
+    left_out = f" Left out: {count(left, 'task')} without spread over seeds." if left else ""
     title = "share of runs within τ seed deviations of the best mean"
-    return _profile(report, title, f"left and up is better.{out}", steps, "τ (pooled deviations between seeds)", span)
+    return _profile(
+        report, title, f"left and up is better.{left_out}", steps, "τ (pooled deviations between seeds)", span
+    )
 
 
 def _times(report: Report) -> Html | None:
     """Dolan and Moré's profile of the time to where the baseline ends, with AlgoPerf's score."""
-    found = times(report.board, report.whole)
-    steps = {row.name: time_steps(row.ratios) for row in found.rows}
-    if not found.targets or not any(steps.values()):
+    profile = times(report.board, report.whole)
+    steps = {row.name: time_steps(row.ratios) for row in profile.rows}
+    if not profile.targets or not any(steps.values()):
         return None
-    scores = ", ".join(f"{row.name} {row.score:.2f}" for row in found.rows[:8])
-    out = [name for name in found.left_out if name in {column.label for column in report.board.columns}]
-    left = f" Left out: {listed(out)}." if out else ""
-    words = f"on {count(len(found.targets), 'task')}. AlgoPerf’s score: {scores}.{left}"
-    title = f"time to where {found.baseline} ends"
-    return _profile(report, title, words, steps, "times the fastest", (1.0, found.r_max))
+    scores = ", ".join(f"{row.name} {row.score:.2f}" for row in profile.rows[:8])
+    left_out = [name for name in profile.left_out if name in {column.label for column in report.board.columns}]
+    left = f" Left out: {listed(left_out)}." if left_out else ""
+    words = f"on {count(len(profile.targets), 'task')}. AlgoPerf’s score: {scores}.{left}"
+    title = f"time to where {profile.baseline} ends"
+    return _profile(report, title, words, steps, "times the fastest", (1.0, profile.r_max))
 
 
 def _profile(
@@ -169,33 +171,33 @@ def _profile(
 
 def _curve(steps: Steps, span: tuple[float, float]) -> Band:
     """A step function as a curve over `span`, with points only where it steps."""
-    at, share = [span[0]], [0.0]
+    xs, shares = [span[0]], [0.0]
     for place, height in steps:
         if place <= span[1]:
-            at += [place, place]
-            share += [share[-1], height]
-    at.append(span[1])
-    share.append(share[-1])
-    return Band(times=at, middle=share, low=share, high=share, seeds=1)
+            xs += [place, place]
+            shares += [shares[-1], height]
+    xs.append(span[1])
+    shares.append(shares[-1])
+    return Band(times=xs, middle=shares, low=shares, high=shares, seeds=1)
 
 
 def _standardized(row: RowOverall) -> str:
-    found = row.standardized
-    if found is None:
+    difference = row.standardized
+    if difference is None:
         return ""
-    ends = "" if found.low is None else f" [{figure(found.low, 2, '+')}, {figure(found.high, 2, '+')}]"
+    ends = "" if difference.low is None else f" [{figure(difference.low, 2, '+')}, {figure(difference.high, 2, '+')}]"
     p = f", {probability(row.standardized_holm)}" if row.standardized_holm is not None else ""
-    return f"{figure(found.delta, 2, '+')}{ends}{p}"
+    return f"{figure(difference.delta, 2, '+')}{ends}{p}"
 
 
 def _matrix(report: Report) -> Html | None:
     """For each two rows the chance that a run of one beats a run of the other, as a table."""
-    columns = [(at, c.higher_is_better) for at, c in enumerate(report.board.columns) if c.name in report.board.on]
-    usable = [row for row in report.board.whole() if all(row.cells[at].comparable for at, _ in columns)]
+    columns = [(index, c.higher_is_better) for index, c in enumerate(report.board.columns) if c.name in report.board.on]
+    usable = [row for row in report.board.whole() if all(row.cells[index].comparable for index, _ in columns)]
     usable = sorted(usable, key=lambda row: row.mean_rank or math.inf)[:_LARGEST_MATRIX]
     if len(usable) < 2:
         return None
-    finite = {row.name: [row.cells[at].finite for at, _ in columns] for row in usable}
+    finite = {row.name: [row.cells[index].finite for index, _ in columns] for row in usable}
     higher = [better for _, better in columns]
     names = [row.name for row in usable]
     head = tag("tr", tag("th", "a run of", scope="col"), *(tag("th", f"beats {name}", scope="col") for name in names))

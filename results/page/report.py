@@ -65,14 +65,14 @@ class Report:
     @functools.cached_property
     def anchors(self) -> dict[str, str]:
         """The id of each task's section, by the column's name."""
-        found: dict[str, str] = {}
+        ids: dict[str, str] = {}
         for column in self.board.columns:
             slug = re.sub("[^a-z0-9]+", "-", column.name.lower()).strip("-") or "task"
             anchor, number = f"task-{slug}", 1
-            while anchor in found.values():
+            while anchor in ids.values():
                 anchor, number = f"task-{slug}-{number + 1}", number + 1
-            found[column.name] = anchor
-        return found
+            ids[column.name] = anchor
+        return ids
 
     def anchor(self, row: str, column: str) -> str:
         """The id of a cell's line in its task's section."""
@@ -105,10 +105,10 @@ class Report:
     @functools.cached_property
     def budgets(self) -> dict[str, list[Budget]]:
         """The tuning budgets of each task, by the column's label."""
-        found: dict[str, list[Budget]] = {}
+        by_task: dict[str, list[Budget]] = {}
         for budget in budgets(self.view):
-            found.setdefault(budget.task, []).append(budget)
-        return found
+            by_task.setdefault(budget.task, []).append(budget)
+        return by_task
 
     @functools.cached_property
     def needs(self) -> dict[tuple[str, str], Need]:
@@ -118,11 +118,11 @@ class Report:
     @functools.cached_property
     def published(self) -> dict[tuple[str, str], list[Entry]]:
         """The ledger's entries that stand beside a cell, by row and task."""
-        found: dict[tuple[str, str], list[Entry]] = {}
+        by_cell: dict[tuple[str, str], list[Entry]] = {}
         for entry in self.entries:
             if entry.row:
-                found.setdefault((entry.row, entry.published.task), []).append(entry)
-        return found
+                by_cell.setdefault((entry.row, entry.published.task), []).append(entry)
+        return by_cell
 
     def problem(self, column: Column) -> Mapping[str, Any]:
         """The problem of `column`."""
@@ -130,18 +130,18 @@ class Report:
 
     def beside(self, row: str, column: Column) -> list[Entry]:
         """The published numbers beside a cell that are of the metric shown, or, if there are none, all of them."""
-        found = self.published.get((row, str(self.problem(column).get("task", column.name))), [])
-        same = [e for e in found if f"test/{e.published.metric}" == column.metric]
-        return same or found
+        entries = self.published.get((row, str(self.problem(column).get("task", column.name))), [])
+        same = [e for e in entries if f"test/{e.published.metric}" == column.metric]
+        return same or entries
 
     def curves(self, column: Column, name: str) -> dict[str, dict[int, dict[float, float]]]:
         """For each row of `column` in which a run has it, the curve `name` by seed."""
-        found = {}
+        by_row = {}
         for row, cell in self.cells(column):
             by_seed = {record.seed: learning_curves.values(record, name) for record in self.shown(cell)}
             if any(by_seed.values()):
-                found[row.name] = by_seed
-        return found
+                by_row[row.name] = by_seed
+        return by_row
 
 
 def view_of_records(board: Leaderboard, records: Sequence[Record]) -> SweepResults:

@@ -20,16 +20,16 @@ _LONGEST = 15
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """One curve. number: of its row; color: of its line, None for the gray of those beyond eight.
-
-    area: it is thinned, and drawn with its band if it has a color; else through every point.
-    """
+    """One curve of a chart."""
 
     name: str
     number: int
+    """Its row's, by which the script finds all that is drawn of the row."""
     color: int | None
+    """Which of the style sheet's colors its line has; None for the gray of those beyond eight."""
     band: Band
     area: bool = True
+    """Whether it is thinned, and drawn with its band if it has a color; else it goes through every point."""
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Axis(msgspec.Struct, frozen=True):
     length: float
     reversed: bool = False
 
-    def at(self, value: float) -> float:
+    def position(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
         return self.length * (1 - share if self.reversed else share)
 
@@ -53,7 +53,7 @@ def chart(
     x: tuple[float, float],
     y: tuple[float, float],
     title: str,
-    said: str,
+    description: str,
     *,
     whole: bool = False,
     zero: bool = False,
@@ -68,11 +68,11 @@ def chart(
     drawn = tag(
         "g", *(_series(one, across, up) for one in sorted(series, key=_order)), transform=f"scale({1 / FINE:g})"
     )
-    line = tag("path", class_="zero", d=f"M0 {up.at(0):.1f}H{across.length}") if zero and up.holds(0) else None
+    line = tag("path", class_="zero", d=f"M0 {up.position(0):.1f}H{across.length}") if zero and up.holds(0) else None
     plot = tag("svg", line, drawn, x=LEFT, y=TOP, width=across.length, height=up.length)
     below = tag("text", title, class_="title", x=LEFT + across.length / 2, y=HEIGHT - 4, text_anchor="middle")
     body = [_grid(across, up, whole), plot, below, _names(series, across, up)]
-    return tag("svg", *body, class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=said)
+    return tag("svg", *body, class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=description)
 
 
 def ticks(low: float, high: float, most: int = 6, whole: bool = False) -> list[float]:
@@ -110,13 +110,13 @@ def _order(series: Series) -> tuple[bool, int]:
     return series.color is not None, -(series.color or 0)
 
 
-def _series(one: Series, x: Axis, y: Axis) -> Html:
-    band, area = thinned(one.band) if one.area else one.band, None
-    points = [(x.at(t), y.at(v)) for t, v in zip(band.times, band.middle, strict=True)]
-    if one.area and one.color is not None and band.low != band.high:
-        wide = thinned(one.band, AREA_POINTS)
-        high = [(x.at(t), y.at(v)) for t, v in zip(wide.times, wide.high, strict=True)]
-        low = [(x.at(t), y.at(v)) for t, v in zip(wide.times, wide.low, strict=True)]
+def _series(series: Series, x: Axis, y: Axis) -> Html:
+    band, area = thinned(series.band) if series.area else series.band, None
+    points = [(x.position(t), y.position(v)) for t, v in zip(band.times, band.middle, strict=True)]
+    if series.area and series.color is not None and band.low != band.high:
+        wide = thinned(series.band, AREA_POINTS)
+        high = [(x.position(t), y.position(v)) for t, v in zip(wide.times, wide.high, strict=True)]
+        low = [(x.position(t), y.position(v)) for t, v in zip(wide.times, wide.low, strict=True)]
         area = tag("path", class_="area", d=_path([*high, *reversed(low)], y.length) + "z")
     line = tag("path", class_="line", d=_path(points, y.length))
     end_x, end_y = (round(at * FINE) for at in points[-1])
@@ -125,7 +125,7 @@ def _series(one: Series, x: Axis, y: Axis) -> Html:
         mark = tag("path", class_="end", d=f"M{end_x - 8} {end_y - 8}l16 16m0-16l-16 16")
     elif len(points) == 1:
         mark = tag("path", class_="dot", d=f"M{end_x} {end_y}h0")
-    return tag("g", area, line, mark, class_=color_class(one.color), data_row=one.number)
+    return tag("g", area, line, mark, class_=color_class(series.color), data_row=series.number)
 
 
 def _path(points: Sequence[tuple[float, float]], height: float) -> str:
@@ -149,14 +149,14 @@ def _visible(points: Sequence[tuple[float, float]], height: float) -> list[tuple
 
 def _grid(x: Axis, y: Axis, whole: bool) -> Html:
     ys, xs = ticks(y.low, y.high), ticks(x.low, x.high, whole=whole)
-    lines = "".join(f"M{LEFT} {TOP + y.at(v):.1f}h{x.length:g}" for v in ys)
-    marks = "".join(f"M{LEFT + x.at(v):.1f} {TOP + y.length:g}v4" for v in xs)
+    lines = "".join(f"M{LEFT} {TOP + y.position(v):.1f}h{x.length:g}" for v in ys)
+    marks = "".join(f"M{LEFT + x.position(v):.1f} {TOP + y.length:g}v4" for v in xs)
     left = (
-        tag("text", word, x=LEFT - 6, y=f"{TOP + y.at(v) + 3.5:.0f}", text_anchor="end")
+        tag("text", word, x=LEFT - 6, y=f"{TOP + y.position(v) + 3.5:.0f}", text_anchor="end")
         for v, word in zip(ys, tick_words(ys), strict=True)
     )
     below = (
-        tag("text", word, x=f"{LEFT + x.at(v):.0f}", y=TOP + y.length + 15, text_anchor="middle")
+        tag("text", word, x=f"{LEFT + x.position(v):.0f}", y=TOP + y.length + 15, text_anchor="middle")
         for v, word in zip(xs, tick_words(xs), strict=True)
     )
     base = tag("path", class_="axis", d=f"M{LEFT} {TOP + y.length:g}h{x.length:g}{marks}")
@@ -167,21 +167,21 @@ def _names(series: Sequence[Series], x: Axis, y: Axis) -> Html:
     """The names at the curves' ends, moved apart; the gray ones only where there is room for all."""
     room = int(y.length // LINE) + 1
     named = list(series) if len(series) <= room else [one for one in series if one.color is not None]
-    ends = [y.at(one.band.middle[-1]) for one in named]
+    ends = [y.position(one.band.middle[-1]) for one in named]
     places = spread([min(max(end, 0.0), y.length) for end in ends], LINE, y.length)
     names = (_name(one, x, y, end, place) for one, end, place in zip(named, ends, places, strict=True))
     return tag("g", *names, class_="names", transform=f"translate({LEFT + x.length + 11} {TOP})")
 
 
-def _name(one: Series, x: Axis, y: Axis, end: float, place: float) -> Html:
-    arrow = " ✕" if not one.band.whole else " ↑" if end < -0.5 else " ↓" if end > y.length + 0.5 else ""
+def _name(series: Series, x: Axis, y: Axis, end: float, place: float) -> Html:
+    arrow = " ✕" if not series.band.whole else " ↑" if end < -0.5 else " ↓" if end > y.length + 0.5 else ""
     lead = None
     if not arrow:
-        start = max(0.0, x.at(one.band.times[-1])) - x.length - 10
+        start = max(0.0, x.position(series.band.times[-1])) - x.length - 10
         lead = tag("path", d=f"M{start:.0f} {end:.0f}L-3 {place:.0f}")
-    word = tag("text", short_name(one.name), arrow, y=round(place + 3.5))
-    full = tag("title", one.name) if short_name(one.name) != one.name else None
-    return tag("g", full, lead, word, class_=color_class(one.color), data_row=one.number)
+    word = tag("text", short_name(series.name), arrow, y=round(place + 3.5))
+    full = tag("title", series.name) if short_name(series.name) != series.name else None
+    return tag("g", full, lead, word, class_=color_class(series.color), data_row=series.number)
 
 
 def spread(places: Sequence[float], gap: float, length: float) -> list[float]:

@@ -8,7 +8,7 @@ from optathlon.results.board.row import BoardRow
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import color_class
-from optathlon.results.page.words import Said, count, figure, plus_minus, probability, verdict
+from optathlon.results.page.words import BaselineVerdict, count, figure, plus_minus, probability, verdict
 from optathlon.results.papers.ledger import Entry
 from optathlon.results.plan import Column
 from optathlon.results.text.wording import COLLAPSING, METHOD, UNTRAINED, metric
@@ -42,12 +42,13 @@ def swatch(report: Report, row: str) -> Html:
     return tag("i", class_=f"swatch {color_class(report.colors.get(row))}")
 
 
-def said(said: Said, cell: Cell) -> Html | None:
+def verdict_span(judged: BaselineVerdict, cell: Cell) -> Html | None:
     """A verdict with its p, marked by an arrow where something is shown; None if there is none."""
-    if not said.words:
+    if not judged.words:
         return None
-    p = f", {probability(cell.p_holm)}" if cell.p_holm is not None and said.kind in ("better", "worse", "tied") else ""
-    return tag("span", MARKS.get(said.kind, ""), said.words, p, class_=f"verdict {said.kind}")
+    tested = cell.p_holm is not None and judged.kind in ("better", "worse", "tied")
+    p = f", {probability(cell.p_holm)}" if tested else ""
+    return tag("span", MARKS.get(judged.kind, ""), judged.words, p, class_=f"verdict {judged.kind}")
 
 
 def mean(cell: Cell, digits: int) -> Html:
@@ -112,7 +113,7 @@ def _cell(report: Report, column: Column, row: str, cell: Cell) -> Html:
         tag("a", mean(cell, column.digits), href=f"#{report.anchor(row, column.name)}"),
         tag("span", spread, seeds, class_="sd") if spread or seeds else None,
         tag("span", figure(cell.delta, column.digits, "+"), class_="delta") if cell.delta is not None else None,
-        said(judged, cell),
+        verdict_span(judged, cell),
         tag("span", f"edge of the grid: {', '.join(cell.edges)}", class_="flag") if cell.edges else None,
         _published(report.beside(row, column), column),
     ]

@@ -14,7 +14,7 @@ from optathlon.results.page.figures import budget_figure, curve_figures, strip, 
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import Axis
-from optathlon.results.page.table import mean, said, swatch
+from optathlon.results.page.table import mean, swatch, verdict_span
 from optathlon.results.page.words import CHANCE, count, figure, plus_minus, to_decide, verdict
 from optathlon.results.plan import Column
 from optathlon.results.record import flat, hyperparameters
@@ -98,13 +98,13 @@ def _results(report: Report, column: Column) -> Html:
 def _references(report: Report, column: Column, width: int) -> Html | None:
     """What models that no optimizer trains score here; None if there are none."""
     at = report.board.columns.index(column)
-    found = [(row.name, value) for row in report.board.references if (value := row.values[at]) is not None]
+    scores = [(row.name, value) for row in report.board.references if (value := row.values[at]) is not None]
     rows = [
         tag(
             "tr", tag("th", name, tag("small", UNTRAINED), scope="row"), tag("td", figure(value, column.digits)),
             *(tag("td") for _ in range(width - 2)),
         )
-        for name, value in found
+        for name, value in scores
     ]  # fmt: skip
     return tag("tfoot", *rows) if rows else None
 
@@ -134,7 +134,7 @@ def _result(
         tag("td", mean(cell, digits), spread, seeds),
         tag("td", strip(axis, cell, base, report.colors.get(row.name)) if axis else None),
         tag("td", delta, interval),
-        tag("td", said(judged, cell), tag("small", notes) if notes else None),
+        tag("td", verdict_span(judged, cell), tag("small", notes) if notes else None),
         tag("td", "–" if cell.rank is None else f"{cell.rank:g}"),
         tag("td", _setting(report, column, row.name, cell)),
         id=report.anchor(row.name, column.name),

@@ -19,10 +19,11 @@ CHANCE = f"{100 * POWER:.0f} % power, if the true difference is the one seen"
 _LARGE = 1e7
 
 
-class Said(msgspec.Struct, frozen=True):
-    """A verdict on a cell. kind: "open" where runs are missing or diverged, so that nothing is compared."""
+class BaselineVerdict(msgspec.Struct, frozen=True):
+    """What is shown of a cell against the baseline's."""
 
     kind: Kind
+    """ "open" where runs are missing or diverged, so that nothing is compared."""
     words: str
 
 
@@ -48,26 +49,30 @@ def plus_minus(spread: float | None, digits: int) -> str:
     return "" if spread is None else f" ±\u00a0{figure(spread, digits)}"
 
 
-def verdict(board: Leaderboard, column: Column, row: str, cell: Cell) -> Said:
+def verdict(board: Leaderboard, column: Column, row: str, cell: Cell) -> BaselineVerdict:
     """What is shown of `cell` against the baseline, by p_holm and the column's direction."""
     if gap := _gap(cell):
-        return Said("open", gap)
+        return BaselineVerdict("open", gap)
     if board.baseline is None:
-        return Said("untested", "")
+        return BaselineVerdict("untested", "")
     if row == board.baseline:
-        return Said("baseline", "baseline")
+        return BaselineVerdict("baseline", "baseline")
     if cell.delta is None:
-        return Said("open", f"not compared: {board.baseline} is not complete here")
+        return BaselineVerdict("open", f"not compared: {board.baseline} is not complete here")
     if cell.p_holm is None:
         base = board.cell(board.baseline, column.name)
         if base.status != "complete":
-            return Said("open", f"not tested: {board.baseline} is not complete here")
-        return Said("untested", f"not tested: {cell.untested or 'no spread over seeds'}")
+            return BaselineVerdict("open", f"not tested: {board.baseline} is not complete here")
+        return BaselineVerdict("untested", f"not tested: {cell.untested or 'no spread over seeds'}")
     if cell.refused:
-        return Said("untested", "not separable: some seeds collapse, run 5 or more")
+        return BaselineVerdict("untested", "not separable: some seeds collapse, run 5 or more")
     if cell.p_holm >= board.alpha:
-        return Said("tied", "not separable")
-    return Said("better", "better") if (cell.delta > 0) == column.higher_is_better else Said("worse", "worse")
+        return BaselineVerdict("tied", "not separable")
+    return (
+        BaselineVerdict("better", "better")
+        if (cell.delta > 0) == column.higher_is_better
+        else BaselineVerdict("worse", "worse")
+    )
 
 
 def _gap(cell: Cell) -> str:

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(board: Leaderboard, found: list[Budget]) -> Figure:
+def draw(board: Leaderboard, tuning: list[Budget]) -> Figure:
     """One panel per task; TooLittle where nothing was tuned."""
-    if not found:
+    if not tuning:
         raise TooLittle(
             f"{board.name}: budget needs tuning seeds, seeds = {{tune = [...], report = [...]}}, and several settings "
             "of an optimizer whose tuning is complete"
         )
-    tasks = lines_by_task(found)
+    tasks = lines_by_task(tuning)
     styles = looks(board)
-    order, gray = named(styles, (line.row for line in found))
+    order, gray = named(styles, (line.row for line in tuning))
     figure, axes = panels(len(tasks), order)
     handles = {}
     for (task, lines), axis in zip(tasks.items(), axes, strict=True):
@@ -37,12 +37,12 @@ def draw(board: Leaderboard, found: list[Budget]) -> Figure:
         whole_numbers(axis)
         axis.set_ylabel(score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
     label_once(axes)
-    legend(figure, [handles[row] for row in order], order, _note(found) + gray)
+    legend(figure, [handles[row] for row in order], order, _note(tuning) + gray)
     return figure
 
 
-def _note(found: list[Budget]) -> str:
-    lost = sum(line.diverged for line in found)
+def _note(tuning: list[Budget]) -> str:
+    lost = sum(line.diverged for line in tuning)
     gone = f"; {lost} setting{'s' * (lost != 1)} that diverged count as the worst that did not" if lost else ""
     what = "expected best of k settings drawn at random from those tried, mean over tuning seeds"
-    return f"{what} ({SOURCES[found[0].estimator]}){gone}"
+    return f"{what} ({SOURCES[tuning[0].estimator]}){gone}"

@@ -38,15 +38,20 @@ if TYPE_CHECKING:
 
 
 class TaskCurves(msgspec.Struct, frozen=True, kw_only=True):
-    """The curves of a task: `metric` over time in `time`, by row. lost: rows of which no point can be drawn."""
+    """The curves that are drawn of one task."""
 
     task: str
+    """The label of the task's column."""
     metric: str
+    """The curve's name as recorded, "validation/accuracy"."""
     unit: str
     higher_is_better: bool
     time: str
+    """The unit of the time axis, "epochs" or "steps"."""
     bands: dict[str, Band]
+    """By row."""
     lost: list[str]
+    """Rows that have the curve, but no point that can be drawn."""
 
 
 def task_curves(
@@ -59,13 +64,13 @@ def task_curves(
     """
     if to_baseline and board.baseline is None:
         raise TooLittle(f"{board.name}: differences need a baseline among the rows shown")
-    found = [each for column in board.columns if (each := _task(board, column, records, metric, to_baseline))]
-    if not any(each.bands for each in found):
+    by_task = [curves for column in board.columns if (curves := _task(board, column, records, metric, to_baseline))]
+    if not any(curves.bands for curves in by_task):
         there = sorted({name for record in records.values() for name in record.curve.points})
         what = f"no curve {metric!r}" if metric else "no curve of a score" if there else "no finished run with a curve"
         known = f"; there are {', '.join(there)}" if there else ""
         raise TooLittle(f"{board.name}: {what}{' that can be compared' if to_baseline else ''}{known}")
-    return [each for each in found if each.bands]
+    return [curves for curves in by_task if curves.bands]
 
 
 def _task(
@@ -73,9 +78,9 @@ def _task(
 ) -> TaskCurves | None:
     at = board.columns.index(column)
     runs = {row.name: [records[run] for run in row.cells[at].runs if run in records] for row in board.rows}
-    there = [record for of_row in runs.values() for record in of_row]
-    name = metric or shown_curve(column, there)
-    measured = [record for record in there if name in record.curve.points]
+    records_shown = [record for of_row in runs.values() for record in of_row]
+    name = metric or shown_curve(column, records_shown)
+    measured = [record for record in records_shown if name in record.curve.points]
     if name is None or not measured:
         return None
     by_row = {row: {r.seed: values(r, name) for r in of_row if name in r.curve.points} for row, of_row in runs.items()}
@@ -91,7 +96,7 @@ def _task(
         task=column.label,
         metric=name,
         unit=next((s.unit for r in measured for s in r.scores if s.name == name), _unit(column, name)),
-        higher_is_better=higher_is_better(name, column, there),
+        higher_is_better=higher_is_better(name, column, records_shown),
         time=measured[0].curve.unit,
         bands=bands,
         lost=[row for row in by_row if row not in bands and not (to_baseline and row == board.baseline)],
@@ -102,44 +107,44 @@ def _unit(column: Column, name: str) -> str:
     return column.unit if name.rpartition("/")[2] == column.metric.rpartition("/")[2] else ""
 
 
-def draw(board: Leaderboard, found: list[TaskCurves], to_baseline: bool = False) -> Figure:
+def draw(board: Leaderboard, tasks: list[TaskCurves], to_baseline: bool = False) -> Figure:
     """One panel per task, one line per optimizer.
 
     Of the scores it shows what the last third of training spans, from where they come to it.
     """
     styles = looks(board)
-    order, gray = named(styles, (row for each in found for row in each.bands))
-    figure, axes = panels(len(found), order)
+    order, gray = named(styles, (row for task in tasks for row in task.bands))
+    figure, axes = panels(len(tasks), order)
     handles = {}
-    for each, axis in zip(found, axes, strict=True):
-        for row, drawn in each.bands.items():
+    for task, axis in zip(tasks, axes, strict=True):
+        for row, drawn in task.bands.items():
             style = styles[row]
             (line,) = axis.plot(drawn.times, drawn.middle, **style.line())
             handles.setdefault(row, line)
             if drawn.seeds > 1 and style.colored:
                 axis.fill_between(drawn.times, drawn.low, drawn.high, color=style.color, alpha=0.15, linewidth=0)
-        colored = [drawn for row, drawn in each.bands.items() if styles[row].colored]
+        colored = [drawn for row, drawn in task.bands.items() if styles[row].colored]
         if shown := window(colored):
             axis.set_ylim(*shown)
             if first := start(colored, shown):
                 axis.set_xlim(left=first)
         if to_baseline:
             axis.axhline(0, color="#000000", linewidth=0.8)
-        title(axis, each.task)
-        axis.set_xlabel(each.time)
+        title(axis, task.task)
+        axis.set_xlabel(task.time)
         whole_numbers(axis)
-        label = score_label(each.metric, each.unit, each.higher_is_better)
+        label = score_label(task.metric, task.unit, task.higher_is_better)
         axis.set_ylabel(f"{label}\nless {short(board.baseline or '', 24)}" if to_baseline else label)
     label_once(axes)
-    legend(figure, [handles[row] for row in order], order, _note(found, to_baseline) + gray)
+    legend(figure, [handles[row] for row in order], order, _note(tasks, to_baseline) + gray)
     return figure
 
 
-def _note(found: list[TaskCurves], to_baseline: bool) -> str:
-    seeds = sorted({drawn.seeds for each in found for drawn in each.bands.values()})
+def _note(tasks: list[TaskCurves], to_baseline: bool) -> str:
+    seeds = sorted({drawn.seeds for task in tasks for drawn in task.bands.values()})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    what = "difference by seed, mean" if to_baseline else "mean"
+    measure = "difference by seed, mean" if to_baseline else "mean"
     band = "; band: smallest to largest" if seeds[-1] > 1 else ""
-    lost = [f"{row} on {each.task}" for each in found for row in each.lost]
+    lost = [f"{row} on {task.task}" for task in tasks for row in task.lost]
     gone = f"; not drawn, diverged at once: {', '.join(lost)}" if lost else ""
-    return f"{what} over {many} seed{'s' * (seeds[-1] > 1)}{band}; curves end where a seed diverged{gone}"
+    return f"{measure} over {many} seed{'s' * (seeds[-1] > 1)}{band}; curves end where a seed diverged{gone}"

@@ -17,62 +17,64 @@ Intervals = Literal["moderated", "dunnett"]
 _MOST_WIDTHS = 3.0
 
 
-def interval(each: Against, intervals: Intervals) -> tuple[float, float] | None:
+def interval(comparison: Against, intervals: Intervals) -> tuple[float, float] | None:
     """The two ends, or None where nothing can be said of them."""
-    low, high = (each.low, each.high) if intervals == "moderated" else (None, None)
-    if intervals == "dunnett" and each.dunnett:
-        low, high = each.dunnett.low, each.dunnett.high
+    low, high = (comparison.low, comparison.high) if intervals == "moderated" else (None, None)
+    if intervals == "dunnett" and comparison.dunnett:
+        low, high = comparison.dunnett.low, comparison.dunnett.high
     return None if low is None or high is None else (low, high)
 
 
-def draw(board: Leaderboard, found: list[Against], intervals: Intervals = "moderated") -> Figure:
+def draw(board: Leaderboard, comparisons: list[Against], intervals: Intervals = "moderated") -> Figure:
     """One panel per task, one line per row; filled where the difference is proven.
 
     TooLittle where nothing is compared.
     """
-    if not found:
+    if not comparisons:
         what = "a baseline among the rows shown" if board.baseline is None else "a complete cell beside the baseline's"
         raise TooLittle(f"{board.name}: differences need {what}")
-    tasks = list(dict.fromkeys(each.task for each in found))
-    rows = [row.name for row in board.rows if any(each.row == row.name for each in found)]
+    tasks = list(dict.fromkeys(comparison.task for comparison in comparisons))
+    rows = [row.name for row in board.rows if any(comparison.row == row.name for comparison in comparisons)]
     names = [short(row) for row in rows]
     beside = max(0.0, 0.055 * (max(map(len, names)) - 12))
     figure, axes = panels(len(tasks), height=0.62 + 0.17 * len(rows), beside=beside)
     styles = looks(board)
-    for at, (task, axis) in enumerate(zip(tasks, axes, strict=True)):
-        here = [each for each in found if each.task == task]
-        for each in here:
-            y, style = len(rows) - 1 - rows.index(each.row), styles[each.row]
-            proven = _proven(each, intervals, board.alpha)
-            if ends := interval(each, intervals):
+    for number, (task, axis) in enumerate(zip(tasks, axes, strict=True)):
+        of_task = [comparison for comparison in comparisons if comparison.task == task]
+        for comparison in of_task:
+            y, style = len(rows) - 1 - rows.index(comparison.row), styles[comparison.row]
+            proven = _proven(comparison, intervals, board.alpha)
+            if ends := interval(comparison, intervals):
                 axis.plot(ends, (y, y), color=style.color, linewidth=1.2, solid_capstyle="butt")
             fill = style.color if proven else "white"
-            axis.plot([each.delta], [y], marker="o", color=style.color, markerfacecolor=fill, markersize=4, zorder=4)
+            axis.plot(
+                [comparison.delta], [y], marker="o", color=style.color, markerfacecolor=fill, markersize=4, zorder=4
+            )
         axis.axvline(0, color="#000000", linewidth=0.8)
-        axis.set_xlim(*_span(here, intervals))
+        axis.set_xlim(*_span(of_task, intervals))
         axis.set_ylim(-0.6, len(rows) - 0.4)
-        axis.set_yticks(range(len(rows)), names[::-1] if at % across(len(tasks)) == 0 else [""] * len(rows))
+        axis.set_yticks(range(len(rows)), names[::-1] if number % across(len(tasks)) == 0 else [""] * len(rows))
         axis.tick_params(axis="y", length=0)
         title(axis, task)
-        better = "better →" if here[0].higher_is_better else "← better"
-        unit = f" ({here[0].unit})" if here[0].unit else ""
+        better = "better →" if of_task[0].higher_is_better else "← better"
+        unit = f" ({of_task[0].unit})" if of_task[0].unit else ""
         axis.set_xlabel(f"less {short(board.baseline or '', 16)}{unit}, {better}")
     label_once(axes)
     legend(figure, [], [], _note(board, intervals))
     return figure
 
 
-def _proven(each: Against, intervals: Intervals, alpha: float) -> bool:
-    p = each.p_holm if intervals == "moderated" else each.dunnett and each.dunnett.p
+def _proven(comparison: Against, intervals: Intervals, alpha: float) -> bool:
+    p = comparison.p_holm if intervals == "moderated" else comparison.dunnett and comparison.dunnett.p
     return p is not None and p < alpha
 
 
-def _span(here: list[Against], intervals: Intervals) -> tuple[float, float]:
+def _span(of_task: list[Against], intervals: Intervals) -> tuple[float, float]:
     """What is shown of a task: all differences, and of intervals that are much wider than they are only a part."""
-    deltas = [0.0, *(each.delta for each in here)]
-    ends = [end for each in here for end in interval(each, intervals) or ()]
+    deltas = [0.0, *(comparison.delta for comparison in of_task)]
+    ends = [end for comparison in of_task for end in interval(comparison, intervals) or ()]
     low, high = min(deltas), max(deltas)
-    widths = sorted(b - a for each in here if (pair := interval(each, intervals)) for a, b in [pair])
+    widths = sorted(b - a for comparison in of_task if (pair := interval(comparison, intervals)) for a, b in [pair])
     most = _MOST_WIDTHS * max(high - low, widths[len(widths) // 2] if widths else 0.0)
     low, high = max(min([low, *ends]), low - most), min(max([high, *ends]), high + most)
     margin = 0.06 * (high - low) or 1.0

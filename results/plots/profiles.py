@@ -31,7 +31,7 @@ def score_gaps(board: Leaderboard) -> tuple[dict[str, list[list[float]]], list[s
     Infinite for runs that diverged. Second: the tasks; those without spread are left out.
     """
     rows = board.whole()
-    found: dict[str, list[list[float]]] = {row.name: [] for row in rows}
+    gaps: dict[str, list[list[float]]] = {row.name: [] for row in rows}
     tasks = []
     for at, column in enumerate(board.columns):
         cells = {row.name: row.cells[at] for row in rows}
@@ -43,8 +43,8 @@ def score_gaps(board: Leaderboard) -> tuple[dict[str, list[list[float]]], list[s
         sign = 1.0 if column.higher_is_better else -1.0
         best = max(means, key=lambda mean: sign * mean)
         for name, cell in cells.items():
-            found[name].append([math.inf if v is None else sign * (best - v) / spread for v in cell.values])
-    return found, tasks
+            gaps[name].append([math.inf if v is None else sign * (best - v) / spread for v in cell.values])
+    return gaps, tasks
 
 
 def score_steps(gaps: Sequence[Sequence[float]]) -> Steps:
@@ -61,29 +61,29 @@ def score_steps(gaps: Sequence[Sequence[float]]) -> Steps:
     return steps
 
 
-def draw_times(board: Leaderboard, found: Times) -> Figure:
+def draw_times(board: Leaderboard, times: Times) -> Figure:
     """The profile of times to the targets, with AlgoPerf's score in the legend."""
-    if not found.rows or not found.targets:
-        why = "; ".join(f"{name}: {reason}" for name, reason in found.left_out.items()) or "no runs yet"
+    if not times.rows or not times.targets:
+        why = "; ".join(f"{name}: {reason}" for name, reason in times.left_out.items()) or "no runs yet"
         raise TooLittle(f"{board.name}: profiles need rows with every task, and targets on them ({why})")
-    steps = {row.name: time_steps(row.ratios) for row in found.rows}
-    labels = {row.name: f"{row.name} ({row.score:.2f})" for row in found.rows}
+    steps = {row.name: time_steps(row.ratios) for row in times.rows}
+    labels = {row.name: f"{row.name} ({row.score:.2f})" for row in times.rows}
     figure, (axis,) = panels(1, list(labels.values())[:MOST_COLORED], height=2.0)
     axis.set_xscale("log", base=2)
     furthest = max((of_row[-1][0] for of_row in steps.values() if of_row), default=1.0)
-    _steps(figure, board, steps, labels, (1.0, max(found.r_max, 1.05 * furthest)), _times_note(board, found))
+    _steps(figure, board, steps, labels, (1.0, max(times.r_max, 1.05 * furthest)), _times_note(board, times))
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_xlabel("time to target, times the fastest")
     axis.set_ylabel("share of tasks")
     return figure
 
 
-def _times_note(board: Leaderboard, found: Times) -> str:
-    count = len(found.targets)
-    left = f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
+def _times_note(board: Leaderboard, times: Times) -> str:
+    count = len(times.targets)
+    left = f"; left out: {', '.join(times.left_out)}" if times.left_out else ""
     return (
         f"{count} task{'s' * (count != 1)}, median over {seeds_words(board, board.columns)}; in brackets AlgoPerf's "
-        f"score: the area from 1 to {found.r_max:g}{left}"
+        f"score: the area from 1 to {times.r_max:g}{left}"
     )
 
 

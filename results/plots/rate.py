@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(board: Leaderboard, found: list[Rates]) -> Figure:
+def draw(board: Leaderboard, sensitivities: list[Rates]) -> Figure:
     """One panel per task, with a bar below the curves over each good region; TooLittle where one rate was tried."""
-    if not found:
+    if not sensitivities:
         raise TooLittle(f"{board.name}: rate needs a sweep over lr, grid.lr = [...]; no row has two of them complete")
-    tasks = lines_by_task(found)
-    names = dict.fromkeys(line.row for line in found)
+    tasks = lines_by_task(sensitivities)
+    names = dict.fromkeys(line.row for line in sensitivities)
     rows = {row.name for row in board.rows}
     # Where each setting is a row, a line goes through several of them.
     styles = looks(board, None if rows.issuperset(names) else names)
     order, gray = named(styles, names)
-    labels = [_label(name, found) for name in order]
+    labels = [_label(name, sensitivities) for name in order]
     figure, axes = panels(len(tasks), labels, height=1.6 + 0.05 * len(names))
     handles = {}
     for (task, lines), axis in zip(tasks.items(), axes, strict=True):
@@ -40,7 +40,7 @@ def draw(board: Leaderboard, found: list[Rates]) -> Figure:
         axis.set_xlabel("learning rate")
         axis.set_ylabel(score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
     label_once(axes)
-    legend(figure, [handles[name] for name in order], labels, _note(found) + gray)
+    legend(figure, [handles[name] for name in order], labels, _note(sensitivities) + gray)
     return figure
 
 
@@ -74,17 +74,17 @@ def _marks(axis: Axes, lines: list[Rates], styles: dict[str, Look]) -> None:
     axis.set_ylim(low - step * (len(lines) + 0.3), high)
 
 
-def _label(name: str, found: list[Rates]) -> str:
+def _label(name: str, sensitivities: list[Rates]) -> str:
     """The name with the width of its good region, averaged over the tasks that have one."""
-    regions = [line.region for line in found if line.row == name and line.region is not None]
+    regions = [line.region for line in sensitivities if line.row == name and line.region is not None]
     if not regions:
         return name
     least = "≥" if any(region.open_low or region.open_high for region in regions) else ""
     return f"{name} ({least}{sum(region.decades for region in regions) / len(regions):.2f})"
 
 
-def _note(found: list[Rates]) -> str:
-    tolerances = {line.tolerance for line in found}
+def _note(sensitivities: list[Rates]) -> str:
+    tolerances = {line.tolerance for line in sensitivities}
     if None in tolerances and len(tolerances) == 1:
         region = "no good region is shown: it needs two seeds of a setting, or --tolerance"
     else:
@@ -93,5 +93,5 @@ def _note(found: list[Rates]) -> str:
             f"bars: rates within {size} of the best; arrows: the rates tried end first; in brackets: width in powers "
             "of ten, mean over tasks"
         )
-    crosses = "; crosses: diverged" if any(None in line.scores.values() for line in found) else ""
+    crosses = "; crosses: diverged" if any(None in line.scores.values() for line in sensitivities) else ""
     return f"{region}{crosses}"

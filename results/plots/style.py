@@ -52,12 +52,14 @@ RC: Mapping[str, Any] = {
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """How the line of a row is drawn. colored: whether it is one of the eight that stand out."""
+    """How the line of a row is drawn."""
 
     color: str
     dashes: tuple[float, ...]
+    """Lengths of ink and gap in turn, in line widths; empty for a line without gaps."""
     marker: str
     colored: bool = True
+    """Whether it is one of the eight rows that stand out; the others are gray."""
 
     def line(self) -> dict[str, Any]:
         """Arguments of `Axes.plot`."""
@@ -73,15 +75,15 @@ def looks(board: Leaderboard, names: Iterable[str] | None = None) -> dict[str, L
     first = [name for name in names if name == board.baseline]
     listed = [*first, *(name for name in names if name != board.baseline)]
     start = 0 if first else 1
-    found = {}
+    styles = {}
     for number, name in enumerate(listed, start):
-        at = number if number < MOST_COLORED else None
-        found[name] = (
+        color = number if number < MOST_COLORED else None
+        styles[name] = (
             Look(color=_GRAY, dashes=(), marker="o", colored=False)
-            if at is None
-            else Look(color=_COLORS[at], dashes=_DASHES[at], marker=_MARKERS[at])
+            if color is None
+            else Look(color=_COLORS[color], dashes=_DASHES[color], marker=_MARKERS[color])
         )
-    return found
+    return styles
 
 
 def named(styles: Mapping[str, Look], rows: Iterable[str]) -> tuple[list[str], str]:
@@ -138,14 +140,14 @@ def label_once(axes: Sequence[Axes]) -> None:
 def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], note: str) -> None:
     """Below the axes, what a reader has to know of the figure, and the names of the lines."""
     width = figure.get_figwidth()
-    told = wrapped(note, int(20 * width))
+    text = wrapped(note, int(20 * width))
     labels = [short(label, 2 * MOST_LETTERS) for label in labels]
     if not labels:
-        figure.supxlabel(told, fontsize=6.5, color="#444444")
+        figure.supxlabel(text, fontsize=6.5, color="#444444")
         return
     box = figure.legend(
         handles, labels, loc="outside lower center", ncols=_beside(labels, width), frameon=False, handlelength=2.4,
-        columnspacing=1.2, title=told, title_fontsize=6.5,
+        columnspacing=1.2, title=text, title_fontsize=6.5,
     )  # fmt: skip
     box.get_title().set(color="#444444", multialignment="center")
 

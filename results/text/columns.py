@@ -98,8 +98,8 @@ def _folded(line: str, width: int, indent: str) -> list[str]:
     if len(below) > width // 2:
         margin = below = ""
     first, *rest = wrapped(line.strip(" "), width - len(margin))
-    more = wrapped(" ".join(rest), width - len(below)) if rest else []
-    return [margin + first, *(below + part for part in more)]
+    continued = wrapped(" ".join(rest), width - len(below)) if rest else []
+    return [margin + first, *(below + part for part in continued)]
 
 
 def longest_piece(text: str) -> int:

@@ -16,7 +16,7 @@ from optathlon.results.board.model import Leaderboard
 from optathlon.results.readable import in_json, one_line
 from optathlon.results.text.latex import latex
 from optathlon.results.text.table import table
-from optathlon.results.text.wording import Shown, metric, told
+from optathlon.results.text.wording import Shown, metric, with_names
 
 Format = Literal["csv", "wide", "md", "latex", "json", "table"]
 # Also as East Asian keyboards write them, which spreadsheets take for the same.
@@ -97,7 +97,7 @@ def _json(board: Leaderboard) -> str:
 
 
 def _markdown(board: Leaderboard) -> str:
-    board = told(board, _unmarked)
+    board = with_names(board, _unmarked)
     shown = Shown(board)
     lines = [["optimizer", *(f"{c.label}<br>{metric(c)}" for c in board.columns), *shown.rank_title]]
     lines.append([":--", *("--:" for _ in lines[0][1:])])

@@ -10,7 +10,7 @@ from optathlon.results.board.cell import Cell
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.plan import Column
 from optathlon.results.readable import one_line
-from optathlon.results.text.wording import Shown, metric, number, told
+from optathlon.results.text.wording import Shown, metric, number, with_names
 
 # pdfLaTeX knows none of these letters in text.
 _GREEK = (
@@ -53,7 +53,7 @@ def latex(board: Leaderboard) -> str:
 
     Caption, verdicts and footnotes stand before it as comments, to be taken into the paper's own caption.
     """
-    board = told(board, one_line)
+    board = with_names(board, one_line)
     shown = Shown(board)
     head = ["Optimizer", *(escaped(c.label) for c in board.columns), *shown.rank_title]
     under = ["", *(escaped(metric(c)) for c in board.columns), *("" for _ in shown.rank_title)]

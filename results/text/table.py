@@ -9,25 +9,29 @@ from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.row import BoardRow
 from optathlon.results.readable import one_line
 from optathlon.results.text.columns import GAP, cells, fold, line_up, longest_piece
-from optathlon.results.text.wording import Shown, metric, told
+from optathlon.results.text.wording import Shown, metric, with_names
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of texts. bold: which of them is."""
+    """A row of texts under its name."""
 
     name: str
     texts: list[str]
     bold: list[bool]
+    """Which of the texts is."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Lines of texts under heads. corner: what the names of the lines are. groups: of lines, with a rule between."""
+    """Lines of texts under heads."""
 
     corner: str
+    """What the names of the lines are: "optimizer"."""
     heads: list[list[str]]
+    """The lines of each column's head."""
     groups: list[list[Line]]
+    """A rule stands between them."""
 
     @property
     def lines(self) -> list[Line]:
@@ -50,7 +54,7 @@ class Grid:
 
 def table(board: Leaderboard, *, color: bool, width: int | None) -> str:
     """`board` as aligned text of at most `width` cells a line, of any width if None; color: the best is bold, too."""
-    board = told(board, one_line)
+    board = with_names(board, one_line)
     shown = Shown(board)
     grid = _grid(board, shown, color)
     notes = (f"{mark} {note}" for mark, note in shown.footnotes())
@@ -97,10 +101,10 @@ def _texts(grid: Grid, column: int) -> list[str]:
 
 def _blocks(grid: Grid, width: int) -> list[str]:
     """Block below block, each with as many of the columns as fit."""
-    found: list[str] = []
+    lines: list[str] = []
     for columns, widths in _pages(grid, width):
-        found += [*([""] if found else []), *_block(grid.part(columns), widths)]
-    return found
+        lines += [*([""] if lines else []), *_block(grid.part(columns), widths)]
+    return lines
 
 
 def _pages(grid: Grid, width: int) -> Iterator[tuple[slice, list[int]]]:
@@ -109,28 +113,28 @@ def _pages(grid: Grid, width: int) -> Iterator[tuple[slice, list[int]]]:
     pieces = max(map(longest_piece, (grid.corner, *(line.name for line in grid.lines))))
     names = min(_natural(grid)[0], max(pieces, width // 3), width // 2)
     room = width - names - GAP
-    wanted = [
+    least = [
         min(room, max((*map(cells, _texts(grid, i)), *map(longest_piece, head)), default=1))
         for i, head in enumerate(grid.heads)
     ]
     first = 0
-    while first < len(wanted):
-        last, used = first + 1, wanted[first]
-        while last < len(wanted) and used + GAP + wanted[last] <= room:
-            used, last = used + GAP + wanted[last], last + 1
-        yield slice(first, last), [names, *wanted[first:last]]
+    while first < len(least):
+        last, used = first + 1, least[first]
+        while last < len(least) and used + GAP + least[last] <= room:
+            used, last = used + GAP + least[last], last + 1
+        yield slice(first, last), [names, *least[first:last]]
         first = last
 
 
 def _block(grid: Grid, widths: Sequence[int]) -> list[str]:
     rule = (" " * GAP).join("-" * width for width in widths)
     to_the_right = [False, *(True for _ in grid.heads)]
-    found = []
+    lines = []
     for level in range(max(map(len, grid.heads), default=1)):
         texts = ["" if level else grid.corner, *(head[level] for head in grid.heads)]
-        found += line_up(texts, widths, to_the_right)
+        lines += line_up(texts, widths, to_the_right)
     for group in grid.groups:
-        found.append(rule)
+        lines.append(rule)
         for line in group:
-            found += line_up([line.name, *line.texts], widths, to_the_right, [False, *line.bold])
-    return [*found, rule]
+            lines += line_up([line.name, *line.texts], widths, to_the_right, [False, *line.bold])
+    return [*lines, rule]

@@ -22,7 +22,7 @@ PICKED = "the best mean of a column was picked for being high: expect less of it
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def told(board: Leaderboard, write: Callable[[str], str]) -> Leaderboard:
+def with_names(board: Leaderboard, write: Callable[[str], str]) -> Leaderboard:
     """`board` with its names, labels and notes, which may come from anywhere, as `write` makes them."""
     change = msgspec.structs.replace
     columns = [change(c, label=write(c.label), metric=write(c.metric), unit=write(c.unit)) for c in board.columns]
@@ -134,27 +134,27 @@ class Shown:
     def verdicts(self) -> list[str]:
         """What the marks of verdicts mean here, by which method, and over which family they hold."""
         board, cells = self.board, [cell for row in self.board.rows for cell in row.cells]
-        said = []
+        sentences = []
         if board.family:
             shown = "" if any(map(self.proven, cells)) else "; none is"
-            said.append(
+            sentences.append(
                 f"{PROVEN} shown to differ from {board.baseline}{self._settings(cells)}: p < {board.alpha:g} by the "
                 f"{METHOD}, Holm over all {board.family} comparisons with it in the {self._plan()}{shown}"
             )
         elif any(cell.delta is not None for cell in cells):
-            said.append("no difference is tested: one seed, no spread, or seeds to come")
+            sentences.append("no difference is tested: one seed, no spread, or seeds to come")
         if any(cell.tied and not cell.best for cell in cells):
-            said.append(
+            sentences.append(
                 f"{TIED} not shown to be worse than the best of its column{self._settings(cells)}: all pairs of the "
                 f"column together, by the {METHOD}"
             )
         if board.collapsing:
-            said.append(COLLAPSING)
+            sentences.append(COLLAPSING)
         if any(cell.best and cell.mean_shrunk is not None and cell.mean_shrunk != cell.mean for cell in cells):
-            said.append(PICKED)
+            sentences.append(PICKED)
         if board.references:
-            said.append(f"{UNTRAINED} a reference model on the same data: in no rank, test or aggregate")
-        return [*said, *self._aggregates()]
+            sentences.append(f"{UNTRAINED} a reference model on the same data: in no rank, test or aggregate")
+        return [*sentences, *self._aggregates()]
 
     def _plan(self) -> str:
         rows, columns = self.board.plan_shape
