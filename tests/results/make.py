@@ -101,16 +101,8 @@ class Sweep:
             for task, of_problem in self.problems.items()
         ]
         runs = [
-            PlannedRun(
-                id=run_id(digest(of_problem), digest(s), seed),
-                problem=digest(of_problem),
-                setting=digest(s),
-                seed=seed,
-                role=role,
-                row=row,
-                column=task,
-            )
-            for task, of_problem in self.problems.items()
+            self._planned(task, row, s, seed, role)
+            for task in self.problems
             for row, settings in rows.items()
             for s in settings
             for role, seeds in (("tune", tune), ("report", report))
@@ -129,11 +121,23 @@ class Sweep:
         )
         self.plan = Plan(head=head, runs=runs)
 
-    def runs(self, **wanted: Any) -> list[PlannedRun]:
-        """The planned runs whose fields are as `wanted`; setting may be given as hyperparameters."""
-        if isinstance(wanted.get("setting"), dict):
-            wanted["setting"] = digest(wanted["setting"])
-        return [r for r in self.plan.runs if all(getattr(r, k) == v for k, v in wanted.items())]
+    def _planned(self, task: str, row: str, of_setting: dict[str, Any], seed: int, role: Any) -> PlannedRun:
+        of_problem, setting_digest = digest(self.problems[task]), digest(of_setting)
+        return PlannedRun(
+            id=run_id(of_problem, setting_digest, seed),
+            problem=of_problem,
+            setting=setting_digest,
+            seed=seed,
+            role=role,
+            row=row,
+            column=task,
+        )
+
+    def runs(self, **fields: Any) -> list[PlannedRun]:
+        """The planned runs whose fields are as `fields` says; setting may be given as hyperparameters."""
+        if isinstance(fields.get("setting"), dict):
+            fields["setting"] = digest(fields["setting"])
+        return [r for r in self.plan.runs if all(getattr(r, k) == v for k, v in fields.items())]
 
     def record(
         self, run: PlannedRun, test: float | str | None = 0.5, validation: float = 0.5, **changes: Any

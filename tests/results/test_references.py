@@ -40,12 +40,12 @@ def sweep():
 @pytest.fixture
 def store(tmp_path, sweep):
     """Records of all runs, and no references."""
-    found = Store(tmp_path / "store")
-    for number, each in enumerate(sweep.records(lambda r: 50.0 + len(r.row) + r.seed % 3)):
+    filled = Store(tmp_path / "store")
+    for number, outcome in enumerate(sweep.records(lambda r: 50.0 + len(r.row) + r.seed % 3)):
         loss = Score(name="test/loss", unit="", higher_is_better=False, value=float(number))
-        found.commit(msgspec.structs.replace(each, scores=[*each.scores, loss]))
-    found.put_plan(sweep.plan, b"")
-    return found
+        filled.commit(msgspec.structs.replace(outcome, scores=[*outcome.scores, loss]))
+    filled.put_plan(sweep.plan, b"")
+    return filled
 
 
 def references(sweep, task="ptb", **models):
@@ -217,13 +217,13 @@ def test_why_there_are_none_is_told_with_the_way_out(store, sweep):
 
 def test_names_from_anywhere_are_shown_to_the_letter_and_carried_out_nowhere(store, sweep):
     store.put_references(references(sweep, **{HOSTILE: {"test/accuracy": 4.0}}))
-    seen = load_results(store, store.plan("sweep"))
+    loaded = load_results(store, store.plan("sweep"))
     for format in FORMATS:
-        assert "\x1b" not in render(seen.board, format) or format in ("csv", "wide")
-    assert "\u202e" not in render(seen.board, "table")
-    assert r"\textless{}script\textgreater{}\&\$\_\{x\}" in render(seen.board, "latex")
-    assert r"\<script>" in render(seen.board, "md")
-    page = Page(html(Report(seen, {})))
+        assert "\x1b" not in render(loaded.board, format) or format in ("csv", "wide")
+    assert "\u202e" not in render(loaded.board, "table")
+    assert r"\textless{}script\textgreater{}\&\$\_\{x\}" in render(loaded.board, "latex")
+    assert r"\<script>" in render(loaded.board, "md")
+    page = Page(html(Report(loaded, {})))
     assert not page.wrong
     assert page.count("script") == 1
 
@@ -247,14 +247,14 @@ def test_merge_carries_them_to_the_byte_and_the_first_stay(store, sweep, tmp_pat
     other.put_references(references(sweep, late={"test/accuracy": 1.0}))
     other.put_references(msgspec.structs.replace(references(sweep, "mnist"), models={}, error="ValueError: no"))
     into = Store(tmp_path / "into")
-    dry = [each.references for each in merge([store, other], into, lambda _: True, dry=True)]
+    dry = [merged.references for merged in merge([store, other], into, lambda _: True, dry=True)]
     assert not (into.root / "references").exists()
     done = merge([store, other], into, lambda _: True)
-    assert [each.references for each in done] == dry == [1, 1]
+    assert [merged.references for merged in done] == dry == [1, 1]
     assert file_of(into, sweep).read_bytes() == file_of(store, sweep).read_bytes()
     assert file_of(into, sweep, "mnist").read_bytes() == file_of(other, sweep, "mnist").read_bytes()
-    assert all(each.whole for each in done)
-    assert [each.references for each in merge([store, other], into, lambda _: True)] == [0, 0]
+    assert all(merged.whole for merged in done)
+    assert [merged.references for merged in merge([store, other], into, lambda _: True)] == [0, 0]
 
 
 def test_merge_names_what_is_broken(store, sweep, tmp_path):

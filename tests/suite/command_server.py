@@ -33,13 +33,13 @@ def run_code(code: str, folder: Path, environment: Mapping[str, str], seconds: f
     return _ended({"words": [], "code": code}, folder, environment, seconds)
 
 
-def _ended(what: Mapping, folder: Path, environment: Mapping[str, str], seconds: float):
+def _ended(work: Mapping, folder: Path, environment: Mapping[str, str], seconds: float):
     with tempfile.TemporaryDirectory() as outputs:
         paths = [str(Path(outputs) / name) for name in ("stdout", "stderr")]
-        order = {**what, "folder": str(folder), "environment": dict(environment), "to": paths}
-        status = _server().order(order, seconds)
+        request = {**work, "folder": str(folder), "environment": dict(environment), "to": paths}
+        status = _server().order(request, seconds)
         stdout, stderr = (Path(path).read_text(encoding="utf-8") for path in paths)
-    return subprocess.CompletedProcess(["optathlon", *what["words"]], status, stdout, stderr)
+    return subprocess.CompletedProcess(["optathlon", *work["words"]], status, stdout, stderr)
 
 
 class Server:

@@ -73,8 +73,8 @@ def attempt(
     return together(world, meetings, act)
 
 
-def close(one: Any, other: Any, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+def close(first: Any, second: Any, rtol: float = 1e-4, atol: float = 1e-5) -> None:
     """The same scores, curve and tensors but for round-off."""
-    for mine, others in zip(one[1:3], other[1:3], strict=True):
+    for mine, others in zip(first[1:3], second[1:3], strict=True):
         torch.testing.assert_close(mine, others, rtol=rtol, atol=atol)
-    torch.testing.assert_close(one[4], other[4], rtol=rtol, atol=atol)
+    torch.testing.assert_close(first[4], second[4], rtol=rtol, atol=atol)

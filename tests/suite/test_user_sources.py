@@ -30,7 +30,7 @@ class Mine(torch.optim.Optimizer):
 
 
 @pytest.fixture
-def own(tmp_path):
+def user_files(tmp_path):
     """Names of a user's optimizer, of what it imports from beside it, and a module beside it that it does not need."""
     names = {kind: f"{kind}_{uuid.uuid4().hex[:8]}" for kind in ("mine", "helper", "package", "stranger")}
     (tmp_path / f"{names['mine']}.py").write_text(OPTIMIZER.format(**names))
@@ -58,43 +58,43 @@ def test_of_what_is_built_in_no_source_is_kept(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def test_an_optimizer_is_kept_with_what_it_imports_from_beside_it_and_no_more(own):
-    files = {source.file for source in user_sources.sources(run_with(f"{own['mine']}:Mine")).values()}
-    inside = {f"{own['package']}/{name}.py" for name in ("__init__", "inner", "constants")}
-    assert files == {f"{own['mine']}.py", f"{own['helper']}.py", *inside}
+def test_an_optimizer_is_kept_with_what_it_imports_from_beside_it_and_no_more(user_files):
+    files = {source.file for source in user_sources.sources(run_with(f"{user_files['mine']}:Mine")).values()}
+    inside = {f"{user_files['package']}/{name}.py" for name in ("__init__", "inner", "constants")}
+    assert files == {f"{user_files['mine']}.py", f"{user_files['helper']}.py", *inside}
 
 
-def test_what_is_kept_is_what_was_imported_whatever_is_edited_later(own, tmp_path):
-    run = run_with(f"{own['mine']}:Mine")
-    before = user_sources.sources(run)[own["mine"]].data
-    (tmp_path / f"{own['mine']}.py").write_text("raise SystemExit\n")
-    assert user_sources.sources(run)[own["mine"]].data == before
+def test_what_is_kept_is_what_was_imported_whatever_is_edited_later(user_files, tmp_path):
+    run = run_with(f"{user_files['mine']}:Mine")
+    before = user_sources.sources(run)[user_files["mine"]].data
+    (tmp_path / f"{user_files['mine']}.py").write_text("raise SystemExit\n")
+    assert user_sources.sources(run)[user_files["mine"]].data == before
 
 
 def test_of_an_installed_optimizer_its_own_file_is_kept_to_be_read(tmp_path):
     store = Store(tmp_path / "store")
-    kept = user_sources.keep(store, run_with("torch.optim:NAdam"))["sources"]
-    assert set(kept) == {"torch.optim", "torch.optim.nadam"}
-    assert all(where["installed"] for where in kept.values())
-    assert b"class NAdam" in store.source(kept["torch.optim.nadam"]["sha256"])
-    user_sources.restore(store, kept, tmp_path / "modules")
+    sources = user_sources.keep(store, run_with("torch.optim:NAdam"))["sources"]
+    assert set(sources) == {"torch.optim", "torch.optim.nadam"}
+    assert all(where["installed"] for where in sources.values())
+    assert b"class NAdam" in store.source(sources["torch.optim.nadam"]["sha256"])
+    user_sources.restore(store, sources, tmp_path / "modules")
     assert not (tmp_path / "modules").exists(), "half of a package would hide the whole"
 
 
-def test_restored_sources_are_what_was_kept(own, tmp_path):
+def test_restored_sources_are_what_was_kept(user_files, tmp_path):
     store = Store(tmp_path / "store")
-    kept = user_sources.keep(store, run_with(f"{own['mine']}:Mine"))["sources"]
+    kept = user_sources.keep(store, run_with(f"{user_files['mine']}:Mine"))["sources"]
     user_sources.restore(store, kept, tmp_path / "modules")
     for where in kept.values():
         assert (tmp_path / "modules" / where["file"]).read_bytes() == (tmp_path / where["file"]).read_bytes()
 
 
-def test_what_changed_since_is_named(own, tmp_path):
-    run = run_with(f"{own['mine']}:Mine")
+def test_what_changed_since_is_named(user_files, tmp_path):
+    run = run_with(f"{user_files['mine']}:Mine")
     kept = user_sources.keep(Store(tmp_path / "store"), run)["sources"]
     assert user_sources.changed(run, kept) == []
     other = {module: {**where, "sha256": "0" * 64} if "helper" in module else where for module, where in kept.items()}
-    assert user_sources.changed(run, other) == [f"{own['helper']}.py"]
+    assert user_sources.changed(run, other) == [f"{user_files['helper']}.py"]
     assert user_sources.changed(run, None) == []
 
 

@@ -23,16 +23,16 @@ def main() -> int:
     parser.add_argument("--most", type=int, help="file calls that are struck in each way (default: every one)")
     parser.add_argument("--rounds", type=int, default=500, help="damages of each kind of file")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if shim.is_loaded():
-            return torture(Path(folder), given)
+            return torture(Path(folder), options)
         done = shim.start(*sys.argv[1:], folder=Path(folder), quiet=False)
         print(done.stdout, end="")
         return done.returncode
 
 
-def torture(folder: Path, given: argparse.Namespace) -> int:
+def torture(folder: Path, options: argparse.Namespace) -> int:
     # After the library is there: these import torch.
     from tests.suite.training.test_loop import run_of
     from tests.torture import clocks, data_sets, fuzz, runs, stores
@@ -41,13 +41,13 @@ def torture(folder: Path, given: argparse.Namespace) -> int:
     run = run_of("sgd", protocol={"length": 2})
     begun, tally = time.monotonic(), Tally()
     parts = {
-        "runs": lambda: runs.torture(run, folder, tally, given.most),
-        "stores": lambda: stores.torture(folder, tally, given.most),
-        "data": lambda: data_sets.torture(folder, tally, given.most),
-        "clocks": lambda: clocks.torture(run, folder, tally, given.most),
-        "files": lambda: fuzz.torture(run, folder, tally, given.rounds),
+        "runs": lambda: runs.torture(run, folder, tally, options.most),
+        "stores": lambda: stores.torture(folder, tally, options.most),
+        "data": lambda: data_sets.torture(folder, tally, options.most),
+        "clocks": lambda: clocks.torture(run, folder, tally, options.most),
+        "files": lambda: fuzz.torture(run, folder, tally, options.rounds),
     }
-    for part in given.parts:
+    for part in options.parts:
         parts[part]()
     print(tally.table())
     print(f"\n{len(tally.broken)} rules broken, in {time.monotonic() - begun:.0f} s")

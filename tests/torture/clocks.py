@@ -55,8 +55,8 @@ def _claims(folder: Path, ahead: int, silence: float, meanwhile: bool = False) -
     beat = time.time() - silence
     os.utime(store.work(run_id) / "attempt-0001.json", (beat, beat))
     living = silence <= LEASE
-    told = folder / "told"
-    told.unlink(missing_ok=True)
+    answer = folder / "answer"
+    answer.unlink(missing_ok=True)
 
     def act() -> int:
         store = Store(folder / "store")
@@ -70,11 +70,11 @@ def _claims(folder: Path, ahead: int, silence: float, meanwhile: bool = False) -
         except StoreError:
             forgotten = False
         claimed = store.claim(run_id, this_process()) is not None
-        told.write_text(f"{state} {forgotten} {claimed}")
+        answer.write_text(f"{state} {forgotten} {claimed}")
         return OK
 
     code, _ = in_child(act, folder / "output")
     if code != OK:
         return [f"ended with {code}: {(folder / 'output').read_text()[-800:]}"]
     expected = "running False False" if living else "stopped True True"
-    return [] if told.read_text() == expected else [f"{told.read_text()} for {expected}"]
+    return [] if answer.read_text() == expected else [f"{answer.read_text()} for {expected}"]

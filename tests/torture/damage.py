@@ -54,9 +54,9 @@ def _nothing(data: bytes, chance: random.Random) -> bytes:
 def _json(data: bytes, chance: random.Random) -> bytes:
     """A value anywhere in one of the JSON lines of `data` becomes another, is lost, or changes its name."""
     lines = data.split(b"\n")
-    at = chance.randrange(len(lines))
+    number = chance.randrange(len(lines))
     try:
-        value = json.loads(lines[at])
+        value = json.loads(lines[number])
     except ValueError:
         return _bit(data, chance)
     places = list(_places(value))
@@ -70,7 +70,7 @@ def _json(data: bytes, chance: random.Random) -> bytes:
         holder[f"{key}_"] = holder.pop(key)
     else:
         holder[key] = chance.choice(ODD)
-    lines[at] = json.dumps(value, ensure_ascii=chance.random() < 0.5).encode(errors="surrogatepass")
+    lines[number] = json.dumps(value, ensure_ascii=chance.random() < 0.5).encode(errors="surrogatepass")
     return b"\n".join(lines)
 
 

@@ -96,11 +96,11 @@ def _strike(folder: Path, operation: Callable[[Store], Any], blow: Blow, expecte
     again, _ = _operate(folder, operation, None)
     if again != 0:
         broken.append(f"done again, it ended with {again}: {(folder / 'output').read_text()[-800:]}")
-    found = contents(folder / "store")
+    actual = contents(folder / "store")
     return broken + [
-        f"{part} differ: {_difference(found[part], expected[part])}"
+        f"{part} differ: {_difference(actual[part], expected[part])}"
         for part in expected
-        if found[part] != expected[part]
+        if actual[part] != expected[part]
     ]
 
 

@@ -29,7 +29,7 @@ from tests.results.make import Sweep, record, setting
 COLUMN = Sweep({"sgd": [setting()]}, tune=[0]).plan.head.columns[0]
 
 
-def of(points, name="validation/accuracy"):
+def with_curve(points, name="validation/accuracy"):
     return record(curve=Curve(unit="epochs", points={name: points}))
 
 
@@ -65,10 +65,10 @@ def test_directions_are_the_scores_own():
 
 def test_a_curve_ends_with_its_last_finite_value():
     points = [(1.0, 2.0), (2.0, 3.0), (3.0, None), (4.0, 5.0)]
-    assert values(of(points), "validation/accuracy") == {1.0: 2.0, 2.0: 3.0}
+    assert values(with_curve(points), "validation/accuracy") == {1.0: 2.0, 2.0: 3.0}
     for bad in (math.inf, -math.inf, math.nan, 1e200):
-        assert values(of([(1.0, 2.0), (2.0, bad)]), "validation/accuracy") == {1.0: 2.0}
-    assert values(of([]), "validation/accuracy") == values(of([]), "test/other") == {}
+        assert values(with_curve([(1.0, 2.0), (2.0, bad)]), "validation/accuracy") == {1.0: 2.0}
+    assert values(with_curve([]), "validation/accuracy") == values(with_curve([]), "test/other") == {}
 
 
 def test_a_band_is_the_mean_and_the_range_over_seeds():
@@ -157,15 +157,15 @@ def test_no_seed_leaves_a_thinned_band(count):
     whole = noisy(count)
     few = thinned(whole, AREA_POINTS)
 
-    def at(time, edge):
+    def interpolated(time, edge):
         i = max(k for k, t in enumerate(few.times) if t <= time)
         j = min(i + 1, len(few.times) - 1)
         share = 0.0 if i == j else (time - few.times[i]) / (few.times[j] - few.times[i])
         return edge[i] * (1 - share) + edge[j] * share
 
     for time, low, high in zip(whole.times, whole.low, whole.high, strict=True):
-        assert at(time, few.low) <= low + 1e-9
-        assert at(time, few.high) >= high - 1e-9
+        assert interpolated(time, few.low) <= low + 1e-9
+        assert interpolated(time, few.high) >= high - 1e-9
 
 
 def test_thinning_keeps_a_spike():

@@ -36,13 +36,13 @@ def without(sweep, board_records, row, column):
 
 def test_ranks_friedman_and_the_critical_difference_are_those_of_the_statistics():
     _, board = simulated()
-    found = overall(board)
+    ranking = overall(board)
     ranks = {row.name: [cell.rank for cell in row.cells] for row in board.rows}
-    assert {row.name: row.ranks for row in found.rows} == ranks
-    assert [row.name for row in found.rows] == sorted(ranks, key=lambda name: sum(ranks[name]))
-    assert found.friedman == pytest.approx(friedman(ranks))
-    assert found.critical_difference == pytest.approx(critical_difference(4, 5))
-    assert found.tasks == [column.label for column in board.columns]
+    assert {row.name: row.ranks for row in ranking.rows} == ranks
+    assert [row.name for row in ranking.rows] == sorted(ranks, key=lambda name: sum(ranks[name]))
+    assert ranking.friedman == pytest.approx(friedman(ranks))
+    assert ranking.critical_difference == pytest.approx(critical_difference(4, 5))
+    assert ranking.tasks == [column.label for column in board.columns]
 
 
 def test_the_interquartile_mean_is_in_seed_deviations_above_the_baseline():
@@ -142,15 +142,16 @@ def test_the_best_of_a_part_is_among_its_rows():
 
 def test_differences_are_the_cells_and_dunnetts():
     _, board = simulated()
-    found = {(each.task, each.row): each for each in against(board)}
-    assert len(found) == 15
+    differences = {(difference.task, difference.row): difference for difference in against(board)}
+    assert len(differences) == 15
     label = board.columns[1].label
-    each, cell = found[label, "adamp"], board.cell("adamp", "ptb")
-    assert (each.delta, each.low, each.high, each.p_holm) == (cell.delta, cell.delta_lo, cell.delta_hi, cell.p_holm)
+    difference, cell = differences[label, "adamp"], board.cell("adamp", "ptb")
+    assert (difference.delta, difference.p_holm) == (cell.delta, cell.p_holm)
+    assert (difference.low, difference.high) == (cell.delta_lo, cell.delta_hi)
     samples = [board.cell(name, "ptb").finite for name in ("adam", "adamp", "lion")]
     expected = stats.dunnett(*samples, control=board.cell("sgd", "ptb").finite)
-    assert each.dunnett.p == pytest.approx(expected.pvalue[1], abs=1e-3)
-    assert each.dunnett.low < each.delta < each.dunnett.high
+    assert difference.dunnett.p == pytest.approx(expected.pvalue[1], abs=1e-3)
+    assert difference.dunnett.low < difference.delta < difference.dunnett.high
 
 
 def test_what_is_not_complete_is_not_among_the_differences():

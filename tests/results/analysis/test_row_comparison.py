@@ -40,11 +40,11 @@ def test_a_task_has_welch_pairs_and_settings():
 
 def test_turned_round_it_says_the_same():
     board = board_of(lambda *key: noise(*key))
-    one, other = compare(board, "adamp", "sgd"), compare(board, "sgd", "adamp")
-    assert (one.wins, one.losses) == (other.losses, other.wins)
-    assert one.wilcoxon == pytest.approx(other.wilcoxon)
-    assert one.improvement == pytest.approx(1 - other.improvement)
-    assert [t.p_holm for t in one.tasks] == pytest.approx([t.p_holm for t in other.tasks])
+    comparison, turned = compare(board, "adamp", "sgd"), compare(board, "sgd", "adamp")
+    assert (comparison.wins, comparison.losses) == (turned.losses, turned.wins)
+    assert comparison.wilcoxon == pytest.approx(turned.wilcoxon)
+    assert comparison.improvement == pytest.approx(1 - turned.improvement)
+    assert [t.p_holm for t in comparison.tasks] == pytest.approx([t.p_holm for t in turned.tasks])
 
 
 def test_small_gains_everywhere_are_proven_over_tasks_and_not_on_any():
@@ -57,11 +57,11 @@ def test_small_gains_everywhere_are_proven_over_tasks_and_not_on_any():
 
 def test_gains_that_no_task_proves_are_won_nowhere_and_shown_by_the_mean_standardized_difference():
     board = board_of(lambda row, task, seed: noise(row, task, seed) + 1.0 * (row == "adamp"))
-    found = compare(board, "adamp", "sgd")
-    assert (found.wins, found.losses, found.ties) == (0, 0, 8)
-    assert found.standardized.low < 1 < found.standardized.high
-    assert found.standardized.p < 0.05
-    assert found.wilcoxon_least == 2 / 2**8
+    comparison = compare(board, "adamp", "sgd")
+    assert (comparison.wins, comparison.losses, comparison.ties) == (0, 0, 8)
+    assert comparison.standardized.low < 1 < comparison.standardized.high
+    assert comparison.standardized.p < 0.05
+    assert comparison.wilcoxon_least == 2 / 2**8
 
 
 def test_a_difference_is_the_cells_on_the_board():

@@ -113,10 +113,10 @@ def test_what_cannot_be_timed_is_left_out_by_name():
 
 
 def test_another_optimizer_changes_no_time_to_a_given_target():
-    given = {"mnist": 10.0}
+    targets = {"mnist": 10.0}
     board, records = built(steady)
     few, of_few = built(steady, rows={name: ROWS[name] for name in ("sgd", "adam")})
-    more = {row.name: row.times for row in times(board, records, given).rows}
-    assert {row.name: row.times for row in times(few, of_few, given).rows} == {
+    more = {row.name: row.times for row in times(board, records, targets).rows}
+    assert {row.name: row.times for row in times(few, of_few, targets).rows} == {
         name: more[name] for name in ("sgd", "adam")
     }

@@ -40,14 +40,14 @@ def tuned(rows=("sgd", "adam")):
 
 
 def test_the_budget_is_of_validation_means_over_tuning_seeds(tmp_path):
-    found = budgets(looked(tmp_path, tuned(), lambda run, rate: 1.0, hill))
+    curves = budgets(looked(tmp_path, tuned(), lambda run, rate: 1.0, hill))
     means = [70 - 2 * abs(math.log10(rate) + 2) for rate in RATES]
-    assert [(each.row, each.metric) for each in found] == [
+    assert [(curve.row, curve.metric) for curve in curves] == [
         ("sgd", "validation/accuracy"),
         ("adam", "validation/accuracy"),
     ]
-    assert found[0].best == pytest.approx(budget_curve(means))
-    assert found[0].tunability == pytest.approx(tunability(budget_curve(means)))
+    assert curves[0].best == pytest.approx(budget_curve(means))
+    assert curves[0].tunability == pytest.approx(tunability(budget_curve(means)))
 
 
 def test_the_estimator_may_be_dodges(tmp_path):

@@ -40,16 +40,17 @@ def test_a_cells_interval_and_p_are_those_of_the_boards_noise_and_welchs_stands_
     board = simulated(random.Random(0), dict.fromkeys(NAMES, 0.0))
     scores = np.array([[cell.values for cell in row.cells] for row in board.rows])
     tests = BoardTests(scores)
-    found, half_widths = tests.against_baseline(), tests.half_widths()
+    comparisons, half_widths = tests.against_baseline(), tests.half_widths()
     for i, row in enumerate(board.rows):
-        for at, cell in enumerate(row.cells):
+        for j, cell in enumerate(row.cells):
             if i == 0:
                 assert (cell.delta, cell.delta_lo, cell.delta_hi, cell.p, cell.p_holm, cell.p_welch) == (None,) * 6
                 continue
-            expected = scipy.stats.ttest_ind(cell.values, board.rows[0].cells[at].values, equal_var=False)
+            expected = scipy.stats.ttest_ind(cell.values, board.rows[0].cells[j].values, equal_var=False)
             assert cell.p_welch == pytest.approx(expected.pvalue)
-            assert (cell.p, cell.p_holm) == (pytest.approx(found.p[i, at]), pytest.approx(found.p_holm[i, at]))
-            half = half_widths[i, at]
+            assert cell.p == pytest.approx(comparisons.p[i, j])
+            assert cell.p_holm == pytest.approx(comparisons.p_holm[i, j])
+            half = half_widths[i, j]
             assert (cell.delta_lo, cell.delta_hi) == pytest.approx((cell.delta - half, cell.delta + half))
 
 
@@ -114,12 +115,12 @@ def test_nothing_is_tested_before_all_seeds_are_done_or_over_survivors():
     def value(row, column, seed):
         return {("adam", 0): None, ("adamp", 0): DIVERGED}.get((row, seed), random.Random(f"{row}{seed}").random())
 
-    found = cells(board_of(value, tasks=("mnist",)))
-    assert found["adam", "mnist"].delta is not None
-    assert found["adamp", "mnist"].delta is None
+    judged = cells(board_of(value, tasks=("mnist",)))
+    assert judged["adam", "mnist"].delta is not None
+    assert judged["adamp", "mnist"].delta is None
     for row in ("adam", "adamp"):
-        assert (found[row, "mnist"].p, found[row, "mnist"].delta_lo, found[row, "mnist"].tied) == (None, None, False)
-    assert found["lion", "mnist"].p is not None
+        assert (judged[row, "mnist"].p, judged[row, "mnist"].delta_lo, judged[row, "mnist"].tied) == (None, None, False)
+    assert judged["lion", "mnist"].p is not None
 
 
 def test_an_unfinished_baseline_tests_nothing():
@@ -153,13 +154,13 @@ def test_boards_of_equal_optimizers_have_a_dagger_in_one_of_twenty_at_most():
 
 def test_one_that_is_better_by_two_sigma_is_found_with_ten_seeds_and_the_others_are_not():
     chance = random.Random(4)
-    found = wrong = 0
+    right = wrong = 0
     for _ in range(30):
         board = cells(simulated(chance, {"sgd": 0.0, "adam": 2.0, "adamp": 0.0}, ("mnist",), seeds=10))
         adam = board["adam", "mnist"]
-        found += adam.p_holm < 0.05 and adam.best and not board["sgd", "mnist"].tied
+        right += adam.p_holm < 0.05 and adam.best and not board["sgd", "mnist"].tied
         wrong += board["adamp", "mnist"].p_holm < 0.05
-    assert found >= 24
+    assert right >= 24
     assert wrong <= 4
 
 

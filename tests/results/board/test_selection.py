@@ -114,11 +114,11 @@ def test_a_winner_on_the_edge_of_its_grid_is_told(sweep):
 
 def test_settings_drawn_at_random_have_no_edge_but_those_that_move_together_do():
     drawn = [{"lr": lr, "wd": wd, "beta": 0.9} for lr, wd in ((0.013, 0.2), (0.4, 0.07), (0.09, 0.9), (0.7, 0.31))]
-    assert [edges(each, drawn) for each in drawn] == [[], [], [], []]
+    assert [edges(values, drawn) for values in drawn] == [[], [], [], []]
     together = [{"lr": 0.1 * 3**i, "wd": 0.1 / 3**i} for i in range(4)]
-    assert [edges(each, together) for each in together] == [["lr", "wd"], [], [], ["lr", "wd"]]
-    one = [{"lr": each["lr"]} for each in drawn]
-    assert [edges(each, one) for each in one] == [["lr"], [], [], ["lr"]]
+    assert [edges(values, together) for values in together] == [["lr", "wd"], [], [], ["lr", "wd"]]
+    rates = [{"lr": values["lr"]} for values in drawn]
+    assert [edges(values, rates) for values in rates] == [["lr"], [], [], ["lr"]]
 
 
 def test_words_and_switches_have_no_edge():
@@ -145,7 +145,7 @@ def test_each_cell_waits_for_itself_only():
 def test_a_setting_with_a_record_that_cannot_be_used_is_left_out_and_names_it(sweep):
     records = tuned(sweep, low=[0.1, 0.1], mid=[0.9, 0.9], high=[0.3, 0.3])
     score = Score(name="validation/accuracy", unit="%", higher_is_better=False, value=0.1)
-    for changes, said in (
+    for changes, reason in (
         ({"scores": [score]}, "lower values of 'validation/accuracy' are better"),
         ({"scores": []}, "no score 'validation/accuracy'"),
         ({"digests": msgspec.structs.replace(records[0].digests, setting="other")}, "not the planned one"),
@@ -155,7 +155,7 @@ def test_a_setting_with_a_record_that_cannot_be_used_is_left_out_and_names_it(sw
         (why,) = winner.unusable.values()
         assert list(winner.unusable) == winner.left_out == [digest(LOW)]
         assert wrong.id in why
-        assert said in why
+        assert reason in why
         assert (winner.complete, winner.setting) == (True, digest(MID))
 
 

@@ -20,11 +20,11 @@ FLAGS = (
 
 def executables() -> tuple[str, str]:
     """Chromium and its driver; skips the test where one is missing, or fails it where OPTATHLON_CI is set."""
-    found = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if not found[0] or not found[1]:
+    paths = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if not paths[0] or not paths[1]:
         why = "needs chromium and chromedriver: apt-get install chromium chromium-driver"
         (pytest.fail if os.environ.get("OPTATHLON_CI") else pytest.skip)(why)
-    return str(found[0]), str(found[1])
+    return str(paths[0]), str(paths[1])
 
 
 class Browser:
@@ -51,7 +51,7 @@ class Browser:
     def all(self, selector: str) -> list[Any]:
         return self.driver.find_elements("css selector", selector)
 
-    def one(self, selector: str) -> Any:
+    def element(self, selector: str) -> Any:
         return self.driver.find_element("css selector", selector)
 
     def column(self, number: int) -> list[str]:
@@ -60,7 +60,7 @@ class Browser:
         return [cell.text.split("\n")[0].strip() for cell in cells]
 
     def color(self, selector: str, name: str = "background-color") -> str:
-        return self.one(selector).value_of_css_property(name)
+        return self.element(selector).value_of_css_property(name)
 
     def complaints(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]

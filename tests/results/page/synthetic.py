@@ -48,7 +48,7 @@ def sweep(
 
 
 def outcomes(
-    of: Sweep,
+    planned: Sweep,
     points: int = 30,
     better: Mapping[tuple[str, str], float] | None = None,
     diverged: Sequence[tuple[str, str, int]] = (),
@@ -58,31 +58,31 @@ def outcomes(
 
     diverged, missing: by row, task and seed.
     """
-    found = []
-    for run in of.plan.runs:
+    records = []
+    for run in planned.plan.runs:
         place = (run.row, run.column, run.seed)
         if place in missing:
             continue
-        rate = of.settings[run.setting]["hyperparameters"]["lr"]
+        rate = planned.settings[run.setting]["hyperparameters"]["lr"]
         chance = random.Random(repr((*place, rate)))
         level = 70 + (better or {}).get((run.row, run.column), 0.0) - 2 * abs(math.log10(rate / 0.1))
         end = level + chance.gauss(0, 0.3)
         points_of = curves(end, points, repr((*place, rate)))
         if place in diverged:
             cut = {name: of_curve[: points // 2] for name, of_curve in points_of.items()}
-            record = of.record(run, DIVERGED, curve=Curve(unit="epochs", points=cut))
+            record = planned.record(run, DIVERGED, curve=Curve(unit="epochs", points=cut))
         else:
-            record = of.record(run, end, end, curve=Curve(unit="epochs", points=points_of))
-        found.append(record)
-    return found
+            record = planned.record(run, end, end, curve=Curve(unit="epochs", points=points_of))
+        records.append(record)
+    return records
 
 
-def report_of(of: Sweep, records: Sequence[Record], states: Mapping[str, State] | None = None, **more) -> Report:
+def report_of(planned: Sweep, records: Sequence[Record], states: Mapping[str, State] | None = None, **more) -> Report:
     """The page's report of `records`; runs without one wait, unless `states` says otherwise."""
     by_id = {record.id: record for record in records}
-    waiting = {run.id: State(kind="waiting") for run in of.plan.runs if run.id not in by_id}
+    waiting = {run.id: State(kind="waiting") for run in planned.plan.runs if run.id not in by_id}
     known = {**waiting, **(states or {})}
-    view = SweepResults(plan=of.plan, records=by_id, states=known, board=leaderboard(of.plan, records, known))
+    view = SweepResults(plan=planned.plan, records=by_id, states=known, board=leaderboard(planned.plan, records, known))
     return Report(view, by_id, **more)
 
 

@@ -33,11 +33,11 @@ def path(tmp_path_factory):
     """On the first task adamp, adamw, sgd, lion, far apart; on the second all alike, and lion has diverged; there a
     reference model stands below."""
     file = tmp_path_factory.mktemp("page") / "report.html"
-    of = sweep(ROWS, TASKS, tune=())
+    planned = sweep(ROWS, TASKS, tune=())
     better = {("adamp", TASKS[0]): 2 * FAR, ("adamw", TASKS[0]): FAR, ("lion", TASKS[0]): -FAR}
     lost = [("lion", TASKS[1], seed) for seed in (10, 11, 12)]
-    records = outcomes(of, better=better, diverged=lost)
-    view = report_of(of, records).view
+    records = outcomes(planned, better=better, diverged=lost)
+    view = report_of(planned, records).view
     board = msgspec.structs.replace(view.board, references=[ReferenceRow(name="chance", values=[None, 50.0, None])])
     view = msgspec.structs.replace(view, board=board)
     file.write_text(html(Report(view, view.records, entries=[ENTRY], command="optathlon report")))
@@ -49,7 +49,7 @@ def column_of(browser, task):
 
 
 def press(browser, number):
-    browser.one(f"#board thead th:nth-child({number}) button").click()
+    browser.element(f"#board thead th:nth-child({number}) button").click()
 
 
 def sorted_by(browser):
@@ -114,13 +114,13 @@ def test_ranks_sort_lowest_first(browser, path):
 
 def test_the_keyboard_sorts_filters_and_toggles(browser, path):
     browser.open(path)
-    button = browser.one(f"#board thead th:nth-child({FIRST}) button")
+    button = browser.element(f"#board thead th:nth-child({FIRST}) button")
     button.send_keys(Keys.ENTER)
     assert browser.column(OPTIMIZER) == BEST_FIRST
     button.send_keys(Keys.SPACE)
     assert browser.column(OPTIMIZER) == BEST_FIRST[::-1]
-    browser.one("#show-sd").send_keys(Keys.SPACE)
-    assert not browser.one("#board .sd").is_displayed()
+    browser.element("#show-sd").send_keys(Keys.SPACE)
+    assert not browser.element("#board .sd").is_displayed()
 
 
 def test_the_tab_key_reaches_everything_in_order(browser, path):
@@ -142,7 +142,7 @@ def test_the_tab_key_reaches_everything_in_order(browser, path):
 
 def test_optimizers_are_filtered_by_any_of_the_words(browser, path):
     browser.open(path)
-    field = browser.one("#find-row")
+    field = browser.element("#find-row")
     field.send_keys("ADAM")
     assert set(browser.column(OPTIMIZER)) == {"adamw", "adamp"}
     field.clear()
@@ -156,7 +156,7 @@ def test_optimizers_are_filtered_by_any_of_the_words(browser, path):
 
 def test_tasks_are_filtered_in_the_table_and_below(browser, path):
     browser.open(path)
-    browser.one("#find-task").send_keys("cub")
+    browser.element("#find-task").send_keys("cub")
     heads = [head.text.split("\n")[0] for head in browser.all("#board thead th") if head.is_displayed()]
     assert heads == ["optimizer", "mean rank", TASKS[1]]
     shown = [s.get_dom_attribute("data-task") for s in browser.all("section.task") if s.is_displayed()]
@@ -169,10 +169,10 @@ def test_reference_models_stay_below_however_rows_are_sorted_and_filtered(browse
     browser.open(path)
     press(browser, column_of(browser, TASKS[1]))
     assert "chance" not in browser.column(OPTIMIZER)
-    browser.one("#find-row").send_keys("lion")
-    foot = browser.one("#board tfoot")
+    browser.element("#find-row").send_keys("lion")
+    foot = browser.element("#board tfoot")
     assert foot.text.split() == ["chance", "(no", "optimizer)", "50.00"]
-    assert foot.location["y"] > browser.one("#board tbody tr:not([hidden])").location["y"]
+    assert foot.location["y"] > browser.element("#board tbody tr:not([hidden])").location["y"]
 
 
 @pytest.mark.parametrize(
@@ -183,21 +183,21 @@ def test_toggles_hide_parts_of_cells_with_scripts_and_without(browser, path, box
     browser.open(path, script=script)
     parts = browser.all(f"#board {part}")
     assert parts
-    assert all(found.is_displayed() for found in parts)
-    browser.one(f"#show-{box}").click()
-    assert not any(found.is_displayed() for found in browser.all(f"#board {part}"))
-    browser.one(f"#show-{box}").click()
-    assert all(found.is_displayed() for found in browser.all(f"#board {part}"))
+    assert all(element.is_displayed() for element in parts)
+    browser.element(f"#show-{box}").click()
+    assert not any(element.is_displayed() for element in browser.all(f"#board {part}"))
+    browser.element(f"#show-{box}").click()
+    assert all(element.is_displayed() for element in browser.all(f"#board {part}"))
 
 
 def test_without_scripts_everything_is_there_and_nothing_dead_can_be_pressed(browser, path):
     browser.open(path, script=False)
     assert set(browser.column(OPTIMIZER)) == set(ROWS)
-    assert not browser.one(".find").is_displayed()
+    assert not browser.element(".find").is_displayed()
     assert not any(button.is_enabled() for button in browser.all("#board button"))
     assert len(browser.all(".chart .line")) > 3 * 4
-    browser.one("details summary").click()
-    assert browser.one("details").get_dom_attribute("open") is not None
+    browser.element("details summary").click()
+    assert browser.element("details").get_dom_attribute("open") is not None
 
 
 def brightness(color):
@@ -209,12 +209,12 @@ def brightness(color):
 def test_it_is_dark_where_the_system_is_and_where_the_reader_wants_it(browser, path, script):
     browser.open(path, script=script)
     assert brightness(browser.color("body")) > 200
-    browser.one("#theme-dark").click()
+    browser.element("#theme-dark").click()
     assert brightness(browser.color("body")) < 60
     assert brightness(browser.color("body", "color")) > 180
     browser.open(path, dark=True, script=script)
     assert brightness(browser.color("body")) < 60
-    browser.one("#theme-light").click()
+    browser.element("#theme-light").click()
     assert brightness(browser.color("body")) > 200
 
 
@@ -275,14 +275,14 @@ def test_names_at_curves_do_not_overlap_and_stay_in_the_picture(browser, path):
 def test_on_paper_it_is_light_and_without_controls(browser, path):
     browser.open(path, dark=True, media="print", script=False)
     assert brightness(browser.color("body")) > 200
-    assert not browser.one(".controls").is_displayed()
-    assert not browser.one("nav").is_displayed()
+    assert not browser.element(".controls").is_displayed()
+    assert not browser.element("nav").is_displayed()
     assert browser.ask("[...document.querySelectorAll('details > :last-child')].every((d) => d.checkVisibility())")
 
 
 def test_a_mean_leads_to_its_line(browser, path):
     browser.open(path)
-    link = browser.one("#board tbody td a")
+    link = browser.element("#board tbody td a")
     link.click()
     target = browser.ask("document.querySelector('tr:target').id")
     assert link.get_dom_attribute("href") == f"#{target}"
@@ -293,7 +293,7 @@ def test_a_row_under_the_pointer_is_highlighted_where_it_is_drawn(browser, path)
     browser.driver.execute_script("""
         const row = document.querySelector('section.task tbody tr');
         row.dispatchEvent(new PointerEvent('pointerover', {bubbles: true}));""")
-    section = browser.one("section.task")
+    section = browser.element("section.task")
     assert "hovering" in section.get_dom_attribute("class")
     number = section.find_element("css selector", "tbody tr").get_dom_attribute("data-row")
     marked = {part.get_dom_attribute("data-row") for part in section.find_elements("css selector", ".hovered")}
@@ -307,7 +307,7 @@ def test_a_hostile_name_is_only_a_name(browser, tmp_path):
     browser.open(file)
     assert browser.column(OPTIMIZER)[0].startswith("</script>")
     press(browser, FIRST)
-    browser.one("#find-row").send_keys("onerror")
+    browser.element("#find-row").send_keys("onerror")
     assert browser.column(OPTIMIZER) == [HOSTILE]
     assert browser.ask("document.images.length") == 0
     assert browser.requests() == [file.as_uri()]

@@ -139,26 +139,26 @@ def test_the_same_records_give_the_same_bytes(text):
 
 
 def test_at_most_eight_rows_are_colored(page):
-    of = sweep([f"optimizer{i}" for i in range(12)], tasks=TASKS[:2], baseline="optimizer3", tune=())
-    found = page_of(of, outcomes(of))
-    swatches = [a["class"] for t, a in found.elements if t == "i"]
+    planned = sweep([f"optimizer{i}" for i in range(12)], tasks=TASKS[:2], baseline="optimizer3", tune=())
+    page_of_twelve = page_of(planned, outcomes(planned))
+    swatches = [a["class"] for t, a in page_of_twelve.elements if t == "i"]
     assert len({s for s in swatches if s != "swatch cx"}) == 8
     assert swatches.count("swatch cx") == 4 * 3
-    baseline = [a for t, a in found.elements if t == "g" and a.get("class") == "c0"]
+    baseline = [a for t, a in page_of_twelve.elements if t == "g" and a.get("class") == "c0"]
     assert {a["data-row"] for a in baseline} == {"4"}
 
 
 def hostile_report():
     rows = {HOSTILE: [setting(HOSTILE, lr=0.1)], "sgd": [setting("sgd", **{HOSTILE: HOSTILE, "inf": float("inf")})]}
-    of = Sweep(rows, tasks=[HOSTILE, "'\"&"], baseline=HOSTILE)
-    columns = [msgspec.structs.replace(c, unit=HOSTILE) for c in of.plan.head.columns]
-    noted = [msgspec.structs.replace(r, notes=[HOSTILE]) for r in of.plan.head.rows]
-    head = msgspec.structs.replace(of.plan.head, name=HOSTILE, columns=columns, rows=noted, scale=HOSTILE)
-    of.plan = msgspec.structs.replace(of.plan, head=head)
-    missing = of.plan.runs[-1].id
+    planned = Sweep(rows, tasks=[HOSTILE, "'\"&"], baseline=HOSTILE)
+    columns = [msgspec.structs.replace(c, unit=HOSTILE) for c in planned.plan.head.columns]
+    noted = [msgspec.structs.replace(r, notes=[HOSTILE]) for r in planned.plan.head.rows]
+    head = msgspec.structs.replace(planned.plan.head, name=HOSTILE, columns=columns, rows=noted, scale=HOSTILE)
+    planned.plan = msgspec.structs.replace(planned.plan, head=head)
+    missing = planned.plan.runs[-1].id
     records = []
-    for run in of.plan.runs:
-        made = of.record(run, 50.0 + run.seed, curve=Curve(unit=HOSTILE, points={HOSTILE: [(1.0, 2.0)]}))
+    for run in planned.plan.runs:
+        made = planned.record(run, 50.0 + run.seed, curve=Curve(unit=HOSTILE, points={HOSTILE: [(1.0, 2.0)]}))
         scores = [msgspec.structs.replace(score, unit=HOSTILE) for score in made.scores]
         provenance = {
             "code": {"tree": HOSTILE, "commit": HOSTILE},
@@ -168,7 +168,7 @@ def hostile_report():
         records.append(msgspec.structs.replace(made, scores=scores, provenance=provenance))
     records = [r for r in records if r.id != missing]
     states = {missing: State(kind="failed", reason=HOSTILE * 20)}
-    return report_of(of, records, states, problems=[HOSTILE], command=HOSTILE, code={"version": HOSTILE})
+    return report_of(planned, records, states, problems=[HOSTILE], command=HOSTILE, code={"version": HOSTILE})
 
 
 def test_names_from_outside_stay_text():
@@ -186,11 +186,11 @@ def test_names_from_outside_stay_text():
 
 @pytest.mark.parametrize("value", [1e150, -1e150, 1e-308, 0.0])
 def test_absurd_scores_do_not_break_it(value):
-    of = sweep(tasks=TASKS[:2], tune=(), rows=ROWS[:2])
+    planned = sweep(tasks=TASKS[:2], tune=(), rows=ROWS[:2])
     points = {"validation/accuracy": [(1.0, value), (2.0, -value), (3.0, None)], "train/loss": [(1.0, value)]}
-    records = [of.record(r, value if r.row == "sgd" else 1.0, curve=Curve(unit="epochs", points=points))
-               for r in of.plan.runs]  # fmt: skip
-    page = page_of(of, records)
+    records = [planned.record(r, value if r.row == "sgd" else 1.0, curve=Curve(unit="epochs", points=points))
+               for r in planned.plan.runs]  # fmt: skip
+    page = page_of(planned, records)
     assert not page.wrong
     assert len(page.text) < 20_000
     assert "nan" not in " ".join(page.values("d"))
@@ -231,13 +231,13 @@ def test_one_task_and_one_row_are_enough():
 
 
 def test_runs_that_ended_at_different_lengths_draw():
-    of = sweep(ROWS[:3], TASKS[:1], tune=())
+    planned = sweep(ROWS[:3], TASKS[:1], tune=())
     short = {"validation/accuracy": [(float(t), 60.0 + t) for t in range(1, 6)]}
     records = [
         msgspec.structs.replace(r, curve=Curve(unit="epochs", points=short)) if r.setting["optimizer"] == "adamw" else r
-        for r in outcomes(of)
+        for r in outcomes(planned)
     ]
-    assert not page_of(of, records).wrong
+    assert not page_of(planned, records).wrong
 
 
 def test_unread_files_are_named():

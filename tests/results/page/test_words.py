@@ -13,7 +13,7 @@ from tests.results.make import DIVERGED, Sweep, setting
 FAR, NEAR, BASE = [80.0, 80.1, 79.9], [60.05, 60.2, 59.9], [60.0, 60.1, 59.9]
 
 
-def said(adam, sgd=BASE, higher=True, report=(1, 2, 3), baseline="sgd"):
+def verdict_on(adam, sgd=BASE, higher=True, report=(1, 2, 3), baseline="sgd"):
     """The verdict on adam against sgd; None stands for a seed that has no record."""
     sweep = Sweep(
         {"sgd": [setting("sgd")], "adam": [setting("adam")]}, report=report, baseline=baseline, higher_is_better=higher
@@ -28,14 +28,14 @@ def said(adam, sgd=BASE, higher=True, report=(1, 2, 3), baseline="sgd"):
 
 
 def test_a_proven_difference_is_better_or_worse_by_the_metrics_direction():
-    assert said(FAR).kind == "better"
-    assert said(BASE, sgd=FAR).kind == "worse"
-    assert said(FAR, higher=False).kind == "worse"
+    assert verdict_on(FAR).kind == "better"
+    assert verdict_on(BASE, sgd=FAR).kind == "worse"
+    assert verdict_on(FAR, higher=False).kind == "worse"
 
 
 def test_a_difference_within_noise_is_not_separable():
-    assert said(NEAR).kind == "tied"
-    assert said(NEAR).words == "not separable"
+    assert verdict_on(NEAR).kind == "tied"
+    assert verdict_on(NEAR).words == "not separable"
 
 
 @pytest.mark.parametrize(
@@ -50,22 +50,22 @@ def test_a_difference_within_noise_is_not_separable():
     ],
 )
 def test_every_other_cell_says_why_it_is_not_compared(adam, kind, words):
-    found = said(adam)
+    found = verdict_on(adam)
     assert (found.kind, found.words) == (kind, words)
 
 
 def test_nothing_is_tested_without_a_second_seed_or_any_spread():
-    assert said([80.0], report=(1,)).words == "not tested: one seed"
-    assert said([80.0] * 3, sgd=[60.0] * 3).words == "not tested: no spread over seeds"
+    assert verdict_on([80.0], report=(1,)).words == "not tested: one seed"
+    assert verdict_on([80.0] * 3, sgd=[60.0] * 3).words == "not tested: no spread over seeds"
 
 
 def test_an_incomplete_baseline_tests_nothing():
-    assert said(FAR, sgd=[60.0, None, None]).words == "not tested: sgd is not complete here"
-    assert said(FAR, sgd=[DIVERGED] * 3).words == "not compared: sgd is not complete here"
+    assert verdict_on(FAR, sgd=[60.0, None, None]).words == "not tested: sgd is not complete here"
+    assert verdict_on(FAR, sgd=[DIVERGED] * 3).words == "not compared: sgd is not complete here"
 
 
 def test_without_a_baseline_nothing_is_said():
-    assert said(FAR, baseline=None).words == ""
+    assert verdict_on(FAR, baseline=None).words == ""
 
 
 @pytest.mark.parametrize(

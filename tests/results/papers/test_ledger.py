@@ -36,7 +36,7 @@ def looked(values, scale="paper", rows=None, **options):
     )
 
 
-def one(values, theirs=THEIRS, **options):
+def entry_of(values, theirs=THEIRS, **options):
     (entry,) = ledger([theirs], [looked(values, **options)])
     return entry
 
@@ -55,11 +55,11 @@ def one(values, theirs=THEIRS, **options):
     ],
 )
 def test_verdicts(values, verdict):
-    assert one(values).verdict == verdict
+    assert entry_of(values).verdict == verdict
 
 
 def test_difference_z_and_p_are_welchs_of_the_two_summaries():
-    entry = one([70.0, 71.0, 70.2])
+    entry = entry_of([70.0, 71.0, 70.2])
     expected = scipy.stats.ttest_ind_from_stats(entry.mean, entry.std, 3, 70.82, 0.06, 3, equal_var=False)
     assert entry.difference == pytest.approx(entry.mean - 70.82)
     assert entry.z == pytest.approx(expected.statistic)
@@ -68,31 +68,31 @@ def test_difference_z_and_p_are_welchs_of_the_two_summaries():
 
 def test_a_number_without_a_deviation_is_one_run_with_ours():
     single = msgspec.structs.replace(THEIRS, std=None, n=None)
-    entry = one([70.0, 71.0, 70.2], single)
+    entry = entry_of([70.0, 71.0, 70.2], single)
     assert entry.z == pytest.approx((entry.mean - 70.82) / (entry.std * (1 / 3 + 1) ** 0.5))
     assert entry.verdict == "reproduced"
-    assert one([60.0, 60.1, 59.9], single).verdict == "not reproduced"
+    assert entry_of([60.0, 60.1, 59.9], single).verdict == "not reproduced"
 
 
 def test_our_runs_without_spread_take_theirs_and_with_neither_nothing_is_said():
-    assert one([70.0] * 3).verdict == "not reproduced"
-    assert one([70.82] * 3).verdict == "reproduced"
-    entry = one([70.0] * 3, msgspec.structs.replace(THEIRS, std=None, n=None))
+    assert entry_of([70.0] * 3).verdict == "not reproduced"
+    assert entry_of([70.82] * 3).verdict == "reproduced"
+    entry = entry_of([70.0] * 3, msgspec.structs.replace(THEIRS, std=None, n=None))
     assert (entry.verdict, entry.difference) == ("not run", pytest.approx(-0.82))
     assert entry.notes == ["neither side has a deviation: nothing can be said"]
 
 
 def test_another_scale_other_data_or_another_protocol_is_no_reproduction():
-    assert one([70.82, 70.85, 70.80], scale="smoke").verdict == "protocol differs"
-    assert one([70.82, 70.85, 70.80], scale="smoke").notes == ["scale smoke"]
-    own = setting("adamp") | {"protocol": {"length": 92}}
-    entry = one([70.82, 70.85, 70.80], rows={"adamp": [own]})
+    assert entry_of([70.82, 70.85, 70.80], scale="smoke").verdict == "protocol differs"
+    assert entry_of([70.82, 70.85, 70.80], scale="smoke").notes == ["scale smoke"]
+    shorter = setting("adamp") | {"protocol": {"length": 92}}
+    entry = entry_of([70.82, 70.85, 70.80], rows={"adamp": [shorter]})
     assert (entry.verdict, entry.notes) == ("protocol differs", ["protocol.length=92"])
     theirs = msgspec.structs.replace(THEIRS, setting={"protocol.length": 92})
-    assert one([70.82, 70.85, 70.80], theirs, rows={"adamp": [own]}).verdict == "reproduced"
+    assert entry_of([70.82, 70.85, 70.80], theirs, rows={"adamp": [shorter]}).verdict == "reproduced"
     column = looked([70.0]).board.columns[0].problem
-    told = one([70.82, 70.85, 70.80], deviations={column: ["protocol.batch=64, the paper's 256"]})
-    assert (told.verdict, told.notes) == ("protocol differs", ["protocol.batch=64, the paper's 256"])
+    entry = entry_of([70.82, 70.85, 70.80], deviations={column: ["protocol.batch=64, the paper's 256"]})
+    assert (entry.verdict, entry.notes) == ("protocol differs", ["protocol.batch=64, the paper's 256"])
 
 
 def test_the_setting_must_agree_where_the_paper_tells_numbers_apart_by_it():
@@ -126,7 +126,7 @@ def test_a_number_nobody_ran_has_one_entry_and_a_sweep_that_did_wins_over_one_th
     [({"metric": "f1"}, "our runs have no score test/f1"), ({"unit": ""}, "ours is in '%', the paper's in ''")],
 )
 def test_another_metric_or_unit_is_never_compared(change, note):
-    entry = one([70.82, 70.85, 70.80], msgspec.structs.replace(THEIRS, **change))
+    entry = entry_of([70.82, 70.85, 70.80], msgspec.structs.replace(THEIRS, **change))
     assert (entry.verdict, entry.notes, entry.difference) == ("not run", [note], None)
 
 

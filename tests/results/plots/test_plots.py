@@ -129,11 +129,11 @@ def test_importing_imports_no_matplotlib_and_drawing_no_pyplot(store):
 
 
 def test_a_curve_is_the_mean_over_seeds_and_its_band_what_they_span(looked, records):
-    (found, _) = curves.task_curves(looked.board, records)
+    (drawn, _) = curves.task_curves(looked.board, records)
     cell = looked.board.cell("adam", "mnist")
     expected = band([dict(records[run].curve.points["validation/accuracy"]) for run in cell.runs])
-    assert (found.metric, found.unit, found.time) == ("validation/accuracy", "%", "epochs")
-    assert found.bands["adam"] == expected
+    assert (drawn.metric, drawn.unit, drawn.time) == ("validation/accuracy", "%", "epochs")
+    assert drawn.bands["adam"] == expected
 
 
 def test_a_metric_may_be_chosen_and_one_that_is_not_there_is_told_with_those_that_are(looked, records):
@@ -144,16 +144,16 @@ def test_a_metric_may_be_chosen_and_one_that_is_not_there_is_told_with_those_tha
 
 
 def test_differences_of_curves_are_seed_by_seed_and_without_the_baseline(looked, records):
-    (found, _) = curves.task_curves(looked.board, records, to_baseline=True)
-    assert set(found.bands) == {"adam", "adamp"}
+    (drawn, _) = curves.task_curves(looked.board, records, to_baseline=True)
+    assert set(drawn.bands) == {"adam", "adamp"}
     ours, base = (looked.board.cell(name, "mnist") for name in ("adam", "sgd"))
     last = {run: dict(records[run].curve.points["validation/accuracy"])[8.0] for run in ours.runs + base.runs}
     ends = [last[a] - last[b] for a, b in zip(ours.runs, base.runs, strict=True)]
-    assert found.bands["adam"].middle[-1] == pytest.approx(sum(ends) / 3)
-    assert found.bands["adam"].low[-1] == pytest.approx(min(ends))
+    assert drawn.bands["adam"].middle[-1] == pytest.approx(sum(ends) / 3)
+    assert drawn.bands["adam"].low[-1] == pytest.approx(min(ends))
 
 
-def at(steps, tau):
+def share_at(steps, tau):
     return max((share for x, share in steps if x <= tau), default=0.0)
 
 
@@ -161,7 +161,7 @@ def test_the_profile_of_times_is_the_share_of_tasks_within_each_ratio():
     ratios = [1.0, 1.0, 2.5, None]
     steps = profiles.time_steps(ratios)
     for tau in (1.0, 1.2, 2.5, 3.9):
-        assert at(steps, tau) == sum(ratio is not None and ratio <= tau for ratio in ratios) / len(ratios)
+        assert share_at(steps, tau) == sum(ratio is not None and ratio <= tau for ratio in ratios) / len(ratios)
 
 
 def test_the_profile_of_scores_is_the_share_of_runs_each_task_counting_alike(looked):
@@ -170,7 +170,7 @@ def test_the_profile_of_scores_is_the_share_of_runs_each_task_counting_alike(loo
     steps = profiles.score_steps(gaps["adam"])
     for tau in (-1.03, 0.57, 2.01, 7.1):
         shares = [sum(gap <= tau for gap in runs) / len(runs) for runs in gaps["adam"]]
-        assert at(steps, tau) == pytest.approx(sum(shares) / len(shares))
+        assert share_at(steps, tau) == pytest.approx(sum(shares) / len(shares))
     assert profiles.score_steps([[1.0, math.inf]]) == [(1.0, 0.5)]
 
 
@@ -201,11 +201,11 @@ def test_eight_rows_are_in_color_the_baseline_first_and_the_rest_gray(tmp_path):
     store = stored(tmp_path / "store", ("sgd", *rows), ("mnist",), tune=())
     plan = store.plan("sweep")
     assert len(plan.head.rows) == 12
-    found = looks(load_results(store, Sweep({r: [setting(r)] for r in ("sgd", *rows)}, baseline="sgd").plan).board)
-    colored = [name for name, look in found.items() if look.colored]
+    look_of = looks(load_results(store, Sweep({r: [setting(r)] for r in ("sgd", *rows)}, baseline="sgd").plan).board)
+    colored = [name for name, look in look_of.items() if look.colored]
     assert len(colored) == MOST_COLORED
     assert colored[0] == "sgd"
-    assert len({(found[name].color, found[name].dashes) for name in colored}) == MOST_COLORED
+    assert len({(look_of[name].color, look_of[name].dashes) for name in colored}) == MOST_COLORED
 
 
 def test_long_names_and_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
@@ -239,7 +239,7 @@ def test_what_is_missing_is_said(tmp_path):
     store.put_plan(sweep.plan, b"")
     alone = load_results(store, store.plan("sweep"))
     board, records = alone.board, shown_curves(store, alone.board)
-    for draw, said in (
+    for draw, missing in (
         (lambda: ranks.draw(board, overall(board)), "two rows"),
         (lambda: budget.draw(board, budgets(alone)), "tuning seeds"),
         (lambda: rate.draw(board, rates(alone)), "sweep over lr"),
@@ -248,5 +248,5 @@ def test_what_is_missing_is_said(tmp_path):
         (lambda: profiles.draw_scores(board), "two seeds"),
         (lambda: curves.task_curves(board, records, to_baseline=True), "a baseline"),
     ):
-        with pytest.raises(TooLittle, match=said):
+        with pytest.raises(TooLittle, match=missing):
             draw()

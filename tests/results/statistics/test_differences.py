@@ -43,12 +43,12 @@ def test_half_an_interval_of_three_seeds_is_two_and_a_half_deviations():
 
 
 def test_welch_is_scipys():
-    found, expected = welch(A, B), scipy.stats.ttest_ind(A, B, equal_var=False)
+    difference, expected = welch(A, B), scipy.stats.ttest_ind(A, B, equal_var=False)
     interval = expected.confidence_interval()
-    assert found.p == pytest.approx(expected.pvalue)
-    assert found.df == pytest.approx(expected.df)
-    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
-    assert found.delta == pytest.approx(sum(A) / 3 - sum(B) / 4)
+    assert difference.p == pytest.approx(expected.pvalue)
+    assert difference.df == pytest.approx(expected.df)
+    assert (difference.low, difference.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert difference.delta == pytest.approx(sum(A) / 3 - sum(B) / 4)
 
 
 samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=6)
@@ -57,14 +57,14 @@ samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=6)
 @hypothesis_settings(max_examples=100, deadline=None)
 @given(samples, samples)
 def test_welch_turned_round_is_its_mirror_and_agrees_with_its_interval(a, b):
-    one, other = welch(a, b), welch(b, a)
-    assert one.delta == pytest.approx(-other.delta)
-    if one.p is not None:
-        assert 0 <= one.p <= 1
-        assert one.p == pytest.approx(other.p)
-        assert one.low <= one.delta <= one.high
-        if abs(one.p - 0.05) > 1e-6:
-            assert (one.low > 0 or one.high < 0) == (one.p < 0.05)
+    difference, turned = welch(a, b), welch(b, a)
+    assert difference.delta == pytest.approx(-turned.delta)
+    if difference.p is not None:
+        assert 0 <= difference.p <= 1
+        assert difference.p == pytest.approx(turned.p)
+        assert difference.low <= difference.delta <= difference.high
+        if abs(difference.p - 0.05) > 1e-6:
+            assert (difference.low > 0 or difference.high < 0) == (difference.p < 0.05)
 
 
 @pytest.mark.parametrize(("a", "b"), [([0.1] * 3, [0.2] * 3), ([0.1], [0.2, 0.3]), ([0.1] * 3, [0.1] * 3)])
@@ -121,11 +121,11 @@ def test_seeds_that_move_together_are_correlated():
 
 def test_dunnett_is_scipys_for_its_textbook_example():
     control = [7.40, 8.50, 7.20, 8.24, 9.84, 8.32]
-    found = dunnett({"a": [9.76, 8.80, 7.68, 9.36], "b": [12.80, 9.68, 12.16, 9.20, 10.55]}, control)
-    assert found["a"].p == pytest.approx(0.62004, abs=1e-3)
-    assert found["b"].p == pytest.approx(0.00582, abs=3e-4)
-    assert found["b"].delta == pytest.approx(10.878 - 8.25)
-    assert found["b"].low < found["b"].delta < found["b"].high
+    differences = dunnett({"a": [9.76, 8.80, 7.68, 9.36], "b": [12.80, 9.68, 12.16, 9.20, 10.55]}, control)
+    assert differences["a"].p == pytest.approx(0.62004, abs=1e-3)
+    assert differences["b"].p == pytest.approx(0.00582, abs=3e-4)
+    assert differences["b"].delta == pytest.approx(10.878 - 8.25)
+    assert differences["b"].low < differences["b"].delta < differences["b"].high
 
 
 def test_dunnett_of_one_sample_is_students_test_with_a_pooled_variance():

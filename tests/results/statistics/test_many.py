@@ -27,11 +27,11 @@ def test_what_could_not_be_tested_does_not_count():
 
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_keeps_order_raises_every_p_and_is_bonferroni_at_most(ps):
-    found = holm(ps)
-    for p, q in zip(ps, found, strict=True):
+    adjusted = holm(ps)
+    for p, q in zip(ps, adjusted, strict=True):
         assert p <= q <= min(1.0, len(ps) * p) or q == p
     order = sorted(range(len(ps)), key=lambda i: ps[i])
-    assert [found[i] for i in order] == sorted(found)
+    assert [adjusted[i] for i in order] == sorted(adjusted)
 
 
 def test_holm_of_arrays_is_that_of_each_board():
@@ -99,8 +99,8 @@ def test_welch_holds_its_level_at_three_seeds():
 
 def test_an_optimizer_better_by_four_sigma_is_found_with_ten_seeds():
     chance = random.Random(3)
-    found = 0
+    shown = 0
     for _ in range(50):
         _, adjusted = _rejected(_table(chance, 2, 4, 10, effect=4.0))
-        found += adjusted[0] < 0.05
-    assert found >= 48
+        shown += adjusted[0] < 0.05
+    assert shown >= 48

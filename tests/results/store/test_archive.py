@@ -217,7 +217,7 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "reason"),
     [
         ("truncated", "truncated or not JSON"),
         ("empty", "truncated or not JSON"),
@@ -238,7 +238,7 @@ def damage(path, how):
     ],
 )
 @pytest.mark.parametrize("indexed", [False, True])
-def test_what_cannot_be_used_is_named_with_the_remedy_and_hides_nothing_else(store, three, how, said, indexed):
+def test_what_cannot_be_used_is_named_with_the_remedy_and_hides_nothing_else(store, three, how, reason, indexed):
     if indexed:
         compact_long_ago(store)
     damage(path_of(store, three[1]), how)
@@ -247,11 +247,11 @@ def test_what_cannot_be_used_is_named_with_the_remedy_and_hides_nothing_else(sto
         assert [r.id for r in reader.records(curves=curves)] == [three[0].id, three[2].id]
         (problem,) = reader.problems
         assert str(path_of(store, three[1])) in problem
-        assert said in problem
+        assert reason in problem
         assert f"forget {three[1].id}" in problem
         reader.records(curves=curves)
         assert len(reader.problems) == 1
-    with pytest.raises(StoreError, match=said):
+    with pytest.raises(StoreError, match=reason):
         store.record(three[1].id)
     assert store.compact() == 2
 
@@ -372,13 +372,13 @@ def test_records_written_while_read_are_there_whole_or_not_at_all(store):
     writers = [context.Process(target=_commit_many, args=(store.root, 1000 * n)) for n in (1, 2)]
     for writer in writers:
         writer.start()
-    seen, rounds = 0, 0
+    before, rounds = 0, 0
     while any(w.is_alive() for w in writers):
         reader = fresh(store)
         count = len(reader.records())
         assert reader.problems == []
-        assert count >= seen
-        seen, rounds = count, rounds + 1
+        assert count >= before
+        before, rounds = count, rounds + 1
         reader.compact()
     assert rounds > 1
     assert len(fresh(store).records()) == 300

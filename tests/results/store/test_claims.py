@@ -223,18 +223,18 @@ def test_the_first_record_and_the_first_end_win(store):
     assert store.endings(RUN)[1].reason == "first"
 
 
-def start(store, what):
+def start(store, course):
     """One attempt: it dies, fails, moves and dies, moves and fails, is stopped, or is fenced."""
     attempt = store.claim(RUN, dead())
     if attempt is None:
         return False
-    if what.startswith("moves"):
+    if course.startswith("moves"):
         store.note_moved(attempt)
         store.note_moved(attempt)
-    if what.endswith("fails"):
+    if course.endswith("fails"):
         fail(store, attempt)
-    if what in ("stopped", "fenced"):
-        store.end(Ended(run=RUN, number=attempt.number, kind=what))
+    if course in ("stopped", "fenced"):
+        store.end(Ended(run=RUN, number=attempt.number, kind=course))
     return True
 
 

@@ -47,19 +47,19 @@ class Worker:
 
     def carry_out(self, attempt, outcome) -> None:
         self.say("started", attempt)
-        self.at("claimed", attempt)
+        self.reach("claimed", attempt)
         self.store.note_moved(attempt)
-        self.at("moved", attempt)
+        self.reach("moved", attempt)
         if self.store.fenced(attempt):
             self.say("fenced", attempt)
             return
-        self.at("before the commit", attempt)
+        self.reach("before the commit", attempt)
         self.say("completed" if self.store.commit(outcome) else "beaten", attempt)
-        self.at("committed", attempt)
+        self.reach("committed", attempt)
         self.store.end(Ended(run=attempt.run, number=attempt.number, kind="finished", moved=True))
         self.left -= 1
 
-    def at(self, point: str, attempt) -> None:
+    def reach(self, point: str, attempt) -> None:
         if self.left == 0 and point == POINTS[self.number % len(POINTS)]:
             self.left = -1
             self.hit(attempt.run)
@@ -109,17 +109,17 @@ class Crew:
             self.pids.discard(pid)
         return pid, status
 
-    def told(self) -> list[list[str]]:
+    def diary_lines(self) -> list[list[str]]:
         return [line.split() for path in self.folder.glob("diary-*") for line in path.read_text().splitlines()]
 
 
-def check(store: Store, told: list[list[str]]) -> None:
+def check(store: Store, diary_lines: list[list[str]]) -> None:
     """No run is lost, no attempt has two owners, no run has two outcomes."""
     assert store.finished() == {record(of_setting=s).id for s in SETTINGS}
     assert len(store.records()) == RUNS
     assert store.problems == []
-    assert max(Counter((run_id, number) for kind, run_id, number in told if kind == "started").values()) == 1
-    assert max(Counter(run_id for kind, run_id, _ in told if kind == "completed").values()) <= 1
+    assert max(Counter((run_id, number) for kind, run_id, number in diary_lines if kind == "started").values()) == 1
+    assert max(Counter(run_id for kind, run_id, _ in diary_lines if kind == "completed").values()) <= 1
 
 
 def test_killed_workers_lose_no_run_and_repeat_none(tmp_path):
@@ -137,9 +137,9 @@ def test_killed_workers_lose_no_run_and_repeat_none(tmp_path):
                 for _ in range(WORKERS):
                     crew.start()
     assert kills == HITS
-    told = crew.told()
-    kinds = Counter(kind for kind, *_ in told)
-    check(Store(tmp_path / "store"), told)
+    diary_lines = crew.diary_lines()
+    kinds = Counter(kind for kind, *_ in diary_lines)
+    check(Store(tmp_path / "store"), diary_lines)
     assert kinds["beaten"] == kinds["fenced"] == 0, "a living owner lost its run"
     # A quarter of them had committed when they were killed; the other runs were started once more.
     assert kinds["started"] == RUNS + HITS - HITS // len(POINTS)
@@ -177,6 +177,6 @@ def test_workers_held_up_beyond_their_lease_are_fenced(tmp_path):
                     os.kill(pid, signal.SIGCONT)
                 held.clear()
             time.sleep(0.01)
-    told = crew.told()
-    check(store, told)
-    assert any(kind in ("fenced", "beaten") for kind, *_ in told), "nobody was held up in the middle of a run"
+    diary_lines = crew.diary_lines()
+    check(store, diary_lines)
+    assert any(kind in ("fenced", "beaten") for kind, *_ in diary_lines), "nobody was held up in the middle of a run"

@@ -48,12 +48,12 @@ def sweep():
 def labs(tmp_path, sweep):
     """Two labs that ran one sweep: adam's runs in both, with equal outcomes."""
     records = sweep.records(lambda r: 0.1 * len(r.row) + 0.01 * r.seed)
-    of = {row: [r for r in records if r.setting["optimizer"] == row] for row in ROWS}
+    of_row = {row: [r for r in records if r.setting["optimizer"] == row] for row in ROWS}
     elsewhere = [
-        msgspec.structs.replace(r, provenance={"attempt": 2, "machine": {"host": "other"}}) for r in of["adam"]
+        msgspec.structs.replace(r, provenance={"attempt": 2, "machine": {"host": "other"}}) for r in of_row["adam"]
     ]
-    first = filled(tmp_path / "first", of["sgd"] + of["adam"], sweep)
-    second = filled(tmp_path / "second", elsewhere + of["adamp"], sweep)
+    first = filled(tmp_path / "first", of_row["sgd"] + of_row["adam"], sweep)
+    second = filled(tmp_path / "second", elsewhere + of_row["adamp"], sweep)
     return first, second, records
 
 
@@ -91,15 +91,15 @@ def test_merging_again_changes_nothing(labs, tmp_path):
 def test_an_interrupted_merge_goes_on(labs, tmp_path):
     into = Store(tmp_path / "into")
 
-    def stop(found):
-        if found.copied == 4:
+    def stop(merged):
+        if merged.copied == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         merge(labs[:2], into, fits, tell=stop)
     assert len(Store(into.root).finished()) == 4
-    found = merge(labs[:2], Store(into.root), fits)
-    assert sum(each.copied for each in found) == 5
+    merged = merge(labs[:2], Store(into.root), fits)
+    assert sum(each.copied for each in merged) == 5
     assert len(Store(into.root).records()) == 9
 
 
@@ -134,7 +134,7 @@ def test_a_dry_run_says_what_a_merge_does_and_writes_nothing(labs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "reason"),
     [
         (lambda values: b"{", "truncated or not JSON"),
         (lambda values: values | {"schema": 99}, "schema 99 is newer"),
@@ -144,16 +144,16 @@ def test_a_dry_run_says_what_a_merge_does_and_writes_nothing(labs, tmp_path):
         (lambda values: values | {"setting": setting("lion")}, "its id is not that of"),
     ],
 )
-def test_what_cannot_be_used_is_named_and_the_rest_is_merged(labs, tmp_path, damage, said):
+def test_what_cannot_be_used_is_named_and_the_rest_is_merged(labs, tmp_path, damage, reason):
     first, _, _ = labs
     victim = first.records()[0]
     made = damage(json.loads(path_of(first, victim).read_bytes()))
     path_of(first, victim).write_bytes(made if isinstance(made, bytes) else json.dumps(made).encode())
-    (found,) = merge([Store(first.root)], into := Store(tmp_path / "into"), fits)
-    (problem,) = found.problems
-    assert said in problem
+    (merged,) = merge([Store(first.root)], into := Store(tmp_path / "into"), fits)
+    (problem,) = merged.problems
+    assert reason in problem
     assert victim.id in problem
-    assert (found.copied, len(into.finished())) == (5, 5)
+    assert (merged.copied, len(into.finished())) == (5, 5)
 
 
 def test_a_copy_under_another_name_is_named(labs, tmp_path):

@@ -85,7 +85,7 @@ def test_a_damaged_plan_is_named(store):
 
 
 @pytest.mark.parametrize(
-    ("part", "forged", "said"),
+    ("part", "forged", "reason"),
     [
         ("baseline", "sdg", "baseline 'sdg' is not in the plan"),
         ("settings", {"0": {"version": 1}}, "setting: Object missing required field `optimizer`"),
@@ -93,12 +93,12 @@ def test_a_damaged_plan_is_named(store):
         ("table", {"columns": [], "rows": [{"label": "a", "row": "b"}]}, "table row 'b' is not in the plan"),
     ],
 )
-def test_a_forged_head_is_named(store, part, forged, said):
+def test_a_forged_head_is_named(store, part, forged, reason):
     store.put_plan(plan(0.1, 0.3), b"")
     path = store.root / "sweeps/sweep/plan-0001.jsonl"
     head, _, runs = path.read_bytes().partition(b"\n")
     path.write_bytes(msgspec.json.encode(msgspec.json.decode(head) | {part: forged}) + b"\n" + runs)
-    with pytest.raises(StoreError, match=said):
+    with pytest.raises(StoreError, match=reason):
         store.plan("sweep")
 
 

@@ -169,7 +169,7 @@ def owner(job: str | None) -> Owner:
 
 
 def test_a_run_whose_job_has_left_the_queue_is_lost_and_no_other_is():
-    there = Workers(
+    workers = Workers(
         {
             Submitted("slurm:c:ana:a", "slurm", 1): Alive(
                 running=("slurm:c:ana:a:1_0",), pending=("slurm:c:ana:a:1_1",)
@@ -186,7 +186,7 @@ def test_a_run_whose_job_has_left_the_queue_is_lost_and_no_other_is():
         "here": State(kind="running", owner=owner(None)),
         "stopped": State(kind="stopped", owner=owner("slurm:c:ana:a:1_2")),
     }
-    assert there.lost(states) == ["lost"]
+    assert workers.lost(states) == ["lost"]
 
 
 @pytest.mark.parametrize(
@@ -212,13 +212,13 @@ def test_a_follow_up_takes_the_runs_that_died_with_what_it_follows_and_no_others
     monkeypatch.setenv("PATH", "/nowhere")
     store = Store(tmp_path / "store")
     plan = expand(sweep_reader.load(write(tmp_path, SWEEP)), tmp_path)
-    followed, other, here = [run.id for run in plan.runs][:3]
-    for run, job in ((followed, "slurm:c:ana:a:1_0"), (other, "slurm:c:ana:b:2_0"), (here, None)):
+    followed, other, local = [run.id for run in plan.runs][:3]
+    for run, job in ((followed, "slurm:c:ana:a:1_0"), (other, "slurm:c:ana:b:2_0"), (local, None)):
         assert store.claim(run, owner(job))
     slurm = SlurmCluster()
     for _ in range(2):  # each copy of the follow-up does it
         alive_workers.mark_followed_as_ended(store, plan, ["slurm:c:ana:a"], slurm)
-    assert [bool(store.endings(run)) for run in (followed, other, here)] == [True, False, False]
+    assert [bool(store.endings(run)) for run in (followed, other, local)] == [True, False, False]
     assert store.claim(followed, owner("slurm:c:ana:next:3_0"))
     alive_workers.mark_followed_as_ended(store, plan, ["slurm:c:ana:a"], slurm)
     assert store.states([followed])[followed].kind == "running"

@@ -31,11 +31,11 @@ def tuned(tmp_path):
 
 
 def shapes(workers=256, split=False, **more):
-    one = Settings("slurm", workers, **more)
+    small = Settings("slurm", workers, **more)
     if not split:
-        return [(one, frozenset({"toy:TASK", "toy:LINEAR"}))]
+        return [(small, frozenset({"toy:TASK", "toy:LINEAR"}))]
     big = Settings("slurm", workers, resources=Resources(memory="64G"), **more)
-    return [(one, frozenset({"toy:TASK"})), (big, frozenset({"toy:LINEAR"}))]
+    return [(small, frozenset({"toy:TASK"})), (big, frozenset({"toy:LINEAR"}))]
 
 
 def counted(found):
@@ -64,14 +64,14 @@ def test_a_worker_for_each_run_up_to_the_cap_and_the_clusters_limits(tuned, give
 
 
 def test_workers_that_are_alive_count(tuned):
-    _, plan, seen = tuned
-    there = Workers(
+    _, plan, states = tuned
+    workers = Workers(
         {
             Submitted("slurm:c:ana:a", "slurm", 1, "tune"): Alive(running=("1", "2"), pending=("3",)),
             Submitted("slurm:c:ana:b", "slurm", 1, "all"): Alive(pending=tuple(map(str, range(12)))),
         }
     )
-    assert counted(orders(plan, seen, shapes(), there, None)) == [("tune", 5)]
+    assert counted(orders(plan, states, shapes(), workers, None)) == [("tune", 5)]
 
 
 class Described:
@@ -104,16 +104,16 @@ def test_tuning_that_no_report_follows_has_follow_ups_of_its_own(tuned):
     """Its reports are done, or have their workers, while those of another shape have not."""
     (one, first), (other, second) = shapes(split=True, chain=1)
     found = [Order("tune", one, first, 2), Order("tune", other, second, 2), Order("all", one, first, 2)]
-    given = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, NOBODY)
-    names = [f"slurm:c:ana:{job.name}" for _, job in given]
-    assert [(order.stage, order.tasks, order.follows) for order, _ in given] == [
+    ordered = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, NOBODY)
+    names = [f"slurm:c:ana:{job.name}" for _, job in ordered]
+    assert [(order.stage, order.tasks, order.follows) for order, _ in ordered] == [
         ("tune", first, False),
         ("tune", second, False),
         ("all", second, True),
         ("all", first, False),
         ("all", first, True),
     ]
-    assert [job.after for _, job in given] == [(), (), (names[1],), tuple(names[:3]), (names[3],)]
+    assert [job.after for _, job in ordered] == [(), (), (names[1],), tuple(names[:3]), (names[3],)]
 
 
 def three(**more):
@@ -137,12 +137,12 @@ def three(**more):
     ],
 )
 def test_what_does_not_fit_into_the_cap_takes_turns_unless_workers_like_it_are_alive(free, cap, lacking, expected):
-    given = [
+    ordered = [
         (alive, Order("all", settings, tasks, copies))
         for (settings, tasks), (copies, alive) in zip(three(), lacking, strict=False)
     ]
-    places = [order.tasks for _, order in given]
-    found = list(in_turns(given, free, cap))
+    places = [order.tasks for _, order in ordered]
+    found = list(in_turns(ordered, free, cap))
     assert [(places.index(order.tasks), order.copies, order.turn) for order in found] == expected
 
 
@@ -169,63 +169,63 @@ def test_a_later_turn_comes_after_follow_ups_and_after_whoever_is_at_work(tuned)
 
 def test_follow_ups_that_are_replaced_follow_those_that_are_alive_too(tuned):
     """One of two workers of a shape is gone, and none of another's."""
-    (one, first), (other, second) = shapes(workers=4, split=True, chain=2)
-    there = Workers(
+    (small, first), (big, second) = shapes(workers=4, split=True, chain=2)
+    workers = Workers(
         {
             Submitted("slurm:c:ana:a", "slurm", 1, "all", first): Alive(running=("1",)),
             Submitted("slurm:c:ana:b", "slurm", 1, "all", second): Alive(running=("1", "2")),
             Submitted("local:h:b:1:1", "local", 1): Alive(running=("l",)),
         }
     )
-    found = [Order("all", other, second, 2, follows=True), Order("all", one, first, 1)]
-    given = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, there)
-    names = [f"slurm:c:ana:{job.name}" for _, job in given]
-    assert [(order.tasks, order.copies, order.follows) for order, _ in given] == [
+    found = [Order("all", big, second, 2, follows=True), Order("all", small, first, 1)]
+    ordered = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, workers)
+    names = [f"slurm:c:ana:{job.name}" for _, job in ordered]
+    assert [(order.tasks, order.copies, order.follows) for order, _ in ordered] == [
         (second, 2, True),
         (second, 2, True),
         (first, 1, False),
         (first, 2, True),
         (first, 2, True),
     ]
-    assert [job.after for _, job in given][:2] == [("slurm:c:ana:b",), (names[0],)]
-    assert [job.after for _, job in given][3:] == [(names[2], "slurm:c:ana:a"), (names[3],)]
+    assert [job.after for _, job in ordered][:2] == [("slurm:c:ana:b",), (names[0],)]
+    assert [job.after for _, job in ordered][3:] == [(names[2], "slurm:c:ana:a"), (names[3],)]
 
 
 def test_the_follow_ups_of_who_is_alive_are_ordered_anew_only_with_something_else(tuned):
-    _, plan, seen = tuned
-    given = shapes(workers=4, split=True, chain=1)
+    _, plan, states = tuned
+    two_shapes = shapes(workers=4, split=True, chain=1)
     alive = Alive(running=("1", "2"))
     tune = {Submitted("slurm:c:ana:t", "slurm", 1, "tune"): Alive(running=tuple("1234"))}
-    both = {Submitted(f"slurm:c:ana:{i}", "slurm", 1, "all", tasks): alive for i, (_, tasks) in enumerate(given)}
-    assert orders(plan, seen, given, Workers(tune | both), None) == []
-    (first, second), (_, tasks) = both, given[0]
-    found = orders(plan, seen, given, Workers(tune | {first: alive, second: Alive()}), None)
-    assert [(o.tasks, o.copies, o.follows) for o in found] == [(tasks, 2, True), (given[1][1], 2, False)]
+    both = {Submitted(f"slurm:c:ana:{i}", "slurm", 1, "all", tasks): alive for i, (_, tasks) in enumerate(two_shapes)}
+    assert orders(plan, states, two_shapes, Workers(tune | both), None) == []
+    (first, second), (_, tasks) = both, two_shapes[0]
+    found = orders(plan, states, two_shapes, Workers(tune | {first: alive, second: Alive()}), None)
+    assert [(o.tasks, o.copies, o.follows) for o in found] == [(tasks, 2, True), (two_shapes[1][1], 2, False)]
 
 
 def test_follow_ups_that_wait_for_what_they_follow_are_no_workers_yet(tuned):
-    _, plan, seen = tuned
+    _, plan, states = tuned
     copies = tuple("abcdef")
-    there = {
+    workers = {
         Submitted("slurm:c:ana:t", "slurm", 1, "tune"): Alive(running=tuple(map(str, range(8)))),
         Submitted("slurm:c:ana:r", "slurm", 1, "all"): Alive(pending=copies, behind=frozenset(copies)),
     }
-    assert counted(orders(plan, seen, shapes(), Workers(there), None)) == [("all", 6)], "reports will be workers"
+    assert counted(orders(plan, states, shapes(), Workers(workers), None)) == [("all", 6)], "reports will be workers"
     follow = Submitted("slurm:c:ana:f", "slurm", 1, "all", follows=True)
-    there[follow] = Alive(pending=copies, behind=frozenset(copies))
-    assert counted(orders(plan, seen, shapes(), Workers(there), None)) == [("all", 6)]
-    there[follow] = Alive(pending=copies)
-    assert counted(orders(plan, seen, shapes(), Workers(there), None)) == []
+    workers[follow] = Alive(pending=copies, behind=frozenset(copies))
+    assert counted(orders(plan, states, shapes(), Workers(workers), None)) == [("all", 6)]
+    workers[follow] = Alive(pending=copies)
+    assert counted(orders(plan, states, shapes(), Workers(workers), None)) == []
 
 
 def test_what_can_never_start_blocks_nothing_and_what_is_held_does(tuned):
-    _, plan, seen = tuned
+    _, plan, states = tuned
     copies = tuple(map(str, range(20)))
     for stage in ("tune", "all"):
         stuck = {Submitted(f"slurm:c:ana:{stage}", "slurm", 1, stage): Alive(pending=copies, never=frozenset(copies))}
-        assert (stage, {"tune": 8, "all": 12}[stage]) in counted(orders(plan, seen, shapes(), Workers(stuck), None))
+        assert (stage, {"tune": 8, "all": 12}[stage]) in counted(orders(plan, states, shapes(), Workers(stuck), None))
         held = {Submitted(f"slurm:c:ana:{stage}", "slurm", 1, stage): Alive(pending=copies, held=frozenset(copies))}
-        assert stage not in dict(counted(orders(plan, seen, shapes(), Workers(held), None)))
+        assert stage not in dict(counted(orders(plan, states, shapes(), Workers(held), None)))
 
 
 def test_the_cap_counts_workers_of_other_plans_and_of_tasks_that_are_no_more(tuned):
@@ -237,7 +237,7 @@ def test_the_cap_counts_workers_of_other_plans_and_of_tasks_that_are_no_more(tun
 
 def test_what_is_replaced_is_what_waits_behind_jobs_or_cannot_start_of_this_plan_and_user():
     behind = Alive(pending=("b",), behind=frozenset("b"))
-    there = Workers(
+    workers = Workers(
         {
             Submitted("slurm:c:ana:1", "slurm", 1): Alive(running=("r",), pending=("p", "n"), never=frozenset("n")),
             Submitted("slurm:c:ana:2", "slurm", 1): behind,
@@ -245,6 +245,6 @@ def test_what_is_replaced_is_what_waits_behind_jobs_or_cannot_start_of_this_plan
             Submitted("slurm:c:bob:4", "slurm", 1): behind,
         }
     )
-    stay, gone = there.without_waiting(1, "slurm:c:ana:")
+    stay, gone = workers.without_waiting(1, "slurm:c:ana:")
     assert gone == ["n", "b"]
     assert [alive.pending for alive in stay.alive.values()] == [("p",), (), ("b",), ("b",)]

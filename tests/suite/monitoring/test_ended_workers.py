@@ -28,11 +28,11 @@ def store(tmp_path):
 @pytest.fixture
 def ended(monkeypatch):
     """What Slurm says of how copies ended, without one."""
-    found: dict[str, str] = {}
+    states: dict[str, str] = {}
     monkeypatch.setattr(
-        alive_workers.cluster("slurm"), "ended", lambda names: {n: found[n] for n in names if n in found}
+        alive_workers.cluster("slurm"), "ended", lambda names: {n: states[n] for n in names if n in states}
     )
-    return found
+    return states
 
 
 def job(store: Store, name: str, logs: dict[str, str], launch: int = 0, cluster: str = "slurm", **more) -> Submitted:
@@ -64,19 +64,19 @@ def test_the_log_written_to_last_and_its_last_line_that_says_something(store, en
         f"{crashed.handle}:7_1": "NODE_FAIL",
         "slurm:c:ana:other:7_2": "FAILED",
     }
-    found = last(store, over(job(store, "old", {"6_0_log.out": "earlier"}), crashed))
-    assert found is not None
-    assert found.log == store.root / "jobs/ana/new/7_0_0_log.out"
-    assert (found.said, dict(found.states)) == (
+    ending = last(store, over(job(store, "old", {"6_0_log.out": "earlier"}), crashed))
+    assert ending is not None
+    assert ending.log == store.root / "jobs/ana/new/7_0_0_log.out"
+    assert (ending.said, dict(ending.states)) == (
         "ModuleNotFoundError: No module named 'slurm'",
         {"FAILED": 1, "NODE_FAIL": 1},
     )
-    first, second = found.told()
+    first, second = ending.told()
     assert first == (
         "the last worker ended at 1970-01-01T00:16:41Z (Slurm: 1 FAILED, 1 NODE_FAIL), "
         "its last words: ModuleNotFoundError: No module named 'slurm'"
     )
-    assert second.endswith("its log: " + str(found.log))
+    assert second.endswith("its log: " + str(ending.log))
 
 
 def test_srun_is_quoted_only_where_nobody_else_spoke(store, ended):
@@ -86,12 +86,12 @@ def test_srun_is_quoted_only_where_nobody_else_spoke(store, ended):
 
 
 def test_no_log_and_an_empty_one_are_said_to_be_so(store, ended):
-    found = last(store, over(job(store, "a", {"7_0_log.out": ""})))
-    assert found is not None
-    assert found.told()[0].endswith("Z, without a word")
-    found = last(store, over(job(store, "b", {"7_submitted.pkl": ""}, launch=1)))
-    assert found == Last(store.root / "jobs/ana/b")
-    assert "left no log in" in found.told()[0]
+    ending = last(store, over(job(store, "a", {"7_0_log.out": ""})))
+    assert ending is not None
+    assert ending.told()[0].endswith("Z, without a word")
+    ending = last(store, over(job(store, "b", {"7_submitted.pkl": ""}, launch=1)))
+    assert ending == Last(store.root / "jobs/ana/b")
+    assert "left no log in" in ending.told()[0]
 
 
 def test_a_long_line_and_what_could_move_the_cursor_are_made_legible(store, ended):

@@ -117,16 +117,16 @@ def test_a_bill_adds_what_is_spent_and_what_is_to_come(store, tmp_path):
     finish(store, plan, plan.runs[0], 3600.0)
     for _ in range(3):
         end(store, plan.runs[3])
-    seen = status.overview(store, plan)
-    due = budget.bill(seen)
+    overview = status.overview(store, plan)
+    due = budget.bill(overview)
     assert (due.spent, due.predicted, due.unknown) == (1.0, 2.0, {})
     assert due.bases == {SAME: 1, OTHER_OPTIMIZER: 1}
-    assert budget.bill(seen, retry=True).predicted == 3.0
-    budget.check(3.0, seen)
+    assert budget.bill(overview, retry=True).predicted == 3.0
+    budget.check(3.0, overview)
     with pytest.raises(UsageError, match=r"1 hours of one slot are spent and 2 more predicted, but only 2\.9 allowed"):
-        budget.check(2.9, seen)
+        budget.check(2.9, overview)
     with pytest.raises(UsageError, match="3 more predicted"):
-        budget.check(3.0, seen, retry=True)
+        budget.check(3.0, overview, retry=True)
 
 
 def test_what_nobody_can_tell_passes_no_budget(store, tmp_path):

@@ -115,11 +115,11 @@ def test_what_waits_for_a_canary_says_for_which_and_how_that_is(store, tmp_path)
 def test_a_running_run_shows_progress_speed_and_what_is_left(store, tmp_path):
     plan = planned(tmp_path, FOUR)
     begin(store, plan.runs[0], said(4, 0.5, 10.0), said(12, 1.5, 30.0))
-    seen = status.overview(store, plan)
-    (running,) = seen.running
+    overview = status.overview(store, plan)
+    (running,) = overview.running
     assert (running.progress, running.speed, running.left) == (0.5, 0.4, pytest.approx(30.0))
-    assert seen.remaining == pytest.approx((30.0 + 7 * 60.0) / 3600)
-    assert seen.eta == pytest.approx(30.0 + 7 * 60.0)
+    assert overview.remaining == pytest.approx((30.0 + 7 * 60.0) / 3600)
+    assert overview.eta == pytest.approx(30.0 + 7 * 60.0)
 
 
 @pytest.mark.parametrize("job", [None, "slurm:c:ana:toys:7_3"])
@@ -161,12 +161,12 @@ def test_a_resumed_run_stands_where_it_resumed_until_it_says_more(store, tmp_pat
 
 def test_nothing_is_estimated_that_cannot_be(store, tmp_path):
     plan = planned(tmp_path, FOUR)
-    seen = status.overview(store, plan)
-    assert (seen.remaining, seen.unknown, seen.eta) == (None, 8, None)
+    overview = status.overview(store, plan)
+    assert (overview.remaining, overview.unknown, overview.eta) == (None, 8, None)
     begin(store, plan.runs[0])
-    seen = status.overview(store, plan)
-    assert (seen.remaining, seen.unknown, seen.eta) == (None, 8, None)
-    assert "left" not in progress.line(seen, 1)
+    overview = status.overview(store, plan)
+    assert (overview.remaining, overview.unknown, overview.eta) == (None, 8, None)
+    assert "left" not in progress.line(overview, 1)
 
 
 def test_reports_whose_setting_is_not_selected_yet_wait_and_cost(store, tmp_path):
@@ -183,11 +183,11 @@ def test_runs_like_which_none_was_measured_count_as_the_others_do_on_average(sto
     plan = planned(tmp_path, FOUR.replace('["toy:TASK"]', '["toy:TASK", "toy:PLAIN"]'))
     finish(store, plan, plan.runs[0], 60.0)
     begin(store, plan.runs[1], said(4, 0.5, 10.0), said(12, 1.5, 30.0))
-    seen = status.overview(store, plan)
-    assert seen.unknown == 8
-    assert seen.eta == pytest.approx(30.0 + 14 * 60.0)
-    assert progress.line(seen, 1).startswith("roughly 14 min left · toys: 1/16 done")
-    assert "waits for a slot" in progress.line(seen, 1, "waits for a slot: all are held by rates")
+    overview = status.overview(store, plan)
+    assert overview.unknown == 8
+    assert overview.eta == pytest.approx(30.0 + 14 * 60.0)
+    assert progress.line(overview, 1).startswith("roughly 14 min left · toys: 1/16 done")
+    assert "waits for a slot" in progress.line(overview, 1, "waits for a slot: all are held by rates")
 
 
 def test_the_line_says_it_all(store, tmp_path):
@@ -288,11 +288,11 @@ def test_logs_tells_each_attempt_its_traceback_and_the_end_of_its_log(store, tmp
     assert f"run {run.id} failed, and is tried again" in optathlon(tmp_path, "logs", run.id).stderr
     attempt = begin(store, run)
     store.log(attempt).write_text("\n".join(f"line {n}" for n in range(100)))
-    told = optathlon(tmp_path, "logs", run.id[:8])
-    assert trace in told.stdout
-    assert "attempt 2" in told.stdout
-    assert "line 80\n" in told.stdout
-    assert "line 79\n" not in told.stdout
+    shown = optathlon(tmp_path, "logs", run.id[:8])
+    assert trace in shown.stdout
+    assert "attempt 2" in shown.stdout
+    assert "line 80\n" in shown.stdout
+    assert "line 79\n" not in shown.stdout
     whole = optathlon(tmp_path, "logs", "ptb-awd-lstm/sgd/s0", "--attempt", "2").stdout
     assert "line 0\n" in whole
     assert trace not in whole

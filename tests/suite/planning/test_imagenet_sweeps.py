@@ -82,13 +82,13 @@ def test_the_baselines_of_table_d2_have_timms_schedules() -> None:
     """RMSprop's decays by steps of 2.4 epochs; ReXNet's SGD warms up and ends at timm's own rates, not at AdamP's."""
     scheduler = pytest.importorskip("timm.scheduler")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    wanted = {
+    schedules = {
         "table-d2": (0.032, scheduler.StepLRScheduler, 450,
                      {"decay_t": 2.4, "decay_rate": 0.97, "warmup_lr_init": 1e-6, "warmup_prefix": False}),
         "table-d2-rexnet": (0.5, scheduler.CosineLRScheduler, 410,
                             {"t_initial": 400, "lr_min": 1e-5, "warmup_lr_init": 1e-4}),
     }  # fmt: skip
-    for name, (rate, kind, length, how) in wanted.items():
+    for name, (rate, kind, length, how) in schedules.items():
         sweep = load(find(f"adamp/{name}"))
         (entry,) = [e for e in sweep.entries if e.label == sweep.baseline]
         protocol = sweep.protocol_of(sweep.tasks[0]).override(entry.protocol)

@@ -20,13 +20,13 @@ from tests.suite.training.test_loop import run_of
 RUN = run_of("sgd", protocol={"length": 4})
 
 
-def execute_here(store: Store, attempt: Attempt | None, told: list[str], updates: int = 1000) -> str:
+def execute_here(store: Store, attempt: Attempt | None, lines: list[str], updates: int = 1000) -> str:
     """Carry the attempt out, and stop it after so many updates; how it ended."""
     assert attempt is not None, "the run was not free"
     looks = itertools.count(1)
     device = torch.device("cpu")
     return execute(
-        store, RUN, attempt, store.root, stop=lambda: next(looks) > updates, device=device, say=told.append
+        store, RUN, attempt, store.root, stop=lambda: next(looks) > updates, device=device, say=lines.append
     ).kind
 
 
@@ -81,10 +81,10 @@ def outcome(store: Store):
 )
 def test_who_wakes_after_another_took_over_changes_none_of_its_files(method, call, tmp_path, monkeypatch, expected):
     monkeypatch.setenv("OPTATHLON_CHECKPOINT_SECONDS", "0" if method == "state_dict" else "600")
-    store, told = Store(tmp_path / "store"), []
+    store, lines = Store(tmp_path / "store"), []
     pid = stopped(store, monkeypatch, method, call)
     second = store.claim(RUN.id, on_host("a third"))
-    assert execute_here(store, second, told, updates=20) == "stopped"
+    assert execute_here(store, second, lines, updates=20) == "stopped"
     before = contents(store.work(RUN.id))
     assert wake(pid) == 0
     after = contents(store.work(RUN.id))
@@ -92,9 +92,9 @@ def test_who_wakes_after_another_took_over_changes_none_of_its_files(method, cal
         name: data for name, data in before.items() if "0001" not in name
     }
     assert set(after) - set(before) == {"ended-0001.json"}
-    assert execute_here(store, store.claim(RUN.id, this_process()), told) == "finished"
+    assert execute_here(store, store.claim(RUN.id, this_process()), lines) == "finished"
     assert outcome(store) == expected
-    assert told == []
+    assert lines == []
 
 
 def test_who_wakes_after_the_run_was_forgotten_writes_nothing(tmp_path, monkeypatch):

@@ -40,13 +40,13 @@ def test_statistics_are_the_mean_over_the_first_micro_batches_and_training_goes_
     fresh = carry_out(run_of("sgd", protocol=FRESH), tmp_path / "fresh")
     assert fresh.scores != usual.scores
     assert fresh.state.curve["train/loss"] == usual.state.curve["train/loss"]
-    own = statistics(fresh)
+    running = statistics(fresh)
     with fresh.state.evaluation_weights():
         judged = statistics(fresh)
-        given = given_to_batch_norm(fresh, 4)
-    assert torch.allclose(judged["1.running_mean"], torch.stack([x.mean(0) for x in given]).mean(0), atol=1e-6)
-    assert torch.allclose(judged["1.running_var"], torch.stack([x.var(0) for x in given]).mean(0), atol=1e-6)
-    assert all(torch.equal(own[name], value) for name, value in statistics(fresh).items())
+        inputs = given_to_batch_norm(fresh, 4)
+    assert torch.allclose(judged["1.running_mean"], torch.stack([x.mean(0) for x in inputs]).mean(0), atol=1e-6)
+    assert torch.allclose(judged["1.running_var"], torch.stack([x.var(0) for x in inputs]).mean(0), atol=1e-6)
+    assert all(torch.equal(running[name], value) for name, value in statistics(fresh).items())
 
 
 def test_weights_that_are_no_averages_are_judged_as_ever(tmp_path):

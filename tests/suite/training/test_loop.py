@@ -99,13 +99,13 @@ def test_data_workers_change_nothing(workers, tmp_path):
 
 
 def test_a_flipped_bit_falls_back_to_the_other_slot_and_says_so(tmp_path):
-    run, told = run_of("adamw", "epochs"), []
+    run, warnings = run_of("adamw", "epochs"), []
     assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
     newest = max(tmp_path.glob("checkpoint-*.pt"), key=lambda p: p.stat().st_mtime_ns)
     flip_a_bit(newest)
-    outcome = carry_out(run, tmp_path, warn=told.append)
+    outcome = carry_out(run, tmp_path, warn=warnings.append)
     assert result(outcome) == uninterrupted("adamw", "epochs")
-    assert any(newest.name in line and "falling back" in line for line in told)
+    assert any(newest.name in line and "falling back" in line for line in warnings)
 
 
 def test_a_sidecar_that_is_no_text_voids_its_slot(tmp_path):
@@ -117,12 +117,12 @@ def test_a_sidecar_that_is_no_text_voids_its_slot(tmp_path):
 
 
 def test_with_both_slots_damaged_the_run_starts_anew_and_says_so(tmp_path):
-    run, told = run_of("adamw", "epochs"), []
+    run, warnings = run_of("adamw", "epochs"), []
     assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
     for slot in tmp_path.glob("checkpoint-*.pt"):
         flip_a_bit(slot)
-    assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("adamw", "epochs")
-    assert "starting from the beginning" in told[-1]
+    assert result(carry_out(run, tmp_path, warn=warnings.append)) == uninterrupted("adamw", "epochs")
+    assert "starting from the beginning" in warnings[-1]
 
 
 def test_a_whole_checkpoint_of_another_shape_falls_back_like_a_damaged_one(tmp_path):
@@ -139,16 +139,16 @@ def test_a_whole_checkpoint_of_another_shape_falls_back_like_a_damaged_one(tmp_p
 
 
 def test_where_no_checkpoint_fits_the_run_begins_anew(tmp_path):
-    run, told = run_of("sgd", "ema"), []
+    run, warnings = run_of("sgd", "ema"), []
     assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
     for slot in tmp_path.glob("checkpoint-*.pt"):
         state = torch.load(slot)
         del state["summed"]
         torch.save(state, slot)
         put_in_place(run, slot, slot)
-    assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("sgd", "ema")
-    assert "starting from the beginning" in told[-1]
-    assert sum("KeyError" in line for line in told) == 2
+    assert result(carry_out(run, tmp_path, warn=warnings.append)) == uninterrupted("sgd", "ema")
+    assert "starting from the beginning" in warnings[-1]
+    assert sum("KeyError" in line for line in warnings) == 2
 
 
 def put_in_place(run: Run, data: Path, slot: Path) -> None:
@@ -202,19 +202,19 @@ def test_a_run_from_another_folder_is_not_taken_for_this_one(tmp_path):
 
 
 def test_damaged_best_weights_void_the_slots_that_refer_to_them(tmp_path):
-    run, told = run_of("sgd", "epochs"), []
+    run, warnings = run_of("sgd", "epochs"), []
     attempt(run, tmp_path, 20)
     (best,) = tmp_path.glob("best-*.pt")
     flip_a_bit(best)
-    assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("sgd", "epochs")
-    assert any(best.name in line for line in told)
+    assert result(carry_out(run, tmp_path, warn=warnings.append)) == uninterrupted("sgd", "epochs")
+    assert any(best.name in line for line in warnings)
 
 
 def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path):
     """The kernel refuses files of more than 2 kB, of which torch has to say something else."""
-    run, told = run_of("sgd", "ema"), []
+    run, warnings = run_of("sgd", "ema"), []
     expected = uninterrupted("sgd", "ema")
-    around = Surroundings(Checkpoints(tmp_path, run.id, told.append), interval=0.0)
+    around = Surroundings(Checkpoints(tmp_path, run.id, warnings.append), interval=0.0)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
     try:
@@ -222,8 +222,8 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result(outcome) == expected
-    assert len(told) > outcome.state.update
-    assert all("File too large" in line for line in told)
+    assert len(warnings) > outcome.state.update
+    assert all("File too large" in line for line in warnings)
     assert not list(tmp_path.iterdir())
 
 
@@ -261,13 +261,13 @@ def test_evaluating_more_often_does_not_change_training(tmp_path):
 
 
 def test_optimizers_start_from_the_same_weights_and_see_the_same_batches(tmp_path):
-    seen = []
+    starts = []
     for name in OPTIMIZERS:
         run = run_of(name)
         workload = build(run, tmp_path, torch.device("cpu"), 0)
         batch = next(workload.batches(0))
-        seen.append((workload.players["model"][0].weight.tolist(), batch.data[0].tolist()))
-    assert seen[0] == seen[1] == seen[2]
+        starts.append((workload.players["model"][0].weight.tolist(), batch.data[0].tolist()))
+    assert starts[0] == starts[1] == starts[2]
 
 
 def test_the_rate_is_the_schedules_at_each_update(tmp_path, monkeypatch):

@@ -33,12 +33,12 @@ def free_port() -> int:
 
 def test_whom_one_waits_for_is_told_within_seconds_and_every_half_minute(monkeypatch):
     """By a clock that the test turns."""
-    now, told = [0.0], []
+    now, lines = [0.0], []
     monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(waiting.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    assert waiting.until(lambda: "process 1" if now[0] < 70 else "", lambda: False, 600, told.append) == ""
-    assert [line.rpartition(" for ")[2] for line in told] == ["5 s now", "35 s now", "65 s now"]
-    assert all(line.startswith("waiting for process 1") for line in told)
+    assert waiting.until(lambda: "process 1" if now[0] < 70 else "", lambda: False, 600, lines.append) == ""
+    assert [line.rpartition(" for ")[2] for line in lines] == ["5 s now", "35 s now", "65 s now"]
+    assert all(line.startswith("waiting for process 1") for line in lines)
 
 
 def test_a_wait_ends_with_the_names_of_those_who_did_not_come(tmp_path, monkeypatch):
@@ -60,15 +60,16 @@ def test_a_signal_ends_the_wait_for_the_others_at_once(rank, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, PREEMPTED)])
 def test_run_tells_for_whom_it_waits_and_ends_by_a_signal(rank, number, code, tmp_path):
     write(tmp_path)
-    given = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-    told = tmp_path / "told.txt"
-    with told.open("w") as stderr:
-        env = environment(**{key: str(value) for key, value in given.items()})
+    ranks = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank}
+    variables = {**ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    output = tmp_path / "output.txt"
+    with output.open("w") as stderr:
+        env = environment(**{key: str(value) for key, value in variables.items()})
         process = subprocess.Popen(command(*WORDS), cwd=tmp_path, env=env, stderr=stderr)
-        wait_for(lambda: "waiting for " in told.read_text())
+        wait_for(lambda: "waiting for " in output.read_text())
         process.send_signal(number)
         assert process.wait(60) == code
-    assert ("the first process, at 127.0.0.1" if rank else "waiting for process 1") in told.read_text()
+    assert ("the first process, at 127.0.0.1" if rank else "waiting for process 1") in output.read_text()
     assert not list((tmp_path / "store").rglob("attempt-*"))
 
 
@@ -76,10 +77,10 @@ def test_run_tells_for_whom_it_waits_and_ends_by_a_signal(rank, number, code, tm
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, PREEMPTED)])
 def test_in_every_collective_wait_the_silent_ones_are_named_and_a_signal_ends_it(number, code, tmp_path):
     """One of two processes has been stopped, and never comes to the operation."""
-    told = tmp_path / "told.txt"
+    output = tmp_path / "output.txt"
 
     def part(rank: int) -> int:
-        sys.stderr = told.open("a")
+        sys.stderr = output.open("a")
         place = Place(rank, 2, rank, file=str(tmp_path / "meeting"))
         team = Joined(place, meet(place), CPU)
         (tmp_path / f"joined-{rank}").touch()
@@ -88,9 +89,9 @@ def test_in_every_collective_wait_the_silent_ones_are_named_and_a_signal_ends_it
         return team.agree(0)
 
     first, second = (fork(lambda _, rank=rank: part(rank)) for rank in range(2))
-    wait_for(lambda: Path(told).exists() and "waiting for process 1" in told.read_text())
+    wait_for(lambda: Path(output).exists() and "waiting for process 1" in output.read_text())
     os.kill(first, number)
     assert end_of(first) == code
-    assert "stopped while waiting for process 1" in told.read_text()
+    assert "stopped while waiting for process 1" in output.read_text()
     os.kill(second, signal.SIGKILL)
     end_of(second)

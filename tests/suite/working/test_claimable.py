@@ -19,7 +19,7 @@ JOB, OTHER = "slurm:c:ana:toys-1:7_0", "slurm:c:ana:toys-1:7_1"
 
 
 @pytest.fixture
-def given(tmp_path):
+def assignment(tmp_path):
     """A worker's assignment, with the first run of the plan under way in job 7_0."""
     store = Store(tmp_path / "store")
     plan = expand(sweep_reader.load(write(tmp_path, TUNED)), tmp_path)
@@ -31,21 +31,21 @@ def names(runs):
     return {run.id for run in runs}
 
 
-def test_what_runs_in_another_job_is_not_free_and_what_ran_before_this_one_restarted_is(given):
-    first = given().plan.runs[0].id
+def test_what_runs_in_another_job_is_not_free_and_what_ran_before_this_one_restarted_is(assignment):
+    first = assignment().plan.runs[0].id
     for owner in (this_process(OTHER, 1), this_process(JOB, 0), this_process()):
-        runs, waits = free_runs(given(), owner, ())
+        runs, waits = free_runs(assignment(), owner, ())
         assert first not in names(runs)
         assert len(runs) == 7
         assert waits
-    runs, waits = free_runs(given(), this_process(JOB, 1), ())
+    runs, waits = free_runs(assignment(), this_process(JOB, 1), ())
     assert first in names(runs)
     assert not waits
-    assert given().store.claim(first, this_process(JOB, 1)).number == 2
+    assert assignment().store.claim(first, this_process(JOB, 1)).number == 2
 
 
-def test_a_worker_of_some_tasks_takes_theirs_only(given):
-    runs, _ = free_runs(given(tasks=frozenset({"toy:LINEAR"})), this_process(), ())
+def test_a_worker_of_some_tasks_takes_theirs_only(assignment):
+    runs, _ = free_runs(assignment(tasks=frozenset({"toy:LINEAR"})), this_process(), ())
     assert {run.column for run in runs} == {"toy:LINEAR"}
 
 
@@ -58,8 +58,8 @@ def test_a_worker_of_some_tasks_takes_theirs_only(given):
         ({"leave": True, "stage": "tune", "canary": True}, True),
     ],
 )
-def test_a_worker_that_leaves_stays_only_for_what_holds_its_runs_back(given, more, stays):
-    assert free_runs(given(**more), this_process(OTHER), ())[1] == stays
+def test_a_worker_that_leaves_stays_only_for_what_holds_its_runs_back(assignment, more, stays):
+    assert free_runs(assignment(**more), this_process(OTHER), ())[1] == stays
 
 
 def test_code_that_changed_since_the_job_was_submitted_is_noticed(monkeypatch):

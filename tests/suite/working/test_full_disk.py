@@ -22,14 +22,14 @@ def full(*_, **__):
 
 @pytest.mark.parametrize(("stop", "kind"), [(False, "finished"), (True, "stopped")])
 def test_an_end_that_cannot_be_written_down_is_said(stop, kind, tmp_path, monkeypatch):
-    store, told = Store(tmp_path), []
+    store, lines = Store(tmp_path), []
     attempt = store.claim(RUN.id, this_process())
     assert attempt is not None
     monkeypatch.setattr(Store, "end", full)
     device = torch.device("cpu")
-    assert execute(store, RUN, attempt, tmp_path, stop=lambda: stop, device=device, say=told.append).kind == kind
+    assert execute(store, RUN, attempt, tmp_path, stop=lambda: stop, device=device, say=lines.append).kind == kind
     assert (store.record(RUN.id) is not None) == (kind == "finished")
-    (line,) = told
+    (line,) = lines
     assert line.startswith(f"how this attempt ended ({kind}")
     assert line.endswith("could not be written down: [Errno 28] No space left on device: 'ended-0001.json'")
 

@@ -61,11 +61,11 @@ def test_who_is_told_of_the_attempt_is_told_before_training(job):
 
 
 def test_a_store_that_cannot_be_written_refuses_and_says_why(job, tmp_path):
-    made, said = job
+    made, lines = job
     (tmp_path / "store" / "work").parent.mkdir(exist_ok=True)
     (tmp_path / "store" / "work").write_text("a file where a folder must be")
     assert carry_out(made, ALONE, CPU, never) == REFUSED
-    assert any("cannot be claimed" in line for line in said)
+    assert any("cannot be claimed" in line for line in lines)
 
 
 def test_a_task_that_fails_is_written_down_with_its_reason(job):

@@ -62,9 +62,9 @@ def ensured(store, of=None, returns=None):
     """What was said when the references of a problem were asked for."""
     if returns is not None:
         ACT.append(returns)
-    said = []
-    references.ensure(store, of or problem(), Path("data"), said.append)
-    return said
+    lines = []
+    references.ensure(store, of or problem(), Path("data"), lines.append)
+    return lines
 
 
 def known(store, of=None):
@@ -135,11 +135,11 @@ class UnspeakableError(Exception):
     ],
 )
 def test_what_goes_wrong_is_said_once_and_kept_so_that_nobody_tries_again(store, act, why):
-    (said,) = ensured(store, returns=act)
-    assert why in said
-    assert f"(in {__name__}:scores; no run is affected)" in said
-    assert said.isprintable()
-    assert len(said) < 800
+    (line,) = ensured(store, returns=act)
+    assert why in line
+    assert f"(in {__name__}:scores; no run is affected)" in line
+    assert line.isprintable()
+    assert len(line) < 800
     assert ensured(store, returns=lambda: GOOD) == []
     assert known(store) == {}
     assert "could not be computed" in store.problems[0]

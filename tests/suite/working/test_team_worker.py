@@ -280,12 +280,12 @@ def test_a_team_that_lost_a_process_ends(killed, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_what_a_team_cannot_share_it_leaves_and_says_so(tmp_path):
-    given = plan_in(tmp_path, SWEEP.replace("fixed.lr = 1e-2", OF_ITS_OWN).replace("[0, 1]", "[0]"))
-    assert [end_of(pid) for pid in workers(given)] == [0, 0]
-    rows = {run.id: run.row for run in given.plan.runs}
-    (left,) = [run for run in rows if given.store.record(run) is None]
+    assignment = plan_in(tmp_path, SWEEP.replace("fixed.lr = 1e-2", OF_ITS_OWN).replace("[0, 1]", "[0]"))
+    assert [end_of(pid) for pid in workers(assignment)] == [0, 0]
+    rows = {run.id: run.row for run in assignment.plan.runs}
+    (left,) = [run for run in rows if assignment.store.record(run) is None]
     assert rows[left] == "adamp"
-    assert "cannot be shared by 2 processes" in refusals(given.store, "shared")[left].why
+    assert "cannot be shared by 2 processes" in refusals(assignment.store, "shared")[left].why
 
 
 OF_ITS_OWN = "fixed.lr = 1e-2, protocol.micro_batch = 16"
@@ -297,20 +297,20 @@ OF_ITS_OWN = "fixed.lr = 1e-2, protocol.micro_batch = 16"
 @pytest.mark.slow
 def test_the_commands(tmp_path):
     """`run --processes 2`, and `work` on two processes that torchrun's variables describe."""
-    given = plan_in(tmp_path, SWEEP.replace("seeds = [0, 1]", "seeds = [3]"))
+    assignment = plan_in(tmp_path, SWEEP.replace("seeds = [0, 1]", "seeds = [3]"))
     words = ("work", "shared", 1, "--beside", HERE, "--store", tmp_path / "store", "--data", tmp_path)
     started = [
         subprocess.Popen(command(*words), env=environment(**told), stderr=subprocess.PIPE, text=True)
         for told in variables(2)
     ]
-    said = [process.communicate(timeout=120)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
-    assert said[0].count("on 2 processes: finished") == 2
-    assert given.store.finished() == {run.id for run in given.plan.runs}
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], errors
+    assert errors[0].count("on 2 processes: finished") == 2
+    assert assignment.store.finished() == {run.id for run in assignment.plan.runs}
     one = optathlon(HERE, *RUN, "--processes", "2", "--store", tmp_path / "one", "--data", tmp_path)
     assert one.returncode == 0, one.stderr
     (run,) = Store(tmp_path / "one").finished()
-    assert outcome(Store(tmp_path / "one"), run) == outcome(given.store, run)
+    assert outcome(Store(tmp_path / "one"), run) == outcome(assignment.store, run)
     refused = optathlon(HERE, *RUN, "--processes", "3", "--store", tmp_path / "none", "--data", tmp_path)
     assert refused.returncode == 2
     assert "cannot be shared by 3 processes; take a number of processes that divides the batch" in refused.stderr

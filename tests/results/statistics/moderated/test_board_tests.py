@@ -28,12 +28,12 @@ def test_p_and_intervals_are_those_of_an_independent_implementation(name):
     board = ORACLE[name]
     scores = np.array([[[np.nan if v is None else v for v in cell] for cell in row] for row in board["scores"]])
     model = NoiseModel(scores)
-    found = model.compare(np.zeros((1, scores.shape[1]), dtype=int))
+    comparisons = model.compare(np.zeros((1, scores.shape[1]), dtype=int))
     expected = np.array([[np.nan if v is None else v for v in row] for row in board["p"]])
     half = np.array([[np.nan if v is None else v for v in row] for row in board["half"]])
-    assert found.p()[1:] == pytest.approx(expected, rel=1e-6, nan_ok=True)
+    assert comparisons.p()[1:] == pytest.approx(expected, rel=1e-6, nan_ok=True)
     known = ~np.isnan(expected)
-    assert found.half_width()[1:][known] == pytest.approx(half[known], rel=1e-6)
+    assert comparisons.half_width()[1:][known] == pytest.approx(half[known], rel=1e-6)
     ties = np.array(board["ties"])
     assert (BoardTests(scores).tied_with_best() == ties).all()
 
@@ -51,11 +51,11 @@ def test_the_same_board_has_the_same_p_alone_and_in_a_stack():
 def test_two_cells_alone_come_out_about_as_welch():
     stack = normal(200, 2, 1, 6)
     stack[:, 1] *= 2
-    found = BoardTests(stack).against_baseline()
-    assert found.p_welch[:, 1, 0] == pytest.approx(
+    comparisons = BoardTests(stack).against_baseline()
+    assert comparisons.p_welch[:, 1, 0] == pytest.approx(
         scipy.stats.ttest_ind(stack[:, 1, 0], stack[:, 0, 0], axis=-1, equal_var=False).pvalue
     )
-    assert np.median(np.abs(found.p[:, 1, 0] - found.p_welch[:, 1, 0])) < 0.05
+    assert np.median(np.abs(comparisons.p[:, 1, 0] - comparisons.p_welch[:, 1, 0])) < 0.05
 
 
 def test_a_board_knows_its_noise_better_than_three_seeds_do():

@@ -12,11 +12,11 @@ from optathlon.suite.training.probes.oscillation import Oscillation
 
 
 def follow(watched: Oscillation, weight: torch.Tensor, path) -> dict[str, float]:
-    found = {}
+    values_by_name = {}
     for values in path:
         weight.copy_(torch.as_tensor(values, dtype=weight.dtype))
-        found |= watched.after_step()
-    return found
+        values_by_name |= watched.after_step()
+    return values_by_name
 
 
 def test_a_straight_path_has_q_1_and_a_sine_has_its_closed_form(monkeypatch):
