@@ -71,11 +71,11 @@ class Counts(NamedTuple):
 def count(step: Step, net: WideResNet, images: Tensor, labels: Tensor, attack: Attack) -> Counts:
     """Of one step, told by hooks on the whole network, on its first layer and on its first weight."""
     net = copy.deepcopy(net)
-    seen = {"forward": 0, "backward": 0, "weights": 0}
+    counted = {"forward": 0, "backward": 0, "weights": 0}
 
     def note(what: str) -> Callable[..., None]:
         def hook(*_: object) -> None:
-            seen[what] += 1
+            counted[what] += 1
 
         return hook
 
@@ -83,7 +83,7 @@ def count(step: Step, net: WideResNet, images: Tensor, labels: Tensor, attack: A
     net.blocks[0].register_full_backward_hook(note("backward"))
     net.stem.weight.register_hook(note("weights"))
     step(net, images, labels, attack).backward()
-    return Counts(seen["forward"], seen["backward"], seen["weights"])
+    return Counts(counted["forward"], counted["backward"], counted["weights"])
 
 
 def measure(step: Step, net: WideResNet, images: Tensor, labels: Tensor, attack: Attack) -> tuple[float, Tensor]:
@@ -106,23 +106,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    net, images = WideResNet(given.depth, given.widen), torch.rand(given.batch, 3, given.side, given.side)
-    labels, attack = torch.arange(given.batch) % 10, Attack("linf", 8 / 255, given.steps, 2 / 255, random_start=True)
+    net, images = WideResNet(options.depth, options.widen), torch.rand(options.batch, 3, options.side, options.side)
+    labels, attack = (
+        torch.arange(options.batch) % 10,
+        Attack("linf", 8 / 255, options.steps, 2 / 255, random_start=True),
+    )
     start = copy.deepcopy(net.state_dict())
     seconds: dict[str, list[float]] = {name: [] for name in STEPS}
     gradients: dict[str, Tensor] = {}
-    for repeat in range(given.repeats + 1):
+    for repeat in range(options.repeats + 1):
         for name, step in STEPS.items():  # in turn, so that a busy machine is busy for all of them
             net.load_state_dict(start)
             took, gradients[name] = measure(step, net, images, labels, attack)
             if repeat:  # the first is to warm up
                 seconds[name].append(took)
     print(
-        f"WRN-{given.depth}-{given.widen}, {given.batch} images of {given.side} pixels, {given.steps} steps,"
-        f" {given.threads} thread(s), median of {given.repeats}"
+        f"WRN-{options.depth}-{options.widen}, {options.batch} images of {options.side} pixels, {options.steps} steps,"
+        f" {options.threads} thread(s), median of {options.repeats}"
     )
     for name, step in STEPS.items():
         ratio = statistics.median(a / b for a, b in zip(seconds[name], seconds["ours"], strict=True))

@@ -169,13 +169,13 @@ def main() -> None:
     parser.add_argument("--scales", nargs="+", choices=["smoke", "mini", "paper"], default=["smoke", "mini"])
     parser.add_argument("--updates", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as root:
-        for name in given.tasks:
+        for name in options.tasks:
             build(dataset(name), Path(root), "miniature")
-            for scale in given.scales:
-                measure(name, Path(root), scale, given.updates, given.repeats)
+            for scale in options.scales:
+                measure(name, Path(root), scale, options.updates, options.repeats)
 
 
 if __name__ == "__main__":

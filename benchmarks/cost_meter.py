@@ -66,16 +66,16 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["biased-mnist-0.990", "ptb-awd-lstm"])
     parser.add_argument("--optimizer", default="adamw")
     parser.add_argument("--rounds", type=int, default=9)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    device = torch.device(given.device)
+    device = torch.device(options.device)
     metering(device, 1000)
-    rounds = sorted(metering(device, 200 * TIMED_EVERY) for _ in range(given.rounds))
+    rounds = sorted(metering(device, 200 * TIMED_EVERY) for _ in range(options.rounds))
     spent = statistics.median(rounds)
     print(f"the meter: {spent * 1e6:.2f} us an update ({rounds[0] * 1e6:.2f} to {rounds[-1] * 1e6:.2f})")
-    for task in given.tasks:
+    for task in options.tasks:
         with tempfile.TemporaryDirectory() as folder:
-            seconds = update(task, given.optimizer, device, Path(folder))
+            seconds = update(task, options.optimizer, device, Path(folder))
         print(f"{task}: {seconds * 1e3:.2f} ms an update, of it the meter {spent / seconds:.3%}")
 
 

@@ -89,8 +89,8 @@ def workload(name: str, root: Path, batch: int, device: str) -> Detection:
 
 def plain_centernet_photo(live: Detection, index: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A photo and its heatmap, as the reference code makes them."""
-    own = live._train
-    photo = Image.open(own.path(index)).convert("RGB")
+    split = live._train
+    photo = Image.open(split.path(index)).convert("RGB")
     window = random_window(*photo.size, 512, random)
     scale = (window.right - window.left) / 512
     flip = -1 if window.mirrored else 1
@@ -106,8 +106,8 @@ def plain_centernet_photo(live: Detection, index: int, random: np.random.Generat
         image = alpha * image + (1 - alpha) * other
     image += np.array(EIGENVECTORS) @ (np.array(EIGENVALUES) * random.normal(0, 0.1, 3))
     image = (image - np.array(MEAN, dtype=np.float32)) / np.array(STD, dtype=np.float32)
-    boxes = window.boxes(as_corners(own.boxes[own.of(index)]))
-    return image.transpose(2, 0, 1), plain_heatmap(boxes, own.labels[own.of(index)])
+    boxes = window.boxes(as_corners(split.boxes[split.of(index)]))
+    return image.transpose(2, 0, 1), plain_heatmap(boxes, split.labels[split.of(index)])
 
 
 def plain_heatmap(boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -163,11 +163,11 @@ def centernet(live: Detection, batch: int) -> Mapping[str, tuple[Way, Way]]:
     def plain_loss() -> None:
         owners, labels, boxes = (t.cpu().numpy() for t in (examples.owners, examples.labels, examples.boxes))
         maps = np.stack([plain_heatmap(boxes[owners == i], labels[owners == i]) for i in range(batch)])
-        wanted = targets(examples, CLASSES)  # of sizes and offsets alone, which cost nothing
+        target_maps = targets(examples, CLASSES)  # of sizes and offsets alone, which cost nothing
         heat = plain_focal_loss(outputs[0], torch.from_numpy(maps).to(live.device))
         errors = [
-            (maps.flatten(2)[wanted.owners, :, wanted.places] - values).abs().sum() / (values.numel() + 1e-4)
-            for maps, values in zip(outputs[1:], (wanted.sizes, wanted.offsets), strict=True)
+            (maps.flatten(2)[target_maps.owners, :, target_maps.places] - values).abs().sum() / (values.numel() + 1e-4)
+            for maps, values in zip(outputs[1:], (target_maps.sizes, target_maps.offsets), strict=True)
         ]
         (heat + 0.1 * errors[0] + errors[1]).backward()
 
@@ -209,29 +209,33 @@ def ssd(live: Detection, batch: int) -> Mapping[str, tuple[Way, Way]]:
         for index in chosen.tolist():
             boxes, labels = trained_boxes(live._train, index)
             photo = Image.open(live._train.path(index)).convert("RGB")
-            given = tv_tensors.BoundingBoxes(torch.from_numpy(boxes), format="XYXY", canvas_size=(HEIGHT, WIDTH))
-            image, _ = augment(photo, {"boxes": given, "labels": torch.from_numpy(labels)})
+            boxes_of_photo = tv_tensors.BoundingBoxes(
+                torch.from_numpy(boxes), format="XYXY", canvas_size=(HEIGHT, WIDTH)
+            )
+            image, _ = augment(photo, {"boxes": boxes_of_photo, "labels": torch.from_numpy(labels)})
             images.append(image)
         torch.stack(images)
 
     pixels, boxes, labels, owners = (tensor.to(live.device) for tensor in live._training((0, chosen)))
-    mine, theirs = priors(LAYOUTS[300], 300).to(live.device), torchvisions_ssd(str(live.device))
-    values = [torch.randn(batch, len(mine), n, device=live.device, requires_grad=True) for n in (1 + CLASSES, 4)]
-    wanted = [{"boxes": boxes[owners == i], "labels": 1 + labels[owners == i]} for i in range(batch)]
+    default_boxes, theirs = priors(LAYOUTS[300], 300).to(live.device), torchvisions_ssd(str(live.device))
+    values = [
+        torch.randn(batch, len(default_boxes), n, device=live.device, requires_grad=True) for n in (1 + CLASSES, 4)
+    ]
+    truths = [{"boxes": boxes[owners == i], "labels": 1 + labels[owners == i]} for i in range(batch)]
 
     def our_loss() -> None:
         shares = boxes / 300
-        matched = match(mine, shares, owners, batch, 0.5)
-        ssd_loss(Answers(*values), matched, mine, shares, labels, 3.0).backward()
+        matched = match(default_boxes, shares, owners, batch, 0.5)
+        ssd_loss(Answers(*values), matched, default_boxes, shares, labels, 3.0).backward()
 
     def plain_loss() -> None:
-        anchors = [300 * mine] * batch
-        found = [theirs.proposal_matcher(box_iou(t["boxes"], a)) for t, a in zip(wanted, anchors, strict=True)]
+        anchors = [300 * default_boxes] * batch
+        matched = [theirs.proposal_matcher(box_iou(t["boxes"], a)) for t, a in zip(truths, anchors, strict=True)]
         answers = {"cls_logits": values[0], "bbox_regression": values[1]}
-        sum(theirs.compute_loss(wanted, answers, anchors, found).values()).backward()
+        sum(theirs.compute_loss(truths, answers, anchors, matched).values()).backward()
 
     def plain_step() -> None:
-        sum(theirs(list(pixels.float() / 255), wanted).values()).backward()
+        sum(theirs(list(pixels.float() / 255), truths).values()).backward()
 
     made = next(iter(live.batches(0)))
     return {
@@ -269,18 +273,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--parts", nargs="+", default=["photos", "targets", "forward"])
-    given: Any = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    what = f"seconds of {given.threads} thread(s)" if given.device == "cpu" else torch.cuda.get_device_name()
-    print(f"batches of {given.batch}, median of {given.repeats}, {what}")
+    options: Any = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    what = f"seconds of {options.threads} thread(s)" if options.device == "cpu" else torch.cuda.get_device_name()
+    print(f"batches of {options.batch}, median of {options.repeats}, {what}")
     with tempfile.TemporaryDirectory() as root:
-        write_photos(Path(root) / "coco", given.batch)
+        write_photos(Path(root) / "coco", options.batch)
         prepare(Coco(), Path(root))
         for name, parts in (("centernet", centernet), ("ssd", ssd)):
-            live = workload(f"coco-{name}-random", Path(root), given.batch, given.device)
-            for title, ways in parts(live, given.batch).items():
-                if title.split(",")[0].split()[0] in given.parts:
-                    compare(f"{name}: {title}", ways, given.batch, given.repeats, given.device)
+            live = workload(f"coco-{name}-random", Path(root), options.batch, options.device)
+            for title, ways in parts(live, options.batch).items():
+                if title.split(",")[0].split()[0] in options.parts:
+                    compare(f"{name}: {title}", ways, options.batch, options.repeats, options.device)
 
 
 if __name__ == "__main__":

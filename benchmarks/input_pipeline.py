@@ -93,20 +93,21 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, nargs="+", default=[0])
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        photos = write_photos(Path(folder), given.photos)
+        photos = write_photos(Path(folder), options.photos)
         size = sum(p.path.stat().st_size for p in photos) / len(photos) / 1000
         print(
-            f"{len(photos)} photos of {SIZE[0]} x {SIZE[1]}, {size:.0f} kB; batch {given.batch}, {given.rounds} rounds"
+            f"{len(photos)} photos of {SIZE[0]} x {SIZE[1]}, {size:.0f} kB;"
+            f" batch {options.batch}, {options.rounds} rounds"
         )
         for scale in SIDES:
-            for workers in given.workers:
+            for workers in options.workers:
                 rates: dict[str, list[float]] = {name: [] for name in PIPELINES}
-                for _ in range(given.rounds):  # in turn, so that a busy machine is busy for both
+                for _ in range(options.rounds):  # in turn, so that a busy machine is busy for both
                     for name in PIPELINES:
-                        rates[name].append(rate(name, photos, scale, given.batch, workers))
+                        rates[name].append(rate(name, photos, scale, options.batch, workers))
                 ratios = [a / b for a, b in zip(rates["ours"], rates["torchvision"], strict=True)]
                 middle = {name: statistics.median(values) for name, values in rates.items()}
                 print(

@@ -79,7 +79,7 @@ def plain(model: TransformerXL, x: Tensor, y: Tensor, memory: Memory, reading: R
 def plain_layer(
     layer: Layer,
     x: Tensor,
-    both: Tensor,
+    context: Tensor,
     positions: Tensor,
     distance: Tensor,
     model: TransformerXL,
@@ -87,7 +87,7 @@ def plain_layer(
 ) -> Tensor:
     heads, width = model.content_bias.shape
     to_q, to_k, to_v = layer.attention.qkv.weight.chunk(3)
-    q, k, v = ((part @ w.T).unflatten(-1, (heads, width)) for part, w in ((x, to_q), (both, to_k), (both, to_v)))
+    q, k, v = ((part @ w.T).unflatten(-1, (heads, width)) for part, w in ((x, to_q), (context, to_k), (context, to_v)))
     r = layer.attention.positions(positions).unflatten(-1, (heads, width))
     content = torch.einsum("bind,bjnd->bnij", q + model.content_bias, k)
     by_distance = torch.einsum("bind,jnd->bnij", q + model.position_bias, r)
@@ -111,12 +111,12 @@ def plain_softmax(model: TransformerXL, hidden: Tensor, y: Tensor) -> Tensor:
     for number, size in enumerate(softmax.sizes):
         rows = ((y >= start) & (y < start + size)).nonzero().squeeze(1)
         if number == 0:
-            own = of_head[rows, y[rows]]
+            log_likelihood = of_head[rows, y[rows]]
         else:
             part = slice(start, start + size)
             tail = F.log_softmax(F.linear(hidden[rows], vectors[part], softmax.bias[part]), -1)
-            own = of_head[rows, first + number - 1] + tail.gather(1, (y[rows] - start)[:, None]).squeeze(1)
-        losses = losses.index_copy(0, rows, -own.to(losses.dtype))
+            log_likelihood = of_head[rows, first + number - 1] + tail.gather(1, (y[rows] - start)[:, None]).squeeze(1)
+        losses = losses.index_copy(0, rows, -log_likelihood.to(losses.dtype))
         start += size
     return losses.mean()
 
@@ -211,14 +211,14 @@ class Bench:
     def agree(self) -> None:
         """Raise AssertionError if the contenders' losses and gradients differ."""
         self.model.eval()
-        found = {}
+        computed = {}
         for name in ("ours", "plain", "reference"):
             self.step(name)
             gradients = [p.grad.flatten()[:1000].clone() for p in self.model.parameters() if p.grad is not None]
-            found[name] = [self.loss(name).detach(), *gradients]
+            computed[name] = [self.loss(name).detach(), *gradients]
         rtol, atol = (1e-3, 1e-5) if self.precision == "fp32" else (0.1, 0.02)
         for name in ("plain", "reference"):
-            torch.testing.assert_close(found["ours"], found[name], rtol=rtol, atol=atol, msg=f"{name} differs")
+            torch.testing.assert_close(computed["ours"], computed[name], rtol=rtol, atol=atol, msg=f"{name} differs")
         self.model.train()
 
     def seconds(self, contender: str) -> float:
@@ -255,12 +255,12 @@ def measure(bench: Bench, rounds: int) -> list[dict[str, Any]]:
     return [
         {
             "contender": name,
-            "milliseconds": 1e3 * statistics.median(own),
-            "tokens_per_second": bench.y.numel() / statistics.median(own),
-            "over_ours": statistics.median(a / b for a, b in zip(own, times["ours"], strict=True)),
+            "milliseconds": 1e3 * statistics.median(taken),
+            "tokens_per_second": bench.y.numel() / statistics.median(taken),
+            "over_ours": statistics.median(a / b for a, b in zip(taken, times["ours"], strict=True)),
             "peak_megabytes": bench.peak(name) / 1e6,
         }
-        for name, own in times.items()
+        for name, taken in times.items()
     ]
 
 

@@ -56,13 +56,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=256)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         slurm = RealSlurm(Path(name))
         slurm.up()
         try:
             (here := Path(name) / "here").mkdir()
-            measure(here, slurm, given.rounds, given.workers)
+            measure(here, slurm, options.rounds, options.workers)
         finally:
             slurm.down()
 

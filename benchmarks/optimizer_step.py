@@ -198,17 +198,17 @@ def measure(model: str, names: list[str], rounds: int, device: str) -> list[dict
             times[name].append(seconds(optimizer.step, device))
     speed = bandwidth(device)
 
-    def ratio(own: list[float], reference: str) -> float:
-        return statistics.median(a / b for a, b in zip(own, times[reference], strict=True))
+    def ratio(taken: list[float], reference: str) -> float:
+        return statistics.median(a / b for a, b in zip(taken, times[reference], strict=True))
 
     return [
         {
             "model": model,
             "optimizer": name,
-            "milliseconds": 1e3 * statistics.median(own),
-            "over_adamw_fused": ratio(own, "torch AdamW fused"),
-            "over_sgd_fused": ratio(own, "torch SGD fused"),
-            "over_floor": statistics.median(own) * speed / (CONTENDERS[name][0] * count),
+            "milliseconds": 1e3 * statistics.median(taken),
+            "over_adamw_fused": ratio(taken, "torch AdamW fused"),
+            "over_sgd_fused": ratio(taken, "torch SGD fused"),
+            "over_floor": statistics.median(taken) * speed / (CONTENDERS[name][0] * count),
             "operators": counters[name].operators,
             "scalar_reads": counters[name].reads,
             "launches": launches(optimizers[name].step, device),
@@ -217,7 +217,7 @@ def measure(model: str, names: list[str], rounds: int, device: str) -> list[dict
             )
             / count,
         }
-        for name, own in times.items()
+        for name, taken in times.items()
     ]
 
 

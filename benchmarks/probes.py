@@ -30,13 +30,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="side of the pictures")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    net = torchvision.models.resnet18(num_classes=100).to(given.device)
+    net = torchvision.models.resnet18(num_classes=100).to(options.device)
     optimizer = SGDP(net.parameters(), lr=0.01, momentum=0.9)
-    pictures = torch.randn(given.batch, 3, given.size, given.size, device=given.device)
-    labels = torch.randint(100, (given.batch,), device=given.device)
+    pictures = torch.randn(options.batch, 3, options.size, options.size, device=options.device)
+    labels = torch.randint(100, (options.batch,), device=options.device)
     invariant = [name for name, weight in net.named_parameters() if weight.ndim == 4]
     kinds = {"none": None, "norms": [], **{name: [name] for name in PROBES}}
     recorders = {
@@ -45,22 +45,24 @@ def main() -> None:
     }
 
     def update(kind: str) -> float:
-        if given.device == "cuda":
+        if options.device == "cuda":
             torch.cuda.synchronize()
         start = time.perf_counter()
         optimizer.zero_grad()
         functional.cross_entropy(net(pictures), labels).backward()
         with recorders[kind].watching(kind not in ("none", "oscillation")):
             optimizer.step()
-        if given.device == "cuda":
+        if options.device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for _ in range(given.rounds):
+    for _ in range(options.rounds):
         for kind in kinds:
             seconds[kind].append(update(kind))
-    print(f"ResNet-18, batch {given.batch}, {given.size} pixels, {given.device}, median of {given.rounds} rounds")
+    print(
+        f"ResNet-18, batch {options.batch}, {options.size} pixels, {options.device}, median of {options.rounds} rounds"
+    )
     for kind in kinds:
         ratios = sorted(a / b for a, b in zip(seconds[kind], seconds["none"], strict=True))
         low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]

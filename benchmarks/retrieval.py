@@ -54,13 +54,13 @@ def naive(vectors: Tensor, labels: Tensor, ks: Sequence[int]) -> dict[int, float
     return _among(similar.topk(max(ks) + 1).indices, labels, ks)
 
 
-def _among(found: Tensor, labels: Tensor, ks: Sequence[int]) -> dict[int, float]:
+def _among(hits: Tensor, labels: Tensor, ks: Sequence[int]) -> dict[int, float]:
     """Recalls from the found places (n, K + 1), of which the query's own does not count."""
-    itself = found == torch.arange(len(found))[:, None]
-    right = (labels[found] == labels[:, None]) & ~itself
-    place = torch.arange(found.shape[1]) - itself.int().cumsum(1)
-    first = torch.where(right, place, found.shape[1]).amin(1)
-    return {k: 100.0 * int((first < k).sum()) / len(found) for k in ks}
+    itself = hits == torch.arange(len(hits))[:, None]
+    right = (labels[hits] == labels[:, None]) & ~itself
+    place = torch.arange(hits.shape[1]) - itself.int().cumsum(1)
+    first = torch.where(right, place, hits.shape[1]).amin(1)
+    return {k: 100.0 * int((first < k).sum()) / len(hits) for k in ks}
 
 
 METHODS: dict[str, Callable[[Tensor, Tensor, Sequence[int]], dict[int, float]]] = {
@@ -104,20 +104,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["blocked", "faiss"])
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    if given.one:
-        ks = KS[: int(given.one[1])]
-        *numbers, recalls = measure(given.one[0], given.count, given.width, ks)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.one:
+        ks = KS[: int(options.one[1])]
+        *numbers, recalls = measure(options.one[0], options.count, options.width, ks)
         print(*numbers, *(f"{recalls[k]:.4f}" for k in ks))
         return
-    print(f"{given.count} x {given.width}, {given.threads} thread(s), median of {given.repeats}, {BUDGET >> 20} MiB")
+    print(
+        f"{options.count} x {options.width}, {options.threads} thread(s),"
+        f" median of {options.repeats}, {BUDGET >> 20} MiB"
+    )
     for many in (1, len(KS)):
-        rows: dict[str, list[list[str]]] = {method: [] for method in given.methods}
-        for _ in range(given.repeats):  # in turn, so that a busy machine is busy for all of them
-            for method in given.methods:
-                argv = [sys.executable, __file__, "--one", method, str(many), "--count", str(given.count)]
-                argv += ["--width", str(given.width), "--threads", str(given.threads)]
+        rows: dict[str, list[list[str]]] = {method: [] for method in options.methods}
+        for _ in range(options.repeats):  # in turn, so that a busy machine is busy for all of them
+            for method in options.methods:
+                argv = [sys.executable, __file__, "--one", method, str(many), "--count", str(options.count)]
+                argv += ["--width", str(options.width), "--threads", str(options.threads)]
                 said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
                 rows[method].append(said.split())
         base = statistics.median(float(row[0]) for row in rows["blocked"]) if "blocked" in rows else None

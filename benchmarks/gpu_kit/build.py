@@ -29,8 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--python", default="3.12", help="of the machine that it is for (default: 3.12)")
-    given = parser.parse_args()
-    kit: Path = given.folder
+    options = parser.parse_args()
+    kit: Path = options.folder
     if kit.exists() and not (kit / "check.sh").exists():
         sys.exit(f"{kit}: is there and is no kit; name a new folder")
     shutil.rmtree(kit, ignore_errors=True)
@@ -38,7 +38,7 @@ def main() -> None:
     copy_source(kit / "source")
     for name in ("check.sh", "install.py"):
         shutil.copy(ROOT / "benchmarks" / "gpu_kit" / name, kit / name)
-    download_wheels(kit / "wheels", given.python)
+    download_wheels(kit / "wheels", options.python)
     size = sum(path.stat().st_size for path in kit.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
     print(f"{kit}: {size:.1f} MB; copy it, then: bash {kit.name}/check.sh --minutes 9 --output results")
     if size > MOST_MEGABYTES:
@@ -57,11 +57,11 @@ def copy_source(target: Path) -> None:
 def download_wheels(target: Path, python: str) -> None:
     """The pinned versions, for 64-bit Linux on x86."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    wanted, sources = ([f"{n}=={pins[n]}" if n in pins else n for n in names] for names in (WHEELS, SOURCES))
+    binaries, sources = ([f"{n}=={pins[n]}" if n in pins else n for n in names] for names in (WHEELS, SOURCES))
     tags = [word for n in (17, 27, 28, 34) for word in ("--platform", f"manylinux_2_{n}_x86_64")]
     tags += ["--platform", "manylinux2014_x86_64", "--platform", "linux_x86_64"]
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    subprocess.run([*pip, "--python-version", python, *tags, "--dest", str(target), *wanted], check=True)
+    subprocess.run([*pip, "--python-version", python, *tags, "--dest", str(target), *binaries], check=True)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target)]
     subprocess.run([*pip, *sources], check=True)
 

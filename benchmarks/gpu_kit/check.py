@@ -118,23 +118,23 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("gpu-kit-results"))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--only", nargs="+", help="parts whose names begin so")
-    given = parser.parse_args()
+    options = parser.parse_args()
     import torch
 
-    if given.device == "cuda" and not torch.cuda.is_available():
+    if options.device == "cuda" and not torch.cuda.is_available():
         print("check.py: torch sees no GPU here; --device cpu tries the kit itself", file=sys.stderr)
         return 5
-    output = given.output.resolve()
+    output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    head = {"card": card(given.device), "torch": torch.__version__, "date": time.strftime("%Y-%m-%d")}
-    end, results = time.monotonic() + 60 * given.minutes, []
-    for part in parts(given.device, output / "data", output):
-        if given.only and not part.name.startswith(tuple(given.only)):
+    head = {"card": card(options.device), "torch": torch.__version__, "date": time.strftime("%Y-%m-%d")}
+    end, results = time.monotonic() + 60 * options.minutes, []
+    for part in parts(options.device, output / "data", output):
+        if options.only and not part.name.startswith(tuple(options.only)):
             continue
         if (left := end - time.monotonic()) < 5:
             print(f"{part.name}: no time is left", file=sys.stderr)
             break
-        results.append(carry_out(part, left, given.device))
+        results.append(carry_out(part, left, options.device))
         write(output, head, results)
         print(f"{part.name}: {results[-1].outcome}, {results[-1].seconds} s", file=sys.stderr)
     print(f"written: {output / 'report.md'}", file=sys.stderr)

@@ -81,11 +81,11 @@ def merge(attempts: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     placed: list[tuple[float, int, dict[str, Any]]] = []
     newest: dict[float, int] = {}
     for attempt, events in enumerate(attempts):
-        at = next((e[STEP] for e in events if STEP in e), float("inf"))
+        step = next((e[STEP] for e in events if STEP in e), float("inf"))
         for event in events:
             if STEP in event:
-                at = event[STEP]
-                newest[at] = attempt
-            placed.append((at, attempt, event))
+                step = event[STEP]
+                newest[step] = attempt
+            placed.append((step, attempt, event))
     kept = [p for p in placed if STEP not in p[2] or newest[p[0]] == p[1]]
     return [event for _, _, event in sorted(kept, key=lambda p: p[:2])]

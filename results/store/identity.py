@@ -21,17 +21,17 @@ def identity(root: Path) -> str:
     return f"{word.decode(errors='replace').strip()}-{inodes}-{_place(root)}"
 
 
-def is_own(told: str, root: Path) -> bool:
-    """Whether `told`, written down as the identity of a store, is that of the store at `root`.
+def is_own(recorded: str, root: Path) -> bool:
+    """Whether `recorded`, the identity of a store as it was written down, is that of the store at `root`.
 
     The word must be the same, and the inodes or the place. So all hosts that share a store agree, wherever it is
     mounted; a store that is moved within its file system stays itself; and so does one whose file system gives other
     inodes after each mount (FUSE, SMB), as long as it is mounted where it was. A copy has the word alone.
     """
     here = identity(root)
-    if told == here:
+    if recorded == here:
         return True
-    (word, *inodes), (own_word, *own_inodes) = _parts(told), _parts(here)
+    (word, *inodes), (own_word, *own_inodes) = _parts(recorded), _parts(here)
     return word == own_word and (inodes[:2] == own_inodes[:2] or inodes[2:] == own_inodes[2:] != [])
 
 

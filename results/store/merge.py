@@ -38,20 +38,21 @@ class MergedPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Merged(msgspec.Struct, kw_only=True):
-    """What came of one source. copied, same: runs whose record was new, or there already with the same outcome.
-
-    problems: what was left out, each by name. unfinished: runs with work but no record, which stays where it is.
-    references: problems whose references were new.
-    """
+    """What came of one source."""
 
     source: str
     copied: int = 0
+    """Runs whose record was new."""
     same: int = 0
+    """Runs that had a record with the same outcome."""
     conflicts: list[Conflict] = []
     plans: list[MergedPlan] = []
     problems: list[str] = []
+    """What was left out, each by name."""
     unfinished: int = 0
+    """Runs with work but no record; the work stays in the source."""
     references: int = 0
+    """Problems whose references were new."""
 
     @property
     def whole(self) -> bool:
@@ -64,7 +65,7 @@ def merge(
     into: Store,
     fits: Callable[[Record], bool],
     dry: bool = False,
-    tell: Callable[[Merged], None] = lambda found: None,
+    tell: Callable[[Merged], None] = lambda outcome: None,
 ) -> list[Merged]:
     """Copy records, references and plans of `sources`, in their order, to `into`, and bring its index up to date.
 
@@ -82,10 +83,10 @@ def merge(
         if not names(source.root / "records") and not source.plan_names():
             raise StoreError(f"{source.root}: is no store: it has neither records nor plans")
     coming = _Coming(into)
-    found = [_merged(source, into, coming, fits, dry, tell) for source in sources]
-    if not dry and any(each.copied for each in found):
+    outcomes = [_merged(source, into, coming, fits, dry, tell) for source in sources]
+    if not dry and any(outcome.copied for outcome in outcomes):
         into.compact()
-    return found
+    return outcomes
 
 
 class _Coming:
@@ -115,18 +116,18 @@ def _merged(
     dry: bool,
     tell: Callable[[Merged], None],
 ) -> Merged:
-    found = Merged(source=str(source.root), conflicts=[], plans=[], problems=[])
+    outcome = Merged(source=str(source.root), conflicts=[], plans=[], problems=[])
     for record, data in source.written():
-        _take(record, data, source, coming, fits, dry, found)
-        tell(found)
-    found.plans = list(_plans(source, coming, dry, found.problems))
-    found.references = sum(
+        _take(record, data, source, coming, fits, dry, outcome)
+        tell(outcome)
+    outcome.plans = list(_plans(source, coming, dry, outcome.problems))
+    outcome.references = sum(
         _adopted(problem.problem, data, coming, dry) for problem, data in source.written_references()
     )
-    found.problems += source.problems
+    outcome.problems += source.problems
     finished = source.finished()
-    found.unfinished = len({run for run in _worked(source) if run not in finished})
-    return found
+    outcome.unfinished = len({run for run in _worked(source) if run not in finished})
+    return outcome
 
 
 def _take(
@@ -136,31 +137,31 @@ def _take(
     coming: _Coming,
     fits: Callable[[Record], bool],
     dry: bool,
-    found: Merged,
+    outcome: Merged,
 ) -> None:
     where = f"{source.root}: run {record.id}"
     if not fits(record):
-        found.problems.append(f"{where}: its id is not that of its problem, setting and seed; it was changed by hand")
+        outcome.problems.append(f"{where}: its id is not that of its problem, setting and seed; it was changed by hand")
         return
     if record.id in coming.forgotten:
-        found.problems.append(f"{where}: was forgotten in {coming.into.root}; remove it from trash/ there to take it")
+        outcome.problems.append(f"{where}: was forgotten in {coming.into.root}; remove it from trash/ there to take it")
         return
     if not dry and record.id not in coming.there:
         coming.there.add(record.id)
-        adopt_sources(record, source, coming.into, found.problems)
+        adopt_sources(record, source, coming.into, outcome.problems)
         if coming.into.adopt(record.id, data):
-            found.copied += 1
+            outcome.copied += 1
             return
     try:
         other = coming.record(record.id)
     except StoreError as error:
-        found.problems.append(f"{where}: cannot be compared: {error}")
+        outcome.problems.append(f"{where}: cannot be compared: {error}")
         return
     if other is None:
         coming.records[record.id] = source
-        found.copied += 1
+        outcome.copied += 1
     elif fields := differences(other, record):
-        found.conflicts.append(
+        outcome.conflicts.append(
             Conflict(
                 run=record.id,
                 task=str(record.problem.get("task", "?")),
@@ -172,7 +173,7 @@ def _take(
             )
         )
     else:
-        found.same += 1
+        outcome.same += 1
 
 
 def adopt_sources(record: Record, source: Store, into: Store, problems: list[str]) -> None:

@@ -34,7 +34,7 @@ def columns(records: Sequence[Record], places: Sequence[Place] = ()) -> dict[str
     value is a number, else JSON; "cost.seconds_per_update" and the like what `provenance.cost` tells, None in records
     without it. problem, setting and provenance are whole, as JSON.
     """
-    found: dict[str, list[Any]] = {
+    table: dict[str, list[Any]] = {
         "run": [r.id for r in records],
         "task": [str(r.problem.get("task", "")) for r in records],
         "scale": [str(r.problem.get("scale", "")) for r in records],
@@ -52,14 +52,14 @@ def columns(records: Sequence[Record], places: Sequence[Place] = ()) -> dict[str
     settings = [hyperparameters(r.setting) for r in records]
     costs = [flat(cost) if isinstance(cost := r.provenance.get("cost"), Mapping) else {} for r in records]
     for name in sorted({name for of_one in scores for name in of_one}):
-        found[f"score.{name}"] = [None if (v := of_one.get(name)) is None else float(v) for of_one in scores]
+        table[f"score.{name}"] = [None if (v := of_one.get(name)) is None else float(v) for of_one in scores]
     for name in sorted({name for of_one in settings for name in of_one}):
-        found[f"hyperparameter.{name}"] = _alike([of_one.get(name) for of_one in settings])
+        table[f"hyperparameter.{name}"] = _alike([of_one.get(name) for of_one in settings])
     for name in sorted({name for of_one in costs for name in of_one}):
-        found[f"cost.{name}"] = [_number(of_one.get(name)) for of_one in costs]
+        table[f"cost.{name}"] = [_number(of_one.get(name)) for of_one in costs]
     for name in ("problem", "setting", "provenance"):
-        found[name] = [_json(getattr(r, name)) for r in records]
-    return found
+        table[name] = [_json(getattr(r, name)) for r in records]
+    return table
 
 
 def write_parquet(
@@ -75,7 +75,7 @@ def write_parquet(
     types = {"seed": pa.int64(), "updates": pa.int64(), "diverged_at": pa.int64()}
     types |= {name: pa.type_for_alias(alias) for name, alias in PLACE.items()}
     arrays = {name: _array(pa, name, values, types) for name, values in columns(records, places).items()}
-    models = {problem: found.models for problem, found in references.items()}
+    models = {problem: of_problem.models for problem, of_problem in references.items()}
     metadata = {"optathlon.schema": str(SCHEMA), "optathlon.references": _json(models)}
     _hand_out(pa.table(arrays).replace_schema_metadata(metadata), path)
 

@@ -36,12 +36,12 @@ class ReferenceFiles(Archive):
     def references(self, problems: Iterable[str]) -> dict[str, References]:
         """The references of those of `problems` that have some; files that hold none are named in the store's
         `problems`."""
-        found = {references.problem: references for references, _ in self.written_references(set(problems))}
-        for problem, references in found.items():
+        known = {references.problem: references for references, _ in self.written_references(set(problems))}
+        for problem, references in known.items():
             if references.error:
                 why = f"the references of {references.task} could not be computed: {references.error}"
                 self._unusable(f"{self.references_file(problem)}: {why}")
-        return {problem: references for problem, references in found.items() if not references.error}
+        return {problem: references for problem, references in known.items() if not references.error}
 
     def written_references(self, problems: Collection[str] | None = None) -> Iterator[tuple[References, bytes]]:
         """What is known of the references of `problems` (all, if None), also why there are none, with its bytes as they
@@ -66,11 +66,11 @@ class ReferenceFiles(Archive):
 
 
 def _checked(data: bytes, problem: str, path: Path) -> References:
-    found = decode(data, References, path)
-    if found.problem != problem:
-        raise StoreError(f"{path}: holds problem {found.problem!r}, a copy under another name")
-    for name, scores in found.models.items():
+    references = decode(data, References, path)
+    if references.problem != problem:
+        raise StoreError(f"{path}: holds problem {references.problem!r}, a copy under another name")
+    for name, scores in references.models.items():
         for metric, value in scores.items():
             if not usable(value):
                 raise StoreError(f"{path}: {metric} of {name!r} is {value}, which is no score")
-    return found
+    return references

@@ -40,13 +40,13 @@ def refusals(store: Layout, name: str) -> dict[str, Refusal]:
     folder = store.sweep_folder(name)
     files = names(folder)
     launched = max((_changed(folder / f) for f in files if f.startswith("submission-")), default=0.0)
-    found: dict[str, Refusal] = {}
+    newest: dict[str, Refusal] = {}
     for file in files:
         if file.startswith("refused-") and _changed(folder / file) >= launched:
-            for each in filter(None, map(_refusal, parse(read(folder / file) or b""))):
-                if each.run not in found or found[each.run].time <= each.time:
-                    found[each.run] = each
-    return found
+            for refusal in filter(None, map(_refusal, parse(read(folder / file) or b""))):
+                if refusal.run not in newest or newest[refusal.run].time <= refusal.time:
+                    newest[refusal.run] = refusal
+    return newest
 
 
 def _changed(path: Path) -> float:

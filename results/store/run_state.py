@@ -14,17 +14,21 @@ LOST, UNKNOWN = "lost", "unknown"
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a run stands. attempt: number of the newest start (0: none). owner: who runs it, or ran it last.
-    failure: the class of what the newest start failed by, as its Ended says; LOST if it died without a word, UNKNOWN if
-    it named none, empty if it did not fail. ended: when it ended, if it could say so. silence: seconds since the last
-    heartbeat of a running one, by the file server's clock. barren: starts on end that died or failed without moving the
-    checkpoint; three make it failed."""
+    """Where a run stands."""
 
     kind: Kind
     reason: str = ""
+    """Why it is so, in words; empty where there is nothing to explain."""
     failure: str = ""
+    """The class of what the newest attempt failed by, as its Ended says; LOST if it died without a word, UNKNOWN if it
+    named none, empty if it did not fail."""
     ended: str = ""
+    """When the newest attempt ended, if it could say so."""
     attempt: int = 0
+    """Number of the newest attempt; 0 if there is none."""
     owner: Owner | None = None
+    """Who runs it, or ran it last."""
     silence: float | None = None
+    """Seconds since the last heartbeat of a running one, by the file server's clock."""
     barren: int = 0
+    """Attempts in a row that died or failed without moving the checkpoint; three make the run failed."""

@@ -24,9 +24,9 @@ class _Versioned(msgspec.Struct):
 def decode(data: bytes, kind: type[T], where: object) -> T:
     """`data` as `kind`, upgraded if an older version wrote it; StoreError, naming `where`, if it cannot be read."""
     try:
-        found = decoder(kind).decode(data)
-        if getattr(found, "schema", SCHEMA) == SCHEMA:
-            return _checked(found)
+        value = decoder(kind).decode(data)
+        if getattr(value, "schema", SCHEMA) == SCHEMA:
+            return _checked(value)
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -39,11 +39,11 @@ def decode(data: bytes, kind: type[T], where: object) -> T:
         raise StoreError(f"{where}: {error}") from None
 
 
-def _checked(found: T) -> T:
+def _checked(value: T) -> T:
     """`found`, or msgspec.ValidationError if its own `check` finds what types alone do not."""
-    if (check := getattr(found, "check", None)) is not None:
+    if (check := getattr(value, "check", None)) is not None:
         check()
-    return found
+    return value
 
 
 class _Unreadable(Exception):  # noqa: N818

@@ -93,12 +93,12 @@ class Checkpoints:
 
     def load(self) -> dict[str, Any] | None:
         """The newest valid state that was not rejected, or None. Others are passed over and told to `warn`."""
-        found = self._sidecars()
-        for name in sorted(found, key=lambda name: (_attempt_of(name), found[name].serial), reverse=True):
+        sidecars = self._sidecars()
+        for name in sorted(sidecars, key=lambda name: (_attempt_of(name), sidecars[name].serial), reverse=True):
             if name in self.rejected:
                 continue
             try:
-                state = self._valid(found[name], self.folder / name)
+                state = self._valid(sidecars[name], self.folder / name)
             except (Fenced, MemoryError):
                 raise
             except Exception as error:  # damaged; or whole, but of another torch or another version of this code
@@ -106,7 +106,7 @@ class Checkpoints:
                 continue
             self.current = name
             return state
-        if found:
+        if sidecars:
             self.warn("no valid checkpoint is left; starting from the beginning")
         return None
 
@@ -138,12 +138,12 @@ class Checkpoints:
 
     def _sidecars(self) -> dict[str, Sidecar]:
         """What stands beside each slot of this and earlier attempts, by the name of its data."""
-        found = {}
+        sidecars = {}
         for path in self.folder.glob("checkpoint-*.json"):
             if _SIDECAR.fullmatch(path.name) and _attempt_of(path.name) <= self.attempt:
                 with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                    found[path.with_suffix(".pt").name] = msgspec.json.decode(path.read_bytes(), type=Sidecar)
-        return found
+                    sidecars[path.with_suffix(".pt").name] = msgspec.json.decode(path.read_bytes(), type=Sidecar)
+        return sidecars
 
     def _valid(self, sidecar: Sidecar, path: Path) -> dict[str, Any]:
         """The state in the slot `path`, its best weights taken over; raises what is wrong with it."""
@@ -160,23 +160,23 @@ class Checkpoints:
 
     def _adopt(self, name: str, update: int) -> str:
         """Give best weights of an earlier attempt a name of this one's, which none but it and later ones delete."""
-        own = self._best(update)
-        if name != own:
+        adopted = self._best(update)
+        if name != adopted:
             self._ask_fence()
-            (self.folder / own).unlink(missing_ok=True)
-            os.link(self.folder / name, self.folder / own)
+            (self.folder / adopted).unlink(missing_ok=True)
+            os.link(self.folder / name, self.folder / adopted)
             _sync(self.folder)
-        return own
+        return adopted
 
     def _pass_over(self, name: str, why: str) -> None:
         self.rejected.add(name)
         self.warn(f"{name}: {why}; falling back")
 
-    def _drop_old(self, kept: set[str | None]) -> None:
+    def _drop_old(self, present: set[str | None]) -> None:
         """Delete the slots of this and earlier attempts but `kept`, and then the best weights that none refers to."""
         self._ask_fence()
         for name in self._sidecars():
-            if name not in kept:
+            if name not in present:
                 for path in (self.folder / name, (self.folder / name).with_suffix(".json")):
                     with contextlib.suppress(OSError):
                         path.unlink()
@@ -184,9 +184,9 @@ class Checkpoints:
 
     def _drop_stale_best(self, present: str | None) -> None:
         self._ask_fence()
-        kept = {sidecar.best[0] for sidecar in self._sidecars().values() if sidecar.best} | {present}
+        referenced = {sidecar.best[0] for sidecar in self._sidecars().values() if sidecar.best} | {present}
         for path in self.folder.glob("best-*.pt"):
-            if path.name not in kept and _BEST.fullmatch(path.name) and _attempt_of(path.name) <= self.attempt:
+            if path.name not in referenced and _BEST.fullmatch(path.name) and _attempt_of(path.name) <= self.attempt:
                 with contextlib.suppress(OSError):
                     path.unlink()
 

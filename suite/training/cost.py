@@ -27,12 +27,12 @@ class CostMeter:
     def report(self, team: Team, updating: float) -> dict[str, Any]:
         """The cost of the attempt on all processes of `team`, each of which must call this; see `combined`."""
         self.timer.finish()
-        timer, told = self.timer, {"host": platform.node(), "energy": self.energy.report()}
-        told |= {"updates": timer.updates, "samples": timer.samples, "updating": updating}
-        told |= {"timed": timer.timed, "seconds": timer.seconds, "optimizer_seconds": timer.optimizer_seconds}
+        timer, spent = self.timer, {"host": platform.node(), "energy": self.energy.report()}
+        spent |= {"updates": timer.updates, "samples": timer.samples, "updating": updating}
+        spent |= {"timed": timer.timed, "seconds": timer.seconds, "optimizer_seconds": timer.optimizer_seconds}
         if self.device.type == "cuda":
-            told["gpu_memory"] = torch.cuda.max_memory_allocated(self.device)
-        return combined(team.all(told))
+            spent["gpu_memory"] = torch.cuda.max_memory_allocated(self.device)
+        return combined(team.all(spent))
 
 
 def combined(processes: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def combined(processes: Sequence[dict[str, Any]]) -> dict[str, Any]:
         cost["timed_updates"] = first["timed"]
         cost["timed_seconds_per_update"] = _digits(first["seconds"] / first["timed"])
         cost["optimizer_share"] = _digits(first["optimizer_seconds"] / first["seconds"])
-    if memory := [told["gpu_memory"] for told in processes if "gpu_memory" in told]:
+    if memory := [process["gpu_memory"] for process in processes if "gpu_memory" in process]:
         cost["peak_gpu_memory_mb"] = round(max(memory) / 2**20, 1)
     if joules := _energy(processes):
         cost["energy_joules"] = joules
@@ -65,10 +65,10 @@ def combined(processes: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _energy(processes: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Each process has its own GPU; the packages are their host's, told by each process on it."""
-    hosts = {told["host"]: told for told in reversed(processes)}
-    told = {"gpu": [p["energy"].get("gpu") for p in processes]}
-    told["cpu_packages"] = [p["energy"].get("cpu_packages") for p in hosts.values()]
-    return {name: round(sum(parts), 3) for name, parts in told.items() if None not in parts}
+    hosts = {process["host"]: process for process in reversed(processes)}
+    joules = {"gpu": [p["energy"].get("gpu") for p in processes]}
+    joules["cpu_packages"] = [p["energy"].get("cpu_packages") for p in hosts.values()]
+    return {name: round(sum(parts), 3) for name, parts in joules.items() if None not in parts}
 
 
 def _digits(value: float) -> float:

@@ -32,14 +32,14 @@ class Energy:
 
     def report(self) -> dict[str, float]:
         """Joules by "gpu" and "cpu_packages", each only where the machine tells it."""
-        told = {}
+        joules = {}
         if self._gpu is not None and self._gpu_before is not None and (now := self._gpu()) is not None:
-            told["gpu"] = round(now - self._gpu_before, 3)
+            joules["gpu"] = round(now - self._gpu_before, 3)
         self.read()
         packages = [package.joules for package in self._packages]
         if packages and None not in packages:
-            told["cpu_packages"] = round(sum(filter(None, packages)), 3)
-        return told
+            joules["cpu_packages"] = round(sum(filter(None, packages)), 3)
+        return joules
 
 
 class _Package:
@@ -70,13 +70,13 @@ class _Package:
 
 def _package_folders(powercap: Path) -> list[Path]:
     """The zones of whole CPU packages that this process may read: neither parts of them nor the whole platform."""
-    found = []
+    packages = []
     with contextlib.suppress(OSError):
         for folder in sorted(powercap.iterdir()):
             if re.fullmatch(r"intel-rapl:\d+", folder.name) and (folder / "name").read_text().startswith("package"):
                 (folder / "energy_uj").read_text()  # most systems keep it from all but root
-                found.append(folder)
-    return found
+                packages.append(folder)
+    return packages
 
 
 def _gpu_counter(device: torch.device) -> Callable[[], float | None] | None:

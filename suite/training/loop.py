@@ -40,7 +40,7 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
             state.restore_best(around.checkpoints)
         seed(workload.device, run.seed, "epoch", state.epoch)
         workload.start_epoch(state.epoch, state.batch > 0)
-        at = state.update
+        first_update = state.update
         with around.clock.updating():
             for parts in chunks(micro_batches(workload, state.epoch, state.batch), p.parts // workload.world):
                 with state.timed_update(parts):
@@ -50,7 +50,7 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
                 if not state.settled:
                     break
             state.look_for_divergence()  # `settle` waits for the device anyway; here it counts as the updates' time
-        if state.update == at:
+        if state.update == first_update:
             raise TaskError(
                 f"{run.problem.task}: batches({state.epoch}, {state.batch}) yields no update, which takes "
                 f"{p.parts} micro-batches of {p.part}; there are too few data, or `of` says more than it yields"
@@ -85,7 +85,7 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
         for player in workload.players.values():
             player.zero_grad(set_to_none=True)
         total = torch.zeros((), device=workload.device)
-        kept = [(b, b.clone()) for net in workload.players.values() for b in net.buffers()] if losses else []
+        buffers = [(b, b.clone()) for net in workload.players.values() for b in net.buffers()] if losses else []
         for batch in state.team.through(parts, workload.players.values()):
             seed(workload.device, run.seed, "loss", state.epoch, batch.index, name)
             with torch.enable_grad():
@@ -93,7 +93,7 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
                     loss = loss_of(workload, batch, name) / p.parts
                 scaler.scale(loss).backward()
             total = total + loss.detach().float()
-        for buffer, value in kept:
+        for buffer, value in buffers:
             buffer.copy_(value)
         total = state.team.sum_gradients(net, total)
         scaler.unscale_(optimizer)

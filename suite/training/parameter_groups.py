@@ -29,8 +29,8 @@ def groups(
     options.update({k: v for k, v in hyperparameters.items() if "." in k})
     made: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
     for name, parameter in net.named_parameters():
-        own = _options(name, tags[name], options)
-        group = made.setdefault(tuple(sorted(own.items())), {"params": [], **own})
+        own_options = _options(name, tags[name], options)
+        group = made.setdefault(tuple(sorted(own_options.items())), {"params": [], **own_options})
         group["params"].append(parameter)
     for group in made.values():
         if (scale := group.pop(LR_SCALE, None)) is not None:
@@ -39,12 +39,12 @@ def groups(
 
 
 def _options(parameter: str, tags: set[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    own: dict[str, tuple[Any, str]] = {}
+    chosen: dict[str, tuple[Any, str]] = {}
     for key, value in options.items():
         tag, _, name = key.partition(".")
         if tag not in tags:
             continue
-        if name in own and own[name][0] != value:
-            raise UsageError(f"{parameter}: {key} = {value!r} contradicts {own[name][1]} = {own[name][0]!r}")
-        own[name] = (value, key)
-    return {name: value for name, (value, _) in own.items()}
+        if name in chosen and chosen[name][0] != value:
+            raise UsageError(f"{parameter}: {key} = {value!r} contradicts {chosen[name][1]} = {chosen[name][0]!r}")
+        chosen[name] = (value, key)
+    return {name: value for name, (value, _) in chosen.items()}

@@ -17,20 +17,22 @@ PORTS = range(20000, 60000)
 
 @dataclass(frozen=True)
 class Place:
-    """Process `rank` of `world`, `local_rank` among those of its machine, and where they all meet.
-
-    address, port: of the first process (or, if `served`, of torchrun's agent). file: one that all of one machine share,
-    instead of address and port. start: how often the same processes were started before.
-    """
+    """One process of several that train a run together, and where they all meet."""
 
     rank: int
     world: int
+    """How many processes there are on all machines."""
     local_rank: int
+    """Its number among the processes of its machine, which picks its GPU."""
     address: str = ""
+    """Of the first process or, if `served`, of torchrun's agent."""
     port: int = 0
     served: bool = False
+    """Whether torchrun's agent keeps the store at which the processes meet."""
     file: str = ""
+    """One that all processes of one machine share; instead of address and port."""
     start: str = "0"
+    """How often the same processes were started before."""
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> Place | None:
@@ -100,11 +102,11 @@ def unshareable(protocol: Protocol, world: int) -> str | None:
     """Why `world` processes cannot share the updates of `protocol`, whose parts are its micro-batches; else None."""
     if protocol.parts % world == 0:
         return None
-    said = f"an update of {protocol.batch} in micro-batches of {protocol.part} cannot be shared by {world} processes"
+    refusal = f"an update of {protocol.batch} in micro-batches of {protocol.part} cannot be shared by {world} processes"
     if protocol.batch % world:
-        return f"{said}; take a number of processes that divides the batch"
+        return f"{refusal}; take a number of processes that divides the batch"
     fitting = f"protocol.micro_batch={protocol.batch // world}"
-    return f"{said}; {fitting} can, as a problem of its own (batch statistics are a micro-batch's)"
+    return f"{refusal}; {fitting} can, as a problem of its own (batch statistics are a micro-batch's)"
 
 
 def gpu(place: Place) -> dict[str, str]:

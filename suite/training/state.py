@@ -267,13 +267,13 @@ class State:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
             self.scalers[name].load_state_dict(state["scalers"][name])
-        for name, kept in state.get("probes", {}).items():  # not in checkpoints of version 0.1
-            self.recorders[name].load_state_dict(kept)
+        for name, probes in state.get("probes", {}).items():  # not in checkpoints of version 0.1
+            self.recorders[name].load_state_dict(probes)
         self.workload.load_state_dict(state["workload"])
         self.networks = NetworkOptions(**state.get("networks", {}))  # earlier versions saved none
         device = self.workload.device
         if state["ema"] is not None:
-            self.ema = {n: {k: v.to(device) for k, v in kept.items()} for n, kept in state["ema"].items()}
+            self.ema = {n: {k: v.to(device) for k, v in weights.items()} for n, weights in state["ema"].items()}
         self.curve, self.watched, self.best = state["curve"], state["watched"], state["best"]
         self.sums = {name: value.to(device) for name, value in state["sums"].items()}
         self.summed, self.first_bad = state["summed"], state["first_bad"].to(device)

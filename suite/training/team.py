@@ -68,9 +68,9 @@ class Team:
     def same_weights(self, digest: str) -> None:
         """OutOfStep if the processes' digests differ."""
 
-    def blame(self, own: Fault) -> Fault:
+    def blame(self, fault: Fault) -> Fault:
         """Say that this process fails by `own`; returns the fault that was the first of all processes'."""
-        return own
+        return fault
 
     def leave(self) -> None:
         """Part in good order, when all have done their work."""
@@ -144,12 +144,12 @@ class Joined(Team):
                 " the optimizer decides by more than gradients and its state, or the two devices round differently"
             )
 
-    def blame(self, own: Fault) -> Fault:
+    def blame(self, fault: Fault) -> Fault:
         with contextlib.suppress(RuntimeError):  # where the store died with the first process
             return msgspec.json.decode(
-                self.store.compare_set("fault", "", msgspec.json.encode(own).decode()), type=Fault
+                self.store.compare_set("fault", "", msgspec.json.encode(fault).decode()), type=Fault
             )
-        return own
+        return fault
 
     def leave(self) -> None:
         self.agree(0)

@@ -142,11 +142,11 @@ class Watch:
         """The ranks that are not as far as this process; the first one, if its store does not answer."""
         now, late = time.monotonic(), []
         try:
-            said = {rank: self._said(rank) for rank in self.hosts if rank != self.rank}
+            progress = {rank: self._said(rank) for rank in self.hosts if rank != self.rank}
         except RuntimeError:
             self.orphaned = True
             return [0]
-        for rank, words in said.items():
+        for rank, words in progress.items():
             if words != self.heard.get(rank, (b"", 0.0))[0]:
                 self.heard[rank] = words, now
             if int(words.split()[0]) < self.begun:

@@ -24,12 +24,12 @@ def norms(step: Step) -> dict[str, float]:
     of the change of the normalized row, ‖w'/‖w'‖ − w/‖w‖‖ (AdamP, section 2.2); over the rows of all matrices where no
     weight is known to be scale-invariant.
     """
-    found = {"weight_norm": norm(list(step.before.values()))}
+    values = {"weight_norm": norm(list(step.before.values()))}
     if step.directions:
-        found["effective_step"] = float(_turned(step).mean())
+        values["effective_step"] = float(_turned(step).mean())
     if step.invariant:
-        found["scale_invariant_norm"] = float(row_norms(step.before[n] for n in sorted(step.invariant)).mean())
-    return found
+        values["scale_invariant_norm"] = float(row_norms(step.before[n] for n in sorted(step.invariant)).mean())
+    return values
 
 
 def gradient_norm(step: Step) -> dict[str, float]:
@@ -53,12 +53,12 @@ def angular_update(step: Step) -> dict[str, float]:
 def gradient_cosine(step: Step) -> dict[str, float]:
     """|cos| of gradient and weight, each tensor as one vector: AdamP's appendix C tells the two kinds apart by it."""
     invariant, others = _tested(step)
-    found = {}
+    cosines = {}
     if invariant:
-        found["gradient_cosine/invariant"] = max(_whole_cosine(step, name) for name in invariant)
+        cosines["gradient_cosine/invariant"] = max(_whole_cosine(step, name) for name in invariant)
     if others:
-        found["gradient_cosine/others"] = min(_whole_cosine(step, name) for name in others)
-    return found
+        cosines["gradient_cosine/others"] = min(_whole_cosine(step, name) for name in others)
+    return cosines
 
 
 def detection(step: Step) -> dict[str, float]:
@@ -86,7 +86,7 @@ def projected_share(step: Step) -> dict[str, float]:
 
 def layers(step: Step) -> dict[str, float]:
     """`norms` of each of the network's outermost modules by itself."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for layer in dict.fromkeys(name.partition(".")[0] for name in step.before):
         inside = {name for name in step.before if name.partition(".")[0] == layer}
         part = Step(
@@ -95,8 +95,8 @@ def layers(step: Step) -> dict[str, float]:
             grads={},
             invariant=step.invariant & inside,
         )
-        found |= {f"{layer}/{name}": value for name, value in norms(part).items()}
-    return found
+        values |= {f"{layer}/{name}": value for name, value in norms(part).items()}
+    return values
 
 
 SAMPLED: dict[str, Callable[[Step], dict[str, float]]] = {

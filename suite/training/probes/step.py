@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """before, after: all weights by name, complex numbers as pairs of real ones. grads: of those that had a gradient.
-
-    invariant: names of the scale-invariant weights. projected: whether the optimizer
-    projected it, for each weight that it may project.
-    """
+    """Weights and gradients of one update by name, complex numbers as pairs of real ones."""
 
     before: Mapping[str, Tensor]
+    """All weights as they were."""
     after: Mapping[str, Tensor]
     grads: Mapping[str, Tensor]
+    """Of the weights that had a gradient."""
     invariant: frozenset[str]
+    """Names of the scale-invariant weights."""
     projected: Mapping[str, bool] = {}
+    """For each weight that the optimizer may project, whether it did."""
 
     @property
     def directions(self) -> list[str]:
