@@ -9,10 +9,10 @@ from optathlon.results.hyperparameter_text import in_words
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.report import Report
 from optathlon.results.page.words import count, figure, plus_minus
-from optathlon.results.papers.ledger import VERDICTS, Entry
+from optathlon.results.papers.ledger import MARGIN, VERDICTS, Entry, expected_false
 
-_HEAD = ("task", "row", "metric", "theirs", "ours", "difference", "z", "verdict", "source")
-_NUMBERS = ("theirs", "ours", "difference", "z")
+_HEAD = ("task", "row", "metric", "theirs", "ours", "ours − theirs", "95 % interval", "verdict", "source")
+_NUMBERS = ("theirs", "ours", "ours − theirs", "95 % interval")
 _DIGITS = 2
 _MOST_NOTES = 3
 
@@ -28,15 +28,25 @@ def published(report: Report) -> Html:
     caption = tag("caption", "Published numbers beside ours", class_="hidden")
     table = tag("table", caption, tag("thead", head), tag("tbody", *(_row(entry) for entry in beside)))
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="published numbers")
-    found = count(len(beside), "published number")
-    return join([tag("p", f"{found} beside rows of this board: {words}."), region])
+    numbers = count(len(beside), "published number")
+    return join([tag("p", f"{numbers} beside rows of this board: {words}.{_meaning(beside)}"), region])
+
+
+def _meaning(entries: Sequence[Entry]) -> str:
+    """What the verdicts say, and how many of them may be false; empty where nothing is judged."""
+    if not (judged := sum(entry.judged for entry in entries)):
+        return ""
+    return (
+        f" Reproduced: the 95 % interval of ours − theirs lies within ±\u00a0{MARGIN:g} deviations between runs; "
+        f"differs: it leaves out 0. Of {judged} numbers judged, at most {expected_false(entries):.2g} verdicts are "
+        "expected to be false."
+    )
 
 
 def _row(entry: Entry) -> Html:
     theirs = entry.published
     setting = in_words(theirs.setting, theirs.setting)
     ours = _number(entry.mean, entry.std, entry.n)
-    z = figure(entry.z, 1, "+")
     return tag(
         "tr",
         tag("th", theirs.task, scope="row"),
@@ -45,10 +55,17 @@ def _row(entry: Entry) -> Html:
         tag("td", _number(theirs.mean, theirs.std, theirs.n), class_="num"),
         tag("td", ours, class_="num"),
         tag("td", figure(entry.difference, _DIGITS, "+"), class_="num"),
-        tag("td", z, class_="num"),
+        tag("td", _interval(entry), class_="num"),
         tag("td", entry.verdict, _notes([*entry.notes, *filter(None, [theirs.note])])),
         tag("td", theirs.table),
     )
+
+
+def _interval(entry: Entry) -> str:
+    """The interval that decides; none of what is not judged, which would look like a verdict."""
+    if not entry.judged:
+        return "–"
+    return f"{figure(entry.low, _DIGITS, '+')} to {figure(entry.high, _DIGITS, '+')}"
 
 
 def _notes(notes: Sequence[str]) -> Html | None:

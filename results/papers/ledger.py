@@ -1,4 +1,6 @@
-"""Ours beside theirs: every published number, what our runs came to, and whether that reproduces it."""
+"""Ours beside theirs: every published number, what our runs came to, and whether that reproduces it.
+
+An interval of the difference decides (`equivalence`): that a difference is not significant shows nothing."""
 
 from __future__ import annotations
 
@@ -16,50 +18,69 @@ from optathlon.results.plan import Column, Plan
 from optathlon.results.record import Record, flat
 from optathlon.results.scores import usable
 from optathlon.results.statistics.difference import Difference, from_error
+from optathlon.results.statistics.equivalence import Finding, equivalence
 from optathlon.results.statistics.holm import ALPHA
 from optathlon.results.statistics.summary import deviation, mean
 from optathlon.results.statistics.welch import from_summaries
 
-Verdict = Literal["reproduced", "within noise", "not reproduced", "protocol differs", "not run"]
-_Place = tuple[Column, Cell]
+Verdict = Literal["reproduced", "differs", "could not tell", "protocol differs", "not run"]
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "could not tell", "protocol differs", "not run")
+MARGIN = 3.0
+"""The equivalence margin, in deviations between runs: with three runs on either side the interval of a difference is
+about two of them wide to either side, so that a smaller margin would hardly ever be met."""
+_FINDINGS: dict[Finding, Verdict] = {
+    "equivalent": "reproduced",
+    "different": "differs",
+    "undecided": "could not tell",
+}
 _UNTESTED = "neither side has a deviation: nothing can be said"
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "within noise", "not reproduced", "protocol differs", "not run")
-JUDGED = VERDICTS[:3]
+_Place = tuple[Column, Cell]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One published number beside one row of a board.
-
-    difference: ours less theirs. z: that in standard errors. verdict: "not run" until all our seeds are done, or if
-    neither side has a deviation; "protocol differs" where ours is another problem or setting than the paper's; "not
-    reproduced" if a seed diverged; "reproduced" if |difference| is at most one deviation of theirs (of ours, where they
-    give none); else "not reproduced" if p < 0.05 by Welch's test of the two summaries, else "within noise".
-    """
+    """One published number beside one row of a board."""
 
     published: Published
     verdict: Verdict
+    """reproduced: the interval of the difference lies within the margin; differs: else, if it leaves out 0, or a seed
+    of ours diverged; could not tell: else. protocol differs: ours is of another problem or setting than the paper's,
+    and not judged; not run: no row fits, or not all our seeds are done."""
     sweep: str = ""
     row: str = ""
     mean: float | None = None
     std: float | None = None
+    """Ours, like mean and n: over the seeds that did not diverge."""
     n: int = 0
     difference: float | None = None
+    """Ours less theirs."""
+    low: float | None = None
+    high: float | None = None
+    """The ends of the difference's 95 % interval, by Welch's test of the two summaries."""
     z: float | None = None
+    """The difference in standard errors."""
     p: float | None = None
+    margin: float | None = None
+    """Within which the two would be equivalent: three of their deviations; of ours, where they give none."""
     notes: list[str] = []
+
+    @property
+    def judged(self) -> bool:
+        """Whether its verdict stands on the interval, which misses the truth once in twenty."""
+        return self.low is not None and self.verdict in VERDICTS[:3]
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger looks at. deviations: by digest of a problem, how its protocol differs from the paper's."""
+    """What the ledger looks at."""
 
     plan: Plan
     board: Leaderboard
     records: Mapping[str, Record]
     deviations: Mapping[str, Sequence[str]] = {}
+    """By digest of a problem, how its protocol differs from the paper's."""
 
 
 def ledger(published: Iterable[Published], sweeps: Sequence[Sweep]) -> list[Entry]:
-    """An entry for each published number and each row that has its task, optimizer and setting; one where none has.
+    """One entry per published number and row that has its task, optimizer and setting; one where none has.
 
     Beside an average over tasks stands ours, taken seed by seed, if the sweep has all of them.
     """
@@ -67,10 +88,18 @@ def ledger(published: Iterable[Published], sweeps: Sequence[Sweep]) -> list[Entr
     entries = []
     for number in numbers:
         averaged = _averaged(number, numbers)
-        found = [entry for sweep in sweeps for entry in _entries(number, averaged, sweep)]
-        run = [entry for entry in found if entry.verdict != "not run"]
-        entries += run or found[:1] or [Entry(published=number, verdict="not run")]
+        beside = [entry for sweep in sweeps for entry in _entries(number, averaged, sweep)]
+        run = [entry for entry in beside if entry.verdict != "not run"]
+        entries += run or beside[:1] or [Entry(published=number, verdict="not run")]
     return entries
+
+
+def expected_false(entries: Iterable[Entry]) -> float:
+    """How many verdicts of a ledger are expected to be false at most: one in twenty of those that an interval decided.
+
+    A sum of chances, so that it holds however the entries depend on each other.
+    """
+    return ALPHA * sum(entry.judged for entry in entries)
 
 
 def _averaged(number: Published, numbers: Iterable[Published]) -> list[str]:
@@ -144,24 +173,26 @@ def _entry(number: Published, sweep: Sweep, row: str, cells: Sequence[Cell], dif
     finite = [v for v in values if v is not None]
     lost = [f"{len(values) - len(finite)} of {len(values)} seeds diverged"] if len(finite) < len(values) else []
     ours, spread = mean(finite), deviation(finite)
-    found = None if ours is None else _compared(ours, spread, len(finite), number)
-    verdict = (
-        "protocol differs"
-        if differs
-        else "not reproduced"
-        if lost or not found
-        else _verdict(found, number.std or spread)
-    )
+    compared = None if ours is None else _compared(ours, spread, len(finite), number)
+    if compared and lost:  # a mean of mere survivors is not tested
+        compared = Difference(delta=compared.delta)
+    margin = MARGIN * (number.std or spread or 0.0) or None
+    verdict = "protocol differs" if differs else "differs" if lost else _verdict(compared, margin)
+    silent = verdict == "could not tell" and (compared is None or compared.low is None)
+    tested = compared or Difference(delta=0.0)
     return msgspec.structs.replace(
         start,
         verdict=verdict,
         mean=ours,
         std=spread,
         n=len(finite),
-        difference=found and found.delta,
-        z=found.delta / found.error if found and found.error else None,
-        p=found and found.p,
-        notes=[*differs, *lost, *([_UNTESTED] if verdict == "not run" else [])],
+        difference=compared and compared.delta,
+        low=tested.low,
+        high=tested.high,
+        z=tested.delta / tested.error if tested.error else None,
+        p=tested.p,
+        margin=margin,
+        notes=[*differs, *lost, *([_UNTESTED] if silent else [])],
     )
 
 
@@ -199,9 +230,7 @@ def _compared(ours: float, spread: float | None, n: int, number: Published) -> D
     return from_error(delta, std * math.sqrt(1 / n + 1 / (number.n or 1)), df, 1 - ALPHA)
 
 
-def _verdict(found: Difference, near: float | None) -> Verdict:
-    if found.p is None or near is None:
-        return "not run"
-    if abs(found.delta) <= near:
-        return "reproduced"
-    return "not reproduced" if found.p < ALPHA else "within noise"
+def _verdict(compared: Difference | None, margin: float | None) -> Verdict:
+    if compared is None or margin is None:
+        return "could not tell"
+    return _FINDINGS[equivalence(compared, margin)]

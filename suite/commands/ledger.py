@@ -1,4 +1,4 @@
-"""The papers' numbers beside ours: difference, z-score, and whether it is reproduced."""
+"""The papers' numbers beside ours: the interval of the difference, and whether that shows a reproduction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from optathlon import tasks
 from optathlon.results import Store, load_results
 from optathlon.results.hyperparameter_text import differing
-from optathlon.results.papers.ledger import JUDGED, VERDICTS, Entry, Sweep, ledger
+from optathlon.results.papers.ledger import MARGIN, VERDICTS, Entry, Sweep, expected_false, ledger
 from optathlon.results.papers.published import published
 from optathlon.results.plan import Plan
 from optathlon.results.record import flat
@@ -37,12 +37,14 @@ def main(args: argparse.Namespace) -> int:
     counts = collections.Counter(entry.verdict for entry in entries)
     shown = [entry for entry in entries if args.all or entry.row]
     if args.json:
-        print_json({"counts": {v: counts[v] for v in VERDICTS}, "entries": [msgspec.to_builtins(e) for e in shown]})
+        document = {"counts": {v: counts[v] for v in VERDICTS}, "expected_false": expected_false(entries)}
+        print_json({**document, "entries": [msgspec.to_builtins(e) for e in shown]})
     else:
         if shown:
             show(table(map(_row, shown), _HEAD))
             print()
         show(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS))
+        show("\n".join(_explained(entries)))
         show("\n".join(_notes(shown)))
     return 0
 
@@ -66,7 +68,19 @@ def deviations(problem: Mapping[str, Any]) -> list[str]:
     return [f"protocol.{k}={ours.get(k)}, the paper's {theirs.get(k)}" for k in differing([ours, theirs])]
 
 
-_HEAD = ("task", "row", "metric", "theirs", "±", "ours", "±", "n", "difference", "z", "verdict", "table")
+def _explained(entries: list[Entry]) -> list[str]:
+    """What the verdicts mean, where there is one, and how many of them may be false."""
+    if not (judged := sum(entry.judged for entry in entries)):
+        return []
+    return [
+        f"reproduced: equivalent, the 95 % interval of ours - theirs lies within ± {MARGIN:g} deviations between runs; "
+        "differs: it leaves out 0; could not tell: neither, more seeds would",
+        f"of {judged} numbers judged, at most {expected_false(entries):.2g} verdicts are expected to be false",
+    ]
+
+
+_HEAD = ("task", "row", "metric", "theirs", "±", "ours", "±", "n", "ours - theirs", "95 % interval", "margin",
+         "verdict", "table")  # fmt: skip
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -81,7 +95,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
         _number(entry.std),
         str(entry.n or "-"),
         _number(entry.difference, "+"),
-        _number(entry.z if entry.verdict in JUDGED else None, "+"),
+        f"{_number(entry.low, '+')} to {_number(entry.high, '+')}" if entry.judged else "-",
+        _number(entry.margin if entry.judged else None),
         entry.verdict,
         theirs.table,
     )

@@ -93,9 +93,11 @@ def test_the_ledger_puts_the_papers_numbers_beside_ours(store, capsys):
     assert "AdaRem Table 3" in text
     # The runs are of a protocol of their own, and so are no reproduction whatever they came to.
     assert "protocol differs" in text
-    # What is not judged has no z that would look like a verdict.
+    # What is not judged has no interval that would look like a verdict.
     head, _, *rows = text.splitlines()
-    assert {row[head.index(" z ") + 1] for row in rows if "protocol differs" in row[:200] and "AdaRem" in row} == {"-"}
+    end = head.index("95 % interval") + len("95 % interval")
+    shown = [row for row in rows if "protocol differs" in row[:200] and "AdaRem" in row]
+    assert {row[:end].split()[-1] for row in shown} == {"-"}
     assert "the paper's" in text
     document = json.loads(ran(capsys, "ledger", "--json")[1])
     assert document["counts"]["protocol differs"] == 2
@@ -107,7 +109,7 @@ def test_the_ledger_can_be_narrowed_and_widened(store, capsys):
     document = json.loads(ran(capsys, "ledger", "--all", "--task", "cub-*", "--json")[1])
     assert {e["published"]["task"] for e in document["entries"]} == {"cub-triplet", "cub-proxyanchor"}
     assert document["counts"] == {
-        "reproduced": 0, "within noise": 0, "not reproduced": 0, "protocol differs": 0, "not run": 4
+        "reproduced": 0, "differs": 0, "could not tell": 0, "protocol differs": 0, "not run": 4
     }  # fmt: skip
 
 
