@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 DAEMONS = ("munged", "munge", "mariadbd", "mariadb-install-db", "mariadb", "slurmdbd", "slurmctld", "slurmd", "sbatch")
 PACKAGES = "munge slurmctld slurmd slurm-client slurmdbd mariadb-server-core mariadb-client-core"
@@ -29,15 +28,6 @@ CPUS, GPUS, MEMORY = 4, 2, 8000
 def missing() -> list[str]:
     """The programs that this machine lacks."""
     return [name for name in DAEMONS if shutil.which(name, path=PATH) is None]
-
-
-def until(condition: Callable[[], Any], seconds: float = 240.0) -> Any:
-    """What `condition` returns once that is true; AssertionError if it is not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-    return found
 
 
 class RealSlurm:
@@ -225,7 +215,7 @@ class RealSlurm:
             return done.returncode == 0
         return False
 
-    def _until(self, what: str, condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    def _until(self, what: str, condition: Callable[[], bool], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {what}\n{self.logs()}"

@@ -5,21 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 from optathlon.slurm.cluster import Alive, Job
 from optathlon.slurm.local import LocalCluster
+from tests.waiting import wait_for
 
 
 def job(folder, code: str) -> Job:
     return Job((sys.executable, "-S", "-c", code), "test", folder / "job")
-
-
-def wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_job_is_running_until_it_is_gone(tmp_path):
@@ -41,7 +34,7 @@ def test_it_survives_its_launcher_and_its_terminal(tmp_path):
     launcher = (
         "import sys; from pathlib import Path; from optathlon.slurm.cluster import Job;"
         "from optathlon.slurm.local import LocalCluster;"
-        "sleep = (sys.executable, '-S', '-c', 'import time; time.sleep(30)');"
+        "sleep = (sys.executable, '-S', '-c', 'import time; time.sleep(600)');"
         "print(LocalCluster().submit(Job(sleep, 'x', Path('job'))))"
     )
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
@@ -57,9 +50,8 @@ def test_it_survives_its_launcher_and_its_terminal(tmp_path):
 
 
 def test_cancel_reaches_the_jobs_children(tmp_path):
-    code = (
-        "import os, time\nif os.fork() == 0:\n    open('child', 'w').write(str(os.getpid())); time.sleep(60)\nos.wait()"
-    )
+    child_code = "    open('child', 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"import os, time\nif os.fork() == 0:\n{child_code}\nos.wait()"
     cluster = LocalCluster()
     handle = cluster.submit(job(tmp_path, code))
     file = tmp_path / "job" / "child"
@@ -78,7 +70,7 @@ def alive(pid: int) -> bool:
 
 
 def test_a_recycled_process_id_is_not_the_job(tmp_path):
-    handle = LocalCluster().submit(job(tmp_path, "import time; time.sleep(30)"))
+    handle = LocalCluster().submit(job(tmp_path, "import time; time.sleep(600)"))
     kind, host, boot, pid, started = handle.split(":")
     other = ":".join((kind, host, boot, pid, str(int(started) - 1)))
     assert LocalCluster().alive([other]) == {other: Alive()}

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from optathlon.slurm import slots
-from tests.slurm.real import until
 from tests.suite.sweeps import SWEEP, optathlon, write
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
 
@@ -45,7 +45,7 @@ def test_a_worker_that_crashes_at_its_start_is_told_of_with_its_log(slurm, tmp_p
         ("echo no such module >&2; exit 1", "no such module"),
     ):
         launch(tmp_path, "--cluster", f'setup=["{setup}"]')
-        until(lambda: not queued(slurm))
+        wait_for(lambda: not queued(slurm))
         told = seen(tmp_path)
         assert (told["workers"], told["last_worker"]["slurm"]) == (0, {"FAILED": 2})
         assert said in told["last_worker"]["said"]
@@ -70,7 +70,7 @@ def test_nodes_that_are_drained_are_waited_for_and_what_no_node_has_is_refused(s
         assert "too few of the nodes that would do are in service: node1 is drained: cooling; " in told
         assert len(queued(slurm)) == seen(tmp_path)["pending"]["workers"] == 2
         slurm.ask("scontrol", "update", nodes, "state=resume")
-        until(lambda: queued(slurm, "%T").count("RUNNING") == 2)
+        wait_for(lambda: queued(slurm, "%T").count("RUNNING") == 2)
     finally:
         slurm.ask("scontrol", "update", nodes, "state=resume", check=False)
         optathlon(tmp_path, "cancel", "toys")
@@ -91,7 +91,7 @@ def test_held_workers_are_named_and_those_that_cannot_start_are_replaced(slurm, 
 
         slurm.ask("scontrol", "update", "partitionname=high", "maxtime=60")
         slurm.ask("scontrol", "release", job)
-        until(lambda: set(queued(slurm, "%r")) == {"PartitionTimeLimit"})
+        wait_for(lambda: set(queued(slurm, "%r")) == {"PartitionTimeLimit"})
         told = seen(tmp_path)
         assert (told["workers"], told["last_worker"]) == (0, None)
         assert told["never_start"] == {"workers": 2, "reasons": ["PartitionTimeLimit"]}
@@ -118,12 +118,12 @@ def test_limits_of_groups_and_jobs_are_kept_to_and_told_of(slurm, tmp_path):
         assert (again["workers"], len(again["alive"])) == (0, 3)
         assert "limit on queued jobs" in said
         optathlon(tmp_path, "cancel", "toys")
-        until(lambda: not queued(slurm))
+        wait_for(lambda: not queued(slurm))
         limit(f"account {account}", "GrpSubmitJobs=-1")
         limit("qos normal", "MaxTRESPerJob=cpu=2")
         launch(tmp_path, "--cluster", "cpus=3")
         slurm.ask("scontrol", "release", queued(slurm, "%F")[0])
-        until(lambda: set(queued(slurm, "%r")) == {"QOSMaxCpuPerJobLimit"})
+        wait_for(lambda: set(queued(slurm, "%r")) == {"QOSMaxCpuPerJobLimit"})
         assert seen(tmp_path)["never_start"]["workers"] == 4
     finally:
         limit("qos normal", "MaxTRESPerJob=cpu=-1")
@@ -141,12 +141,12 @@ def test_several_runs_at_once_in_a_job_survive_its_cancellation_and_leave_nothin
     stale.mkdir()
     (stale / "core-0.lock").touch()
     launch(tmp_path)
-    until(lambda: len(seen(tmp_path)["running"]) == 4)
+    wait_for(lambda: len(seen(tmp_path)["running"]) == 4)
     assert not stale.exists(), "what a killed job left on this node"
     ids = queued(slurm, "%A")
     assert all(list(temporary.glob(f"optathlon-slots-{job}-*")) for job in ids)
     slurm.ask("scancel", queued(slurm)[0])
-    until(lambda: not queued(slurm))  # the other one takes its runs
+    wait_for(lambda: not queued(slurm))  # the other one takes its runs
     assert seen(tmp_path)["counts"]["finished"] == 4
     ends = [json.loads(path.read_bytes())["kind"] for path in (tmp_path / "store/work").rglob("ended-*.json")]
     assert sorted(ends) == ["finished"] * 4 + ["stopped"] * 2
@@ -155,7 +155,7 @@ def test_several_runs_at_once_in_a_job_survive_its_cancellation_and_leave_nothin
         with slots.folder():  # as the next worker's start does, for what a worker had no time left to remove
             return not [path for job in ids for path in temporary.glob(f"optathlon-slots-{job}-*")]
 
-    until(swept, 30)
+    wait_for(swept)
 
 
 def test_what_failed_for_good_is_tried_again_by_the_next_launch_that_is_told_to(slurm, tmp_path):
@@ -164,14 +164,14 @@ def test_what_failed_for_good_is_tried_again_by_the_next_launch_that_is_told_to(
     toy.write_text(toy.read_text().replace('settings["crash"]', f"os.path.exists({str(tmp_path / 'crash')!r})"))
     (tmp_path / "crash").touch()
     launch(tmp_path)
-    until(lambda: not queued(slurm))
+    wait_for(lambda: not queued(slurm))
     assert seen(tmp_path)["counts"]["failed"] == 1
     assert len(list((tmp_path / "store/work").rglob("attempt-*.json"))) == 3
     (tmp_path / "crash").unlink()
     done = optathlon(tmp_path, *ON_SLURM)
     assert (done.returncode, json.loads(done.stdout)["workers"]) == (1, 0)
     assert launch(tmp_path, "--retry")[0]["workers"] == 1
-    until(lambda: not queued(slurm))
+    wait_for(lambda: not queued(slurm))
     assert seen(tmp_path)["counts"]["finished"] == 1
 
 
@@ -179,7 +179,7 @@ def test_no_more_workers_than_the_cap_are_at_work_with_more_shapes_follow_ups_an
     text = ONE.replace("TASK", 'TASK", "toy:LINEAR') + CLUSTER.replace("workers = 2", "workers = 1\nchain = 1")
     write(tmp_path, text + '[override."toy:LINEAR".cluster]\nmemory = "600M"\n')
     launch(tmp_path)
-    until(lambda: queued(slurm, "%T").count("RUNNING") == 1)
+    wait_for(lambda: queued(slurm, "%T").count("RUNNING") == 1)
     slurm.ask("scancel", *(line.split()[0] for line in queued(slurm, "%i %T") if line.endswith("RUNNING")))
     launch(tmp_path)
     most = 0

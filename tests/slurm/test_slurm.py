@@ -11,7 +11,7 @@ import pytest
 from optathlon.slurm import site
 from optathlon.slurm.cluster import PYTHON, Alive, ClusterError, Job, Resources, position_in_array, this_job
 from optathlon.slurm.slurm import SlurmCluster
-from tests.slurm.real import until
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("slurm")
 HERE = Path(__file__).resolve().parent
@@ -53,8 +53,8 @@ def test_every_copy_knows_the_name_that_the_queue_shows(slurm, tmp_path):
     cluster = SlurmCluster()
     handle = cluster.submit(job(tmp_path, "three", seconds=600, copies=3))
     assert handle == cluster.handle(f"{tmp_path.name}-three")
-    names = until(lambda: SlurmCluster().alive([handle])[handle].running)
-    inside = until(lambda: (found := said(tmp_path / "three")) and len(found) == 3 and found)
+    names = wait_for(lambda: SlurmCluster().alive([handle])[handle].running)
+    inside = wait_for(lambda: (found := said(tmp_path / "three")) and len(found) == 3 and found)
     assert sorted(names) == sorted(each["name"] for each in inside)
     assert sorted(each["place"] for each in inside) == [0, 1 / 3, 2 / 3]
     assert (tmp_path / "three").stat().st_mode & 0o777 == 0o700
@@ -69,7 +69,7 @@ def test_a_job_waits_for_those_it_comes_after(slurm, tmp_path):
     there = cluster.alive([first, second])
     assert there[second].pending
     assert there[second].reasons == {"Dependency"}
-    until(lambda: gone(second))
+    wait_for(lambda: gone(second))
     begun = (tmp_path / "second").glob("seen-*").__next__().stat().st_mtime
     ended = max(path.stat().st_mtime for path in (tmp_path / "first").glob("*_result.pkl"))
     assert begun >= ended
@@ -89,16 +89,16 @@ def test_what_is_told_to_stop_saves_and_runs_again(slurm, tmp_path):
     handles = {
         way: cluster.submit(job(tmp_path, way, seconds=600, resources=where)) for way, (_, where) in ways.items()
     }
-    until(lambda: all(said(tmp_path / way) for way in ways))
+    wait_for(lambda: all(said(tmp_path / way) for way in ways))
     names = {way: SlurmCluster().alive([handle])[handle].running[0] for way, handle in handles.items()}
     for way, (words, _) in ways.items():
         slurm.ask(*words, *([] if way == "preempted" else [names[way].rpartition(":")[2]]))
     for way, handle in handles.items():
-        first, second = until(lambda way=way: (found := said(tmp_path / way)) and len(found) == 2 and found)
+        first, second = wait_for(lambda way=way: (found := said(tmp_path / way)) and len(found) == 2 and found)
         assert (way, first["restart"], second["restart"]) == (way, 0, 1)
         assert first["name"] == second["name"] == names[way]
         assert list((tmp_path / way).glob("saved-*-0")), f"{way}: it was not given the time to save"
-        until(lambda handle=handle: gone(handle))
+        wait_for(lambda handle=handle: gone(handle))
 
 
 @pytest.mark.slow
@@ -108,13 +108,13 @@ def test_a_site_that_does_not_requeue_by_itself_requeues_ours(slurm, tmp_path):
     slurm.ask("scontrol", "reconfigure")
     try:
         cluster = SlurmCluster()
-        until(lambda: not site.site().requeues)
+        wait_for(lambda: not site.site().requeues)
         handle = cluster.submit(job(tmp_path, "job", seconds=600))
-        until(lambda: said(tmp_path / "job"))
+        wait_for(lambda: said(tmp_path / "job"))
         (name,) = SlurmCluster().alive([handle])[handle].running
         slurm.ask("scontrol", "requeue", name.rpartition(":")[2])
-        until(lambda: {each["restart"] for each in said(tmp_path / "job")} == {0, 1})
-        until(lambda: gone(handle))
+        wait_for(lambda: {each["restart"] for each in said(tmp_path / "job")} == {0, 1})
+        wait_for(lambda: gone(handle))
     finally:
         slurm.configuration.write_text(before)
         slurm.ask("scontrol", "reconfigure")
@@ -124,12 +124,12 @@ def test_a_site_that_does_not_requeue_by_itself_requeues_ours(slurm, tmp_path):
 def test_cancelled_is_saved_and_does_not_run_again_and_nobody_elses_is_touched(slurm, tmp_path):
     cluster = SlurmCluster()
     mine, other = (cluster.submit(job(tmp_path, name, seconds=600, copies=2)) for name in ("mine", "other"))
-    until(lambda: len(said(tmp_path / "mine")) == len(said(tmp_path / "other")) == 2)
+    wait_for(lambda: len(said(tmp_path / "mine")) == len(said(tmp_path / "other")) == 2)
     names = SlurmCluster().alive([mine])[mine].running
     assert cluster.ended(names) == {}, "they are at work"
     assert cluster.cancel([mine]) == [mine]
-    until(lambda: gone(mine))
-    assert until(lambda: cluster.ended(names)) == dict.fromkeys(names, "CANCELLED")
+    wait_for(lambda: gone(mine))
+    assert wait_for(lambda: cluster.ended(names)) == dict.fromkeys(names, "CANCELLED")
     assert cluster.ended([name.replace("mine", "other") for name in names]) == {}, "an id is not a job"
     assert len(list((tmp_path / "mine").glob("saved-*-0"))) == 2
     assert {each["restart"] for each in said(tmp_path / "mine")} == {0}
@@ -148,19 +148,19 @@ def test_a_job_of_more_copies_than_an_array_may_have_is_several(slurm, tmp_path)
     assert (len(arrays), len(there.pending)) == (3, 230)
     assert there.reasons == {"JobHeldUser"}
     cluster.cancel([handle])
-    until(lambda: gone(handle))
+    wait_for(lambda: gone(handle))
 
 
 @pytest.mark.slow
 def test_a_silent_controller_is_no_answer_and_no_end(slurm, tmp_path):
     handle = SlurmCluster().submit(job(tmp_path, "job", seconds=600))
-    until(lambda: said(tmp_path / "job"))
+    wait_for(lambda: said(tmp_path / "job"))
     slurm.stop_controller()
     try:
         assert not SlurmCluster().alive([handle])[handle].known
     finally:
         slurm.start_controller()
-    until(lambda: SlurmCluster().alive([handle])[handle].running)
+    wait_for(lambda: SlurmCluster().alive([handle])[handle].running)
 
 
 @pytest.mark.slow
@@ -194,7 +194,7 @@ def test_how_the_user_likes_to_look_at_the_queue_hides_no_job(slurm, tmp_path, m
         monkeypatch.setenv(key, value)
     assert SlurmCluster().alive([handle])[handle].pending
     assert SlurmCluster().cancel([handle]) == [handle]
-    until(lambda: gone(handle))
+    wait_for(lambda: gone(handle))
 
 
 @pytest.mark.slow

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = "import sys; from optathlon.slurm.step import run; sys.exit(run(sys.argv[1:], {'GIVEN': 'yes'}))"
@@ -55,12 +56,9 @@ def step(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        deadline = time.monotonic() + 20
-        while not (tmp_path / "there").exists():
-            assert time.monotonic() < deadline, "the worker did not start"
-            time.sleep(0.01)
+        wait_for((tmp_path / "there").exists)
         process.send_signal(number)
-        told = process.communicate(timeout=30)[1]
+        told = process.communicate()[1]
         requeues = tmp_path / "requeues"
         return process.returncode, requeues.read_text().split("\n")[:-1] if requeues.exists() else [], told
 

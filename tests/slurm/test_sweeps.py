@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from optathlon.results import Store
-from tests.slurm.real import until
 from tests.suite.sweeps import command, environment, optathlon, write
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
 
@@ -107,12 +107,12 @@ def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, here, tmp
     assert len(queued(slurm)) == 6
 
     def all_at_work() -> list[str]:
-        return until(lambda: len(jobs := queued(slurm, "RUNNING")) == 3 and len(running(tmp_path)) == 3 and jobs)
+        return wait_for(lambda: len(jobs := queued(slurm, "RUNNING")) == 3 and len(running(tmp_path)) == 3 and jobs)
 
     # One after another: a fault in the aftermath of another is more than Slurm itself takes (jobs held, nodes drained).
     slurm.ask("scontrol", "requeue", all_at_work()[0])
     second = all_at_work()[1]
-    until(lambda: killed(running(tmp_path).get(second)))
+    wait_for(lambda: killed(running(tmp_path).get(second)))
     told = seen(tmp_path)
     assert sum(told["counts"].values()) == told["runs"] == RUNS
     slurm.stop_controller()
@@ -133,7 +133,7 @@ def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, here, tmp
         time.sleep(6)
     done = seen(tmp_path)["counts"]["finished"]
     assert done == RUNS
-    until(lambda: not queued(slurm), 60)
+    wait_for(lambda: not queued(slurm))
     assert outcomes(tmp_path) == outcomes(here)
     kinds = endings(tmp_path)
     assert kinds.count("finished") == RUNS, "a run was trained twice to its end"
@@ -165,7 +165,7 @@ def test_a_run_longer_than_the_time_limit_is_saved_requeued_and_ends_the_same(sl
     assert optathlon(tmp_path / "here", "launch", "sweep.toml").returncode == 0
     monkeypatch.setenv("TOY_SLEEP", "1.6")  # 30 times
     assert optathlon(tmp_path / "there", *ON_SLURM).returncode == 0
-    until(lambda: not queued(slurm))
+    wait_for(lambda: not queued(slurm))
     assert outcomes(tmp_path / "there") == outcomes(tmp_path / "here")
     kinds = endings(tmp_path / "there")
     assert kinds == ["finished", *["stopped"] * (len(kinds) - 1)]
@@ -190,7 +190,7 @@ def test_a_launcher_that_dies_while_submitting_leaves_jobs_that_are_found(slurm,
     assert again["workers"] == 0, "what was submitted was submitted again"
     cancelled = json.loads(optathlon(tmp_path, "cancel", "forty", "--json").stdout)["cancelled"]
     assert len(cancelled) == 1
-    until(lambda: not queued(slurm))
+    wait_for(lambda: not queued(slurm))
 
 
 def test_a_thousand_runs_are_ten_arrays(slurm, tmp_path):
@@ -206,7 +206,7 @@ def test_a_thousand_runs_are_ten_arrays(slurm, tmp_path):
     dry = json.loads(optathlon(tmp_path, *ON_SLURM, "--dry-run").stdout)
     assert dry["arrays"] == [], "with a worker alive for every run there is nothing to submit"
     optathlon(tmp_path, "cancel", "forty")
-    until(lambda: not queued(slurm))
+    wait_for(lambda: not queued(slurm))
 
 
 def test_a_mistake_submits_and_writes_nothing(slurm, tmp_path):

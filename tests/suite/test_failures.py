@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from optathlon.suite.identity import Problem, Run, Setting
 from optathlon.suite.monitoring import find_run
 from optathlon.tasks import DataError
 from tests.suite.sweeps import command, environment, optathlon, write
+from tests.waiting import wait_for
 
 FAILING = """
 import ctypes, errno, os, signal
@@ -317,10 +317,3 @@ def test_a_run_that_the_kernel_kills_for_its_memory_is_out_of_memory_and_its_wor
         ("memory", "killed by SIGKILL; out of memory")
     }
     wait_for(lambda: not small_group.joinpath("cgroup.procs").read_text().strip())
-
-
-def wait_for(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)

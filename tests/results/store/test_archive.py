@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import multiprocessing
 import os
 import threading
-import time
 
 import msgspec
 import pytest
@@ -343,33 +343,40 @@ def test_slow_file_systems_are_read_by_threads(store, monkeypatch):
     for number in range(40):
         store.commit(record(0.1, seed=number))
     expected = store.records()
+    together = threading.Barrier(5, timeout=300)  # of those that read what is left after the sample
     readers = set()
     read = archive_module.read
 
     def slow_read(path):
         readers.add(threading.get_ident())
-        time.sleep(0.002)
+        if threading.current_thread() is not threading.main_thread():
+            together.wait()
         return read(path)
 
     monkeypatch.setattr(archive_module, "SAMPLE", 5)
+    monkeypatch.setattr(archive_module, "SLOW_OPEN", -1.0)
     monkeypatch.setattr(archive_module, "read", slow_read)
     assert fresh(store).records() == expected
-    assert len(readers) > 4
-    monkeypatch.setattr(archive_module, "SLOW_OPEN", 10.0)
+    assert len(readers) > together.parties
+    monkeypatch.setattr(archive_module, "SLOW_OPEN", math.inf)
     readers.clear()
     assert fresh(store).records() == expected
     assert len(readers) == 1
 
 
-def _commit_many(root, first):
+def _commit_many(root, first, looked):
+    """150 records, of which every thirtieth waits until the reader has looked once more."""
     store = Store(root)
     for number in range(first, first + 150):
+        if number % 30 == 0:
+            looked.acquire()
         store.commit(record(0.5, seed=number, of_setting=setting("sgd", lr=0.1)))
 
 
 def test_records_written_while_read_are_there_whole_or_not_at_all(store):
     context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_commit_many, args=(store.root, 1000 * n)) for n in (1, 2)]
+    looks = [context.Semaphore(1) for _ in range(2)]
+    writers = [context.Process(target=_commit_many, args=(store.root, 900 * n, look)) for n, look in enumerate(looks)]
     for writer in writers:
         writer.start()
     before, rounds = 0, 0
@@ -380,7 +387,9 @@ def test_records_written_while_read_are_there_whole_or_not_at_all(store):
         assert count >= before
         before, rounds = count, rounds + 1
         reader.compact()
-    assert rounds > 1
+        for look in looks:
+            look.release()
+    assert rounds >= 4
     assert len(fresh(store).records()) == 300
 
 

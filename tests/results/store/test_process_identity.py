@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import msgspec
 import pytest
 
 from optathlon.results import provably_dead, this_process
 from optathlon.results.store import process_identity as owner_module
+from tests.waiting import wait_for
 
 changed = msgspec.structs.replace
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @pytest.fixture
 def sleeper():
-    process = subprocess.Popen(["sleep", "60"])
+    process = subprocess.Popen(["sleep", "600"])
     yield process
     process.kill()
     process.wait()
@@ -54,10 +54,7 @@ def test_a_killed_process_is_dead_even_before_it_is_reaped(sleeper):
     owner = owner_of(sleeper.pid)
     assert not provably_dead(owner)
     sleeper.kill()
-    deadline = time.monotonic() + 10
-    while not provably_dead(owner):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: provably_dead(owner))
     assert sleeper.returncode is None
     sleeper.wait()
     assert provably_dead(owner)

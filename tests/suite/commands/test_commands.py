@@ -11,12 +11,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from optathlon.suite import main
 from tests.suite.sweeps import SWEEP, command, environment, optathlon, write
+from tests.waiting import wait_for
 
 
 def document(done) -> dict:
@@ -313,7 +313,7 @@ def test_two_launches_at_once_are_harmless(tmp_path):
         subprocess.Popen(command("launch", "sweep.toml"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
         for _ in range(2)
     ]
-    assert [p.wait(timeout=120) for p in both] == [0, 0]
+    assert [p.wait() for p in both] == [0, 0]
     endings = [json.loads(p.read_text())["kind"] for p in (tmp_path / "store").rglob("ended-*.json")]
     assert sorted(endings) == ["finished"] * 4
 
@@ -376,13 +376,6 @@ def test_doctor_finds_this_machine_sound(tmp_path):
     levels = {f["what"]: f["level"] for f in json.loads(done.stdout)["findings"]}
     assert levels["store"] == levels["torch"] == "ok"
     assert levels["mnist"] == "check"
-
-
-def wait_for(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
 
 
 def test_list_alone_says_what_can_be_listed(tmp_path):

@@ -11,8 +11,8 @@ import pytest
 
 from optathlon.results import Store
 from optathlon.slurm.signals import PREEMPTED
-from tests.suite.commands.test_commands import wait_for
 from tests.suite.sweeps import command, environment, optathlon, write
+from tests.waiting import wait_for
 
 WORDS = ("run", "toy:TASK", "sgd", "lr=0.1", "--scale", "smoke", "--device", "cpu")
 

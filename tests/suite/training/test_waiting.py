@@ -19,7 +19,8 @@ from optathlon.suite.training.place import Place
 from optathlon.suite.training.team import Joined, Lost, meet
 from optathlon.suite.working.forking import fork
 from tests.suite.sweeps import command, environment, write
-from tests.suite.working.test_team_worker import end_of, wait_for
+from tests.suite.working.test_team_worker import end_of
+from tests.waiting import wait_for
 
 CPU = torch.device("cpu")
 WORDS = ("run", "toy:TASK", "sgd", "lr=0.1", "protocol.micro_batch=8", "--scale", "smoke", "--device", "cpu")
@@ -68,7 +69,7 @@ def test_run_tells_for_whom_it_waits_and_ends_by_a_signal(rank, number, code, tm
         process = subprocess.Popen(command(*WORDS), cwd=tmp_path, env=env, stderr=stderr)
         wait_for(lambda: "waiting for " in output.read_text())
         process.send_signal(number)
-        assert process.wait(60) == code
+        assert process.wait() == code
     assert ("the first process, at 127.0.0.1" if rank else "waiting for process 1") in output.read_text()
     assert not list((tmp_path / "store").rglob("attempt-*"))
 

@@ -71,7 +71,7 @@ def test_who_prepares_at_the_same_time_waits(data):
 
     first, second = (threading.Thread(target=prepare, args=(Slow(), data)) for _ in range(2))
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(300)
     second.start()
     first.join()
     second.join()
