@@ -21,7 +21,7 @@ def check_task(task: Task, scale: str, protocol: Protocol, data: Path) -> checks
     card = checks.check(task, scale, protocol, data)
     name = checks.name_of(goes_on_exactly_from_any_update)
     if card.passed:
-        kit, run = Kit.of(task, protocol, data), _run(task, scale, protocol, data)
+        kit, run = Kit.for_task(task, protocol, data), _run(task, scale, protocol, data)
         finding = checks.run_proof(name, lambda: goes_on_exactly_from_any_update(run, lambda: kit.build(seed=run.seed)))
     else:
         finding = checks.Finding(name, "skipped")

@@ -55,13 +55,13 @@ def _value(values: Any, steps: Iterable[str | int]) -> Any:
 
 def _choices(kind: type, steps: Iterable[str | int]) -> tuple[str, ...]:
     """The words of the fixed list, of which one is wanted at `steps`; none if anything else is."""
-    wanted: Any = msgspec.inspect.type_info(kind)
+    expected: Any = msgspec.inspect.type_info(kind)
     for step in steps:
-        kinds = [t for t in getattr(wanted, "types", [wanted]) if isinstance(t, msgspec.inspect.StructType)]
+        kinds = [t for t in getattr(expected, "types", [expected]) if isinstance(t, msgspec.inspect.StructType)]
         if kinds and step == kinds[0].tag_field:
             return tuple(str(t.tag) for t in kinds)
         if kinds:
-            wanted = next((field.type for field in kinds[0].fields if field.encode_name == step), None)
+            expected = next((field.type for field in kinds[0].fields if field.encode_name == step), None)
         else:
-            wanted = getattr(wanted, "item_type", None)
-    return tuple(map(str, wanted.values)) if isinstance(wanted, msgspec.inspect.LiteralType) else ()
+            expected = getattr(expected, "item_type", None)
+    return tuple(map(str, expected.values)) if isinstance(expected, msgspec.inspect.LiteralType) else ()

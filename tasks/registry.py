@@ -108,15 +108,15 @@ def require(task: Task, protocol: Protocol, root: Path) -> None:
 
 
 def _outside(path: str, name: str) -> Task:
-    found = resolve(path)
-    if not isinstance(found, Task):
-        raise TaskError(f"{path}: is {kind(found)}, not a Task; name the Task that describes it, as in mine:TASK")
+    candidate = resolve(path)
+    if not isinstance(candidate, Task):
+        raise TaskError(f"{path}: is {kind(candidate)}, not a Task; name the Task that describes it, as in mine:TASK")
     try:
-        verify(found)
+        verify(candidate)
     except TaskError as error:
         raise TaskError(f"{path}: {error}") from None
-    version = found.version if found.version is not None else _file_digest(path.partition(":")[0])
-    return msgspec.structs.replace(found, name=name, version=version)
+    version = candidate.version if candidate.version is not None else _file_digest(path.partition(":")[0])
+    return msgspec.structs.replace(candidate, name=name, version=version)
 
 
 def _file(path: str) -> str | None:

@@ -15,10 +15,10 @@ Factor = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """per: how often the factor may change. warmup: for so long it rises linearly from `warmup_start` to 1."""
-
     per: Literal["epoch", "update"] = "epoch"
+    """How often the factor may change."""
     warmup: Time = 0.0
+    """For so long the factor rises linearly from `warmup_start` to 1, whatever the kind."""
     warmup_start: Factor = 0.0
 
     def factor(self, time: float, length: float) -> float:

@@ -26,11 +26,11 @@ def merged(states: Sequence[Any], where: str = "its state") -> Any:
     return states[0]
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(left: Any, right: Any) -> bool:
     """Bit for bit, so that a NaN equals itself."""
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        alike = (one.dtype, one.shape) == (other.dtype, other.shape)
-        return alike and one.reshape(-1).view(torch.uint8).equal(other.reshape(-1).view(torch.uint8))
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return bool(one == other or (one != one and other != other))
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        alike = (left.dtype, left.shape) == (right.dtype, right.shape)
+        return alike and left.reshape(-1).view(torch.uint8).equal(right.reshape(-1).view(torch.uint8))
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    return bool(left == right or (left != left and right != right))

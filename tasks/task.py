@@ -22,41 +22,63 @@ class Metric(msgspec.Struct, frozen=True):
     """A number that `Workload.evaluate` returns under this name."""
 
     name: str
+    """A key of what `Workload.evaluate` returns; has no "/", which stands between a split and it on boards."""
     unit: str
+    """As boards print it: "%", "nats", or "" for none."""
     higher_is_better: bool
 
 
 class Select(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which evaluation on the validation split counts as best, from `start` (epochs or steps done) on."""
+    """Which evaluation on the validation split counts as best."""
 
     metric: str
+    """One of the task's metrics."""
     higher_is_better: bool
+    """As of that metric."""
     start: int = 0
+    """From so many epochs or steps on an evaluation can be the best."""
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a task is trained and judged; resolved per run and hashed whole. Rates, decay and momenta are not here."""
 
     length: Count
+    """Of the whole run, in units."""
     unit: Literal["epochs", "steps"] = "epochs"
+    """What length, evaluate_every and the schedule count; a step is an update."""
     batch: Count
+    """Samples or streams per update, over all processes."""
     micro_batch: Count | None = None
+    """Samples or streams per loss, and per batch of which statistics are taken; None: the whole batch."""
     schedule: Schedule = Constant()
+    """Factor on the optimizer's initial rates over time."""
     clip_norm: Positive | None = None
+    """Gradients of an update are scaled down to this norm over all weights; None: never."""
     clip_value: Positive | None = None
+    """Each number of a gradient is clamped to this absolute value; None: never."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """In which a loss is computed (autocast); weights are float32."""
     ema: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    """Decay per update of the averaged weights that are judged; None: the weights themselves are."""
     fresh_statistics: Count | msgspec.UnsetType = msgspec.UNSET
     """Micro-batches over which batch statistics are measured anew before averaged weights are judged; left out, the
     training weights' are taken. It is in no id where it is left out."""
     evaluate_every: Count = 1
+    """Units between evaluations during training."""
     watch: tuple[Literal["validation", "test"], ...] = ()
+    """Splits that are evaluated during training."""
     select: Select | None = None
+    """Which evaluation counts as best; None where none does."""
     checkpoint: Literal["last", "best"] = "last"
+    """Whether the weights at the end or those of the best evaluation are judged on the test split."""
     restore_best_at: tuple[Count, ...] = ()
+    """Epochs before which training goes back to the best weights so far."""
     holdout: Literal["published", "carved", "none"] = "none"
+    """Where the validation split comes from: published with the data, carved out of training, or there is none."""
     tags: dict[str, Setting] = {}
+    """Options for parameters with a tag, such as "norm.weight_decay"."""
     settings: dict[str, Setting] = {}
+    """What the task's family can be told beside all this; see its `Settings`."""
 
     def __post_init__(self) -> None:
         self._verify_types()
@@ -161,34 +183,37 @@ def _convert(values: Mapping[str, Any]) -> Protocol:
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One benchmark problem: what is trained, how, and what counts.
-
-    metrics: the first is the headline; every name is a key of `Workload.evaluate`.
-    workload: dotted path "package.module:Class" of the Workload, imported only when it is built.
-    check: dotted path "package.module:function", torch-free, that raises TaskError for a protocol whose settings
-    cannot run.
-    ready: dotted path of a torch-free function (protocol, data) that raises DataError if what the protocol needs beside
-    its data sets, pretrained weights for one, is not below the data root.
-    references: dotted path of a torch-free function (protocol, data) that returns what models that no optimizer trains
-    score on the same data, {"bigram": {"validation/perplexity": 240.1, "test/perplexity": 245.3}}: what any trained one
-    must beat. It is called once a problem, and boards show it below their rows.
-    datasets: names of the data sets it reads, each in its own folder below the data root.
-    version: bumped when the same protocol trains otherwise; None (for tasks from outside) means the digest of its file.
-    """
+    """One benchmark problem: what is trained, how, and what counts."""
 
     name: str
+    """As sweeps and boards call it, "ptb-awd-lstm"."""
     benchmark: str
+    """The published experiment that it is one of the tasks of."""
     family: str
+    """The folder whose code it shares with other tasks."""
     summary: str
+    """A sentence on what is trained, and what the mini and smoke scales leave out."""
     metrics: tuple[Metric, ...]
+    """The first is the headline; every name is a key of `Workload.evaluate`."""
     protocols: dict[str, Protocol]
+    """By scale, of SCALES."""
     workload: str
+    """Dotted path "package.module:Class" of the Workload, imported only when it is built."""
     check: str | None = None
+    """Dotted path "package.module:function", torch-free: raises TaskError for a protocol whose settings cannot run."""
     ready: str | None = None
+    """Dotted path of a torch-free function (protocol, data): raises DataError if what the protocol needs beside its
+    data sets, pretrained weights for one, is not below the data root."""
     references: str | None = None
+    """Dotted path of a torch-free function (protocol, data): returns what models that no optimizer trains score on the
+    same data, {"bigram": {"validation/perplexity": 240.1, "test/perplexity": 245.3}}. Any trained one must beat them;
+    called once per problem, and boards show them below their rows."""
     datasets: tuple[str, ...] = ()
+    """Names of the data sets it reads, each in its own folder below the data root."""
     source: str = ""
+    """Paper, table and section of the paper protocol."""
     version: int | str | None = None
+    """Bumped when the same protocol trains otherwise; None (for tasks from outside): the digest of its file."""
 
     def protocol(self, scale: str) -> Protocol:
         """The protocol at `scale`; TaskError if the task has none."""

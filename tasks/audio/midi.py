@@ -61,15 +61,15 @@ def source(package: debian.Package) -> Source:
 def notes(midi: bytes) -> list[Note]:
     """The notes of a MIDI file in their order."""
     mido: Any = importlib.import_module("mido")
-    programs, seconds, found = [0] * 16, 0.0, []
+    programs, seconds, played = [0] * 16, 0.0, []
     for message in mido.MidiFile(file=io.BytesIO(midi)):
         seconds += message.time
         if message.type == "program_change":
             programs[message.channel] = message.program
         elif message.type == "note_on" and message.velocity:
             drums = message.channel == DRUM_CHANNEL
-            found.append(Note(seconds, None if drums else programs[message.channel], message.note))
-    return found
+            played.append(Note(seconds, None if drums else programs[message.channel], message.note))
+    return played
 
 
 def beginning(midi: bytes, seconds: float) -> bytes:

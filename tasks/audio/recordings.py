@@ -99,9 +99,9 @@ def ensure(
     decoded; OSError if the disk is full. What was decoded by then is kept for the next call.
     """
     clips = [clip for split in splits.values() for clip in split]
-    if (found := _current(folder, tags, splits, left_out)) is not None:
+    if (recordings := _current(folder, tags, splits, left_out)) is not None:
         (folder / FOLDER / DONE).unlink(missing_ok=True)  # of one who was stopped just before the end
-        return found
+        return recordings
     decoded = _decode_all(name, folder, [clip.path for clip in clips], decode)
     made = Recordings(
         tags=tuple(tags),
@@ -123,14 +123,15 @@ def read(folder: Path) -> Recordings:
     """The recordings in folder/decoded; DataError if they are not there or not whole."""
     again = f"`optathlon data prepare {folder.name}`, or remove the folder of a miniature or stand-in and build it"
     try:
-        found = msgspec.json.decode((folder / FOLDER / CLIPS).read_bytes(), type=Recordings)
+        recordings = msgspec.json.decode((folder / FOLDER / CLIPS).read_bytes(), type=Recordings)
         size = (folder / FOLDER / SAMPLES).stat().st_size
     except (OSError, msgspec.DecodeError) as error:
         raise DataError(f"{folder.name}: {folder / FOLDER} is missing or unreadable ({error}); {again}") from None
-    wanted = max((clip.start + clip.length for split in found.splits.values() for clip in split), default=0)
-    if found.schema != SCHEMA or size < wanted * SAMPLE.itemsize:
+    clips = (clip for split in recordings.splits.values() for clip in split)
+    samples_needed = max((clip.start + clip.length for clip in clips), default=0)
+    if recordings.schema != SCHEMA or size < samples_needed * SAMPLE.itemsize:
         raise DataError(f"{folder.name}: {folder / FOLDER} is not whole or of another version; {again}")
-    return found
+    return recordings
 
 
 def samples(folder: Path) -> np.ndarray:
@@ -154,10 +155,10 @@ def first_of_each_tag(clips: Sequence[Clip], tags: int, most: int) -> list[Clip]
 
 def truth(clips: Sequence[Clip], tags: int) -> np.ndarray:
     """Which of the first `tags` tags each clip has: bool (clips, tags)."""
-    found = np.zeros((len(clips), tags), dtype=bool)
-    for row, clip in zip(found, clips, strict=True):
+    has_tag = np.zeros((len(clips), tags), dtype=bool)
+    for row, clip in zip(has_tag, clips, strict=True):
         row[[tag for tag in clip.tags if tag < tags]] = True
-    return found
+    return has_tag
 
 
 def _current(
@@ -167,21 +168,21 @@ def _current(
     if not (folder / FOLDER).exists():
         return None
     try:
-        found = read(folder)
+        recordings = read(folder)
     except DataError:
         return None
-    listed = {name: [Listed(clip.path, clip.tags) for clip in split] for name, split in found.splits.items()}
-    same_lists = (found.tags, listed, found.left_out) == (
+    listed = {name: [Listed(clip.path, clip.tags) for clip in split] for name, split in recordings.splits.items()}
+    same_lists = (recordings.tags, listed, recordings.left_out) == (
         tuple(tags),
         {name: list(split) for name, split in splits.items()},
         dict(left_out),
     )
     if not same_lists:
         return None
-    paths = [clip.path for split in found.splits.values() for clip in split]
+    paths = [clip.path for split in recordings.splits.values() for clip in split]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = pool.map(lambda path: file_digest(folder / path), paths)
-        return found if found.source == _source(zip(paths, digests, strict=True)) else None
+        return recordings if recordings.source == _source(zip(paths, digests, strict=True)) else None
 
 
 def _source(digests: Iterator[tuple[str, str]]) -> str:
@@ -197,7 +198,7 @@ def _decode_all(name: str, folder: Path, paths: Sequence[str], decode: Decode) -
     broken: list[str] = []
     write_whole(work / DONE, "".join(map(_line, done.values())).encode())
     with naming(work), (work / SAMPLES).open("ab") as out, (work / DONE).open("a", encoding="utf-8") as log:
-        end = max((one.start + one.length for one in done.values()), default=0)
+        end = max((clip.start + clip.length for clip in done.values()), default=0)
         out.truncate(end * SAMPLE.itemsize)
         results = _decoded(folder, missing, decode)
         for path, result in counted(results, len(paths), f"{name}: decoding", done=len(done)):
@@ -229,7 +230,7 @@ def _decoded(
     """Each path with digest and samples of its file, or why there are none. A few at a time, as together they may be
     more than memory holds."""
 
-    def one(path: str) -> tuple[str, np.ndarray] | DataError:
+    def decode_one(path: str) -> tuple[str, np.ndarray] | DataError:
         try:
             content = (folder / path).read_bytes()
             return hashlib.sha256(content).hexdigest(), decode(content, path)
@@ -241,35 +242,35 @@ def _decoded(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(paths), AT_ONCE):
             group = paths[first : first + AT_ONCE]
-            yield from zip(group, pool.map(one, group), strict=True)
+            yield from zip(group, pool.map(decode_one, group), strict=True)
 
 
-def _done_before(folder: Path, wanted: set[str]) -> dict[str, _Decoded]:
-    """What an earlier call decoded of the `wanted` files as they are now, and wrote whole."""
+def _done_before(folder: Path, paths: set[str]) -> dict[str, _Decoded]:
+    """What an earlier call decoded of the `paths` files as they are now, and wrote whole."""
     done = {}
     try:
         lines = (folder / WORK / DONE).read_text(encoding="utf-8").split("\n")
         with (folder / WORK / SAMPLES).open("rb") as written:
-            for one in filter(None, map(_read_line, lines)):
-                if one.path in wanted and _is_whole(one, folder, written):
-                    done[one.path] = one
+            for clip in filter(None, map(_read_line, lines)):
+                if clip.path in paths and _is_whole(clip, folder, written):
+                    done[clip.path] = clip
     except (OSError, UnicodeDecodeError):
         pass  # nothing was decoded, or no more than that can be read: the rest is decoded again
     return done
 
 
-def _is_whole(one: _Decoded, folder: Path, written: BinaryIO) -> bool:
-    """Whether the file of `one` is the same still, and its samples in `written` are those that were decoded."""
-    written.seek(one.start * SAMPLE.itemsize)
-    samples = written.read(one.length * SAMPLE.itemsize)
-    if len(samples) < one.length * SAMPLE.itemsize or zlib.crc32(samples) != one.checksum:
+def _is_whole(clip: _Decoded, folder: Path, written: BinaryIO) -> bool:
+    """Whether the file of `clip` is the same still, and its samples in `written` are those that were decoded."""
+    written.seek(clip.start * SAMPLE.itemsize)
+    samples = written.read(clip.length * SAMPLE.itemsize)
+    if len(samples) < clip.length * SAMPLE.itemsize or zlib.crc32(samples) != clip.checksum:
         return False
-    file = folder / one.path
-    return file.is_file() and file_digest(file) == one.digest
+    file = folder / clip.path
+    return file.is_file() and file_digest(file) == clip.digest
 
 
-def _line(one: _Decoded) -> str:
-    return "\t".join(map(str, one)) + "\n"
+def _line(clip: _Decoded) -> str:
+    return "\t".join(map(str, clip)) + "\n"
 
 
 def _read_line(line: str) -> _Decoded | None:

@@ -33,12 +33,12 @@ def mtat(protocol: Protocol, data: Path) -> Scores:
     truth = _truth(MTAT, MusicTaggingSettings.read(protocol), data)
     shares = truth["training"].mean(axis=0)
 
-    def prior(of: np.ndarray) -> dict[str, float]:
-        same = np.broadcast_to(shares, of.shape)
+    def prior(actual: np.ndarray) -> dict[str, float]:
+        same = np.broadcast_to(shares, actual.shape)
         return {
-            "roc_auc": 100.0 * roc_auc(of, same),
-            "pr_auc": 100.0 * average_precision(of, same),
-            "loss": _entropy(of, shares),
+            "roc_auc": 100.0 * roc_auc(actual, same),
+            "pr_auc": 100.0 * average_precision(actual, same),
+            "loss": _entropy(actual, shares),
         }
 
     return _scores(truth, {"prior": prior})
@@ -52,9 +52,9 @@ def dcase2017(protocol: Protocol, data: Path) -> Scores:
     shares = truth["training"].mean(axis=0)
     always = np.arange(len(shares)) == shares.argmax()
     models = {
-        f"always {EVENTS[shares.argmax()]}": lambda of: _f1(of, always),
-        "every event": lambda of: _f1(of, np.ones(len(shares), dtype=bool)),
-        "prior": lambda of: _f1(of, shares > settings.threshold) | {"loss": _entropy(of, shares)},
+        f"always {EVENTS[shares.argmax()]}": lambda actual: _f1(actual, always),
+        "every event": lambda actual: _f1(actual, np.ones(len(shares), dtype=bool)),
+        "prior": lambda actual: _f1(actual, shares > settings.threshold) | {"loss": _entropy(actual, shares)},
     }
     return _scores(truth, models)
 
@@ -69,8 +69,9 @@ def keyword_spotting(protocol: Protocol, data: Path) -> Scores:
         words[split] = np.array([clip.tags[0] for clip in chosen])
     shares = np.bincount(words["training"], minlength=settings.words) / len(words["training"])
 
-    def majority(of: np.ndarray) -> dict[str, float]:
-        return {"accuracy": 100.0 * float((of == shares.argmax()).mean()), "loss": float(-np.log(shares[of]).mean())}
+    def majority(actual: np.ndarray) -> dict[str, float]:
+        accuracy = 100.0 * float((actual == shares.argmax()).mean())
+        return {"accuracy": accuracy, "loss": float(-np.log(shares[actual]).mean())}
 
     return _scores(words, {"majority": majority})
 
@@ -78,12 +79,12 @@ def keyword_spotting(protocol: Protocol, data: Path) -> Scores:
 def _truth(name: str, settings: TaggingSettings, data: Path) -> dict[str, np.ndarray]:
     """Which tags each clip that `settings` leave has, bool (clips, tags), by split."""
     require(dataset(name), data)
-    found = recordings.read(folder_of(data, name))
+    recorded = recordings.read(folder_of(data, name))
     return {
         split: recordings.truth(
-            recordings.some(name, split, clips, settings.most(split)), min(settings.tags, len(found.tags))
+            recordings.some(name, split, clips, settings.most(split)), min(settings.tags, len(recorded.tags))
         )
-        for split, clips in found.splits.items()
+        for split, clips in recorded.splits.items()
     }
 
 

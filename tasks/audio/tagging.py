@@ -132,11 +132,11 @@ class MusicTagging(Tagging):
 
     def evaluate(self, split: str) -> dict[str, float]:
         """`roc_auc` and `pr_auc` of the windows' mean probabilities, and the windows' mean `loss`."""
-        found = self.estimate(split)
+        estimates = self.estimate(split)
         return {
-            "roc_auc": 100.0 * roc_auc(found.truth, found.probabilities),
-            "pr_auc": 100.0 * average_precision(found.truth, found.probabilities),
-            "loss": found.loss,
+            "roc_auc": 100.0 * roc_auc(estimates.truth, estimates.probabilities),
+            "pr_auc": 100.0 * average_precision(estimates.truth, estimates.probabilities),
+            "loss": estimates.loss,
         }
 
 
@@ -148,11 +148,11 @@ class SoundEvents(Tagging):
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The F1 scores of what is more probable than the threshold, and the windows' mean `loss`."""
-        found = self.estimate(split)
-        scores = f1_scores(found.truth, found.probabilities > self.settings.threshold)
+        estimates = self.estimate(split)
+        scores = f1_scores(estimates.truth, estimates.probabilities > self.settings.threshold)
         return {
             "f1": 100.0 * scores["samples"],
             "f1_micro": 100.0 * scores["micro"],
             "f1_macro": 100.0 * scores["macro"],
-            "loss": found.loss,
+            "loss": estimates.loss,
         }

@@ -36,24 +36,25 @@ def attacked(net: nn.Module, images: Tensor, labels: Tensor, attack: Attack) -> 
     gradients of `net` as they are. Random numbers come from torch's generator of the images' device.
     Source: louis2889184/pytorch-adversarial-training 4c18cef, fast_gradient_sign_untargeted.py.
     """
-    here = images
+    adversarial = images
     if attack.random_start:
         noise = torch.empty_like(images).uniform_(-attack.epsilon, attack.epsilon)
-        here = (images + noise).clamp_(0.0, 1.0)
+        adversarial = (images + noise).clamp_(0.0, 1.0)
     with _constant(net), torch.enable_grad():
         for _ in range(attack.steps):
-            here = here.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(F.cross_entropy(net(here), labels), here)
-            here = project(here.detach() + attack.step_size * _direction(gradient, attack.step_rule), images, attack)
-    return here.detach()
+            adversarial = adversarial.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(F.cross_entropy(net(adversarial), labels), adversarial)
+            step = attack.step_size * _direction(gradient, attack.step_rule)
+            adversarial = project(adversarial.detach() + step, images, attack)
+    return adversarial.detach()
 
 
-def project(here: Tensor, images: Tensor, attack: Attack) -> Tensor:
-    """Returns the point of the ball around `images`, and of the pixels' range, that is nearest to `here`."""
+def project(adversarial: Tensor, images: Tensor, attack: Attack) -> Tensor:
+    """Returns the point of the ball around `images`, and of the pixels' range, that is nearest to `adversarial`."""
     if attack.norm == "linf":
         # Both are boxes, so going into one after the other is going into their intersection.
-        return here.clamp(images - attack.epsilon, images + attack.epsilon).clamp_(0.0, 1.0)
-    change = here - images
+        return adversarial.clamp(images - attack.epsilon, images + attack.epsilon).clamp_(0.0, 1.0)
+    change = adversarial - images
     norms = torch.linalg.vector_norm(change.flatten(1), dim=1)[:, None, None, None]
     # Within the ball the factor is exactly 1; and nothing is divided by zero.
     return (images + change * (attack.epsilon / norms.clamp(min=attack.epsilon))).clamp_(0.0, 1.0)

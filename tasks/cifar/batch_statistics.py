@@ -23,11 +23,11 @@ class BeforeUpdate:
         self._before: list[Tensor] = []
 
     def forget(self) -> None:
-        """The next update is a new one, whatever its number."""
+        """Forget the last update's number: the next update is a new one, also if it has the same number."""
         self._update = None
 
     @contextmanager
-    def of(self, update: int) -> Iterator[None]:
+    def as_before(self, update: int) -> Iterator[None]:
         """In the block the buffers are as update number `update` found them; after it as they were."""
         if update != self._update:
             self._update, self._before = update, [buffer.clone() for buffer in self._buffers]

@@ -33,17 +33,17 @@ def linf8(protocol: Protocol, data: Path) -> Scores:
 
 
 def _scores(protocol: Protocol, data: Path, threat: Threat) -> Scores:
-    chosen = AdversarialSettings.read(protocol)
+    s = AdversarialSettings.read(protocol)
     tree = find(folder_of(data, Cifar10.name))
 
     def images(name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
         pixels, labels = layout.read(tree, name)
-        flat = layout.shrink(pixels[:most], chosen.block).reshape(len(labels[:most]), -1)
+        flat = layout.shrink(pixels[:most], s.block).reshape(len(labels[:most]), -1)
         return flat.astype(np.float32) / np.float32(SHADES), labels[:most]
 
-    train, labels = images("train", chosen.train_images)
+    train, labels = images("train", s.train_images)
     held = len(labels) // HELD_BACK if protocol.holdout == "carved" else 0
-    splits = {"test": images("test", chosen.test_images)}
+    splits = {"test": images("test", s.test_images)}
     if held:
         splits["validation"] = train[:held], labels[:held]
     train, labels = train[held:], labels[held:]

@@ -41,19 +41,19 @@ class AdversarialCifar10(Workload):
 
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         super().__init__(protocol, data, **process)
-        chosen = self._settings = AdversarialSettings.read(protocol)
+        s = self._settings = AdversarialSettings.read(protocol)
         require(Cifar10(), self.data)
-        train = self._images("train", chosen.train_images)
+        train = self._images("train", s.train_images)
         held = len(train.labels) // HELD_BACK if protocol.holdout == "carved" else 0
         self._train = train.after(held)
         if protocol.parts > 1 and len(self._train.labels) < protocol.batch:
             raise TaskError(
                 f"protocol.batch: {protocol.batch} is more than the {len(self._train.labels)} training images"
             )
-        self._evaluated = {"test": self._images("test", chosen.test_images)}
+        self._evaluated = {"test": self._images("test", s.test_images)}
         if held:
             self._evaluated["validation"] = train.first(held)
-        self.net = WideResNet(chosen.depth, chosen.widen, chosen.stem).to(self.device)
+        self.net = WideResNet(s.depth, s.widen, s.stem).to(self.device)
         self._statistics = BeforeUpdate(self.net)
         self.players = {"model": self.net}
 
@@ -64,27 +64,27 @@ class AdversarialCifar10(Workload):
     @property
     def training_attack(self) -> Attack:
         """The attack that every training image goes through."""
-        chosen = self._settings
+        s = self._settings
         return Attack(
             norm=self.threat.norm,
-            epsilon=chosen.epsilon / SHADES,
-            steps=chosen.steps,
-            step_size=chosen.step_size / SHADES,
-            step_rule=chosen.step_rule,
+            epsilon=s.epsilon / SHADES,
+            steps=s.steps,
+            step_size=s.step_size / SHADES,
+            step_rule=s.step_rule,
             random_start=True,
         )
 
     @property
     def evaluation_attacks(self) -> dict[str, Attack]:
         """The attacks on evaluated images by their metric."""
-        chosen = self._settings
+        s = self._settings
         return {
             name: Attack(
                 norm=self.threat.norm,
                 epsilon=reach.epsilon / SHADES,
                 steps=reach.steps,
-                step_size=chosen.evaluation_step_size / SHADES,
-                step_rule=chosen.step_rule,
+                step_size=s.evaluation_step_size / SHADES,
+                step_rule=s.step_rule,
             )
             for name, reach in self.threat.evaluated.items()
         }
@@ -117,7 +117,7 @@ class AdversarialCifar10(Workload):
         """Cross-entropy on the attacked images. The attack sees the batch-norm statistics of before this update and
         does not move them; the pass over the attacked images does."""
         images, labels = batch.data
-        with self._statistics.of(batch.index // self.protocol.parts):
+        with self._statistics.as_before(batch.index // self.protocol.parts):
             images = attacked(self.net, images, labels, self.training_attack)
         return F.cross_entropy(self.net(images), labels)
 

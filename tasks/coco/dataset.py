@@ -71,10 +71,10 @@ def decode_all(split: Annotations) -> None:
 
     def decode(index: int) -> None:
         height, width = split.sizes[index]
-        seen = open_photo(split.path(index)).size
-        if seen != (width, height):
+        size = open_photo(split.path(index)).size
+        if size != (width, height):
             raise DataError(
-                f"{split.path(index)} is {seen[0]} x {seen[1]} pixels, but listed as {width} x {height}: its boxes"
+                f"{split.path(index)} is {size[0]} x {size[1]} pixels, but listed as {width} x {height}: its boxes"
                 " would be elsewhere; fetch or unpack it again"
             )
 

@@ -25,8 +25,8 @@ from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
 
-class Found(NamedTuple):
-    """What was found in one image."""
+class PhotoDetections(NamedTuple):
+    """The boxes that a network detects in one photo."""
 
     image: int
     """Its place in the split."""
@@ -48,8 +48,8 @@ class Detection(Workload):
     _without: str = ""
     """Which images of the split are not trained on, for messages."""
 
-    def __init__(self, protocol: Protocol, data: Path, size: int, **how: Any) -> None:
-        super().__init__(protocol, data, **how)
+    def __init__(self, protocol: Protocol, data: Path, size: int, **process: Any) -> None:
+        super().__init__(protocol, data, **process)
         self._size = size  # of a training input, in pixels
         require(Coco(), self.data)
         chosen = splits(protocol, self.data)
@@ -74,7 +74,7 @@ class Detection(Workload):
         """What `loss` needs of the training images at `job[1]`, as they are seen in epoch `job[0]`."""
 
     @abstractmethod
-    def _detect(self, images: Annotations) -> Iterator[Found]:
+    def _detect(self, images: Annotations) -> Iterator[PhotoDetections]:
         """What the network, which is in eval mode, finds in each of `images`, in any order."""
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -107,15 +107,15 @@ class Detection(Workload):
         return tags
 
 
-def _rows(found: Found, images: Annotations) -> np.ndarray:
+def _rows(detected: PhotoDetections, images: Annotations) -> np.ndarray:
     """(n, 7): image id, class, left, top, width, height, score. What is not a number is not found."""
-    corners = found.corners.double().cpu().numpy()
+    corners = detected.corners.double().cpu().numpy()
     columns = [
-        np.full(len(corners), images.ids[found.image]),
-        found.labels.cpu().numpy(),
+        np.full(len(corners), images.ids[detected.image]),
+        detected.labels.cpu().numpy(),
         *corners[:, :2].T,
         *(corners[:, 2:] - corners[:, :2]).T,
-        found.scores.double().cpu().numpy(),
+        detected.scores.double().cpu().numpy(),
     ]
     rows = np.stack(columns, axis=1)
     return rows[np.isfinite(rows).all(1)]

@@ -83,24 +83,24 @@ class Annotations:
         """The photo of an image."""
         return self.folder / self.files[index]
 
-    def of(self, index: int) -> slice:
+    def boxes_of(self, index: int) -> slice:
         """Where the boxes of an image are."""
         return slice(int(self.starts[index]), int(self.starts[index + 1]))
 
     def subset(self, chosen: Sequence[int] | np.ndarray) -> Annotations:
         """The images at the places `chosen`, in that order, with their boxes."""
-        places = [np.arange(part.start, part.stop) for part in map(self.of, chosen)]
-        kept = np.concatenate([np.empty(0, dtype=np.int64), *places])
+        places = [np.arange(part.start, part.stop) for part in map(self.boxes_of, chosen)]
+        rows = np.concatenate([np.empty(0, dtype=np.int64), *places])
         return Annotations(
             folder=self.folder,
             files=[self.files[index] for index in chosen],
             ids=self.ids[chosen],
             sizes=self.sizes[chosen],
             starts=np.cumsum([0, *(len(p) for p in places)], dtype=np.int64),
-            boxes=self.boxes[kept],
-            labels=self.labels[kept],
-            crowd=self.crowd[kept],
-            areas=self.areas[kept],
+            boxes=self.boxes[rows],
+            labels=self.labels[rows],
+            crowd=self.crowd[rows],
+            areas=self.areas[rows],
             categories=self.categories,
         )
 
@@ -170,7 +170,7 @@ def _columns(path: Path, folder: Path, content: File) -> Annotations:
     if len(negative):
         first = noted[negative[0]]
         raise DataError(f"{path}: annotation {first.id} has the box {list(first.bbox)} of negative width or height")
-    given = np.array([np.nan if a.area is None else a.area for a in noted], dtype=np.float64)
+    areas = np.array([np.nan if a.area is None else a.area for a in noted], dtype=np.float64)
     order = np.argsort(images, kind="stable")
     return Annotations(
         folder=folder,
@@ -181,20 +181,20 @@ def _columns(path: Path, folder: Path, content: File) -> Annotations:
         boxes=boxes[order],
         labels=labels[order],
         crowd=np.array([a.iscrowd == 1 for a in noted], dtype=bool)[order],
-        areas=np.where(np.isnan(given), boxes[:, 2] * boxes[:, 3], given)[order],
+        areas=np.where(np.isnan(areas), boxes[:, 2] * boxes[:, 3], areas)[order],
         categories=categories,
     )
 
 
-def _places(path: Path, noted: list[Annotation], known: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
-    """Where each of `wanted` stands in `known`; DataError names the annotation of one that is not there."""
+def _places(path: Path, noted: list[Annotation], known: np.ndarray, ids: np.ndarray, kind: str) -> np.ndarray:
+    """Where each of `ids` stands in `known`; DataError names the annotation of one that is not there."""
     order = np.argsort(known, kind="stable")
-    places = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
-    strange = np.nonzero(known[places] != wanted)[0]
+    places = order[np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)]
+    strange = np.nonzero(known[places] != ids)[0]
     if len(strange):
         first = noted[strange[0]]
         raise DataError(
-            f"{path}: annotation {first.id} is of {what} {wanted[strange[0]]}, which the file does not list;"
-            f" {len(strange)} of {len(wanted)} annotations are like that"
+            f"{path}: annotation {first.id} is of {kind} {ids[strange[0]]}, which the file does not list;"
+            f" {len(strange)} of {len(ids)} annotations are like that"
         )
     return places

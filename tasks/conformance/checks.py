@@ -75,7 +75,7 @@ def check(task: Task, scale: str, protocol: Protocol, data: Path) -> Card:
     findings = [_settings(task, protocol), _data(task, protocol, data)]
     has_data, passed = findings[-1].status != "fail", set[Proof]()
     findings.append(_references(task, protocol, data) if has_data else Finding("references are scores", "skipped"))
-    kit = Kit.of(task, protocol, data)
+    kit = Kit.for_task(task, protocol, data)
     file = _source(task)
     for proof, needs in NEEDS.items():
         if has_data and passed.issuperset(needs):

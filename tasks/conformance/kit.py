@@ -41,7 +41,7 @@ class Kit:
         self.build, self.splits, self.task = build, splits, task
 
     @classmethod
-    def of(cls, task: Task, protocol: Protocol, data: Path) -> Kit:
+    def for_task(cls, task: Task, protocol: Protocol, data: Path) -> Kit:
         """The kit for `task` by `protocol` with the data below `data`, on this machine's CPU."""
         splits = [split for split in ("validation", "test") if split == "test" or protocol.holdout != "none"]
         return cls(

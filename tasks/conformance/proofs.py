@@ -256,7 +256,7 @@ def _require_shareable(kit: Kit) -> None:
         raise Lacks(f"an update has {parts} micro-batches, which two processes cannot share (micro_batch)")
 
 
-def _require_close(actual: object, expected: object, what: str) -> None:
+def _require_close(actual: object, expected: object, compared: str) -> None:
     try:
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
     except AssertionError as error:
@@ -265,7 +265,7 @@ def _require_close(actual: object, expected: object, what: str) -> None:
         size = re.search(r"absolute difference: (\S+)", words)
         detail = f"{place[1]} by {size[1]}" if place and size else words
         rule = "a loss is the mean over its own micro-batch, and memory is kept by index % protocol.parts"
-        require(False, f"{what} of two processes are not those of one ({detail}): {rule}")
+        require(False, f"{compared} of two processes are not those of one ({detail}): {rule}")
 
 
 def _updates(workloads: list[Workload]) -> list[list[list[Batch]]]:

@@ -70,9 +70,9 @@ def reading(archive: Path, remedy: str = "fetch it again") -> Iterator[None]:
 def check_digest(archive: Path, digest: str, algorithm: str = "md5") -> None:
     """DataError unless the archive has that digest. tarfile takes a damaged header for the end of an archive, so
     nothing but the digest tells that a tar is whole."""
-    if (seen := file_digest(archive, algorithm)) != digest:
+    if (actual := file_digest(archive, algorithm)) != digest:
         size = f"{archive.stat().st_size:,} bytes"
-        raise DataError(f"{archive} has {algorithm.upper()} {seen} ({size}), expected {digest}: fetch it again")
+        raise DataError(f"{archive} has {algorithm.upper()} {actual} ({size}), expected {digest}: fetch it again")
 
 
 def unpack(

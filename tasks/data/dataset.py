@@ -95,8 +95,8 @@ def manifest(root: Path, name: str) -> Manifest | None:
 
 def edition(root: Path, name: str) -> str:
     """The edition below `root`; "official" where nothing lies yet, so that sweeps can be planned without the data."""
-    found = manifest(root, name)
-    return found.edition if found else "official"
+    prepared = manifest(root, name)
+    return prepared.edition if prepared else "official"
 
 
 def prepare(dataset: Dataset, root: Path, source: Path | None = None) -> Manifest:
@@ -123,17 +123,17 @@ def build(dataset: Dataset, root: Path, kind: str) -> Manifest:
     """Write the "miniature" or the "standin" of `dataset` into root/name, all or nothing; DataError if other data is
     there. Building again what is there already does nothing."""
     folder = Path(root) / dataset.name
-    found = manifest(root, dataset.name)
-    strangers = not found and folder.is_dir() and any(folder.iterdir())
-    if strangers or (found and not found.edition.startswith(f"{kind}-")):
-        held = f"edition {found.edition}" if found else "files without a manifest"
+    prepared = manifest(root, dataset.name)
+    strangers = not prepared and folder.is_dir() and any(folder.iterdir())
+    if strangers or (prepared and not prepared.edition.startswith(f"{kind}-")):
+        held = f"edition {prepared.edition}" if prepared else "files without a manifest"
         raise DataError(f"{dataset.name}: {folder} holds {held}, which is left alone; give another folder with --data")
-    if found and (kind == "standin" or found.edition == f"miniature-{dataset.miniature_version}"):
+    if prepared and (kind == "standin" or prepared.edition == f"miniature-{dataset.miniature_version}"):
         check(dataset, root)
-        return found
+        return prepared
     with _usable(dataset.name, Path(root)):
         Path(root).mkdir(parents=True, exist_ok=True)
-        return _build(dataset, folder, kind, replace=found is not None)
+        return _build(dataset, folder, kind, replace=prepared is not None)
 
 
 def _build(dataset: Dataset, folder: Path, kind: str, replace: bool) -> Manifest:
@@ -165,14 +165,14 @@ def require(dataset: Dataset, root: Path) -> Manifest:
     Raises DataError with the command that helps.
     """
     folder = folder_of(root, dataset.name)
-    found = manifest(root, dataset.name)
-    if found is None:
+    prepared = manifest(root, dataset.name)
+    if prepared is None:
         raise DataError(
             f"{dataset.name}: no prepared data in {folder} (--data or $OPTATHLON_DATA says where data is); expected"
             f" {dataset.get}; then {_commands(dataset.name)}"
         )
-    _compare(dataset.name, folder, digests=found.size <= DIGEST_AT_ONCE, most=1000)
-    return found
+    _compare(dataset.name, folder, digests=prepared.size <= DIGEST_AT_ONCE, most=1000)
+    return prepared
 
 
 def require_accepted(name: str, root: Path, published: str) -> None:
@@ -181,26 +181,26 @@ def require_accepted(name: str, root: Path, published: str) -> None:
     published: what the official data has, for the message. An edition changes with any file, and so must what accepts
     it; it is part of what a run is, and on every board.
     """
-    found, accepted = manifest(root, name), folder_of(root, name) / ACCEPTED
-    if found is None or not found.edition.startswith("custom-"):
+    prepared, accepted = manifest(root, name), folder_of(root, name) / ACCEPTED
+    if prepared is None or not prepared.edition.startswith("custom-"):
         return
     try:
         words = accepted.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
         words = []
-    if found.edition not in words:
+    if prepared.edition not in words:
         raise DataError(
-            f"{name}: {accepted.parent} holds edition {found.edition}, not the published data ({published}), so its"
-            f" scores are not comparable with published ones; to run on it all the same, `echo {found.edition} >>"
+            f"{name}: {accepted.parent} holds edition {prepared.edition}, not the published data ({published}), so its"
+            f" scores are not comparable with published ones; to run on it all the same, `echo {prepared.edition} >>"
             f" {accepted}`: boards name the edition"
         )
 
 
 def check(dataset: Dataset, root: Path) -> Manifest:
     """Compare every file with the manifest, by digest; DataError names the first that differs."""
-    found = require(dataset, root)
+    prepared = require(dataset, root)
     _compare(dataset.name, folder_of(root, dataset.name), digests=True, most=None)
-    return found
+    return prepared
 
 
 def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> None:
@@ -208,15 +208,15 @@ def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> Non
         if number == most:
             return
         try:
-            actual = (folder / path).stat().st_size
-            seen = file_digest(folder / path) if digests and actual == size else digest
+            actual_size = (folder / path).stat().st_size
+            actual_digest = file_digest(folder / path) if digests and actual_size == size else digest
         except OSError as error:
             raise DataError(f"{name}: {folder / path} cannot be read ({error.strerror}); {_again(name)}") from None
-        if actual != size:
-            raise DataError(f"{name}: {folder / path} has {actual} bytes, expected {size}; {_again(name)}")
-        if seen != digest:
+        if actual_size != size:
+            raise DataError(f"{name}: {folder / path} has {actual_size} bytes, expected {size}; {_again(name)}")
+        if actual_digest != digest:
             raise DataError(
-                f"{name}: {folder / path} has SHA-256 {seen[:16]}…, expected {digest[:16]}…; {_again(name)}"
+                f"{name}: {folder / path} has SHA-256 {actual_digest[:16]}…, expected {digest[:16]}…; {_again(name)}"
             )
 
 
@@ -262,8 +262,8 @@ def _write_manifest(dataset: Dataset, folder: Path, known: str | None, proof: st
 
 def _custom(dataset: Dataset, folder: Path, paths: list[str]) -> str:
     """custom-<hash>, of what the files hold: line ends and byte order marks make no other edition."""
-    given = (path for path in paths if path.partition("/")[0] not in dataset.made)
-    rows = [(path, *content_digest(folder / path, blank_lines=dataset.blank_lines)) for path in given]
+    originals = (path for path in paths if path.partition("/")[0] not in dataset.made)
+    rows = [(path, *content_digest(folder / path, blank_lines=dataset.blank_lines)) for path in originals]
     return f"custom-{hashlib.sha256(_table(rows)).hexdigest()[:8]}"
 
 
@@ -279,12 +279,12 @@ def _paths(folder: Path, passed_over: tuple[str, ...]) -> list[str]:
         path = (base / name).as_posix()
         return not is_litter(name) and not any(fnmatch.fnmatchcase(path, pattern) for pattern in passed_over)
 
-    paths, seen = [], {os.path.realpath(folder)}
+    paths, visited = [], {os.path.realpath(folder)}
     for where, below, files in os.walk(folder, followlinks=True):
         base = Path(where).relative_to(folder)
         real = {n: os.path.realpath(os.path.join(where, n)) for n in sorted(below) if belongs(base, n)}
-        below[:] = [name for name, path in real.items() if path not in seen]
-        seen.update(real.values())
+        below[:] = [name for name, path in real.items() if path not in visited]
+        visited.update(real.values())
         paths += [(base / f).as_posix() for f in files if belongs(base, f) and not (base == Path() and f in OURS)]
     for path in paths:
         if not path.isprintable() or not (folder / path).is_file():

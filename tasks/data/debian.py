@@ -39,14 +39,14 @@ def cache() -> Path:
 def files(package: Package, names: Iterable[str]) -> dict[str, bytes]:
     """The contents of those of `names` ("usr/share/...") that `package` has, and of all below a name that ends with a
     slash; DataError if it cannot be had whole."""
-    wanted = [*names]
-    folders = tuple(f"./{name}" for name in wanted if name.endswith("/"))
-    exact = {f"./{name}" for name in wanted}
+    paths = [*names]
+    folders = tuple(f"./{name}" for name in paths if name.endswith("/"))
+    exact = {f"./{name}" for name in paths}
     archive = io.BytesIO(_member(_package(package), "data.tar"))
     with tarfile.open(fileobj=archive, mode="r:*") as tar:
-        found = [m for m in tar if m.isfile() and (m.name in exact or m.name.startswith(folders))]
-        members = [(m.name.removeprefix("./"), tar.extractfile(m)) for m in found]
-        return {name: content.read() for name, content in members if content}
+        members = [m for m in tar if m.isfile() and (m.name in exact or m.name.startswith(folders))]
+        contents = [(m.name.removeprefix("./"), tar.extractfile(m)) for m in members]
+        return {name: content.read() for name, content in contents if content}
 
 
 def _member(deb: bytes, beginning: str) -> bytes:
@@ -68,5 +68,5 @@ def _package(package: Package) -> bytes:
         f"run `apt-get download {package.name}={package.version}` on Debian 12 where there is a network and put the"
         f" file into {path.parent}"
     )
-    what = f"debian: {package.name} {package.version}"
-    return pinned_file(url, path, f"sha256:{package.sha256}", what, remedy)
+    label = f"debian: {package.name} {package.version}"
+    return pinned_file(url, path, f"sha256:{package.sha256}", label, remedy)

@@ -24,17 +24,17 @@ def find_layout(name: str, folder: Path, layouts: Sequence[str], parts: Sequence
 
     None if there is none of them; DataError if some are missing, or if there are two layouts.
     """
-    begun = [layout for layout in layouts if any(path.exists() for path in at(folder, layout, parts))]
+    begun = [layout for layout in layouts if any(path.exists() for path in paths_in(folder, layout, parts))]
     if len(begun) > 1:
         copies = " and ".join(str(folder / layout.format("*")) for layout in begun)
         raise DataError(f"{name}: two copies of the data, {copies}; keep one of them")
-    for path in (paths := at(folder, begun[0], parts) if begun else []):
+    for path in (paths := paths_in(folder, begun[0], parts) if begun else []):
         if not path.is_file():
             raise DataError(f"{name}: {path} is missing; expected {', '.join(p.name for p in paths)} side by side")
     return paths or None
 
 
-def at(folder: Path, layout: str, parts: Sequence[str]) -> list[Path]:
+def paths_in(folder: Path, layout: str, parts: Sequence[str]) -> list[Path]:
     """The paths of all `parts` in a `layout` below `folder`."""
     return [folder / layout.format(part) for part in parts]
 

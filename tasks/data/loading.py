@@ -14,9 +14,11 @@ Item = TypeVar("Item")
 
 
 def split(order: np.ndarray, size: int, parts: int, drop_last: bool = False) -> list[np.ndarray]:
-    """Cut an epoch's `order` into micro-batches of `size`. The last, short one is left out if `drop_last`; an
-    incomplete
-    last update is left out if updates have several `parts`."""
+    """Cut an epoch's `order` into micro-batches of `size`.
+
+    The last, short one is left out if `drop_last`; if an update has several `parts`, an incomplete last update is left
+    out as well.
+    """
     whole = len(order) // size
     count = whole if drop_last or parts > 1 else -(-len(order) // size)
     return [order[i * size : (i + 1) * size] for i in range(count // parts * parts)]
@@ -59,13 +61,14 @@ def load(fetch: Callable[[Item], Any], jobs: Sequence[Item], workers: int, pin: 
     if workers == 0:
         yield from map(fetch, jobs)
         return
-    own = torch.Generator().manual_seed(0)
+    # One of its own: without it the loader would draw the workers' seeds from torch's global generator.
+    workers_generator = torch.Generator().manual_seed(0)
     yield from DataLoader(
         _Jobs(fetch, jobs),
         batch_size=None,
         num_workers=workers,
         worker_init_fn=_quiet,
-        generator=own,
+        generator=workers_generator,
         collate_fn=_as_it_is,
         pin_memory=pin,
     )

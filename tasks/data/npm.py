@@ -38,15 +38,15 @@ class Package(NamedTuple):
 
 def registry() -> str:
     """The registry npm is told to use by NPM_CONFIG_REGISTRY or ~/.npmrc, else the public one; ends with a slash."""
-    told = next((value for name, value in os.environ.items() if name.lower() == "npm_config_registry" and value), "")
-    if not told:
+    url = next((value for name, value in os.environ.items() if name.lower() == "npm_config_registry" and value), "")
+    if not url:
         try:
             lines = (Path.home() / ".npmrc").read_text(encoding="utf-8").splitlines()
         except (OSError, RuntimeError, UnicodeDecodeError):
             lines = []
-        found = (re.fullmatch(r"""\s*registry\s*=\s*["']?(https?://[^\s"']+)["']?\s*""", line) for line in lines)
-        told = next((match[1] for match in found if match), REGISTRY)
-    return told.rstrip("/") + "/"
+        matches = (re.fullmatch(r"""\s*registry\s*=\s*["']?(https?://[^\s"']+)["']?\s*""", line) for line in lines)
+        url = next((match[1] for match in matches if match), REGISTRY)
+    return url.rstrip("/") + "/"
 
 
 def cache() -> Path:
@@ -68,5 +68,5 @@ def _tarball(package: Package) -> bytes:
     remedy = (
         f"run `npm pack {package.name}@{package.version}` where there is a network and put the file into {path.parent}"
     )
-    what = f"npm: {package.name} {package.version}"
-    return pinned_file(url, path, f"sha512:{package.digest}", what, remedy)
+    label = f"npm: {package.name} {package.version}"
+    return pinned_file(url, path, f"sha512:{package.digest}", label, remedy)

@@ -13,7 +13,7 @@ from optathlon.tasks.errors import DataError
 SECONDS = 120.0
 
 
-def pinned_file(url: str, path: Path, digest: str, what: str, remedy: str) -> bytes:
+def pinned_file(url: str, path: Path, digest: str, label: str, remedy: str) -> bytes:
     """The bytes whose `digest` ("sha256:<hex>") is given, from `path` in the cache if they are whole there, else `url`.
 
     what: registry and package, for messages. DataError, with the `remedy`, if they cannot be had whole.
@@ -23,7 +23,7 @@ def pinned_file(url: str, path: Path, digest: str, what: str, remedy: str) -> by
     except OSError:
         content = b""
     if not _whole(content, digest):
-        content = _fetched(url, digest, what, remedy)
+        content = _fetched(url, digest, label, remedy)
         _keep(path, content)
     return content
 
@@ -33,8 +33,8 @@ def _whole(content: bytes, digest: str) -> bool:
     return hashlib.new(algorithm, content).hexdigest() == expected
 
 
-def _fetched(url: str, digest: str, what: str, remedy: str) -> bytes:
-    registry, _, package = what.partition(": ")
+def _fetched(url: str, digest: str, label: str, remedy: str) -> bytes:
+    registry, _, package = label.partition(": ")
     try:
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
             content = answer.read()

@@ -11,7 +11,7 @@ import fnmatch
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -47,8 +47,8 @@ def cached(root: Path, name: str) -> Path:
 def folder_of(root: Path, name: str) -> Path:
     """The folder of data set `name` below the data folder `root`: root/name, or its place in the cache if only that
     was prepared."""
-    folder, kept = Path(root) / name, cached(root, name)
-    return kept if not (folder / MANIFEST).is_file() and (kept / MANIFEST).is_file() else folder
+    folder, in_cache = Path(root) / name, cached(root, name)
+    return in_cache if not (folder / MANIFEST).is_file() and (in_cache / MANIFEST).is_file() else folder
 
 
 def is_writable(folder: Path) -> bool:
@@ -103,19 +103,18 @@ def _source_of(folder: Path) -> Path | None:
         return None
 
 
-def link(source: Path, folder: Path, wanted: Iterable[str]) -> None:
-    """Make `folder` one of links to those entries of `source` whose names match one of `wanted`.
+def link(source: Path, folder: Path, patterns: Collection[str]) -> None:
+    """Make `folder` one of links to those entries of `source` whose names match one of the `patterns`.
 
     What lies there as files of its own, as what was unpacked, stays. DataError if nothing matches.
     """
-    patterns = [*wanted]
     names = [n for n in _entries(source) if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)]
     if not names:
         raise DataError(f"{folder.name}: {source} holds none of {', '.join(patterns)}")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / SOURCE, os.fsencode(source.absolute()))
-    kept = {path for entry in names for path in _link(source.absolute() / entry, folder / entry, FEW)}
-    _remove_links(folder, len(FEW), kept)
+    links = {path for entry in names for path in _link(source.absolute() / entry, folder / entry, FEW)}
+    _remove_links(folder, len(FEW), links)
 
 
 def _entries(folder: Path) -> list[str]:
@@ -140,10 +139,10 @@ def _link(source: Path, target: Path, few: Sequence[int]) -> Iterator[Path]:
     yield target
 
 
-def _remove_links(folder: Path, depth: int, kept: Collection[Path]) -> None:
+def _remove_links(folder: Path, depth: int, links: Collection[Path]) -> None:
     for entry in [*os.scandir(folder)]:
         path = Path(entry.path)
-        if entry.is_symlink() and path not in kept:
+        if entry.is_symlink() and path not in links:
             path.unlink(missing_ok=True)
         elif depth and entry.is_dir(follow_symlinks=False):
-            _remove_links(path, depth - 1, kept)
+            _remove_links(path, depth - 1, links)

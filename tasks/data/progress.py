@@ -18,7 +18,7 @@ def _tell(line: str) -> None:
 def counted(
     items: Iterable[Item],
     total: int,
-    what: str,
+    label: str,
     done: int = 0,
     tell: Callable[[str], None] = _tell,
     clock: Callable[[], float] = time.monotonic,
@@ -34,9 +34,9 @@ def counted(
         now = clock()
         if now - last >= SECONDS:
             last = now
-            tell(f"{what}: {number:,} of {total:,}, {_remaining((now - start) / (number - done) * (total - number))}")
+            tell(f"{label}: {number:,} of {total:,}, {_remaining((now - start) / (number - done) * (total - number))}")
     if last > start:
-        tell(f"{what}: {number:,} of {total:,}, done in {clock() - start:.0f} seconds")
+        tell(f"{label}: {number:,} of {total:,}, done in {clock() - start:.0f} seconds")
 
 
 def _remaining(seconds: float) -> str:

@@ -37,14 +37,14 @@ def split_photos(photos: ImageNet, settings: ImageNetSettings, carve: bool) -> C
     What is held back for validation is the same for every seed.
     """
     count = min(settings.classes or len(photos.classes), len(photos.classes))
-    kept = [number * len(photos.classes) // count for number in range(count)]
-    train, test = (_only(index, kept) for index in (photos.train, photos.val))
+    chosen = [number * len(photos.classes) // count for number in range(count)]
+    train, test = (_only(index, chosen) for index in (photos.train, photos.val))
     validation = None
     if carve:
-        held = _held_back(train, [photos.classes[label] for label in kept])
+        held = _held_back(train, [photos.classes[label] for label in chosen])
         validation, train = train.taken(held), train.taken(~held)
     return ClassificationSplits(
-        classes=tuple(photos.classes[label] for label in kept),
+        classes=tuple(photos.classes[label] for label in chosen),
         train=first(train, settings.training_photos),
         validation=None if validation is None else first(validation, settings.evaluation_photos),
         test=first(test, settings.evaluation_photos),
@@ -56,10 +56,10 @@ def first(photos: PhotoIndex, most: int) -> PhotoIndex:
     return photos.taken(_marked(photos, lambda count, _: np.arange(count) < most)) if most else photos
 
 
-def _only(photos: PhotoIndex, kept: list[int]) -> PhotoIndex:
-    """The photos of the classes `kept`, which are then numbered from 0."""
+def _only(photos: PhotoIndex, chosen: list[int]) -> PhotoIndex:
+    """The photos of the classes `chosen`, which are then numbered from 0."""
     numbers = np.full(int(photos.labels.max()) + 1, -1)
-    numbers[kept] = np.arange(len(kept))
+    numbers[chosen] = np.arange(len(chosen))
     mine = photos.taken(numbers[photos.labels] >= 0)
     return PhotoIndex(mine.folder, mine.paths, numbers[mine.labels])
 

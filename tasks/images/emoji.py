@@ -66,23 +66,23 @@ def concepts(least: int) -> list[Concept]:
     aligned = _aligned(sets)
     drawn = {key: {v: sets[v].svg(icon) for v, icon in icons.items()} for key, icons in aligned.items()}
     shown = Counter(svg for by_vendor in drawn.values() for svg in set(by_vendor.values()))
-    found = []
+    selected = []
     for key, by_vendor in sorted(drawn.items()):
-        own = {vendor: by_vendor[vendor] for vendor in SETS if shown[by_vendor.get(vendor, "")] == 1}
-        if len(own) >= least and not SKIN_TONES & set(key.split("-")):
-            found.append(Concept(key, *_described(sets, aligned[key]), own))
-    return found
+        unique = {vendor: by_vendor[vendor] for vendor in SETS if shown[by_vendor.get(vendor, "")] == 1}
+        if len(unique) >= least and not SKIN_TONES & set(key.split("-")):
+            selected.append(Concept(key, *_described(sets, aligned[key]), unique))
+    return selected
 
 
-def draw(concept: Concept, side: int, seen: set[bytes]) -> dict[str, np.ndarray]:
-    """By vendor the drawings of a concept, as `render`, without those that look exactly like one in `seen`, the
+def draw(concept: Concept, side: int, drawn_before: set[bytes]) -> dict[str, np.ndarray]:
+    """By vendor the drawings of a concept, as `render`, without those that look exactly like one in `drawn_before`, the
     digests of drawings so far, to which the new ones are added."""
     images: dict[str, np.ndarray] = {}
     for vendor, svg in concept.drawings.items():
         pixels = render(svg, side)
         digest = hashlib.sha256(pixels.tobytes()).digest()
-        if digest not in seen:
-            seen.add(digest)
+        if digest not in drawn_before:
+            drawn_before.add(digest)
             images[vendor] = pixels
     return images
 
@@ -121,12 +121,12 @@ class _Set:
     """One vendor's icons, as Iconify's JSON has them."""
 
     def __init__(self, package: Package) -> None:
-        found = files(package, ["icons.json", "chars.json", "metadata.json"])
-        self.all: dict[str, Any] = json.loads(found["icons.json"])
+        contents = files(package, ["icons.json", "chars.json", "metadata.json"])
+        self.all: dict[str, Any] = json.loads(contents["icons.json"])
         self.icons: dict[str, dict[str, Any]] = self.all["icons"]
-        self.chars: dict[str, str] = json.loads(found.get("chars.json", b"{}"))
+        self.chars: dict[str, str] = json.loads(contents.get("chars.json", b"{}"))
         self.aliases = {a: v["parent"] for a, v in self.all.get("aliases", {}).items() if set(v) == {"parent"}}
-        groups = json.loads(found.get("metadata.json", b"{}")).get("categories", {})
+        groups = json.loads(contents.get("metadata.json", b"{}")).get("categories", {})
         self.groups = {name: group for group, names in groups.items() for name in names}
 
     def svg(self, name: str) -> str:

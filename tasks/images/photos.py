@@ -55,8 +55,8 @@ def decode_each(photos: Iterable[Photo]) -> None:
     of a file is read as well."""
     todo = iter(photos)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while some := list(itertools.islice(todo, AT_ONCE)):
-            for _ in pool.map(_decode, some):
+        while batch := list(itertools.islice(todo, AT_ONCE)):
+            for _ in pool.map(_decode, batch):
                 pass
 
 
@@ -74,7 +74,7 @@ class PhotoIndex(Sequence[Photo]):
         self.folder, self.paths, self.labels = folder, paths, labels
 
     @classmethod
-    def of(cls, folder: Path, paths: Sequence[str], labels: Sequence[int]) -> PhotoIndex:
+    def from_lists(cls, folder: Path, paths: Sequence[str], labels: Sequence[int]) -> PhotoIndex:
         """The index of photos at `paths` below `folder`, of classes `labels`."""
         return cls(folder, np.array([os.fsencode(path) for path in paths]), np.array(labels, dtype=np.int64))
 

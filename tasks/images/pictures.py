@@ -18,20 +18,22 @@ from optathlon.tasks.randomness import generator
 
 
 class Cuts(NamedTuple):
-    """How photos are cut to squares of `crop` pixels.
-
-    In training a random part of at least `smallest_crop` of the area, resized by `training_interpolation`, mirrored
-    half the time and then changed by `policy`; in evaluation the middle of the photo whose shorter side was resized to
-    `resize`. draft: decode no more of a photo than its size in the end needs, which changes pixels by its noise.
-    """
+    """How photos are cut to squares: in training at random and mirrored half the time, in evaluation in the middle."""
 
     resize: int
+    """Pixels to which an evaluated photo's shorter side is resized before its middle is cut out."""
     crop: int
+    """Side of the square in pixels."""
     smallest_crop: float
+    """The least share of a photo's area that a training cut shows."""
     interpolation: str = "bilinear"
+    """How evaluated photos are resized."""
     training_interpolation: str = "bilinear"
+    """How training cuts are resized."""
     draft: bool = False
+    """Whether a photo is decoded no larger than needed in the end, which changes pixels by their noise."""
     policy: RandAugment | None = None
+    """What changes training cuts after they are mirrored."""
 
 
 class Pictures(NamedTuple):
@@ -54,8 +56,8 @@ class Pictures(NamedTuple):
     def _cut(self, index: int, epoch: int) -> Image.Image:
         cuts, path = self.cuts, self.photos[index].path
         random = generator(self.seed, "crop", epoch, index)
-        how = (cuts.crop, cuts.smallest_crop, random, cuts.training_interpolation)
-        image = open_random_crop(path, *how) if cuts.draft else random_crop(open_photo(path), *how)
+        arguments = (cuts.crop, cuts.smallest_crop, random, cuts.training_interpolation)
+        image = open_random_crop(path, *arguments) if cuts.draft else random_crop(open_photo(path), *arguments)
         return cuts.policy(image, random) if cuts.policy else image
 
     def _middle(self, index: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Which weights of a network only their direction counts of: those whose output a batch norm takes first."""
+"""Names the scale-invariant weights of a network: those whose output a batch norm takes first."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def normalized_weights(net: nn.Module, image: Tensor) -> set[str]:
     section 2.1), as far as the norm's epsilon is small. The network is left as it was.
     """
     outputs: dict[int, tuple[str, Tensor]] = {}  # by id; the tensor is kept so that no other gets its id
-    found: set[str] = set()
+    normalized: set[str] = set()
     training = {module: module.training for module in net.modules()}
 
     def note(name: str):
         return lambda _module, _input, output: outputs.__setitem__(id(output), (name, output))
 
-    def look(_module, given) -> None:
-        if id(given[0]) in outputs:
-            found.add(outputs[id(given[0])][0])
+    def look(_module, inputs) -> None:
+        if id(inputs[0]) in outputs:
+            normalized.add(outputs[id(inputs[0])][0])
 
     hooks = []
     for path, module in net.named_modules():
@@ -37,4 +37,4 @@ def normalized_weights(net: nn.Module, image: Tensor) -> set[str]:
             hook.remove()
         for module, mode in training.items():
             module.training = mode
-    return found
+    return normalized

@@ -32,10 +32,10 @@ def find_named(root: Path, names: Sequence[str], network: str, otherwise: str) -
             f"{FOLDER}: no {names[0]} in {folder}; the backbone starts from torchvision's IMAGENET1K_V1 weights of"
             f" {network}: put {url} there ({otherwise})"
         )
-    seen, wanted = file_digest(path), path.stem.rpartition("-")[2]
-    if not seen.startswith(wanted):
+    digest, expected = file_digest(path), path.stem.rpartition("-")[2]
+    if not digest.startswith(expected):
         raise DataError(
-            f"{FOLDER}: {path} has SHA-256 {seen[:16]}…, expected one that begins with {wanted}, as its name says;"
+            f"{FOLDER}: {path} has SHA-256 {digest[:16]}…, expected one that begins with {expected}, as its name says;"
             f" fetch it again from {url}"
         )
     return path

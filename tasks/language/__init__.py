@@ -95,7 +95,7 @@ def _llama(length: int, batch: int, warmup: int, evaluate_every: int, precision:
     )
 
 
-def _wikitext103(name: str, what: str, source: str, *, weight_norm: bool) -> Task:
+def _wikitext103(name: str, model: str, source: str, *, weight_norm: bool) -> Task:
     half = {"n_layer": 8, "d_model": 200, "n_head": 5, "d_head": 40, "d_inner": 1000}
     small = {"n_layer": 3, "d_model": 64, "n_head": 4, "d_head": 16, "d_inner": 128, "dropout": 0.0}
     short = {"tgt_len": 32, "mem_len": 32, "cutoffs": [500, 2000], "train_tokens": 200_000, "evaluation_tokens": 20_000}
@@ -104,7 +104,7 @@ def _wikitext103(name: str, what: str, source: str, *, weight_norm: bool) -> Tas
         benchmark="wikitext-103",
         family="language",
         summary=(
-            f"Word-level language modeling: {what} on WikiText-103. mini: 8 layers for 16, about half the widths,"
+            f"Word-level language modeling: {model} on WikiText-103. mini: 8 layers for 16, about half the widths,"
             " 20,000 updates for 200,000. smoke: 3 layers of width 64 without dropout, softmax clusters from ranks 500"
             " and 2,000, the first 200,000 training and 20,000 evaluation tokens, segments and memory of 32 for 150, 10"
             " streams for 60, 600 updates."

@@ -34,9 +34,9 @@ def wikitext103_in_subwords(protocol: Protocol, data: Path) -> Scores:
     sizes = np.array([1 if word == EOS else 1 + len(word.encode()) for word in corpus.words])  # as subwords.lines
 
     def scores(perplexity: float, split: Split) -> dict[str, float]:
-        found = _of_words(perplexity, split)
+        of_words = _of_words(perplexity, split)
         bytes_a_word = sizes[getattr(corpus, split)].mean()
-        return found | {"bits_per_byte": found["loss"] / float(bytes_a_word) / math.log(2.0)}
+        return of_words | {"bits_per_byte": of_words["loss"] / float(bytes_a_word) / math.log(2.0)}
 
     return _scores(corpus, scores)
 

@@ -36,7 +36,7 @@ class Detections(NamedTuple):
     scores: np.ndarray
 
 
-def average_precision(image_ids: np.ndarray, there: Objects, found: Detections) -> dict[str, float]:
+def average_precision(image_ids: np.ndarray, objects: Objects, detections: Detections) -> dict[str, float]:
     """COCO's average precision in percent by NAMES, over IoU 0.50 to 0.95, at 0.5, at 0.75, and by size of object.
 
     image_ids: all images of the split, also those without objects, in which every detection is wrong. A mean over
@@ -46,20 +46,20 @@ def average_precision(image_ids: np.ndarray, there: Objects, found: Detections) 
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
-    classes = np.unique(np.concatenate([there.classes, found.classes]))
+    classes = np.unique(np.concatenate([objects.classes, detections.classes]))
     truth = COCO(
         {
             "images": [{"id": number} for number in image_ids.tolist()],
             "categories": [{"id": number} for number in classes.tolist()],
-            "annotations": _annotations(there, "area", there.areas, there.crowd),
+            "annotations": _annotations(objects, "area", objects.areas, objects.crowd),
         }
     )
-    seen = COCO()
-    seen.dataset = truth.dataset | {
-        "annotations": _annotations(found, "score", found.scores, np.zeros(len(found.scores)))
+    results = COCO()
+    results.dataset = truth.dataset | {
+        "annotations": _annotations(detections, "score", detections.scores, np.zeros(len(detections.scores)))
     }
-    seen.createIndex()
-    evaluation = COCOeval_faster(truth, seen, iouType="bbox", print_function=_silent)
+    results.createIndex()
+    evaluation = COCOeval_faster(truth, results, iouType="bbox", print_function=_silent)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()

@@ -27,9 +27,9 @@ def correct(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
     Equal logits rank in the order of the classes, so that a network which gives all classes the same is as good as
     chance. A row with a NaN is never correct.
     """
-    own = logits.gather(1, labels[:, None])
+    label_logits = logits.gather(1, labels[:, None])
     earlier = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
-    ranks = ((logits > own) | ((logits == own) & earlier)).sum(1)
+    ranks = ((logits > label_logits) | ((logits == label_logits) & earlier)).sum(1)
     return ((ranks < k) & ~logits.isnan().any(1)).sum()
 
 

@@ -43,35 +43,35 @@ def _ranks(queries: Tensor, labels: Tensor, gallery: tuple[Tensor, Tensor] | Non
     """
     others, classes = (queries, labels) if gallery is None else gallery
     place, asked = torch.sort(classes, stable=True)[1], torch.sort(labels, stable=True)[1]
-    labels, classes, wanted = labels[asked], classes[place], _taken(queries, asked)
-    keys = wanted if gallery is None else _taken(others, place)
+    labels, classes, query_vectors = labels[asked], classes[place], _taken(queries, asked)
+    gallery_vectors = query_vectors if gallery is None else _taken(others, place)
     most = max(1, math.isqrt(budget // PER_PAIR))
     columns = _blocks(classes, most)
     ends = torch.searchsorted(labels, torch.stack([classes[part.stop - 1] for part in columns]), right=True).tolist()
     ends[-1] = len(labels)
     step = len(labels) if gallery is None else most
     rows = [
-        (slice(begin, min(begin + step, stop)), own)
-        for own, (start, stop) in enumerate(zip([0, *ends], ends, strict=False))
+        (slice(begin, min(begin + step, stop)), block)
+        for block, (start, stop) in enumerate(zip([0, *ends], ends, strict=False))
         for begin in range(start, stop, step)
     ]
-    best = wanted.new_empty(len(labels))
+    best = query_vectors.new_empty(len(labels))
     first, ranks = torch.full_like(labels, NEVER), torch.zeros_like(labels)
-    for row, own in rows:
-        column = columns[own]
-        similar, same = wanted[row] @ keys[column].T, labels[row, None] == classes[column]
+    for row, block in rows:
+        column = columns[block]
+        similar, same = query_vectors[row] @ gallery_vectors[column].T, labels[row, None] == classes[column]
         if gallery is None:
             similar.fill_diagonal_(-torch.inf)
             same.fill_diagonal_(False)
         best[row] = similar.masked_fill(~same, -torch.inf).amax(1)
-        query, found = (same & (similar == best[row, None])).nonzero(as_tuple=True)
-        first[row] = first[row].scatter_reduce(0, query, place[column][found], "amin")
+        query, similar_place = (same & (similar == best[row, None])).nonzero(as_tuple=True)
+        first[row] = first[row].scatter_reduce(0, query, place[column][similar_place], "amin")
         ranks[row] += _before(similar.masked_fill_(same, -torch.inf), best[row], first[row], place[column])
-    for row, own in rows:
+    for row, block in rows:
         for other, column in enumerate(columns):
-            if other == own or (gallery is None and other < own):
+            if other == block or (gallery is None and other < block):
                 continue
-            similar = wanted[row] @ keys[column].T
+            similar = query_vectors[row] @ gallery_vectors[column].T
             ranks[row] += _before(similar, best[row], first[row], place[column])
             if gallery is None:  # and the other way round
                 ranks[column] += _before(similar.T, best[column], first[column], place[row])

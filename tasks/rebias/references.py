@@ -12,7 +12,7 @@ from optathlon.tasks.rebias.settings import BiasedMnistSettings, carved
 from optathlon.tasks.task import Protocol
 
 AT_ONCE = 1000
-Told = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Classify = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Gray images (n, side, side) and their colors (n,) to the classes (n,) that a model takes them for."""
 
 
@@ -27,24 +27,24 @@ def biased_mnist(protocol: Protocol, data: Path) -> dict[str, dict[str, float]]:
         splits["validation"] = images[:held], labels[:held]
     images, labels = images[held:], labels[held:]
     commonest = np.bincount(labels).argmax()
-    models: dict[str, Told] = {
+    models: dict[str, Classify] = {
         "majority": lambda _, colors: np.full(len(colors), commonest),
         "color": lambda _, colors: colors,
         "nearest mean": _nearest(_means(images, labels, assign_colors(labels, s.rho, "train"))),
     }
     return {
         model: {
-            f"{split}/{name}": _accuracy(told, *found, assign_colors(found[1], rho, split))
-            for split, found in splits.items()
+            f"{split}/{name}": _accuracy(classify, *images_labels, assign_colors(images_labels[1], rho, split))
+            for split, images_labels in splits.items()
             for name, rho in COLORINGS.items()
         }
-        for model, told in models.items()
+        for model, classify in models.items()
     }
 
 
-def _accuracy(told: Told, images: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> float:
+def _accuracy(classify: Classify, images: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> float:
     parts = [slice(begin, begin + AT_ONCE) for begin in range(0, len(labels), AT_ONCE)]
-    hits = sum(int((told(images[part], colors[part]) == labels[part]).sum()) for part in parts)
+    hits = sum(int((classify(images[part], colors[part]) == labels[part]).sum()) for part in parts)
     return 100.0 * hits / len(labels)
 
 
@@ -62,13 +62,13 @@ def _means(images: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.nda
     return means
 
 
-def _nearest(means: np.ndarray) -> Told:
+def _nearest(means: np.ndarray) -> Classify:
     known = np.flatnonzero(np.isfinite(means).all(1))
     centers = means[known]
     lengths = np.square(centers).sum(1)
 
-    def told(images: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    def classify(images: np.ndarray, colors: np.ndarray) -> np.ndarray:
         painted = paint(images, colors).reshape(len(images), -1).astype(np.float64)
         return known[(lengths - 2 * painted @ centers.T).argmin(1)]
 
-    return told
+    return classify

@@ -38,10 +38,10 @@ def proxy_anchor(embeddings: Tensor, labels: Tensor, proxies: Tensor, margin: fl
     term over all.
     """
     cosine = linear(embeddings, unit(proxies))
-    own = labels[:, None] == torch.arange(len(proxies), device=labels.device)
-    pull = _log_one_plus_sum((-alpha * (cosine - margin)).masked_fill(~own, -torch.inf))
-    push = _log_one_plus_sum((alpha * (cosine + margin)).masked_fill(own, -torch.inf))
-    return pull.sum() / own.any(0).sum() + push.mean()
+    is_own = labels[:, None] == torch.arange(len(proxies), device=labels.device)
+    pull = _log_one_plus_sum((-alpha * (cosine - margin)).masked_fill(~is_own, -torch.inf))
+    push = _log_one_plus_sum((alpha * (cosine + margin)).masked_fill(is_own, -torch.inf))
+    return pull.sum() / is_own.any(0).sum() + push.mean()
 
 
 def _log_one_plus_sum(exponents: Tensor) -> Tensor:

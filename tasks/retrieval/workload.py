@@ -148,8 +148,8 @@ class Sop(Retrieval):
 
 def _first_classes(photos: Sequence[Photo], most: int) -> list[Photo]:
     """The photos of the first `most` classes (0: all)."""
-    kept = set(sorted({p.label for p in photos})[: most or None])
-    return [p for p in photos if p.label in kept]
+    labels = set(sorted({p.label for p in photos})[: most or None])
+    return [p for p in photos if p.label in labels]
 
 
 def _held_back(labels: Sequence[int], name: str) -> set[int]:

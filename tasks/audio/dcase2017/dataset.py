@@ -53,13 +53,13 @@ class Dcase2017(Dataset):
         """As Dataset.verify: decodes every clip that is there, and tells how many of the tables' are not."""
         tables = {name: _table_of(folder, part) for name, part in PARTS.items()}
         audio = {part.folder: _clips_of(folder, part) for part in PARTS.values()}
-        there = {place: set(os.listdir(folder / place)) for place in audio.values()}
+        on_disk = {place: set(os.listdir(folder / place)) for place in audio.values()}
         listed = split({name: read_table(path) for name, path in tables.items()}, audio)
         splits, missing = {}, []
         for name, clips in listed.items():
-            is_there = [posixpath.basename(clip.path) in there[posixpath.dirname(clip.path)] for clip in clips]
-            splits[name] = [clip for clip, found in zip(clips, is_there, strict=True) if found]
-            missing += [clip.path for clip, found in zip(clips, is_there, strict=True) if not found]
+            present = [posixpath.basename(clip.path) in on_disk[posixpath.dirname(clip.path)] for clip in clips]
+            splits[name] = [clip for clip, is_on_disk in zip(clips, present, strict=True) if is_on_disk]
+            missing += [clip.path for clip, is_on_disk in zip(clips, present, strict=True) if not is_on_disk]
         _report(missing, listed, splits)
         made = recordings.ensure(NAME, folder, EVENTS, splits, dict.fromkeys(missing, "not there"))
         prints = {name: fingerprint(clip.path for clip in clips) for name, clips in made.splits.items()}

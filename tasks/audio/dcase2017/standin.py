@@ -116,11 +116,11 @@ def _recordings() -> dict[int, np.ndarray]:
     place a name and a WAV file."""
     content = debian.files(OPENSFX, [CATALOG])[CATALOG]
     first = struct.unpack_from("<I", content)[0] & 0x7FFFFFFF
-    found = {}
+    sounds = {}
     for number in range(first // 8):
         place, size = struct.unpack_from("<II", content, 8 * number)
         place = (place & 0x7FFFFFFF) + 1 + content[place & 0x7FFFFFFF]
         sound, rate = soundfile.read(io.BytesIO(content[place : place + size]), always_2d=True)
         if len(sound) and rate == SAMPLE_RATE:
-            found[number] = sound.mean(axis=1)
-    return found
+            sounds[number] = sound.mean(axis=1)
+    return sounds

@@ -83,9 +83,9 @@ def archives(folder: Path) -> dict[Path, str]:
 def verify(files: dict[Path, str]) -> None:
     """DataError unless each of the `files` has its MD5."""
     for path, md5 in counted(files.items(), len(files), f"{NAME}: MD5 of archives"):
-        if (seen := file_digest(path, "md5")) != md5:
+        if (digest := file_digest(path, "md5")) != md5:
             raise DataError(
-                f"{NAME}: {path} has {path.stat().st_size:,} bytes and MD5 {seen}, expected {md5}: fetch it again"
+                f"{NAME}: {path} has {path.stat().st_size:,} bytes and MD5 {digest}, expected {md5}: fetch it again"
             )
 
 

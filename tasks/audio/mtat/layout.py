@@ -65,7 +65,7 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def _clips(path: Path, lines: Iterator[list[str]], columns: int) -> Iterator[Listed]:
-    seen: set[str] = set()
+    paths: set[str] = set()
     for fields in lines:
         if not fields:
             continue
@@ -73,12 +73,12 @@ def _clips(path: Path, lines: Iterator[list[str]], columns: int) -> Iterator[Lis
         if len(fields) != columns:
             raise DataError(f"{place}: has {len(fields)} columns, expected {columns} as in the first line")
         *values, clip = fields[1:]
-        if not _PATH.fullmatch(clip) or clip in seen:
-            wrong = "is named twice" if clip in seen else "is no path like d/name.mp3"
+        if not _PATH.fullmatch(clip) or clip in paths:
+            wrong = "is named twice" if clip in paths else "is no path like d/name.mp3"
             raise DataError(f"{place}: {clip[:80]!r} {wrong}")
         if bad := set(values) - {"0", "1"}:
             raise DataError(f"{place}: a tag is {min(bad)[:20]!r}, expected 0 or 1")
-        seen.add(clip)
+        paths.add(clip)
         yield Listed(clip, tuple(number for number, value in enumerate(values) if value == "1"))
 
 

@@ -23,9 +23,9 @@ def write(folder: Path) -> None:
     """Write 16 x 4 tunes, one more that no tag fits, and the table."""
     clips: dict[str, list[str]] = {}
     for number in range(len(FOLDERS) * PER_FOLDER):
-        place, one = FOLDERS[number // PER_FOLDER], number % PER_FOLDER
-        tempo = ("fast", "slow")[one % 2]
-        tags = [INSTRUMENTS[number % 3], tempo, *(["drums"] if one % 4 < 2 else [])]
+        place, place_in_folder = FOLDERS[number // PER_FOLDER], number % PER_FOLDER
+        tempo = ("fast", "slow")[place_in_folder % 2]
+        tags = [INSTRUMENTS[number % 3], tempo, *(["drums"] if place_in_folder % 4 < 2 else [])]
         path = f"{place}/miniature-tune_{number:03d}-0-5.mp3"
         clips[path] = tags
         write_clip(folder / AUDIO / path, tune(tags, number))

@@ -94,11 +94,11 @@ def write(folder: Path) -> list[Source]:
 
 def _tunes() -> list[Tune]:
     """All tunes with notes, each once, in the order of their names."""
-    found = {Path(path).stem: content for path, content in debian.files(OPENMSX, [TUNES]).items() if ".mid" in path}
+    by_name = {Path(path).stem: content for path, content in debian.files(OPENMSX, [TUNES]).items() if ".mid" in path}
     for path, content in debian.files(FREEDOOM, [GAMES]).items():
         if path.endswith(".wad"):
-            found |= {f"{Path(path).stem}-{name}": lump for name, lump in _lumps(content) if lump[:4] == b"MThd"}
-    unique = {content: name for name, content in sorted(found.items(), reverse=True)}
+            by_name |= {f"{Path(path).stem}-{name}": lump for name, lump in _lumps(content) if lump[:4] == b"MThd"}
+    unique = {content: name for name, content in sorted(by_name.items(), reverse=True)}
     return sorted(Tune(name, content) for content, name in unique.items())
 
 
@@ -150,4 +150,8 @@ def _with_both(clips: dict[str, set[str]]) -> list[str]:
     for path, tags in clips.items():
         splits.setdefault(SPLITS[path[0]], []).append(tags)
     every = sorted(set().union(*clips.values()))
-    return [tag for tag in every if all(0 < sum(tag in tags for tags in of) < len(of) for of in splits.values())]
+    return [
+        tag
+        for tag in every
+        if all(0 < sum(tag in tags for tags in clips_tags) < len(clips_tags) for clips_tags in splits.values())
+    ]

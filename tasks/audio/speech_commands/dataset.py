@@ -85,9 +85,9 @@ def unpack(archive: Path, tree: Path, sha256: str = ARCHIVE_SHA256) -> None:
 
     tarfile takes a damaged header for the end of an archive, so nothing but the digest tells that it is whole.
     """
-    if (seen := file_digest(archive)) != sha256:
+    if (digest := file_digest(archive)) != sha256:
         raise DataError(
-            f"{NAME}: {archive} has {archive.stat().st_size:,} bytes and SHA-256 {seen[:16]}…; expected 2,428,923,189"
+            f"{NAME}: {archive} has {archive.stat().st_size:,} bytes and SHA-256 {digest[:16]}…; expected 2,428,923,189"
             f" bytes with SHA-256 {sha256}: fetch it again"
         )
     archives.unpack(archive, tree, md5=None, inside=".")

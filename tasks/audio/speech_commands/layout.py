@@ -65,12 +65,12 @@ def index(tree: Path) -> dict[str, list[Clip]]:
 
     Validation and test are what their lists name; training is every other recording in a word's folder.
     """
-    found = {clip.path: clip for clip in _recordings(tree)}
+    by_path = {clip.path: clip for clip in _recordings(tree)}
     splits: dict[str, list[Clip]] = {}
     listed: dict[str, str] = {}
     for split, name in LISTS.items():
         for number, line in enumerate(_lines(tree / name), start=1):
-            if line not in found:
+            if line not in by_path:
                 raise DataError(f"{NAME}: {tree / name}, line {number}: {line!r} is not a recording in {tree}")
             if line in listed:
                 raise DataError(
@@ -78,7 +78,7 @@ def index(tree: Path) -> dict[str, list[Clip]]:
                 )
             listed[line] = split
     for split in COUNTS:
-        splits[split] = [clip for path, clip in found.items() if listed.get(path, "training") == split]
+        splits[split] = [clip for path, clip in by_path.items() if listed.get(path, "training") == split]
         missing = set(range(len(WORDS))) - {clip.word for clip in splits[split]}
         if missing:
             raise DataError(f"{NAME}: {tree}: the {split} split has no recording of {WORDS[min(missing)]!r}")

@@ -39,14 +39,14 @@ def write(tree: Path) -> None:
 
 def _speakers() -> Iterator[str]:
     """Names that the official rule puts into the splits in the numbers that SPEAKERS wants."""
-    wanted = dict(SPEAKERS)
+    missing = dict(SPEAKERS)
     for number in itertools.count():
         speaker = hashlib.sha1(f"miniature speaker {number}".encode()).hexdigest()[:8]
         split = official_split(speaker)
-        if wanted[split]:
-            wanted[split] -= 1
+        if missing[split]:
+            missing[split] -= 1
             yield speaker
-        if not any(wanted.values()):
+        if not any(missing.values()):
             return
 
 

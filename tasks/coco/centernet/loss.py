@@ -35,5 +35,5 @@ def focal_loss(logits: Tensor, heatmap: Tensor) -> Tensor:
 
 def mean_error(maps: Tensor, targets: Targets, values: Tensor) -> Tensor:
     """The mean absolute error of `maps` (n, 2, height, width) at the objects' centers, against `values` (k, 2)."""
-    seen = maps.flatten(2)[targets.owners, :, targets.places]
-    return (seen - values).abs().sum() / (values.numel() + TINY)
+    predicted = maps.flatten(2)[targets.owners, :, targets.places]
+    return (predicted - values).abs().sum() / (values.numel() + TINY)

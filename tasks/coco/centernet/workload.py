@@ -23,7 +23,7 @@ from optathlon.tasks.coco.centernet.loss import centernet_loss
 from optathlon.tasks.coco.centernet.network import CenterNet as Network
 from optathlon.tasks.coco.centernet.network import Outputs
 from optathlon.tasks.coco.centernet.targets import targets
-from optathlon.tasks.coco.detection import Detection, Found
+from optathlon.tasks.coco.detection import Detection, PhotoDetections
 from optathlon.tasks.coco.layout import Annotations
 from optathlon.tasks.coco.photos import Examples, Window, as_corners, stacked
 from optathlon.tasks.coco.settings import CenterNetSettings
@@ -47,16 +47,14 @@ class CenterNet(Detection):
 
     _heads = ("heatmap.", "sizes.", "offsets.")
 
-    def __init__(self, protocol: Protocol, data: Path, **how: Any) -> None:
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         self._settings = CenterNetSettings.read(protocol)
-        super().__init__(protocol, data, self._settings.size, **how)
+        super().__init__(protocol, data, self._settings.size, **process)
 
     def _network(self, classes: int) -> nn.Module:
-        chosen = self._settings
-        net = Network(
-            chosen.channels, chosen.blocks, chosen.upsampling, chosen.up_channels, chosen.head_channels, classes
-        )
-        if chosen.weights == "imagenet":
+        s = self._settings
+        net = Network(s.channels, s.blocks, s.upsampling, s.up_channels, s.head_channels, classes)
+        if s.weights == "imagenet":
             weights = torch.load(find_resnet18(self.data), map_location="cpu", weights_only=True)
             net.backbone.load_state_dict({n: w for n, w in weights.items() if not n.startswith("fc.")})
         return net
@@ -69,7 +67,7 @@ class CenterNet(Detection):
             photo = np.asarray(open_photo(self._train.path(index)))
             window = random_window(photo.shape[1], photo.shape[0], self._settings.size, random)
             tints.append(random_tint(random).row())
-            shown = self._train.of(index)
+            shown = self._train.boxes_of(index)
             shown = slice(shown.start, min(shown.stop, shown.start + self._settings.max_objects))
             boxes = window.boxes(as_corners(self._train.boxes[shown]))
             parts.append((window.pixels(photo), boxes, self._train.labels[shown]))
@@ -89,7 +87,7 @@ class CenterNet(Detection):
             return whole_window(width, height)
         return fixed_window(width, height, self._settings.size)
 
-    def _detect(self, images: Annotations) -> Iterator[Found]:
+    def _detect(self, images: Annotations) -> Iterator[PhotoDetections]:
         """Photos whose inputs are of one size go through the network together."""
         windows = [self._window(images, index) for index in range(len(images))]
         by_size: dict[tuple[int, int], list[int]] = {}
@@ -106,7 +104,7 @@ class CenterNet(Detection):
             outputs = self.players["model"](untinted(pixels.to(self.device)))
             boxes = decode(Outputs(*(maps.float() for maps in outputs)))
             for place, index in enumerate(chosen):
-                yield Found(
+                yield PhotoDetections(
                     index, _back(boxes.corners[place], windows[index]), boxes.scores[place], boxes.labels[place]
                 )
 

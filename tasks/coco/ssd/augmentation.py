@@ -46,10 +46,10 @@ def random_view(width: int, height: int, corners: np.ndarray, size: int, random:
     begin, end = cut[:2] - (left, top), cut[2:] - (left, top)
     middles = (corners[:, :2] + corners[:, 2:]) / 2
     left, top, right, bottom = (int(v) for v in (*begin, *end))
-    kept = ((middles > begin) & (middles < end)).all(1) | (cut == (0, 0, width, height)).all()
+    is_shown = ((middles > begin) & (middles < end)).all(1) | (cut == (0, 0, width, height)).all()
     shown = corners.clip(np.tile(begin, 2), np.tile(end, 2))
-    kept &= (shown[:, 2:] - shown[:, :2] >= LEAST_SIDE).all(1)
-    return View(Window(left, top, right, bottom, size, size, mirrored=bool(random.random() < MIRRORED)), kept)
+    is_shown &= (shown[:, 2:] - shown[:, :2] >= LEAST_SIDE).all(1)
+    return View(Window(left, top, right, bottom, size, size, mirrored=bool(random.random() < MIRRORED)), is_shown)
 
 
 def random_cut(width: int, height: int, corners: np.ndarray, random: np.random.Generator) -> np.ndarray:

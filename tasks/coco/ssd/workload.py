@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from optathlon.tasks.coco.detection import Detection, Found
+from optathlon.tasks.coco.detection import Detection, PhotoDetections
 from optathlon.tasks.coco.layout import Annotations
 from optathlon.tasks.coco.photos import Examples, as_corners, stacked
 from optathlon.tasks.coco.settings import LAYOUTS, SsdSettings
@@ -35,10 +35,10 @@ class Ssd(Detection):
     _heads = ("logits.", "corrections.")
     _without = " (those without a box of more than a pixel, crowds' aside, are left out)"
 
-    def __init__(self, protocol: Protocol, data: Path, **how: Any) -> None:
+    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         self._settings = SsdSettings.read(protocol)
         self._layout = LAYOUTS[self._settings.size]
-        super().__init__(protocol, data, self._settings.size, **how)
+        super().__init__(protocol, data, self._settings.size, **process)
         self._priors = priors(self._layout, self._settings.size).to(self.device)
 
     def _worth_training_on(self, images: Annotations) -> Annotations:
@@ -49,9 +49,9 @@ class Ssd(Detection):
         return images.subset([index for index in range(len(images)) if (sides(index) > 1).all(1).any()])
 
     def _network(self, classes: int) -> nn.Module:
-        chosen = self._settings
-        net = Network(self._layout, chosen.channels, chosen.fc_channels, chosen.extra_share, classes)
-        if chosen.weights == "imagenet":
+        s = self._settings
+        net = Network(self._layout, s.channels, s.fc_channels, s.extra_share, classes)
+        if s.weights == "imagenet":
             weights = torch.load(find_vgg16_bn(self.data), map_location="cpu", weights_only=True)
             features = {n.removeprefix("features."): w for n, w in weights.items() if n.startswith("features.")}
             net.trunk.load_state_dict(features)
@@ -80,7 +80,7 @@ class Ssd(Detection):
             outputs = Outputs(*(values.float() for values in outputs))
             return ssd_loss(outputs, matched, self._priors, boxes, labels, self._settings.negatives)
 
-    def _detect(self, images: Annotations) -> Iterator[Found]:
+    def _detect(self, images: Annotations) -> Iterator[PhotoDetections]:
         size, most = self._settings.size, self._settings.evaluation_batch
         jobs = [range(i, min(i + most, len(images))) for i in range(0, len(images), most)]
 
@@ -93,13 +93,13 @@ class Ssd(Detection):
             for index, boxes in zip(chosen, decode(Outputs(*(v.float() for v in outputs)), self._priors), strict=True):
                 height, width = images.sizes[index].tolist()
                 sides = torch.tensor([width, height] * 2).to(boxes.corners)
-                yield Found(index, boxes.corners * sides, boxes.scores, boxes.labels)
+                yield PhotoDetections(index, boxes.corners * sides, boxes.scores, boxes.labels)
 
 
 def trained_boxes(images: Annotations, index: int) -> tuple[np.ndarray, np.ndarray]:
     """The boxes of an image that are no crowd's and of which something lies within it, clipped to it: left, top, right,
     bottom in pixels (n, 4), and their labels (n,). Source: torchvision's references/detection/coco_utils.py."""
-    rows = images.of(index)
+    rows = images.boxes_of(index)
     single = ~images.crowd[rows]
     boxes, labels = images.boxes[rows][single], images.labels[rows][single]
     height, width = images.sizes[index]

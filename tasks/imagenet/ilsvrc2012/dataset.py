@@ -41,11 +41,11 @@ class ILSVRC2012(Dataset):
         unpacked = official.unpack(folder) + hub.unpack(folder)
         if kit := devkit.find(folder):
             matlab.survive(kit / devkit.META, devkit.STRUCT)
-        found = read(folder)
-        decode_each(chain(found.train, found.val))
-        if found.counts != COUNTS:
+        photos = read(folder)
+        decode_each(chain(photos.train, photos.val))
+        if photos.counts != COUNTS:
             return None
-        _check_labels(found)
+        _check_labels(photos)
         archives = [f"MD5 of {name}" for name in unpacked if name in official.MD5]
         return ", ".join([*archives, "counts of photos and classes"])
 
@@ -59,13 +59,13 @@ class ILSVRC2012(Dataset):
         return emoji.sources()
 
 
-def _check_labels(found: ImageNet) -> None:
+def _check_labels(photos: ImageNet) -> None:
     """DataError unless each class has the official number of validation photos."""
-    each = COUNTS[1] // COUNTS[2]
-    counted = [int((found.val.labels == label).sum()) for label in range(len(found.classes))]
-    if wrong := [label for label, count in enumerate(counted) if count != each]:
+    expected = COUNTS[1] // COUNTS[2]
+    counted = [int((photos.val.labels == label).sum()) for label in range(len(photos.classes))]
+    if wrong := [label for label, count in enumerate(counted) if count != expected]:
         label = wrong[0]
         raise DataError(
-            f"{NAME}: {found.val.folder}: class {found.classes[label]} has {counted[label]} photos, expected {each};"
-            " are validation photos in the folders of other classes?"
+            f"{NAME}: {photos.val.folder}: class {photos.classes[label]} has {counted[label]} photos, expected"
+            f" {expected}; are validation photos in the folders of other classes?"
         )

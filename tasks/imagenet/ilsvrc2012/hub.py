@@ -28,32 +28,32 @@ def unpack(folder: Path) -> list[str]:
 
     DataError if a file is damaged, or if the labels are not the classes in sorted order, as ImageFolder numbers them.
     """
-    wanted = [split for split in SPLITS if files(folder, split) and not (folder / split).exists()]
-    if not wanted:
+    splits = [split for split in SPLITS if files(folder, split) and not (folder / split).exists()]
+    if not splits:
         return []
     try:
         with workspace(folder, ".unpacking-") as work:
             wnids: dict[int, str] = {}
-            for split in wanted:
+            for split in splits:
                 _write(folder, split, work / split, wnids)
             _in_order(folder, wnids)
-            for split in wanted:
+            for split in splits:
                 (work / split).rename(folder / split)
     except OSError as error:
         raise DataError(f"{NAME}: {folder}: the parquet files cannot be unpacked ({error})") from None
-    return wanted
+    return splits
 
 
 def _write(folder: Path, split: str, tree: Path, wnids: dict[int, str]) -> None:
     tree.mkdir()
     for path, row, image, label in _rows(folder, split):
         name = Path(str(image.get("path"))).name
-        found = WNID.findall(name)
-        if not isinstance(image.get("bytes"), bytes) or not (found or label in wnids):
+        wnids_in_name = WNID.findall(name)
+        if not isinstance(image.get("bytes"), bytes) or not (wnids_in_name or label in wnids):
             raise DataError(
                 f"{NAME}: {path}, row {row}: expected a photo's bytes and a path with its synset, not {name!r}"
             )
-        wnid = found[-1] if found else wnids[label]
+        wnid = wnids_in_name[-1] if wnids_in_name else wnids[label]
         if wnids.setdefault(label, wnid) != wnid:
             raise DataError(f"{NAME}: {path}, row {row}: {name!r} has label {label}, which is of {wnids[label]}")
         (tree / wnid).mkdir(exist_ok=True)

@@ -64,9 +64,9 @@ def class_folders(tree: Path) -> tuple[str, ...]:
 
 
 def _validation(folder: Path, tree: Path, classes: tuple[str, ...]) -> PhotoIndex:
-    if not (found := class_folders(tree / VAL)):
+    if not (val_classes := class_folders(tree / VAL)):
         return _flat(folder, tree, classes)
-    if strange := sorted(set(found) ^ set(classes)):
+    if strange := sorted(set(val_classes) ^ set(classes)):
         where, other = (TRAIN, VAL) if strange[0] in classes else (VAL, TRAIN)
         raise DataError(f"{NAME}: class {strange[0]!r} is in {tree / where}, but not in {tree / other}")
     return _in_folders(tree / VAL, classes)
@@ -81,7 +81,7 @@ def _flat(folder: Path, tree: Path, classes: tuple[str, ...]) -> PhotoIndex:
         where = f"in {tree / TRAIN}" if strange[0] in numbers else f"in {source}"
         raise DataError(f"{NAME}: class {strange[0]!r} is {where}, but not in both training and validation")
     order = sorted(range(len(names)), key=lambda i: (wnids[i], names[i]))  # as if they lay in class folders
-    return PhotoIndex.of(tree / VAL, [names[i] for i in order], [numbers[wnids[i]] for i in order])
+    return PhotoIndex.from_lists(tree / VAL, [names[i] for i in order], [numbers[wnids[i]] for i in order])
 
 
 def _labelled(folder: Path, tree: Path, names: list[str]) -> tuple[list[str], Path]:
@@ -105,7 +105,7 @@ def _in_folders(tree: Path, classes: tuple[str, ...]) -> PhotoIndex:
             raise DataError(f"{NAME}: class folder {tree / name} has no photos; remove it or unpack it again")
         paths += photos
         labels += [label] * len(photos)
-    return PhotoIndex.of(tree, paths, labels)
+    return PhotoIndex.from_lists(tree, paths, labels)
 
 
 def _photos(tree: Path, name: str) -> Iterator[str]:

@@ -34,8 +34,8 @@ def unpack(folder: Path) -> list[str]:
     for name, tree, write in ((TRAIN_TAR, TRAIN, _write_train), (VAL_TAR, VAL, _write_val)):
         if not (folder / name).is_file() or (folder / tree).exists():
             continue
-        if (seen := file_digest(folder / name, "md5")) != MD5[name]:
-            raise DataError(f"{NAME}: {folder / name} has MD5 {seen}, expected {MD5[name]}: fetch it again")
+        if (digest := file_digest(folder / name, "md5")) != MD5[name]:
+            raise DataError(f"{NAME}: {folder / name} has MD5 {digest}, expected {MD5[name]}: fetch it again")
         _unpack(folder, name, tree, write)
         done.append(name)
     return done

@@ -100,8 +100,8 @@ class AwdLstmModel(nn.Module):
         vectors = self.encoder(tokens)
         if not self.training or not self.dropoute:
             return vectors
-        kept = F.dropout(vectors.new_ones(self.encoder.num_embeddings), self.dropoute)
-        return vectors * kept[tokens].unsqueeze(-1)
+        scales = F.dropout(vectors.new_ones(self.encoder.num_embeddings), self.dropoute)
+        return vectors * scales[tokens].unsqueeze(-1)
 
     def decode(self, output: Tensor) -> Tensor:
         """Logits over the vocabulary, ... × vocabulary, of output ... × emsize."""

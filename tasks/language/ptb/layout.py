@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from optathlon.tasks.data import archives
-from optathlon.tasks.data.listing import at, find_layout
+from optathlon.tasks.data.listing import find_layout, paths_in
 from optathlon.tasks.data.text import checked, read_text
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, Corpus
@@ -41,8 +41,8 @@ def is_there(folder: Path) -> bool:
     """Whether `folder` holds a copy in any layout, or the beginning of one that is not the archive's."""
     from optathlon.tasks.language.text import hub
 
-    others = (path for layout in LAYOUTS[1:] for path in at(folder, layout, SPLITS))
-    whole = all(path.is_file() for path in at(folder, LAYOUTS[0], SPLITS))
+    others = (path for layout in LAYOUTS[1:] for path in paths_in(folder, layout, SPLITS))
+    whole = all(path.is_file() for path in paths_in(folder, LAYOUTS[0], SPLITS))
     return whole or any(path.exists() for path in others) or hub.is_copy(folder)
 
 
@@ -65,7 +65,7 @@ def texts_of(folder: Path) -> dict[str, str]:
 
     if not hub.is_copy(folder):
         return {split: _content_of(path) for split, path in zip(SPLITS, locate(folder), strict=True)}
-    if any(path.exists() for layout in LAYOUTS for path in at(folder, layout, SPLITS)):
+    if any(path.exists() for layout in LAYOUTS for path in paths_in(folder, layout, SPLITS)):
         raise DataError(f"ptb: {folder} holds the text twice, as text and as a copy of the hub's; keep one of them")
     return {split: "".join(map(_line, hub.lines(folder, split, HUB_COLUMN))) for split in SPLITS}
 
@@ -93,7 +93,7 @@ def _words(folder: Path, split: str, text: str) -> Iterator[str]:
 
 def write(folder: Path, lines: dict[str, list[list[str]]]) -> None:
     """Write sentences by split as simple-examples has them: a line a sentence, a space at its start and end."""
-    for split, path in zip(SPLITS, at(folder, LAYOUTS[0], SPLITS), strict=True):
+    for split, path in zip(SPLITS, paths_in(folder, LAYOUTS[0], SPLITS), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f" {' '.join(words)} \n" for words in lines[split]), encoding="utf-8", newline="\n")
 
@@ -109,7 +109,7 @@ def unpack(archive: Path, folder: Path) -> None:
         folder / inside,
         md5=None,
         inside=str(inside),
-        only=[path.name for path in at(folder, LAYOUTS[0], SPLITS)],
+        only=[path.name for path in paths_in(folder, LAYOUTS[0], SPLITS)],
         largest=LARGEST,
         remedy=f"expected MD5 {ARCHIVE_MD5}; fetch it again",
     )

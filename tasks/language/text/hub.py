@@ -74,9 +74,10 @@ def _parquet(folder: Path, name: str, column: str) -> Iterator[list[Any]]:
 def _parts(folder: Path, name: str) -> list[str]:
     """The parquet files of a split, in order; ValueError if there are not as many as their names say."""
     parts = sorted(str(path) for path in folder.glob(f"{name}-*.parquet"))
-    said = {int(of[1]) for part in parts if (of := re.search(r"-of-(\d+)[^/]*$", part))}
+    announced = {int(match[1]) for part in parts if (match := re.search(r"-of-(\d+)[^/]*$", part))}
     if not parts:
         raise ValueError(f"there is no {name}-*.parquet")
-    if said and said != {len(parts)}:
-        raise ValueError(f"{len(parts)} files {name}-*.parquet, but by their names it is {' or '.join(map(str, said))}")
+    if announced and announced != {len(parts)}:
+        counts = " or ".join(map(str, announced))
+        raise ValueError(f"{len(parts)} files {name}-*.parquet, but by their names it is {counts}")
     return parts

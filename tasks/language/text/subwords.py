@@ -137,11 +137,11 @@ def _encode(tokenizer: Tokenizer, corpus: Corpus, split: str, work: Path) -> Siz
     ids, text = getattr(corpus, split), lines(getattr(corpus, split), corpus.words)
     subwords = size = 0
     with writing(work / f"{split}.u32") as out:
-        while some := list(islice(text, LINES_AT_ONCE)):
-            encoded = np.concatenate([np.asarray(line.ids, dtype=np.uint32) for line in tokenizer.encode_batch(some)])
+        while batch := list(islice(text, LINES_AT_ONCE)):
+            encoded = np.concatenate([np.asarray(line.ids, dtype=np.uint32) for line in tokenizer.encode_batch(batch)])
             out.write(encoded.tobytes())
             subwords += len(encoded)
-            size += sum(len(line.encode()) for line in some)
+            size += sum(len(line.encode()) for line in batch)
     return Size(words=len(ids), bytes=size, subwords=subwords)
 
 

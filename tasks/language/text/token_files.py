@@ -44,8 +44,8 @@ def ensure(folder: Path, source: str, lines: Lines) -> About:
     test that is not in train.
     """
     final = folder / FOLDER
-    if (found := about(folder)) and found.source == source and _is_whole(folder, found):
-        return found
+    if (existing := about(folder)) and existing.source == source and _is_whole(folder, existing):
+        return existing
     with workspace(folder, f".{FOLDER}-") as work:
         made = _write(work, source, lines)
         if about(folder) != made or not _is_whole(folder, made):
@@ -75,10 +75,10 @@ def _digests(folder: Path) -> dict[str, str]:
 def about(folder: Path) -> About | None:
     """What folder/tokens says of itself; None if it is not there or of another schema."""
     try:
-        found = msgspec.json.decode((folder / FOLDER / ABOUT).read_bytes(), type=About)
+        content = msgspec.json.decode((folder / FOLDER / ABOUT).read_bytes(), type=About)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return found if found.schema == SCHEMA else None
+    return content if content.schema == SCHEMA else None
 
 
 def read(folder: Path) -> Corpus:
@@ -86,8 +86,8 @@ def read(folder: Path) -> Corpus:
 
     Only sizes are compared here: digests are for `ensure`, and for the manifest of the data set.
     """
-    found = about(folder)
-    if found is None:
+    made = about(folder)
+    if made is None:
         raise DataError(f"{folder.name}: {folder / FOLDER} is missing; `optathlon data prepare {folder.name}`")
     try:
         words = tuple((folder / FOLDER / VOCABULARY).read_text(encoding="utf-8").split("\n")[:-1])
@@ -96,7 +96,7 @@ def read(folder: Path) -> Corpus:
         raise DataError(
             f"{folder.name}: {folder / FOLDER} cannot be read ({error}); remove it, then prepare or build it again"
         ) from None
-    if {split: len(ids) for split, ids in arrays.items()} != found.tokens or len(words) != found.words:
+    if {split: len(ids) for split, ids in arrays.items()} != made.tokens or len(words) != made.words:
         raise DataError(f"{folder.name}: {folder / FOLDER} is not whole; remove it, then prepare or build it again")
     return Corpus(words, arrays["train"], arrays["valid"], arrays["test"])
 
@@ -136,20 +136,20 @@ def _write(work: Path, source: str, lines: Lines) -> About:
 
 def _ids(lines: Iterable[str], ids: Mapping[str, int], where: str) -> Iterator[array]:
     """The ids of all lines, in pieces of about AT_ONCE. `where` they are is for the error."""
-    found = array("I")
+    piece = array("I")
     for number, line in enumerate(lines, start=1):
         try:
-            found.extend(map(ids.__getitem__, line.split()))
+            piece.extend(map(ids.__getitem__, line.split()))
         except KeyError as error:
             raise DataError(
                 f"{where}, line {number}: {error.args[0]!r} is not among the {len(ids)} words of train; expected every"
                 " rare word as <unk>, as in the wikitext-103-v1 files (the raw ones are another data set)"
             ) from None
-        found.append(ids[EOS])
-        if len(found) >= AT_ONCE:
-            yield found
-            found = array("I")
-    yield found
+        piece.append(ids[EOS])
+        if len(piece) >= AT_ONCE:
+            yield piece
+            piece = array("I")
+    yield piece
 
 
 def _encode(path: Path, count: int, pieces: Iterable[array]) -> None:

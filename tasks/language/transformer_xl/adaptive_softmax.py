@@ -49,12 +49,12 @@ class _Tie(torch.autograd.Function):
         return whole, None, None
 
 
-def _add_rows(matrix: Tensor, at: Tensor, rows: Tensor) -> None:
+def _add_rows(matrix: Tensor, places: Tensor, rows: Tensor) -> None:
     """matrix[at] += rows in an order that is always the same, also where a row is named more than once."""
     if matrix.device.type == "cpu":
-        matrix.index_add_(0, at, rows)
+        matrix.index_add_(0, places, rows)
     else:
-        matrix.index_put_((at,), rows, accumulate=True)
+        matrix.index_put_((places,), rows, accumulate=True)
 
 
 class _Linear(torch.autograd.Function):
@@ -70,8 +70,8 @@ class _Linear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight = ctx.saved_tensors
-        own = torch.mm(outer.T, x, out=ctx.gradient.parts()[ctx.number])
-        return outer @ weight, own, outer.sum(0), None, None
+        for_weight = torch.mm(outer.T, x, out=ctx.gradient.parts()[ctx.number])
+        return outer @ weight, for_weight, outer.sum(0), None, None
 
 
 class TiedVectors:

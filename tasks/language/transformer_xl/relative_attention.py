@@ -54,17 +54,17 @@ class RelativeAttention(nn.Module):
         steps × (m + steps). u, v: heads × d_head, the biases of content and of position.
         """
         weight = self.qkv.weight  # the memory needs no queries, and no gradient of its own
-        queries, *own = map(self._by_head, F.linear(x, weight).chunk(3, dim=-1))
+        queries, *present = map(self._by_head, F.linear(x, weight).chunk(3, dim=-1))
         past = map(self._by_head, F.linear(memory, weight[self.positions.out_features :]).chunk(2, dim=-1))
-        keys, values = (torch.cat(pair, dim=2) for pair in zip(past, own, strict=True))
+        keys, values = (torch.cat(pair, dim=2) for pair in zip(past, present, strict=True))
         positions = self._by_head(self.positions(distances))
         scale = queries.shape[-1] ** -0.5
         shifted = by_distance(queries + v[:, None, None], positions)
         bias = torch.add(mask.to(shifted.dtype), shifted, alpha=scale)
-        found = F.scaled_dot_product_attention(
+        attended = F.scaled_dot_product_attention(
             queries + u[:, None, None], keys, values, bias, self.dropatt if self.training else 0.0, scale=scale
         )
-        return self.output(found.permute(1, 2, 0, 3).flatten(2))
+        return self.output(attended.permute(1, 2, 0, 3).flatten(2))
 
     def _by_head(self, x: Tensor) -> Tensor:
         """[streams ×] steps × (heads · d_head) to heads × [streams ×] steps × d_head."""

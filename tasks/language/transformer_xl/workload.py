@@ -57,9 +57,9 @@ class TransformerXLWorkload(Workload):
         self._forget()
 
     def _forget(self) -> None:
-        own = range(self.rank, self.protocol.parts, self.world)
-        self._index: dict[int, int | None] = dict.fromkeys(own)
-        self._after = {part: self.model.no_memory(self.protocol.part) for part in own}
+        parts = range(self.rank, self.protocol.parts, self.world)
+        self._index: dict[int, int | None] = dict.fromkeys(parts)
+        self._after = {part: self.model.no_memory(self.protocol.part) for part in parts}
         self._before = dict(self._after)
 
     def tags(self, player: str) -> dict[str, set[str]]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from optathlon.tasks.data import archives
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
-from optathlon.tasks.data.listing import at, find_layout
+from optathlon.tasks.data.listing import find_layout, paths_in
 from optathlon.tasks.data.text import checked, read_lines
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text import hub, token_files
@@ -124,7 +124,7 @@ def write(folder: Path, lines: dict[str, list[list[str]]]) -> None:
     counts: dict[str, int] = {}
     for word in (word for words in lines["train"] for word in words):
         counts[word] = counts.get(word, 0) + 1
-    for split, path in zip(SPLITS, at(folder, LAYOUTS[0], SPLITS), strict=True):
+    for split, path in zip(SPLITS, paths_in(folder, LAYOUTS[0], SPLITS), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="\n") as text:
             for words in lines[split]:
@@ -140,7 +140,7 @@ def unpack(archive: Path, folder: Path) -> None:
         archive,
         folder / Path(LAYOUTS[0]).parent,
         md5=None,
-        only=[path.name for path in at(folder, LAYOUTS[0], SPLITS)],
+        only=[path.name for path in paths_in(folder, LAYOUTS[0], SPLITS)],
         largest=LARGEST,
         remedy=f"expected {ARCHIVE} with MD5 {ARCHIVE_MD5}; fetch it again",
     )

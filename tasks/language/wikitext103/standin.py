@@ -50,9 +50,9 @@ def splits() -> dict[str, list[list[str]]]:
 
     Raises DataError if the package `gensim` is not installed.
     """
-    found = sorted(_articles(), key=lambda article: derive("wikipedia", article[0]))
-    held = max(1, len(found) // HELD)
-    parts = {"valid": found[:held], "test": found[held : 2 * held], "train": found[2 * held :]}
+    articles = sorted(_articles(), key=lambda article: derive("wikipedia", article[0]))
+    held = max(1, len(articles) // HELD)
+    parts = {"valid": articles[:held], "test": articles[held : 2 * held], "train": articles[2 * held :]}
     return {split: [line for title, text in part for line in article(title, text)] for split, part in parts.items()}
 
 
@@ -71,8 +71,8 @@ def article(title: str, text: str) -> list[list[str]]:
             waiting = [w for w in waiting if w[: len(rank)] != rank]  # nothing came below those of the same rank
             waiting.append([*rank, *tokens(heading[2]), *rank])
         elif line and line[0] not in "*#:;|!{}" and (words := tokens(line)):
-            for found in waiting:
-                lines += [found, []] if lines[-1] == [] else [[], found, []]
+            for heading_line in waiting:
+                lines += [heading_line, []] if lines[-1] == [] else [[], heading_line, []]
             lines.append(words)
             waiting = []
     return lines
@@ -110,8 +110,8 @@ def _articles() -> Iterator[tuple[str, str]]:
 
 
 def _dump() -> Path:
-    found = importlib.util.find_spec("gensim")  # not imported: its compiled parts are not needed
-    path = Path(found.origin).parent / DUMP if found and found.origin else None
+    spec = importlib.util.find_spec("gensim")  # not imported: its compiled parts are not needed
+    path = Path(spec.origin).parent / DUMP if spec and spec.origin else None
     if path is None or not path.is_file():
         raise DataError(
             "wikitext-103: the stand-in is made from a file of the package gensim, which is not installed; expected"

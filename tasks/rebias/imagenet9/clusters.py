@@ -59,9 +59,9 @@ def filters(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([colors[:, :-1, :-1], 4 * right, 4 * down])
 
 
-def of_filters(found: Iterable[Photo]) -> np.ndarray:
+def of_filters(photos: Iterable[Photo]) -> np.ndarray:
     """Clusters (3, n) of photos by `filters`."""
-    return cluster(gram(filters(np.asarray(open_photo(photo.path)))) for photo in found)
+    return cluster(gram(filters(np.asarray(open_photo(photo.path)))) for photo in photos)
 
 
 def vgg16(root: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -88,10 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the clusters of the photos below a data folder; 2 if they, or VGG-16's weights, are not there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", type=Path, help="the data folder, which has imagenet9/val/ and imagenet-weights/")
-    given = parser.parse_args(arguments)
-    folder = folder_of(given.data, NAME)
+    parsed = parser.parse_args(arguments)
+    folder = folder_of(parsed.data, NAME)
     try:
-        val, features = photos(folder / VAL, LABELS), vgg16(given.data)
+        val, features = photos(folder / VAL, LABELS), vgg16(parsed.data)
         crops = (np.asarray(center_crop(open_photo(photo.path), RESIZE, CROP)) for photo in val)
         write_clusters(folder / CLUSTERS, val, cluster(gram(features(crop)) for crop in crops))
     except (DataError, OSError) as error:

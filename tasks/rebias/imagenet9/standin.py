@@ -87,7 +87,7 @@ def _drawings() -> Iterator[Drawing]:
     """Every drawing of something of KINDS, in the order of code points and vendors."""
     emoji.renderer()
     listed = json.loads(files(NAMES, ["emoji.json"])["emoji.json"])
-    kinds = {emoji.plain(one["unified"]): one["subcategory"] for one in listed}
+    kinds = {emoji.plain(entry["unified"]): entry["subcategory"] for entry in listed}
     seen: set[bytes] = set()
     for concept in emoji.concepts(LEAST):
         if (kind := kinds.get(concept.codepoints)) in KINDS:

@@ -25,7 +25,7 @@ def unbiased_accuracy(right: np.ndarray, labels: np.ndarray, clusters: np.ndarra
 def _of_one(right: np.ndarray, labels: np.ndarray, clusters: np.ndarray, least: int) -> float:
     counts = cells(labels, clusters)
     hits = cells(labels[right], clusters[right])
-    kept = counts >= max(1, least)
-    if not kept.any():
+    counted = counts >= max(1, least)
+    if not counted.any():
         raise ValueError(f"no cell of class and cluster has {least} photos")
-    return 100.0 * float(np.mean(hits[kept] / counts[kept]))
+    return 100.0 * float(np.mean(hits[counted] / counts[counted]))

@@ -43,13 +43,13 @@ class ImageNet9ReBias(TwoPlayers):
     """
 
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
-        chosen = self._settings = ImageNet9Settings.read(protocol)
-        biased, model = BagNet(chosen.width), FeaturedResNet(chosen.width)
-        super().__init__(protocol, data, chosen, biased=biased, model=model, **process)
+        s = self._settings = ImageNet9Settings.read(protocol)
+        biased, model = BagNet(s.width), FeaturedResNet(s.width)
+        super().__init__(protocol, data, s, biased=biased, model=model, **process)
         for dataset in (ImageNet9(), ImageNetA()):
             require(dataset, self.data)
         nine = layout.read(folder_of(self.data, ImageNet9.name))
-        train = _of_each_class(nine.train, chosen.train_images)
+        train = _of_each_class(nine.train, s.train_images)
         held = carved(len(train), protocol)
         self._validation, self._train = train[:held], train[held:]
         self._val, self._clusters = nine.val, nine.clusters
@@ -58,9 +58,9 @@ class ImageNet9ReBias(TwoPlayers):
             raise TaskError(f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos")
         labels = np.array([photo.label for photo in self._val])
         for number, clusters in enumerate(self._clusters, start=1):
-            if (most := cells(labels, clusters).max()) < chosen.smallest_cell:
+            if (most := cells(labels, clusters).max()) < s.smallest_cell:
                 raise TaskError(
-                    f"protocol.settings.smallest_cell: {chosen.smallest_cell} is more than the {most} photos of the"
+                    f"protocol.settings.smallest_cell: {s.smallest_cell} is more than the {most} photos of the"
                     f" largest cell of class and cluster{number}"
                 )
 
@@ -75,8 +75,8 @@ class ImageNet9ReBias(TwoPlayers):
         return tags
 
     def _pictures(self, photos: Sequence[Photo]) -> Pictures:
-        chosen = self._settings
-        return Pictures(photos, Cuts(chosen.resize, chosen.crop, chosen.smallest_crop), self.seed)
+        s = self._settings
+        return Pictures(photos, Cuts(s.resize, s.crop, s.smallest_crop), self.seed)
 
     def start_epoch(self, epoch: int, resuming: bool) -> None:
         """Takes the kernels' widths from the first batches of the epoch; a resumed epoch has them already.
@@ -146,11 +146,11 @@ class ImageNet9ReBias(TwoPlayers):
 def _of_each_class(photos: Sequence[Photo], most: int) -> list[Photo]:
     """At most `most` photos of each class (0: all), in a fixed shuffled order."""
     order = generator("imagenet9", "order").permutation(len(photos))
-    kept: list[Photo] = []
+    chosen: list[Photo] = []
     counts: Counter[int] = Counter()
     for index in order:
         photo = photos[index]
         counts[photo.label] += 1
         if not most or counts[photo.label] <= most:
-            kept.append(photo)
-    return kept
+            chosen.append(photo)
+    return chosen

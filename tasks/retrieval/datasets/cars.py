@@ -94,14 +94,14 @@ def write(folder: Path, shown: Sequence[Shown]) -> None:
     from scipy.io import savemat
 
     tree, records = folder / TREE, []
-    for label, one in enumerate(shown, start=1):
-        for place, pixels in enumerate(one.images.values()):
+    for label, category in enumerate(shown, start=1):
+        for place, pixels in enumerate(category.images.values()):
             path = f"{IMAGES}/{len(records) + 1:06}.jpg"
             height, width, _ = pixels.shape
             records.append((path, 1, 1, width, height, label, place % 2))
             save(tree / path, pixels)
     annotations = np.array(records, dtype=[(field, object) for field in FIELDS])
-    names = np.array([one.name for one in shown], dtype=object)
+    names = np.array([category.name for category in shown], dtype=object)
     file = io.BytesIO()
     savemat(file, {STRUCT: annotations, "class_names": names})
     (tree / ANNOTATIONS).write_bytes(HEADER.ljust(HEADER_BYTES) + file.getvalue()[HEADER_BYTES:])

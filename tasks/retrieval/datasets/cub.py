@@ -82,12 +82,12 @@ def write(folder: Path, shown: Sequence[Shown]) -> None:
     tree = folder / TREE
     lines: dict[str, list[str]] = {name: [] for name in ("images", "image_class_labels", "train_test_split")}
     lines["classes"], lines["bounding_boxes"] = [], []
-    for label, one in enumerate(shown, start=1):
-        title = f"{label:03}.{one.name}"
+    for label, category in enumerate(shown, start=1):
+        title = f"{label:03}.{category.name}"
         lines["classes"].append(f"{label} {title}")
-        for place, (instance, pixels) in enumerate(one.images.items()):
+        for place, (instance, pixels) in enumerate(category.images.items()):
             image = len(lines["images"]) + 1
-            path = f"{title}/{one.name}_{instance}.jpg"
+            path = f"{title}/{category.name}_{instance}.jpg"
             height, width, _ = pixels.shape
             lines["images"].append(f"{image} {path}")
             lines["image_class_labels"].append(f"{image} {label}")

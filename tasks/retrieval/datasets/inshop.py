@@ -87,15 +87,15 @@ def write(folder: Path, train: Sequence[Shown], test: Sequence[Shown], queries: 
     tree = folder / TREE
     lines: list[str] = []
 
-    def add(label: int, one: Shown, instance: str, pixels: np.ndarray, status: str) -> None:
-        path = f"img/{one.group}/{one.name}/id_{label:08}/{instance}_1_front.jpg"
+    def add(label: int, item: Shown, instance: str, pixels: np.ndarray, status: str) -> None:
+        path = f"img/{item.group}/{item.name}/id_{label:08}/{instance}_1_front.jpg"
         lines.append(f"{path:<70} id_{label:08} {status}")
         save(tree / "Img" / path, pixels)
 
-    for label, one in enumerate([*train, *test], start=1):
-        for instance, pixels in one.images.items():
+    for label, item in enumerate([*train, *test], start=1):
+        for instance, pixels in item.images.items():
             status = "train" if label <= len(train) else "query" if instance in queries else "gallery"
-            add(label, one, instance, pixels, status)
+            add(label, item, instance, pixels, status)
     (tree / LIST).parent.mkdir(parents=True, exist_ok=True)
     text = "\n".join([str(len(lines)), " ".join(HEADER), *lines])
     (tree / LIST).write_text(text + "\n", encoding="utf-8")

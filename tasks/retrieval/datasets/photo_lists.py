@@ -12,14 +12,14 @@ from optathlon.tasks.images.photos import Photo, Splits
 
 def unique(photos: Iterable[tuple[str, Photo]]) -> list[Photo]:
     """The photos, in order; DataError names the place where one is listed a second time."""
-    seen: set[Path] = set()
-    kept = []
+    paths: set[Path] = set()
+    listed = []
     for place, photo in photos:
-        if photo.path in seen:
+        if photo.path in paths:
             raise DataError(f"{place}: {photo.path} is listed twice")
-        seen.add(photo.path)
-        kept.append(photo)
-    return kept
+        paths.add(photo.path)
+        listed.append(photo)
+    return listed
 
 
 def check_splits(name: str, splits: Splits) -> Splits:

@@ -81,15 +81,15 @@ def _listed(tree: Path, name: str) -> list[tuple[str, Photo]]:
 def write(folder: Path, train: Sequence[Shown], test: Sequence[Shown]) -> None:
     """Write the two lists and the photos; groups are the super-classes, and class and image ids count on."""
     tree = folder / TREE
-    groups = sorted({one.group for one in [*train, *test]})
+    groups = sorted({category.group for category in [*train, *test]})
     image = label = 0
     for name, part in zip(LISTS, (train, test), strict=True):
         lines = [" ".join(HEADER)]
-        for one in part:
+        for category in part:
             label += 1
-            for place, pixels in enumerate(one.images.values()):
+            for place, pixels in enumerate(category.images.values()):
                 image += 1
-                path = f"{one.group}_final/{label:012}_{place}.JPG"
-                lines.append(f"{image} {label} {groups.index(one.group) + 1} {path}")
+                path = f"{category.group}_final/{label:012}_{place}.JPG"
+                lines.append(f"{image} {label} {groups.index(category.group) + 1} {path}")
                 save(tree / path, pixels)
         (tree / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -21,12 +21,12 @@ def classes(dataset: str) -> list[Shown]:
     it is left out.
     """
     emoji.renderer()
-    found = emoji.concepts(FEW if dataset == "sop" else MANY)
-    order = [found[i] for i in generator("emoji", "concepts").permutation(len(found))]
+    concepts = emoji.concepts(FEW if dataset == "sop" else MANY)
+    order = [concepts[i] for i in generator("emoji", "concepts").permutation(len(concepts))]
     small = {"cub": order[:BIRDS], "cars": order[BIRDS : BIRDS + CARS], "inshop": order[BIRDS + CARS :]}
     seen: set[bytes] = set()
     shown = [_shown(concept, seen) for concept in small.get(dataset, order)]
-    return [one for one in shown if len(one.images) > 1]
+    return [category for category in shown if len(category.images) > 1]
 
 
 def sources() -> list[Source]:

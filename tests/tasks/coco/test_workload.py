@@ -262,14 +262,14 @@ def test_crowds_are_objects_to_centernet_and_nothing_to_ssd(data) -> None:
     train, _ = layout.read_both(data / "coco")
     crowded = int(np.searchsorted(train.starts, train.crowd.nonzero()[0][0], side="right")) - 1
     boxes, labels = trained_boxes(train, crowded)
-    assert len(boxes) == len(labels) == (~train.crowd[train.of(crowded)]).sum()
+    assert len(boxes) == len(labels) == (~train.crowd[train.boxes_of(crowded)]).sum()
     centernet = make(data, small(CENTERNET, settings={"train_images": 0}), CENTERNET)
     ssd = make(data, small(SSD, settings={"train_images": 0}), SSD)
     assert len(centernet._train) == len(train) == 200
     assert len(ssd._train) == train.subset(range(len(train))).with_boxes - sum(
-        bool(train.crowd[train.of(i)].all()) for i in range(len(train)) if len(train.labels[train.of(i)])
+        bool(train.crowd[train.boxes_of(i)].all()) for i in range(len(train)) if len(train.labels[train.boxes_of(i)])
     )
-    given = train.of(crowded)
+    given = train.boxes_of(crowded)
     assert len(centernet._training((0, np.array([crowded]))).examples.labels) == given.stop - given.start
 
 

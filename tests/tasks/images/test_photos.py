@@ -46,13 +46,13 @@ def test_a_photo_that_is_not_whole_is_named(tmp_path, keep) -> None:
     for smallest in (None, (1, 1)):
         with pytest.raises(DataError, match=r"photo\.jpg is not a whole image .*; fetch or unpack it again"):
             open_photo(tmp_path / "photo.jpg", smallest)
-    index = PhotoIndex.of(tmp_path, ["photo.jpg"], [0])
+    index = PhotoIndex.from_lists(tmp_path, ["photo.jpg"], [0])
     with pytest.raises(DataError, match=r"photo\.jpg is not a whole image"):
         decode_each(index)
 
 
 def test_an_index_of_photos_is_a_sequence_in_two_arrays(tmp_path) -> None:
-    index = PhotoIndex.of(tmp_path, ["a/1.jpg", "b/ü.jpg", "b/3.jpg"], [0, 1, 1])
+    index = PhotoIndex.from_lists(tmp_path, ["a/1.jpg", "b/ü.jpg", "b/3.jpg"], [0, 1, 1])
     assert [p.path.relative_to(tmp_path).as_posix() for p in index] == ["a/1.jpg", "b/ü.jpg", "b/3.jpg"]
     assert [p.label for p in index[1:]] == [1, 1]
     assert len(index.taken(np.array([True, False, True]))) == 2
