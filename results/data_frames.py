@@ -191,8 +191,8 @@ def _unplanned_line(record: Record) -> dict[str, Any]:
 
 def _score(record: Record, metric: str) -> float | None:
     """The score `metric` of a record; None where it has none, or diverged."""
-    found = next((score.value for score in record.scores if score.name == metric), None)
-    return found if record.status == "finished" and usable(found) else None
+    value = next((score.value for score in record.scores if score.name == metric), None)
+    return value if record.status == "finished" and usable(value) else None
 
 
 def _frame(lines: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pandas.DataFrame:

@@ -36,27 +36,29 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished or diverged run. Everything but `provenance` is a function of problem, setting and seed.
-
-    problem, setting: what the digests were taken of. headline, selection: names of the scores that rank and select.
-    provenance: host, devices, times, versions, commit, tree, attempt, cost (time per update, memory,
-    energy).
-    """
+    """One finished or diverged run. Everything but `provenance` is a function of problem, setting and seed."""
 
     id: str
     digests: Identity
     problem: dict[str, Any]
+    """What `digests.problem` was taken of."""
     setting: dict[str, Any]
+    """What `digests.setting` was taken of."""
     seed: Int64
     status: Literal["finished", "diverged"]
     scores: list[Score]
     headline: str
+    """Name of the score that ranks."""
     selection: str | None
+    """Name of the score that settings are selected by."""
     updates: Int64
     diverged_at: Int64 | None = None
+    """The update at which the loss was not finite."""
     weights: str | None = None
+    """Digest of the final weights, those that were judged."""
     curve: Curve
     provenance: dict[str, Any] = {}
+    """Host, devices, times, versions, commit, tree, attempt, cost (time per update, memory, energy)."""
     schema: int = SCHEMA
 
     def check(self) -> None:
@@ -140,13 +142,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`values` with nested keys joined by dots: {"schedule.kind": "cosine"}."""
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
+            flattened |= flat(value, f"{prefix}{key}.")
         else:
-            found[prefix + key] = value
-    return found
+            flattened[prefix + key] = value
+    return flattened
 
 
 def hyperparameters(setting: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,6 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def value_in(references: Mapping[str, References], name: str, problems: Sequence[str], metric: str) -> float | None:
-    found = [references[p].models.get(name, {}).get(metric) if p in references else None for p in problems]
-    scores = [value for value in found if value is not None]
-    return mean(scores) if len(scores) == len(found) else None
+    by_problem = [references[p].models.get(name, {}).get(metric) if p in references else None for p in problems]
+    scores = [value for value in by_problem if value is not None]
+    return mean(scores) if len(scores) == len(by_problem) else None

@@ -60,8 +60,8 @@ def by_id(records: Iterable[Record] | Mapping[str, Record]) -> Mapping[str, Reco
     """`records` by id, a mapping as it is; StoreError if two different ones claim one id."""
     if isinstance(records, Mapping):
         return cast(Mapping[str, Record], records)
-    found: dict[str, Record] = {}
+    records_by_id: dict[str, Record] = {}
     for record in records:
-        if found.setdefault(record.id, record) != record:
+        if records_by_id.setdefault(record.id, record) != record:
             raise StoreError(f"record {record.id}: there are two different ones")
-    return found
+    return records_by_id

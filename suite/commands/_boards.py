@@ -34,37 +34,38 @@ def add_on(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def names(store: Store, given: str | None) -> list[str]:
-    """The sweep that was named, or all of the store."""
-    return [sweep_reader.name_of(given)] if given else store.plan_names()
+def names(store: Store, sweep: str | None) -> list[str]:
+    """Returns the name in the store of the sweep that was named, or of each sweep of the store."""
+    return [sweep_reader.name_of(sweep)] if sweep else store.plan_names()
 
 
 def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[SweepResults]:
-    """What is to be looked at; UsageError if a pattern fits nothing, and what could not be read is said on stderr.
+    """Returns what is to be looked at, per sweep; UsageError if a pattern fits nothing. What could not be read
+    is said on stderr.
 
     printed: laid out as each sweep's [table] says, unless only a part is wanted.
     """
-    found = []
+    results = []
     for plan in plans(store, args.sweep):
         shown = _part(plan, args.tasks, args.optimizers)
         on = _on(shown.cut_from(plan) if shown else plan, getattr(args, "on", None))
-        found.append(load_results(store, plan, on=on, printed=printed and shown is None, part=shown))
+        results.append(load_results(store, plan, on=on, printed=printed and shown is None, part=shown))
     tell_problems(store)
-    return found
+    return results
 
 
-def plans(store: Store, given: str | None) -> list[Plan]:
-    """The newest plan of the sweep that was named, or of each of the store, where one that cannot be read is said on
-    stderr and hides no other."""
-    if given:
-        return [store.plan(sweep_reader.name_of(given))]
-    found = []
+def plans(store: Store, sweep: str | None) -> list[Plan]:
+    """Returns the newest plan of the sweep that was named, or of each of the store. A plan of the store that cannot be
+    read is said on stderr and hides no other."""
+    if sweep:
+        return [store.plan(sweep_reader.name_of(sweep))]
+    readable = []
     for name in store.plan_names():
         try:
-            found.append(store.plan(name))
+            readable.append(store.plan(name))
         except StoreError as error:
             say(f"left out: sweep {name}: {error}")
-    return found
+    return readable
 
 
 def check_output(option: str, path: Path) -> None:
@@ -95,15 +96,15 @@ def tell_problems(store: Store) -> None:
         say(f"left out: {problem}")
 
 
-def one(store: Store, args: argparse.Namespace) -> SweepResults:
-    """The one view that is wanted; UsageError if there are several or none."""
+def single_view(store: Store, args: argparse.Namespace) -> SweepResults:
+    """Returns the results of the one sweep that is wanted; UsageError if there are several or none."""
     known = names(store, args.sweep)
     if len(known) != 1:
         which = f"name a sweep: {', '.join(known)}" if known else f"{store.root} has no sweep yet; launch one"
         raise UsageError(which)
-    if not (found := views(store, args)):
+    if not (readable := views(store, args)):
         raise StoreError(f"{store.root}: its only sweep, {known[0]}, cannot be read")
-    return found[0]
+    return readable[0]
 
 
 def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> Part | None:
@@ -125,14 +126,16 @@ def _on(plan: Plan, words: Sequence[str] | None) -> list[str] | Literal["common"
     return _matching({c.name: (c.name,) for c in plan.head.columns}, words, f"{plan.head.name}: no task", "--on")
 
 
-def _matching(known: dict[str, tuple[str, ...]], patterns: Sequence[str] | None, what: str, option: str) -> list[str]:
-    """The names of `known` of which a word matches one of `patterns`; all if there are none."""
+def _matching(
+    known: dict[str, tuple[str, ...]], patterns: Sequence[str] | None, complaint: str, option: str
+) -> list[str]:
+    """Returns the names in `known` that have a word which fits one of `patterns`; all without patterns."""
     if patterns is None:
         return list(known)
     for pattern in patterns:
         if not any(_fits(words, pattern) for words in known.values()):
             raise UsageError(
-                f"{option}: {what} matches {pattern!r}{did_you_mean(pattern, list(known))}; "
+                f"{option}: {complaint} matches {pattern!r}{did_you_mean(pattern, list(known))}; "
                 "the sweep's name, if any, comes before the options"
             )
     return [name for name, words in known.items() if any(_fits(words, pattern) for pattern in patterns)]

@@ -17,7 +17,7 @@ from optathlon.suite.probes import check_probes
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said of a run: its names, values as KEY=VALUE, scale, seed and probes."""
+    """What `optathlon run` is told: names, values as KEY=VALUE, scale, seed and probes."""
 
     task: str
     optimizer: str
@@ -28,7 +28,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def described_run(words: Words, data: Path | Mapping[str, str]) -> Run:
-    """The run of `words`, resolved and checked; UsageError of a word that cannot be.
+    """Returns the run that `words` describe, resolved and checked; UsageError for a word that cannot be.
 
     data: the folder whose editions it is on, or the editions themselves.
     """
@@ -50,7 +50,7 @@ def described_run(words: Words, data: Path | Mapping[str, str]) -> Run:
 
 
 def key_values(words: Iterable[str]) -> dict[str, Any]:
-    """Each KEY=VALUE of `words`; UsageError of what is none."""
+    """Reads each KEY=VALUE of `words`; UsageError for a word that is none."""
     values: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")

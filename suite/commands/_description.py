@@ -12,9 +12,9 @@ LEFT_OUT = ("curve", "schema")
 NOTHING = "-"
 
 
-def text(found: Mapping[str, Any]) -> str:
-    """The lines of what is described; what is empty is left out."""
-    return "\n".join(_lines({key: value for key, value in found.items() if key not in LEFT_OUT}, ""))
+def text(description: Mapping[str, Any]) -> str:
+    """Returns a description as lines of text, without what is empty."""
+    return "\n".join(_lines({key: value for key, value in description.items() if key not in LEFT_OUT}, ""))
 
 
 def _lines(values: Mapping[str, Any], indent: str) -> Iterator[str]:
@@ -39,7 +39,7 @@ def _lines(values: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 
 def _protocols(protocols: Mapping[str, Any]) -> str:
-    """A line per field, by the name that `protocol.KEY=VALUE` takes, and a column per scale."""
+    """Lays protocols out: one row per field, named as `protocol.KEY=VALUE` takes it, one column per scale."""
     tables = {scale: flat(protocol) for scale, protocol in protocols.items()}
     keys = dict.fromkeys(key for fields in tables.values() for key in fields)
     rows = [[key, *(_value(fields.get(key)) for fields in tables.values())] for key in keys]

@@ -18,7 +18,7 @@ from optathlon.suite.identity import optimizer_of, task_of
 
 
 def command(record: Record) -> str:
-    """The command of which the run of `record` comes, proven by its id; UsageError, saying why, if there is none."""
+    """Returns the command that makes the run of `record` anew, proven by its id; UsageError says why there is none."""
     try:
         words = _words(record)
         run = described_run(words, record.problem["data"])
@@ -38,16 +38,21 @@ def command(record: Record) -> str:
 def _words(record: Record) -> Words:
     problem, setting = record.problem, record.setting
     task, spec = task_of(problem["task"]), optimizer_of(setting["optimizer"])
-    for what, name, here, then in (
+    for kind, name, version_now, version_then in (
         ("task", task.name, task.version, problem["version"]),
         ("optimizer", spec.name, spec.version, setting["version"]),
     ):
-        if here != then:
-            raise UsageError(f"{what} {name} is version {here} here, and was {then} when the run was made")
-    own = flat(setting.get("protocol", {}))
-    if own != flat(spec.protocol):
-        what = ", ".join(f"protocol.{key} = {value}" for key, value in own.items()) or "no change of the protocol"
-        raise UsageError(f"a sweep alone can give an optimizer a protocol of its own; in its block stands {what}")
+        if version_now != version_then:
+            raise UsageError(
+                f"{kind} {name} is version {version_now} here, and was {version_then} when the run was made"
+            )
+    own_protocol = flat(setting.get("protocol", {}))
+    if own_protocol != flat(spec.protocol):
+        changes = ", ".join(f"protocol.{key} = {value}" for key, value in own_protocol.items())
+        raise UsageError(
+            "a sweep alone can give an optimizer a protocol of its own; in its block stands "
+            f"{changes or 'no change of the protocol'}"
+        )
     default = msgspec.json.decode(msgspec.json.encode(task.protocol(problem["scale"])))
     values = {**setting["hyperparameters"], **_changes(default, problem["protocol"], "protocol")}
     return Words(
@@ -76,7 +81,7 @@ def _changes(default: Mapping[str, Any], used: Mapping[str, Any], where: str) ->
 
 
 def _difference(record: Record, problem: Any, setting: Any) -> str:
-    """Where what is recorded and what the words come to now differ."""
+    """Says in which keys the record and what the same words come to now differ."""
     then = flat({"problem": record.problem, "setting": record.setting})
     now = flat({"problem": msgspec.to_builtins(problem), "setting": msgspec.to_builtins(setting)})
     missing = object()

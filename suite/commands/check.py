@@ -43,15 +43,15 @@ def _is_task(name: str) -> bool:
     if ":" not in name:
         return name in tasks.names()
     prefer_own(name)
-    found = resolve(name)
-    if isinstance(found, type) and hasattr(found, "evaluate") and hasattr(found, "batches"):
+    named = resolve(name)
+    if isinstance(named, type) and hasattr(named, "evaluate") and hasattr(named, "batches"):
         raise UsageError(f"{name}: is a Workload; name the Task that describes it, as in mine:TASK")
-    if not isinstance(found, type | tasks.Task | OptimizerSpec):
+    if not isinstance(named, type | tasks.Task | OptimizerSpec):
         raise UsageError(
             f"{name}: is neither a torch.optim.Optimizer class nor an OptimizerSpec nor a Task,"
-            f" but of type {type(found).__name__}"
+            f" but of type {type(named).__name__}"
         )
-    return isinstance(found, tasks.Task)
+    return isinstance(named, tasks.Task)
 
 
 def _check_task(args: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def _check_task(args: argparse.Namespace) -> int:
 
 
 def task_card(card: TaskCard) -> str:
-    """The card in at most 80 columns: a line per proof, and below what failed or lacks why."""
+    """Lays the card out in at most 80 columns: one line per proof, and its detail below."""
     marks = {"fail": "FAIL", "skipped": "-"}
     lines = [f"{card.name}, version {card.version}, scale {card.scale}", ""]
     for finding in card.findings:

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     freed = store.clean()
-    for folder in _done_with(store):
+    for folder in _finished_job_folders(store):
         freed += sum(path.lstat().st_size for path in folder.rglob("*"))
         shutil.rmtree(folder)
     say(f"freed {freed / 1e6:.1f} MB in {args.store}")
@@ -32,15 +32,15 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _done_with(store: Store) -> Iterator[Path]:
-    """This user's job folders of the sweeps that have their outcomes, of whose jobs none can be alive."""
+def _finished_job_folders(store: Store) -> Iterator[Path]:
+    """Yields this user's job folders of the sweeps that have all their outcomes and no job that can be alive."""
     for name in store.plan_names():
         try:
             plans = [store.plan(name, number) for number in store.plan_numbers(name)]
         except StoreError:  # `status` says what is wrong with it
             continue
-        there = alive_workers.look(store, name)
-        if not (there.names or there.unknown or any(_is_open(store, plan) for plan in plans)):
+        alive = alive_workers.look(store, name)
+        if not (alive.names or alive.unknown or any(_is_open(store, plan) for plan in plans)):
             yield from (f for f in find_run.job_folders(store, name) if f.stat().st_uid == os.getuid())
 
 

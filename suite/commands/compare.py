@@ -36,14 +36,14 @@ def main(args: argparse.Namespace) -> int:
         if name not in rows:
             raise UsageError(f"no row {name!r}{did_you_mean(name, sorted(rows))}; `optathlon leaderboard` shows them")
     both = [board for board in shown if {args.a, args.b} <= {row.name for row in board.rows}]
-    found = [compare(board, args.a, args.b) for board in both]
-    if not found:
+    comparisons = [compare(board, args.a, args.b) for board in both]
+    if not comparisons:
         raise UsageError(f"no sweep has both rows {args.a!r} and {args.b!r}")
     if args.json:
-        print_json({"comparisons": [msgspec.to_builtins(each) for each in found]})
+        print_json({"comparisons": [msgspec.to_builtins(each) for each in comparisons]})
     else:
-        show("\n\n".join(map(_text, found)))
-    return OK if any(task.welch for each in found for task in each.tasks) else FAILED
+        show("\n\n".join(map(_text, comparisons)))
+    return OK if any(task.welch for each in comparisons for task in each.tasks) else FAILED
 
 
 _HEAD = (
@@ -61,38 +61,41 @@ _HEAD = (
 )
 
 
-def _text(found: Comparison) -> str:
+def _text(comparison: Comparison) -> str:
     lines = [
-        f"{found.board}: {found.a} less {found.b}",
+        f"{comparison.board}: {comparison.a} less {comparison.b}",
         "",
-        table([_row(found, task) for task in found.tasks], _HEAD),
+        table([_row(comparison, task) for task in comparison.tasks], _HEAD),
         "",
     ]
-    for task in found.tasks:
+    for task in comparison.tasks:
         if task.settings:
             pairs = ", ".join(f"{key} {short(a)} / {short(b)}" for key, (a, b) in task.settings.items())
             lines.append(f"settings on {task.task}: {pairs}")
-    if any(t.smallest_flips is not None and t.smallest_flips >= found.alpha for t in found.tasks):
+    if any(t.smallest_flips is not None and t.smallest_flips >= comparison.alpha for t in comparison.tasks):
         lines.append("flips: with fewer than 6 common seeds the sign-flip test can never be significant")
-    compared = sum(task.welch is not None for task in found.tasks)
+    compared = sum(task.welch is not None for task in comparison.tasks)
     lines.append(
-        f"{found.a} is shown to be better on {found.wins} and worse on {found.losses} of {compared} tasks ({METHOD})"
+        f"{comparison.a} is shown to be better on {comparison.wins} and worse on {comparison.losses} of {compared} "
+        f"tasks ({METHOD})"
     )
-    if (mean := found.standardized) and mean.low is not None and mean.high is not None:
+    if (mean := comparison.standardized) and mean.low is not None and mean.high is not None:
         lines.append(
             f"over tasks, mean difference in seed deviations, better is positive: {mean.delta:+.2f} "
             f"({mean.low:+.2f} to {mean.high:+.2f}), p = {mean.p:.3g}"
         )
-    if found.wilcoxon is not None and compared > 1:
-        least = f", at least {found.wilcoxon_least:.3g} with so many tasks"
-        lines.append(f"over tasks, Wilcoxon in {found.scale}: p = {found.wilcoxon:.3g}{least}")
-    if found.improvement is not None:
-        lines.append(f"probability that a run of {found.a} beats one of {found.b}: {found.improvement:.2f}")
+    if comparison.wilcoxon is not None and compared > 1:
+        least = f", at least {comparison.wilcoxon_least:.3g} with so many tasks"
+        lines.append(f"over tasks, Wilcoxon in {comparison.scale}: p = {comparison.wilcoxon:.3g}{least}")
+    if comparison.improvement is not None:
+        lines.append(
+            f"probability that a run of {comparison.a} beats one of {comparison.b}: {comparison.improvement:.2f}"
+        )
     return "\n".join(lines)
 
 
-def _row(found: Comparison, task: OnTask) -> tuple[str, ...]:
-    names = {"a": f"{found.a} better", "b": f"{found.b} better"}
+def _row(comparison: Comparison, task: OnTask) -> tuple[str, ...]:
+    names = {"a": f"{comparison.a} better", "b": f"{comparison.b} better"}
     verdict = names.get(task.verdict, task.verdict)
     better = "↑" if task.higher_is_better else "↓"
     if task.welch is None:

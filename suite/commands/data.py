@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"data {args.action}: name at least one data set of {', '.join(tasks.dataset_paths())}")
     done = []
     for chosen in [tasks.dataset(name) for name in names]:
-        made = _done(chosen, args)
+        made = _carry_out(chosen, args)
         done.append(made)
         say(f"{made.dataset}: edition {made.edition} in {folder_of(args.data, made.dataset)}, {made.files} files, "
             f"{made.size / 1e6:.1f} MB ({made.verified})")  # fmt: skip
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _done(chosen: dataset.Dataset, args: argparse.Namespace) -> dataset.Manifest:
+def _carry_out(chosen: dataset.Dataset, args: argparse.Namespace) -> dataset.Manifest:
     if args.action == "check":
         return dataset.check(chosen, args.data)
     if args.action == "prepare":

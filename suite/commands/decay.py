@@ -39,14 +39,14 @@ def main(args: argparse.Namespace) -> int:
 def _conversion(args: argparse.Namespace) -> int:
     if args.source is None or args.target is None or args.lr is None:
         raise UsageError("give --from, --to and --lr, or the name of an optimizer: optathlon decay 1e-4 adamp")
-    at = {
+    options = {
         "lr": args.lr,
         "momentum": 0.0 if args.momentum is None else args.momentum,
         "wd_ratio": 1.0 if args.wd_ratio is None else args.wd_ratio,
     }
-    result = convert(args.value, args.source, args.target, **at)
+    result = convert(args.value, args.source, args.target, **options)
     if args.json:
-        print_json({"value": args.value, "from": args.source, "to": args.target, **at, "result": result})
+        print_json({"value": args.value, "from": args.source, "to": args.target, **options, "result": result})
     else:
         print(f"{result:.6g}")
     return OK
@@ -58,30 +58,30 @@ def _readings(args: argparse.Namespace) -> int:
     spec = optimizer_of(args.optimizer)
     if args.lr is None and spec.hyperparameters["lr"].required:
         raise UsageError(f"{spec.name}: its lr has no default, give one: --lr 0.1")
-    given: dict[str, Any] = {"lr": args.lr, "momentum": args.momentum, "wd_ratio": args.wd_ratio}
-    resolved = spec.resolve({key: value for key, value in given.items() if value is not None})
-    found = readings(spec.name, args.value, resolved)
-    if not found:
+    options: dict[str, Any] = {"lr": args.lr, "momentum": args.momentum, "wd_ratio": args.wd_ratio}
+    resolved = spec.resolve({key: value for key, value in options.items() if value is not None})
+    values = readings(spec.name, args.value, resolved)
+    if not values:
         known = ", ".join(CONVENTION_OF)
         raise UsageError(f"{spec.name}: its decay takes no fixed fraction of a weight; known are {known}")
-    used = {key: resolved[key] for key in given if key in resolved}
+    used = {key: resolved[key] for key in options if key in resolved}
     if args.json:
-        print_json({"value": args.value, "optimizer": spec.name, **used, "readings": found})
+        print_json({"value": args.value, "optimizer": spec.name, **used, "readings": values})
         return OK
     print(
         f"a paper's weight decay {args.value:g} for {spec.name} at {', '.join(f'{k} {v:g}' for k, v in used.items())}"
     )
     print()
-    print(table(_rows(args.value, found), ("if it is", "weights", "argument", "shrink a step")))
+    print(table(_rows(args.value, values), ("if it is", "weights", "argument", "shrink a step")))
     return OK
 
 
-def _rows(value: float, found: dict[str, float]) -> list[tuple[str, str, str, str]]:
+def _rows(value: float, values: dict[str, float]) -> list[tuple[str, str, str, str]]:
     rows = []
     for suffix in ("", "_projected"):
-        if f"shrink_if_argument{suffix}" in found:
-            weights = "projected" if suffix else "not projected" if "shrink_if_argument_projected" in found else "all"
-            shrink, argument = found[f"shrink_if_argument{suffix}"], found[f"argument_if_shrink{suffix}"]
+        if f"shrink_if_argument{suffix}" in values:
+            weights = "projected" if suffix else "not projected" if "shrink_if_argument_projected" in values else "all"
+            shrink, argument = values[f"shrink_if_argument{suffix}"], values[f"argument_if_shrink{suffix}"]
             rows.append(("the argument", weights, f"{value:.6g}", f"{shrink:.6g}"))
             rows.append(("the shrink a step", weights, f"{argument:.6g}", f"{value:.6g}"))
     return rows

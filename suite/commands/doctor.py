@@ -33,22 +33,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    found: list[Finding] = [_python(), *_packages(), _slots(), *_store(args.store), *_data(args.data), *_slurm()]
+    findings: list[Finding] = [_python(), *_packages(), _slots(), *_store(args.store), *_data(args.data), *_slurm()]
     if args.json:
-        print_json({"findings": [dict(zip(("level", "what", "finding"), f, strict=True)) for f in found]})
+        print_json({"findings": [dict(zip(("level", "what", "finding"), f, strict=True)) for f in findings]})
     else:
-        print(table(_together(found), ("", "what", "finding")))
-    return ENVIRONMENT if any(level == "wrong" for level, _, _ in found) else 0
+        print(table(_together(findings), ("", "what", "finding")))
+    return ENVIRONMENT if any(level == "wrong" for level, _, _ in findings) else 0
 
 
-def _together(found: Sequence[Finding]) -> list[Finding]:
-    """`found` with the data sets that are not here as one finding."""
-    missing = [what for level, what, _ in found if level == "check" and what in tasks.dataset_paths()]
+def _together(findings: Sequence[Finding]) -> list[Finding]:
+    """Puts the data sets that are not here into one finding."""
+    missing = [what for level, what, _ in findings if level == "check" and what in tasks.dataset_paths()]
     if not missing:
-        return list(found)
+        return list(findings)
     advice = "`optathlon show NAME` says what is expected, `optathlon data standin NAME` makes a small substitute"
     one = ("check", "data", f"not here: {', '.join(missing)}; {advice}")
-    return [*(finding for finding in found if finding[1] not in missing), one]
+    return [*(finding for finding in findings if finding[1] not in missing), one]
 
 
 def _python() -> Finding:
@@ -119,30 +119,30 @@ def _data(root: Path) -> list[Finding]:
 
 
 def _slurm() -> list[Finding]:
-    """Whether this machine can submit to Slurm, and what the user's own settings would be told."""
+    """Finds whether this machine can submit to Slurm, and what sbatch says of the user's own settings."""
     if shutil.which("sbatch") is None:
         return [("ok", "slurm", "no sbatch here: sweeps run on this machine")]
     from optathlon.slurm import site
     from optathlon.slurm.slurm import SlurmCluster
 
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
         here = site.site()
         requeue = "requeues jobs" if here.requeues else "requeues jobs that ask for it, as ours do"
         accounting = "accounting" if here.accounting else "no accounting, which is not needed"
         about = f"{here.version}, cluster {here.name}, MaxArraySize {here.max_array_size}, {requeue}, {accounting}"
-        found.append(("ok", "slurm", about))
+        findings.append(("ok", "slurm", about))
         for name, what in site.partitions().items():
-            found.append(("ok", f"partition {name.rstrip('*')}", what + ("; default" if name.endswith("*") else "")))
+            findings.append(("ok", f"partition {name.rstrip('*')}", what + ("; default" if name.endswith("*") else "")))
         settings = cluster_settings.settings([cluster_settings.user_table()])
         job = Job((), "optathlon-doctor", Path.cwd(), resources=settings.resources)
         later = SlurmCluster().check(job)
     except (ClusterError, UsageError) as error:
-        return [*found, ("check", "sbatch --test-only" if found else "slurm", str(error))]
+        return [*findings, ("check", "sbatch --test-only" if findings else "slurm", str(error))]
     if later:
-        return [*found, ("check", "sbatch --test-only", later)]
+        return [*findings, ("check", "sbatch --test-only", later)]
     file = cluster_settings.user_file()
     return [
-        *found,
+        *findings,
         ("ok", "sbatch --test-only", f"a worker would be taken ({file if file.exists() else 'no settings'})"),
     ]

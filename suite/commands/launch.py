@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
         return _show(begun, args.json)
     done = begun.carry_out()
     name = done.plan.head.name
-    for line in _told(done):
+    for line in _outcome_lines(done):
         say(f"{name}: {line}")
     if not done.missing:
         references.of_plan(store, done.plan, args.data, say)
@@ -104,7 +104,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _show(begun: launch.Launch, as_json: bool) -> int:
-    """What a launch would do."""
+    """Prints what a launch would do."""
     name, missing = begun.plan.head.name, begun.missing
     scripts = begun.scripts() if missing and begun.settings.kind == "slurm" else []
     if begun.unasked:
@@ -121,8 +121,8 @@ def _show(begun: launch.Launch, as_json: bool) -> int:
     return 0
 
 
-def _told(done: launch.Launched) -> list[str]:
-    """What a launch did, and what to do next."""
+def _outcome_lines(done: launch.Launched) -> list[str]:
+    """Says what a launch did, and what to do next."""
     name = done.plan.head.name
     if not done.missing:
         lines = [f"nothing to do, every run has its outcome or failed; see `optathlon leaderboard {name}`"]
@@ -146,14 +146,14 @@ def _told(done: launch.Launched) -> list[str]:
 
 def _follow(store: Store, done: launch.Launched, name: str) -> int:
     try:
-        seen = progress.follow(store, done.plan, lambda: len(alive_workers.look(store, name, done.number).names))
+        overview = progress.follow(store, done.plan, lambda: len(alive_workers.look(store, name, done.number).names))
     except KeyboardInterrupt:
         say(f"left; the runs go on. `optathlon status {name}` tells how, `optathlon cancel {name}` stops them")
         return INTERRUPTED
-    for told in progress.troubles(seen):
-        say(told)
-    if seen.left:
-        say(f"{seen.left} runs are left, and no worker is alive: `optathlon launch` goes on where they stopped")
+    for trouble in progress.troubles(overview):
+        say(trouble)
+    if overview.left:
+        say(f"{overview.left} runs are left, and no worker is alive: `optathlon launch` goes on where they stopped")
         if done.log:
             say(f"what the worker said: {done.log}")
-    return FAILED if seen.left or seen.counts["failed"] else 0
+    return FAILED if overview.left or overview.counts["failed"] else 0

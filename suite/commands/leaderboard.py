@@ -33,8 +33,8 @@ def main(args: argparse.Namespace) -> int:
         _boards.check_output("--output", args.output)
     store = Store(args.store)
     plain = args.plain or args.on != ["complete"]
-    found = [view.board for view in _boards.views(store, args, printed=not plain)]
-    if not found:
+    boards = [view.board for view in _boards.views(store, args, printed=not plain)]
+    if not boards:
         if args.tasks or args.optimizers or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
         records = store.records(brief=True)
@@ -42,22 +42,22 @@ def main(args: argparse.Namespace) -> int:
         _boards.tell_problems(store)
         if not records:
             raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
-        found = [leaderboard_of_records(records, references=references)]
-    if len(found) > 1 and args.format not in ("table", "md", "latex"):
-        names = ", ".join(board.name for board in found)
+        boards = [leaderboard_of_records(records, references=references)]
+    if len(boards) > 1 and args.format not in ("table", "md", "latex"):
+        names = ", ".join(board.name for board in boards)
         raise UsageError(f"--format {args.format} is one board; name a sweep: {names}")
     if args.on == ["common"]:
-        for board in found:
+        for board in boards:
             if not board.on:
                 say(f"{board.name}: there is no task that every row has; --optimizers shows fewer rows")
     color = args.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     width = None if args.output else columns(sys.stdout)
-    text = "\n".join(formats.render(board, args.format, color=color, width=width) for board in found)
+    text = "\n".join(formats.render(board, args.format, color=color, width=width) for board in boards)
     if args.output:
         _boards.write("--output", args.output, text)
         say(f"written: {args.output}")
     else:
         write = sys.stdout.write if args.format == "table" else write_data
         write(text)
-    cells = [cell for board in found for row in board.rows for cell in row.cells if cell.n_planned]
+    cells = [cell for board in boards for row in board.rows for cell in row.cells if cell.n_planned]
     return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0

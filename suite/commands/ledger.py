@@ -31,9 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    looked = [_looked_at(store, plan) for plan in _boards.plans(store, args.sweep)]
+    sweeps = [_ledger_sweep(store, plan) for plan in _boards.plans(store, args.sweep)]
     _boards.tell_problems(store)
-    entries = ledger([p for p in published() if fnmatch.fnmatchcase(p.task, args.task)], looked)
+    entries = ledger([p for p in published() if fnmatch.fnmatchcase(p.task, args.task)], sweeps)
     counts = collections.Counter(entry.verdict for entry in entries)
     shown = [entry for entry in entries if args.all or entry.row]
     if args.json:
@@ -49,12 +49,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _looked_at(store: Store, plan: Plan) -> Sweep:
-    seen = load_results(store, plan)
+def _ledger_sweep(store: Store, plan: Plan) -> Sweep:
+    results = load_results(store, plan)
     return Sweep(
         plan=plan,
-        board=seen.board,
-        records=seen.records,
+        board=results.board,
+        records=results.records,
         deviations={digest: deviations(problem) for digest, problem in plan.head.problems.items()},
     )
 

@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _kinds(args: argparse.Namespace) -> int:
-    """What can be listed, and how many of each there are."""
+    """Lists what can be listed, and how many of each there are."""
     counts = {kind: len(_ROWS[kind](args)) for kind in KINDS}
     if args.json:
         print_json({"kinds": counts})
@@ -42,7 +42,7 @@ def _kinds(args: argparse.Namespace) -> int:
 
 
 def _text(rows: list[dict[str, Any]]) -> str:
-    """A table; where the terminal is too narrow for it, an entry each: a line of names, and below it the prose."""
+    """Lays rows out as a table; where the terminal is too narrow, one entry per row: names above prose."""
     lines = [[_first_sentence(str(value)) for value in row.values()] for row in rows]
     text = table(lines, list(rows[0]), wrap=False)
     width = columns(sys.stdout)
@@ -93,11 +93,11 @@ def _datasets(args: argparse.Namespace) -> list[dict[str, Any]]:
 
     rows = []
     for name in tasks.dataset_paths():
-        found, described = manifest(args.data, name), tasks.dataset(name)
+        prepared, described = manifest(args.data, name), tasks.dataset(name)
         rows.append(
             {
                 "name": name,
-                "edition": found.edition if found else "-",
+                "edition": prepared.edition if prepared else "-",
                 "title": described.title,
                 "licence": described.licence,
             }

@@ -46,8 +46,8 @@ def main(args: argparse.Namespace) -> int:
         which = f"attempt {args.attempt}" if args.attempt else "attempt" if state.attempt == 0 else "readable attempt"
         raise UsageError(f"run {run} is {state.kind}: it has no {which} in {args.store}{_refused(store, state, run)}")
     if args.json:
-        told = [_document(store, a, endings.get(a.number)) for a in attempts]
-        print_json({"run": run, "state": state.kind, "attempts": told})
+        documents = [_document(store, a, endings.get(a.number)) for a in attempts]
+        print_json({"run": run, "state": state.kind, "attempts": documents})
         return 0
     for attempt in attempts:
         running = state.kind == "running" and state.attempt == attempt.number
@@ -62,12 +62,12 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _is(state: State) -> str:
-    """The state in words: a run whose newest attempt failed is "stopped" as long as it is tried again."""
+    """Says the state in words. The state of a run that failed and is tried again is "stopped" too."""
     return "failed, and is tried again" if state.kind == "stopped" and state.failure else f"is {state.kind}"
 
 
 def _print_log(path: Path, lines: int | None) -> None:
-    """The last `lines` of a log, or all of it."""
+    """Prints the last `lines` of a log, or all of it."""
     if path.exists() and (text := path.read_text(errors="replace").splitlines()):
         print("\n".join([f"\n{path}:", *(text[-lines:] if lines else text)]))
 
@@ -125,7 +125,7 @@ def _follow(store: Store, attempt: Attempt) -> None:
 
 
 def _refused(store: Store, state: State, run: str) -> str:
-    """Who refused a run that still waits, and why."""
+    """Says who refused a run that still waits, and why."""
     planned = find_run.sweep_of(store, run) if state.kind in ("waiting", "stopped") else None
     refusal = refusals(store, planned[0].head.name).get(run) if planned else None
     return f"; a worker on {refusal.host} refused it: {refusal.why}" if refusal else ""

@@ -31,26 +31,26 @@ def main(args: argparse.Namespace) -> int:
     teller = Teller()
     done = 0
 
-    def tell(found: Merged) -> None:
+    def tell(merged: Merged) -> None:
         nonlocal done
         done += 1
         if done % 100 == 0:
-            teller.tell(f"{done} records: {found.copied} of {found.source} copied")
+            teller.tell(f"{done} records: {merged.copied} of {merged.source} copied")
 
     sources = [Store(path) for path in dict.fromkeys(args.source)]
-    found = merge(sources, Store(args.into), _fits, args.dry_run, tell)
+    outcomes = merge(sources, Store(args.into), _fits, args.dry_run, tell)
     if done >= 100:
         teller.close()
     if args.json:
         print_json(
-            {"into": str(args.into), "dry_run": args.dry_run, "sources": [msgspec.to_builtins(f) for f in found]}
+            {"into": str(args.into), "dry_run": args.dry_run, "sources": [msgspec.to_builtins(f) for f in outcomes]}
         )
     else:
-        print("\n".join(line for each in found for line in _lines(each, args.dry_run)))
-    for each in found:
-        for problem in each.problems:
+        print("\n".join(line for merged in outcomes for line in _lines(merged, args.dry_run)))
+    for merged in outcomes:
+        for problem in merged.problems:
             say(f"left out: {problem}")
-    return OK if all(each.whole for each in found) else INCOMPLETE
+    return OK if all(merged.whole for merged in outcomes) else INCOMPLETE
 
 
 def _fits(record: Record) -> bool:
@@ -58,23 +58,23 @@ def _fits(record: Record) -> bool:
     return identity == record.digests and run_id(identity, record.seed) == record.id
 
 
-def _lines(found: Merged, dry: bool) -> list[str]:
+def _lines(merged: Merged, dry: bool) -> list[str]:
     copied = "would be copied" if dry else "copied"
-    counts = [f"{found.copied} records {copied}", f"{found.same} there already"]
-    counts += [f"{len(found.conflicts)} in conflict"] if found.conflicts else []
-    counts += [f"{len(found.problems)} left out"] if found.problems else []
-    lines = [f"{found.source}: {', '.join(counts)}"]
-    if found.references:
-        plural = "s" if found.references > 1 else ""
-        lines.append(f"  references of {found.references} problem{plural} {copied}")
-    for plan in found.plans:
+    counts = [f"{merged.copied} records {copied}", f"{merged.same} there already"]
+    counts += [f"{len(merged.conflicts)} in conflict"] if merged.conflicts else []
+    counts += [f"{len(merged.problems)} left out"] if merged.problems else []
+    lines = [f"{merged.source}: {', '.join(counts)}"]
+    if merged.references:
+        plural = "s" if merged.references > 1 else ""
+        lines.append(f"  references of {merged.references} problem{plural} {copied}")
+    for plan in merged.plans:
         where = "is there already as" if not plan.new else "would become" if dry else "is now"
         shown = f", the newest, which `optathlon leaderboard {plan.sweep}` shows" if plan.shown else ""
         lines.append(f"  {plan.sweep}: plan {plan.number} {where} plan {plan.becomes}{shown}")
-    lines += [line for conflict in found.conflicts for line in _conflict(conflict)]
-    if found.unfinished:
-        plural = "s are" if found.unfinished > 1 else " is"
-        lines.append(f"  {found.unfinished} unfinished run{plural} not copied, nor are checkpoints and logs")
+    lines += [line for conflict in merged.conflicts for line in _conflict(conflict)]
+    if merged.unfinished:
+        plural = "s are" if merged.unfinished > 1 else " is"
+        lines.append(f"  {merged.unfinished} unfinished run{plural} not copied, nor are checkpoints and logs")
     return lines
 
 
@@ -89,16 +89,16 @@ def _conflict(conflict: Conflict) -> list[str]:
 
 def _origin(provenance: Mapping[str, Any]) -> str:
     machine, code, versions = (_table(provenance, key) for key in ("machine", "code", "versions"))
-    told = {
+    facts = {
         "ended": provenance.get("ended"),
         "host": machine.get("host"),
         "device": machine.get("device"),
         "code": code.get("tree"),
         "torch": versions.get("torch"),
     }
-    return ", ".join(f"{key} {value}" for key, value in told.items() if value) or "no provenance"
+    return ", ".join(f"{key} {value}" for key, value in facts.items() if value) or "no provenance"
 
 
 def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = values.get(key)
-    return found if isinstance(found, Mapping) else {}
+    value = values.get(key)
+    return value if isinstance(value, Mapping) else {}

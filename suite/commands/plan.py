@@ -27,20 +27,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    given = sweep_reader.load(sweep_reader.find(args.sweep), args.scale)
-    plan = expand(given, args.data)
-    seen = status.overview(store, plan)
-    allowed = given.budget if args.budget is None else args.budget
-    due, cells = budget.bill(seen), _cells(seen)
+    sweep = sweep_reader.load(sweep_reader.find(args.sweep), args.scale)
+    plan = expand(sweep, args.data)
+    overview = status.overview(store, plan)
+    allowed = sweep.budget if args.budget is None else args.budget
+    due, cells = budget.bill(overview), _cells(overview)
     if args.json:
         costs = {"spent": due.spent, "predicted": due.predicted, "unknown": due.unknown, "judged_by": due.bases}
         more = {"hours_left": None if due.unknown else due.predicted, "hours": {**costs, "budget": allowed}}
         print_json({"sweep": plan.head.name, "digest": plan.head.digest, "cells": cells, **more})
     else:
-        _print(seen, due, cells)
+        _print(overview, due, cells)
     if allowed is not None:
         try:
-            budget.check(allowed, seen)
+            budget.check(allowed, overview)
         except UsageError as error:
             say(str(error))
             return USAGE
@@ -48,19 +48,19 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _cells(seen: status.Overview) -> list[dict]:
+def _cells(overview: status.Overview) -> list[dict]:
     settings: dict[status.Cell, set[str]] = {}
-    for run in seen.plan.runs:
+    for run in overview.plan.runs:
         settings.setdefault((run.row, run.column), set()).add(run.setting)
     costs: dict[status.Cell, list[float | None]] = {}
-    for run in seen.todo:
-        cost = seen.forecast.cost(run)
+    for run in overview.todo:
+        cost = overview.forecast.cost(run)
         costs.setdefault((run.row, run.column), []).append(cost.seconds and cost.seconds * cost.slots)
-    for running in seen.running:
-        slots = seen.forecast.cost(running.run).slots
+    for running in overview.running:
+        slots = overview.forecast.cost(running.run).slots
         costs.setdefault((running.run.row, running.run.column), []).append(running.left and running.left * slots)
     cells = []
-    for (row, column), counts in sorted(seen.cells.items(), key=lambda c: (c[0][1], c[0][0])):
+    for (row, column), counts in sorted(overview.cells.items(), key=lambda c: (c[0][1], c[0][0])):
         seconds = costs.get((row, column), [])
         known = [s for s in seconds if s is not None]
         done = counts["finished"] + counts["diverged"]
@@ -79,23 +79,23 @@ def _cells(seen: status.Overview) -> list[dict]:
     return cells
 
 
-def _print(seen: status.Overview, due: budget.Bill, cells: list[dict]) -> None:
+def _print(overview: status.Overview, due: budget.Bill, cells: list[dict]) -> None:
     head = [key.replace("_", " ") for key in cells[0]]
     rows = [[*list(c.values())[:-1], "?" if c["hours"] is None else _short(c["hours"])] for c in cells]
     show(table(rows, head))
-    done = seen.counts["finished"] + seen.counts["diverged"]
-    failed = f", {seen.counts['failed']} failed" if seen.counts["failed"] else ""
-    say(f"{seen.plan.head.name}: {seen.total} runs, {done} done{failed}, {seen.left} to do")
-    if seen.left:
-        say(_forecast(seen, due))
+    done = overview.counts["finished"] + overview.counts["diverged"]
+    failed = f", {overview.counts['failed']} failed" if overview.counts["failed"] else ""
+    say(f"{overview.plan.head.name}: {overview.total} runs, {done} done{failed}, {overview.left} to do")
+    if overview.left:
+        say(_forecast(overview, due))
 
 
-def _forecast(seen: status.Overview, due: budget.Bill) -> str:
-    """What is predicted, and what that rests on."""
+def _forecast(overview: status.Overview, due: budget.Bill) -> str:
+    """Says what the rest will cost, and what was measured to predict it."""
     if not due.bases:
         return "hours: unknown; nothing like these runs was measured in this store, a first finished run will tell"
     by = [f"{count} by the {basis}" for basis, count in due.bases.items()]
-    where = f" on {', '.join(sorted(seen.forecast.devices))}" if seen.forecast.devices else ""
+    where = f" on {', '.join(sorted(overview.forecast.devices))}" if overview.forecast.devices else ""
     missing = Counter(due.unknown).total()
     more = f", and {missing} runs of unknown cost ({', '.join(due.unknown)})" if missing else ""
     return f"hours: {_short(due.predicted)} of one slot{more}; judged by what was measured{where}: {', '.join(by)}"

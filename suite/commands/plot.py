@@ -60,13 +60,13 @@ def main(args: argparse.Namespace) -> int:
     if args.kind in TOYS:
         return _toy(args)
     if args.kind not in KINDS:
-        return _own_figure(args)
+        return _figure_of_sweep(args)
     _check(args)
     return _plot(args)
 
 
 def _toy(args: argparse.Namespace) -> int:
-    """A figure that no run is needed for."""
+    """Draws a figure that needs no run."""
     from optathlon.suite.commands import toys
 
     folder, suffix = (args.output.parent, args.output.suffix) if args.output else (Path(), ".svg")
@@ -75,8 +75,8 @@ def _toy(args: argparse.Namespace) -> int:
     return toys.main(argparse.Namespace(figure=TOYS[args.kind], output=folder, format=suffix[1:], json=False))
 
 
-def _own_figure(args: argparse.Namespace) -> int:
-    """The curves that a sweep's file names, a file each."""
+def _figure_of_sweep(args: argparse.Namespace) -> int:
+    """Draws the curves that a sweep's [figure] names, one file per curve."""
     if args.sweep is not None or args.metric:
         raise UsageError(f"{args.kind!r} is no kind of figure{hint(args.kind, KINDS)}")
     try:
@@ -96,7 +96,7 @@ def _own_figure(args: argparse.Namespace) -> int:
 
 def _plot(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    view = _boards.one(store, args)
+    view = _boards.single_view(store, args)
     path = args.output or Path(f"{view.plan.head.name}-{args.kind}.svg")
     from optathlon.results.plots.files import write
 
@@ -116,8 +116,8 @@ def _plot(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     for option, kind in _ONLY.items():
-        given = getattr(args, option)
-        if given and given not in ("times", "moderated", "tang") and args.kind != kind:
+        value = getattr(args, option)
+        if value and value not in ("times", "moderated", "tang") and args.kind != kind:
             raise UsageError(f"--{option}: belongs to {kind}, not to {args.kind}")
     check_tolerance(args.tolerance)
     if args.output is None:
@@ -128,7 +128,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
-    """What makes the figure; it computes at once, and so says at once what is missing."""
+    """Computes what is to be drawn, which says at once what is missing, and returns the function that draws it."""
     return {
         "curves": _curves,
         "profiles": _profiles,

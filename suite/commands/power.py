@@ -24,13 +24,13 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     if not _boards.names(store, args.sweep):
         raise UsageError(f"{store.root} has no sweep yet; launch one")
-    found = {view.plan.head.name: needs(view.board) for view in _boards.views(store, args)}
+    seeds_needed = {view.plan.head.name: needs(view.board) for view in _boards.views(store, args)}
     if args.json:
-        document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in found.items()}
+        document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in seeds_needed.items()}
         print_json({"power": POWER, "sweeps": document})
     else:
-        show("\n\n".join(_text(name, listed) for name, listed in found.items()))
-    return OK if any(found.values()) else FAILED
+        show("\n\n".join(_text(name, listed) for name, listed in seeds_needed.items()))
+    return OK if any(seeds_needed.values()) else FAILED
 
 
 def _text(name: str, listed: list[Need]) -> str:

@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
-    view = _boards.one(store, args)
+    view = _boards.single_view(store, args)
     told = len(store.problems)
     whole = shown_curves(store, view.board)
     for problem in store.problems[told:]:

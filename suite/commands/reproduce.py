@@ -49,23 +49,23 @@ def main(args: argparse.Namespace) -> int:
     if code := run_command.train(args, run, fresh, None):
         return code
     again = _record(fresh, run.id)
-    found = compared(recorded, again)
+    comparison = compared(recorded, again)
     if args.json:
-        print_json({"run": run.id, "store": str(fresh.root), **found})
+        print_json({"run": run.id, "store": str(fresh.root), **comparison})
     else:
-        show(_text(found))
-    return OK if found["same"] else FAILED
+        show(_text(comparison))
+    return OK if comparison["same"] else FAILED
 
 
-def _record(store: Store, given: str) -> Record:
-    run_id = find_run.run(store, given)
+def _record(store: Store, words: str) -> Record:
+    run_id = find_run.run(store, words)
     if (record := store.record(run_id)) is None:
         raise UsageError(f"run {run_id}: has no outcome in {store.root} to compare with; `optathlon logs {run_id}`")
     return record
 
 
 def _same_run(args: argparse.Namespace, recorded: Record, fresh: Store) -> Run:
-    """The run of `recorded`, whose modules are imported from what was kept of them, else from this folder."""
+    """Returns the run of `recorded`. Its modules are imported from the kept sources, else from this folder."""
     folder = fresh.root / "modules"
     user_sources.restore(Store(args.store), recorded.provenance.get("sources"), folder)
     for place in (folder, Path.cwd()):
@@ -81,7 +81,7 @@ def _same_run(args: argparse.Namespace, recorded: Record, fresh: Store) -> Run:
 
 
 def compared(recorded: Record, again: Record) -> dict[str, Any]:
-    """Whether two records of one run are the same but for their provenance, with the digests of both."""
+    """Compares two records of one run in all but their provenance, with the digests of both."""
     fields = differences(recorded, again)
     pairs = {name: (_outcome(recorded)[name], _outcome(again)[name]) for name in ("record", "scores")}
     return {
@@ -94,7 +94,7 @@ def compared(recorded: Record, again: Record) -> dict[str, Any]:
 
 
 def _outcome(record: Record) -> dict[str, Any]:
-    """What digests are taken of: all that is a function of problem, setting and seed, and of it the scores."""
+    """Returns what digests are taken of: all that is a function of problem, setting and seed, and its scores alone."""
     whole = msgspec.to_builtins(record)
     return {
         "record": {name: value for name, value in whole.items() if name not in ("provenance", "schema")},
@@ -111,25 +111,27 @@ _MATTERS = (
     "code.tree", "machine.cpu", "machine.device", "machine.threads", "machine.processes", "versions.python",
     "versions.torch", "versions.cuda", "implementation.ran", "networks.compile", "networks.memory_format",
 )  # fmt: skip
-"""What of a provenance bits may depend on."""
+"""The keys of a provenance that bits may depend on."""
 
 
 def _surroundings(recorded: Record, again: Record) -> dict[str, tuple[Any, Any]]:
-    """What of `_MATTERS` is not as it was."""
+    """Returns the keys of `_MATTERS` that differ, with both values."""
     then, now = flat(recorded.provenance), flat(again.provenance)
     keys = [key for key in {**then, **now} if key.startswith(_MATTERS)]
     return {key: (then.get(key), now.get(key)) for key in keys if then.get(key) != now.get(key)}
 
 
-def _text(found: dict[str, Any]) -> str:
-    rows = [(f"{name} (SHA-256)", each["recorded"][:16], each["here"][:16]) for name, each in found["digests"].items()]
-    rows += [(name, _value(then), _value(now)) for name, (then, now) in found["scores"].items()]
-    rows += [(name, str(then), str(now)) for name, (then, now) in found["surroundings"].items()]
+def _text(comparison: dict[str, Any]) -> str:
+    rows = [
+        (f"{name} (SHA-256)", each["recorded"][:16], each["here"][:16]) for name, each in comparison["digests"].items()
+    ]
+    rows += [(name, _value(then), _value(now)) for name, (then, now) in comparison["scores"].items()]
+    rows += [(name, str(then), str(now)) for name, (then, now) in comparison["surroundings"].items()]
     verdict = "reproduced: the same to the last bit"
-    if not found["same"]:
-        alike = "" if "scores" in found["fields"] else ", but not its scores"
-        verdict = f"not the same: {', '.join(found['fields'])} differ{alike}"
-        verdict += "; what is not as it was stands above" if found["surroundings"] else ""
+    if not comparison["same"]:
+        alike = "" if "scores" in comparison["fields"] else ", but not its scores"
+        verdict = f"not the same: {', '.join(comparison['fields'])} differ{alike}"
+        verdict += "; what is not as it was stands above" if comparison["surroundings"] else ""
     return f"{table(rows, ('', 'recorded', 'here'))}\n\n{verdict}"
 
 

@@ -23,8 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     chosen: dict[str, None] = {}
-    for given in args.what:
-        chosen |= dict.fromkeys(_failed(store, given))
+    for words in args.what:
+        chosen |= dict.fromkeys(_failed(store, words))
     for run in chosen:
         store.retry(run)
     if chosen:
@@ -37,12 +37,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _failed(store: Store, given: str) -> list[str]:
-    """The runs that `given` names and that failed for good; UsageError for a single run in another state."""
-    if given.endswith(".toml") or given in store.plan_names():
-        states = store.states(dict.fromkeys(r.id for r in store.plan(sweep_reader.name_of(given)).runs))
+def _failed(store: Store, words: str) -> list[str]:
+    """Returns the runs that `words` name and that failed for good; UsageError for a single run in another state."""
+    if words.endswith(".toml") or words in store.plan_names():
+        states = store.states(dict.fromkeys(r.id for r in store.plan(sweep_reader.name_of(words)).runs))
         return [name for name, state in states.items() if state.kind == "failed" and state.attempt]
-    run = find_run.run(store, given)
+    run = find_run.run(store, words)
     state = store.states([run])[run]
     if state.kind == "diverged":
         raise UsageError(f"run {run} diverged, which is an outcome; `optathlon forget {run}` lets it be run anew")

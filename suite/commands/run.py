@@ -158,7 +158,7 @@ def train(args: argparse.Namespace, run: Run, store: Store, place: Place | None)
 
 
 def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | None) -> list[int]:
-    """As `train`; returns the exit code of each process that was started here."""
+    """Does what `train` promises; returns the exit code of each process that was started here."""
     import torch
 
     from optathlon.suite.training.team import ALONE, Lost, meet
@@ -200,7 +200,7 @@ def _not_free(run: Run, store: Store) -> MachineError:
 
 
 class Progress:
-    """Tells how a run gets on: one line on a terminal, one log line per half minute elsewhere."""
+    """Says how a run gets on: one line on a terminal, one log line per half minute elsewhere."""
 
     def __init__(self, run: Run) -> None:
         from optathlon.suite.monitoring.progress import Teller

@@ -40,11 +40,11 @@ def main(args: argparse.Namespace) -> int:
         ("sweep", _sweep),
         ("run", _run),
     ):
-        if (found := look(args)) is not None:
+        if (description := look(args)) is not None:
             if args.json:
-                print_json({"kind": kind, **found})
+                print_json({"kind": kind, **description})
             else:
-                show(found["toml"] if kind == "sweep" else _description.text(found))
+                show(description["toml"] if kind == "sweep" else _description.text(description))
             return 0
     known = [*tasks.names(), *optimizers.names(), *tasks.dataset_paths(), *sweep_reader.built_in()]
     raise UsageError(f"nothing is called {args.name!r}{did_you_mean(args.name, known)}")
@@ -57,33 +57,33 @@ def _task(args: argparse.Namespace) -> dict[str, Any] | None:
         task = task_of(args.name)
     except tasks.TaskError:
         return None
-    found = msgspec.to_builtins(task)
+    description = msgspec.to_builtins(task)
     if args.scale:
-        found["protocols"] = {args.scale: msgspec.to_builtins(task.protocol(args.scale))}
-    return found
+        description["protocols"] = {args.scale: msgspec.to_builtins(task.protocol(args.scale))}
+    return description
 
 
 def _optimizer(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.name not in optimizers.names() and ":" not in args.name:
         return None
     spec = optimizer_of(args.name)
-    found = msgspec.to_builtins(spec)
-    found["hyperparameters"] = {
+    description = msgspec.to_builtins(spec)
+    description["hyperparameters"] = {
         name: h.default if not h.required else "required" for name, h in spec.hyperparameters.items()
     }
     if words := formula(spec.name):
-        found["what a weight decay of 1e-4 means"] = _decay(spec, words)
-    return found
+        description["what a weight decay of 1e-4 means"] = _decay(spec, words)
+    return description
 
 
 def _decay(spec: optimizers.OptimizerSpec, words: str) -> dict[str, Any]:
-    """Both readings of a paper's 1e-4: at the defaults, or where the rate has none at the middle of the grid's."""
+    """Describes both readings of a paper's 1e-4 at the defaults, or at the grid's middle where the rate has none."""
     required = any(h.required for h in spec.hyperparameters.values())
     middle = sorted(optimizers.default_grid(spec.name).settings(spec), key=lambda s: s["lr"]) if required else []
     resolved = middle[len(middle) // 2] if middle else spec.resolve({})
-    at = {key: resolved[key] for key in ("lr", "momentum", "wd_ratio") if key in resolved}
+    options = {key: resolved[key] for key in ("lr", "momentum", "wd_ratio") if key in resolved}
     where = "the middle rate of its default grid" if middle else "its defaults"
-    return {"shrink a step": words, f"at {where}": at, **readings(spec.name, 1e-4, resolved)}
+    return {"shrink a step": words, f"at {where}": options, **readings(spec.name, 1e-4, resolved)}
 
 
 def _dataset(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -91,9 +91,9 @@ def _dataset(args: argparse.Namespace) -> dict[str, Any] | None:
         return None
     from optathlon.tasks.data.dataset import manifest
 
-    dataset, found = tasks.dataset(args.name), manifest(args.data, args.name)
+    dataset, prepared = tasks.dataset(args.name), manifest(args.data, args.name)
     about = {key: getattr(dataset, key) for key in ("name", "title", "licence", "homepage", "get")}
-    return {**about, "here": msgspec.to_builtins(found) if found else "nothing prepared"}
+    return {**about, "here": msgspec.to_builtins(prepared) if prepared else "nothing prepared"}
 
 
 def _sweep(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -116,19 +116,19 @@ def _run(args: argparse.Namespace) -> dict[str, Any] | None:
     record = store.record(matches[0]) if matches else None
     if record is None:
         return None
-    found = msgspec.to_builtins(record)
+    description = msgspec.to_builtins(record)
     try:
-        found["recreate"] = _recreation.command(record)
-        found |= _other_data(record, args.data)
+        description["recreate"] = _recreation.command(record)
+        description |= _other_data(record, args.data)
     except UsageError as error:
         kept = f"; its source is kept: `optathlon reproduce {record.id}`" if record.provenance.get("sources") else ""
         if args.json:
-            found["not_recreated"] = f"{error}{kept}"
+            description["not_recreated"] = f"{error}{kept}"
         say(f"no command recreates it here: {error}{kept}")
-    return found
+    return description
 
 
 def _other_data(record: Record, data: Path) -> dict[str, Any]:
-    """The data editions that the run was made on, where others are below `data`."""
+    """Returns the data editions that the run was made on and that are not the ones below `data`."""
     needed = {name: then for name, then in record.problem["data"].items() if edition(data, name) != then}
     return {"needs_data": needed} if needed else {}

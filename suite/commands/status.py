@@ -17,7 +17,7 @@ from optathlon.suite.monitoring.ended_workers import Last, last
 from optathlon.suite.planning import sweep_reader
 
 RUNNING = 20
-Seen = tuple[status.Overview, alive_workers.Workers, Last | None]
+Standing = tuple[status.Overview, alive_workers.Workers, Last | None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,23 +34,23 @@ def main(args: argparse.Namespace) -> int:
     if not names:
         say(f"no sweep was launched in {args.store}")
     plans = [store.plan(names[0])] if args.sweep else list(_readable(store, names))
-    seen = _watch(store, plans) if args.watch and plans else _look(store, plans)
+    standings = _watch(store, plans) if args.watch and plans else _look(store, plans)
     if ahead := store.liveness.clock_ahead():
         say(
             f"this machine's clock is {progress.duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} that of "
             f"{args.store}'s file server, by which heartbeats are judged; set it right"
         )
     if args.json:
-        print_json({"sweeps": [_document(*each) for each in seen]})
-    elif seen and not (args.watch and sys.stdout.isatty()):
-        show(_page(seen, bool(args.sweep)))
+        print_json({"sweeps": [_document(*standing) for standing in standings]})
+    elif standings and not (args.watch and sys.stdout.isatty()):
+        show(_page(standings, bool(args.sweep)))
     if len(plans) < len(names):
         return ENVIRONMENT
-    return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s, _, _ in seen) else 0
+    return INCOMPLETE if args.check and any(s.left or s.counts["failed"] for s, _, _ in standings) else 0
 
 
 def _readable(store: Store, names: list[str]) -> Iterator[Plan]:
-    """The plans of `names`; a damaged one hides no other."""
+    """Yields the plans of `names`; a damaged one is said on stderr and hides no other."""
     for name in names:
         try:
             yield store.plan(name)
@@ -58,52 +58,54 @@ def _readable(store: Store, names: list[str]) -> Iterator[Plan]:
             say(str(error))
 
 
-def _look(store: Store, plans: list[Plan]) -> list[Seen]:
-    """Files first: what the scheduler says of the same moment is older."""
-    seen = [status.overview(store, plan) for plan in plans]
-    found = [(each, alive_workers.look(store, each.plan.head.name)) for each in seen]
-    return [(each, alive, last(store, alive) if each.left else None) for each, alive in found]
+def _look(store: Store, plans: list[Plan]) -> list[Standing]:
+    """Reads where each plan stands: files first, then the scheduler, whose word of the same moment is older."""
+    overviews = [status.overview(store, plan) for plan in plans]
+    standings = [(overview, alive_workers.look(store, overview.plan.head.name)) for overview in overviews]
+    return [(overview, alive, last(store, alive) if overview.left else None) for overview, alive in standings]
 
 
-def _watch(store: Store, plans: list[Plan]) -> list[Seen]:
+def _watch(store: Store, plans: list[Plan]) -> list[Standing]:
     """Show the plans anew on a terminal, a log line per half minute elsewhere, until no worker is alive."""
     teller = progress.Teller()
     while True:
         begun = time.monotonic()
-        seen = _look(store, plans)
-        over = not any(w.names or w.unknown for _, w, _ in seen)
+        standings = _look(store, plans)
+        over = not any(w.names or w.unknown for _, w, _ in standings)
         if sys.stdout.isatty():
             print("\x1b[H\x1b[2J", end="")
-            show(_page(seen, len(plans) == 1))
+            show(_page(standings, len(plans) == 1))
         else:
-            teller.tell("; ".join(progress.line(s, len(w.names)) for s, w, _ in seen), last=over)
+            teller.tell("; ".join(progress.line(s, len(w.names)) for s, w, _ in standings), last=over)
         if over:
-            return seen
+            return standings
         time.sleep(progress.pause(time.monotonic() - begun))
 
 
-def _page(seen: list[Seen], whole: bool) -> str:
-    return "\n".join(_text(*each) if whole else progress.line(each[0], len(each[1].names)) for each in seen)
+def _page(standings: list[Standing], whole: bool) -> str:
+    return "\n".join(
+        _text(*standing) if whole else progress.line(standing[0], len(standing[1].names)) for standing in standings
+    )
 
 
-def _document(seen: status.Overview, alive: alive_workers.Workers, over: Last | None) -> dict[str, Any]:
+def _document(overview: status.Overview, alive: alive_workers.Workers, last_worker: Last | None) -> dict[str, Any]:
     return {
-        "sweep": seen.plan.head.name,
-        "runs": seen.total,
-        "counts": {kind: seen.counts[kind] for kind in status.KINDS},
+        "sweep": overview.plan.head.name,
+        "runs": overview.total,
+        "counts": {kind: overview.counts[kind] for kind in status.KINDS},
         "workers": len(alive.names),
         "pending": _waiting(alive, alive.pending),
         "held_workers": _waiting(alive, alive.held),
         "never_start": _waiting(alive, alive.never),
-        "abandoned": alive.lost(seen.states),
-        "last_worker": over and _last_worker(over),
-        "cells": [{"row": row, "task": column, **counts} for (row, column), counts in seen.cells.items()],
-        "running": list(map(_running_fields, seen.running)),
-        "errors": list(map(_trouble_fields, seen.errors)),
-        "held": [{"why": h.why, "runs": h.runs, "hosts": h.hosts} for h in seen.held],
-        "hours_left": seen.remaining,
-        "runs_of_unknown_cost": seen.unknown,
-        "seconds_left": seen.eta,
+        "abandoned": alive.lost(overview.states),
+        "last_worker": last_worker and _last_worker(last_worker),
+        "cells": [{"row": row, "task": column, **counts} for (row, column), counts in overview.cells.items()],
+        "running": list(map(_running_fields, overview.running)),
+        "errors": list(map(_trouble_fields, overview.errors)),
+        "held": [{"why": h.why, "runs": h.runs, "hosts": h.hosts} for h in overview.held],
+        "hours_left": overview.remaining,
+        "runs_of_unknown_cost": overview.unknown,
+        "seconds_left": overview.eta,
     }
 
 
@@ -147,26 +149,30 @@ def _waiting(alive: alive_workers.Workers, names: list[str]) -> dict[str, Any]:
     return {"workers": len(names), "reasons": alive.reasons(names)}
 
 
-def _text(seen: status.Overview, alive: alive_workers.Workers, over: Last | None) -> str:
-    lines = [progress.line(seen, len(alive.names)), *_queue(seen, alive), *(over.told() if over else ())]
-    kinds = [kind for kind in status.KINDS if seen.counts[kind]]
+def _text(overview: status.Overview, alive: alive_workers.Workers, last_worker: Last | None) -> str:
+    lines = [
+        progress.line(overview, len(alive.names)),
+        *_queue(overview, alive),
+        *(last_worker.told() if last_worker else ()),
+    ]
+    kinds = [kind for kind in status.KINDS if overview.counts[kind]]
     rows = [
         (column, row, *(counts[k] for k in kinds))
-        for (row, column), counts in sorted(seen.cells.items(), key=lambda c: (c[0][1], c[0][0]))
+        for (row, column), counts in sorted(overview.cells.items(), key=lambda c: (c[0][1], c[0][0]))
     ]
     lines += ["", table(rows, ("task", "row", *kinds))]
-    if seen.running:
-        rows = [_running(r) for r in seen.running[:RUNNING]]
+    if overview.running:
+        rows = [_running(r) for r in overview.running[:RUNNING]]
         lines += ["", table(rows, ("running", "id", "done", "updates/s", "left", "on"))]
-        lines += [f"... and {len(seen.running) - RUNNING} more"] if len(seen.running) > RUNNING else []
-        lines += [_hangs(r, seen.states[r.run.id]) for r in seen.running if r.hangs]
-    if troubles := progress.troubles(seen):
+        lines += [f"... and {len(overview.running) - RUNNING} more"] if len(overview.running) > RUNNING else []
+        lines += [_hangs(r, overview.states[r.run.id]) for r in overview.running if r.hangs]
+    if troubles := progress.troubles(overview):
         lines += ["", *troubles]
     return "\n".join([*lines, ""])
 
 
-def _queue(seen: status.Overview, alive: alive_workers.Workers) -> list[str]:
-    """What only a scheduler knows."""
+def _queue(overview: status.Overview, alive: alive_workers.Workers) -> list[str]:
+    """Says what only a scheduler knows: workers that wait, are held, cannot start or are lost."""
     lines = []
     if waiting := alive.pending:
         why = f" ({', '.join(reasons)})" if (reasons := alive.reasons(waiting)) else ""
@@ -176,9 +182,9 @@ def _queue(seen: status.Overview, alive: alive_workers.Workers) -> list[str]:
     if never := alive.never:
         why = ", ".join(alive.reasons(never))
         lines.append(f"{len(never)} workers cannot start ({why}): correct what they ask for, and launch again")
-    if lost := alive.lost(seen.states):
+    if lost := alive.lost(overview.states):
         lines.append(f"{len(lost)} runs that seem to be running have lost their job: the next worker takes them")
-    if seen.left and not alive.names and alive.unknown:
+    if overview.left and not alive.names and alive.unknown:
         lines.append(f"{len(alive.unknown)} jobs cannot be asked about from here (another machine, or no answer)")
     return lines
 

@@ -62,18 +62,18 @@ def check_tolerance(tolerance: float | None) -> None:
 
 
 def targets(view: SweepResults, words: Sequence[str]) -> dict[str, float]:
-    """The targets in `words`, by the name of the task; UsageError of one that cannot be."""
+    """Reads `words`, TASK=SCORE each, as the score to reach per task; UsageError for a word that cannot be read."""
     known = [column.name for column in view.plan.head.columns]
-    found = {}
+    scores = {}
     for word in words:
         name, _, score = word.partition("=")
         if name not in known:
             raise UsageError(f"--target {word}: {view.plan.head.name} has no task {name!r}{did_you_mean(name, known)}")
         with contextlib.suppress(ValueError):
-            found[name] = float(score)
-        if not math.isfinite(found.get(name, math.nan)):
+            scores[name] = float(score)
+        if not math.isfinite(scores.get(name, math.nan)):
             raise UsageError(f"--target {word}: must be TASK=SCORE with a number, such as {name}=70.5")
-    return found
+    return scores
 
 
 def main(args: argparse.Namespace) -> int:
@@ -82,12 +82,16 @@ def main(args: argparse.Namespace) -> int:
     views = _boards.views(store, args)
     if not views:
         raise UsageError(f"{store.root} has no sweep yet; launch one")
-    found = [{name: _section(name, store, view, args) for name in args.section} for view in views]
+    sections = [{name: _section(name, store, view, args) for name in args.section} for view in views]
     if args.json:
-        print_json({"sweeps": {view.plan.head.name: msgspec.to_builtins(of, str_keys=True)
-                               for view, of in zip(views, found, strict=True)}})  # fmt: skip
+        print_json({"sweeps": {view.plan.head.name: msgspec.to_builtins(by_name, str_keys=True)
+                               for view, by_name in zip(views, sections, strict=True)}})  # fmt: skip
     else:
-        parts = [_TEXTS[name](view, part) for view, of in zip(views, found, strict=True) for name, part in of.items()]
+        parts = [
+            _TEXTS[name](view, part)
+            for view, by_name in zip(views, sections, strict=True)
+            for name, part in by_name.items()
+        ]
         show("\n\n".join(parts))
     return 0
 
@@ -102,10 +106,10 @@ def _section(name: str, store: Store, view: SweepResults, args: argparse.Namespa
     return budgets(view, args.estimator) if name == "budget" else rates(view, args.tolerance)
 
 
-def _overall(view: SweepResults, found: Overall) -> str:
-    name, over = found.board, f"over {len(found.tasks)} task{'s' * (len(found.tasks) != 1)}"
-    if not found.rows:
-        return f"{name}, {over}: no row has them all" + ("; see --on" if found.left_out else "")
+def _overall(view: SweepResults, combined: Overall) -> str:
+    name, over = combined.board, f"over {len(combined.tasks)} task{'s' * (len(combined.tasks) != 1)}"
+    if not combined.rows:
+        return f"{name}, {over}: no row has them all" + ("; see --on" if combined.left_out else "")
     head = (
         "row", "mean rank", "standardized ↑", "95 % interval", "p (Holm)", "IQM ↑", "95 % interval", "P(better)", "won",
         "lost", "tied", "Wilcoxon p (Holm)",
@@ -120,63 +124,63 @@ def _overall(view: SweepResults, found: Overall) -> str:
             _number(row.iqm, "+.2f"),
             _interval(row.iqm_low, row.iqm_high, 2),
             _number(row.improvement, ".2f"),
-            "-" if row.name == found.baseline else row.wins,
-            "-" if row.name == found.baseline else row.losses,
-            "-" if row.name == found.baseline else row.ties,
+            "-" if row.name == combined.baseline else row.wins,
+            "-" if row.name == combined.baseline else row.losses,
+            "-" if row.name == combined.baseline else row.ties,
             _number(row.wilcoxon_holm, ".3g"),
         )
-        for row in found.rows
+        for row in combined.rows
     ]
-    said = [f"{name}, {over}", "", table(rows, head), ""]
-    if found.friedman is not None and found.critical_difference is not None:
-        said.append(
-            f"Friedman's test that all rank alike: p = {found.friedman:.3g}; ranks differ from "
-            f"{found.critical_difference:.2f} on (Nemenyi, {found.alpha:g})"
+    lines = [f"{name}, {over}", "", table(rows, head), ""]
+    if combined.friedman is not None and combined.critical_difference is not None:
+        lines.append(
+            f"Friedman's test that all rank alike: p = {combined.friedman:.3g}; ranks differ from "
+            f"{combined.critical_difference:.2f} on (Nemenyi, {combined.alpha:g})"
         )
-        said += [f"not told apart: {', '.join(group)}" for group in found.cliques]
-    if found.scaled_on:
-        some = "" if len(found.scaled_on) == len(found.tasks) else f", on {', '.join(found.scaled_on)}"
-        said.append(
-            f"IQM: the middle half of all runs, in pooled seed deviations above {found.baseline}'s mean{some}, with a "
-            "bootstrap of runs, baseline and unit"
+        lines += [f"not told apart: {', '.join(group)}" for group in combined.cliques]
+    if combined.scaled_on:
+        some = "" if len(combined.scaled_on) == len(combined.tasks) else f", on {', '.join(combined.scaled_on)}"
+        lines.append(
+            f"IQM: the middle half of all runs, in pooled seed deviations above {combined.baseline}'s mean{some}, with "
+            "a bootstrap of runs, baseline and unit"
         )
-    if found.baseline is not None:
-        said += _over_tasks(found)
-    if found.left_out:
-        said.append(f"left out, as they lack a task: {', '.join(found.left_out)}")
-    return "\n".join(said)
+    if combined.baseline is not None:
+        lines += _over_tasks(combined)
+    if combined.left_out:
+        lines.append(f"left out, as they lack a task: {', '.join(combined.left_out)}")
+    return "\n".join(lines)
 
 
-def _over_tasks(found: Overall) -> list[str]:
-    least = next((row.wilcoxon_least for row in found.rows if row.wilcoxon_least is not None), None)
-    others = sum(row.name != found.baseline for row in found.rows)
+def _over_tasks(combined: Overall) -> list[str]:
+    least = next((row.wilcoxon_least for row in combined.rows if row.wilcoxon_least is not None), None)
+    others = sum(row.name != combined.baseline for row in combined.rows)
     bound = "" if least is None else f"; with so many tasks and rows its p is {min(1.0, least * others):.3g} at least"
     return [
-        f"standardized: mean over tasks of the difference to {found.baseline} in the task's seed deviation, by a t "
+        f"standardized: mean over tasks of the difference to {combined.baseline} in the task's seed deviation, by a t "
         f"test over tasks like these, Holm over the rows; Wilcoxon likewise{bound}",
-        f"P(better): the chance that a run beats one of {found.baseline}; won and lost: tasks on which a row is shown "
-        "to differ by the board's marks",
+        f"P(better): the chance that a run beats one of {combined.baseline}; won and lost: tasks on which a row is "
+        "shown to differ by the board's marks",
     ]
 
 
-def _differences(view: SweepResults, found: Sequence[Against]) -> str:
+def _differences(view: SweepResults, comparisons: Sequence[Against]) -> str:
     title = f"{view.board.name}, differences to {view.board.baseline}"
-    if not found:
+    if not comparisons:
         return f"{title}: there is nothing complete to compare"
     head = ("task", "better", "row", "difference", "95 %", "p", "p (Holm)", "Dunnett 95 %", "Dunnett p")
     rows = []
-    for each in found:
-        delta, together = f"{each.delta:+.{each.digits}f}", each.dunnett
+    for comparison in comparisons:
+        delta, together = f"{comparison.delta:+.{comparison.digits}f}", comparison.dunnett
         rows.append(
             (
-                each.task,
-                "↑" if each.higher_is_better else "↓",
-                each.row,
+                comparison.task,
+                "↑" if comparison.higher_is_better else "↓",
+                comparison.row,
                 delta,
-                _interval(each.low, each.high, each.digits),
-                _number(each.p, ".3g"),
-                _number(each.p_holm, ".3g"),
-                _interval(together.low, together.high, each.digits) if together else "-",
+                _interval(comparison.low, comparison.high, comparison.digits),
+                _number(comparison.p, ".3g"),
+                _number(comparison.p_holm, ".3g"),
+                _interval(together.low, together.high, comparison.digits) if together else "-",
                 _number(together.p if together else None, ".3g"),
             )
         )
@@ -184,71 +188,79 @@ def _differences(view: SweepResults, found: Sequence[Against]) -> str:
         f"p by the {METHOD}, Holm over the whole plan; Dunnett's intervals and p hold for all rows of one task "
         "together, with one deviation for all"
     )
-    unequal = dict.fromkeys(each.task for each in found if each.unequal)
+    unequal = dict.fromkeys(comparison.task for comparison in comparisons if comparison.unequal)
     if unequal:
         note += f", which their spreads contradict on {', '.join(unequal)}: there they are not to be relied on"
     return "\n".join([title, "", table(rows, head), "", note])
 
 
-def _times(view: SweepResults, found: Times) -> str:
-    title = f"{found.board}, time to target"
-    if not found.rows or not found.targets:
-        return "\n".join([f"{title}: there is none", *_left_out(found)])
-    head = ("row", *(target.task for target in found.targets), "AlgoPerf score", "speed-up")
+def _times(view: SweepResults, race: Times) -> str:
+    title = f"{race.board}, time to target"
+    if not race.rows or not race.targets:
+        return "\n".join([f"{title}: there is none", *_left_out(race)])
+    head = ("row", *(target.task for target in race.targets), "AlgoPerf score", "speed-up")
     rows = [
         (row.name, *(_number(t, ".4g", "never") for t in row.times), f"{row.score:.3f}", _number(row.speed_up, ".2f"))
-        for row in found.rows
+        for row in race.rows
     ]
-    said = [title, "", table(rows, head), ""]
-    for target in found.targets:
-        said.append(f"{target.task}: {target.curve} of {target.value:.4g}, in {target.unit}")
-    said.append(
-        f"time: the median over seeds; score: the area under the profile from 1 to {found.r_max:g} times the fastest"
-        + (f"; speed-up: geometric mean over {found.baseline}" if found.baseline else "")
+    lines = [title, "", table(rows, head), ""]
+    for target in race.targets:
+        lines.append(f"{target.task}: {target.curve} of {target.value:.4g}, in {target.unit}")
+    lines.append(
+        f"time: the median over seeds; score: the area under the profile from 1 to {race.r_max:g} times the fastest"
+        + (f"; speed-up: geometric mean over {race.baseline}" if race.baseline else "")
     )
-    return "\n".join([*said, *_left_out(found)])
+    return "\n".join([*lines, *_left_out(race)])
 
 
-def _left_out(found: Times) -> list[str]:
-    return [f"left out: {name}: {why}" for name, why in found.left_out.items()]
+def _left_out(race: Times) -> list[str]:
+    return [f"left out: {name}: {why}" for name, why in race.left_out.items()]
 
 
-def _budget(view: SweepResults, found: Sequence[Budget]) -> str:
+def _budget(view: SweepResults, budgets_by_row: Sequence[Budget]) -> str:
     title = f"{view.board.name}, tuning budget"
-    if not found:
+    if not budgets_by_row:
         return f"{title}: needs tuning seeds, and several settings whose tuning is complete"
     head = ("task", "row", "score", "settings", "k = 1", "k = 2", "k = 4", "k = 8", "k = 16", "all", "tunability")
     rows = []
-    for each in found:
-        at = [f"{each.best[k - 1]:.4g}" if k <= len(each.best) else "" for k in (1, 2, 4, 8, 16)]
+    for budget in budgets_by_row:
+        best_of = [f"{budget.best[k - 1]:.4g}" if k <= len(budget.best) else "" for k in (1, 2, 4, 8, 16)]
         rows.append(
-            (each.task, each.row, each.metric, len(each.best), *at, f"{each.best[-1]:.4g}", f"{each.tunability:.4g}")
+            (
+                budget.task,
+                budget.row,
+                budget.metric,
+                len(budget.best),
+                *best_of,
+                f"{budget.best[-1]:.4g}",
+                f"{budget.tunability:.4g}",
+            )
         )
-    source = SOURCES[found[0].estimator]
+    source = SOURCES[budgets_by_row[0].estimator]
     note = f"k: what the best of k settings, drawn at random from those tried, is expected to reach ({source})"
-    lost = [f"{e.row} on {e.task}: {e.diverged} that diverged count as the worst" for e in found if e.diverged]
+    lost = [f"{e.row} on {e.task}: {e.diverged} that diverged count as the worst" for e in budgets_by_row if e.diverged]
     return "\n".join([title, "", table(rows, head), "", note, *lost])
 
 
-def _rate(view: SweepResults, found: Sequence[Rates]) -> str:
+def _rate(view: SweepResults, rates_by_row: Sequence[Rates]) -> str:
     title = f"{view.board.name}, good rates"
-    if not found:
+    if not rates_by_row:
         return f"{title}: needs a sweep over lr"
     head = ("task", "row", "score", "rates", "best", "good from", "to", "decades", "tolerance")
     rows = []
-    for each in found:
-        region, count = each.region, len(each.scores)
+    for good in rates_by_row:
+        region, count = good.region, len(good.scores)
         if region is None:
-            why = "no seed deviation" if each.tolerance is None else "all diverged"
-            rows.append((each.task, each.row, each.metric, count, "-", "-", "-", "-", why))
+            why = "no seed deviation" if good.tolerance is None else "all diverged"
+            rows.append((good.task, good.row, good.metric, count, "-", "-", "-", "-", why))
             continue
         low, high = f"{region.low:.3g}{'…' * region.open_low}", f"{region.high:.3g}{'…' * region.open_high}"
         least = "≥ " * (region.open_low or region.open_high)
         width = f"{least}{region.decades:.2f}"
-        how = (f"{region.best:g}", low, high, width, f"{each.tolerance:.3g}")
-        rows.append((each.task, each.row, each.metric, count, *how))
+        how = (f"{region.best:g}", low, high, width, f"{good.tolerance:.3g}")
+        rows.append((good.task, good.row, good.metric, count, *how))
     notes = ["…: the rates tried end before the good region does"]
-    if any(each.tolerance is None for each in found):
+    if any(good.tolerance is None for good in rates_by_row):
         notes.append("without two seeds of one setting, --tolerance must say what is good")
     return "\n".join([title, "", table(rows, head), "", *notes])
 

@@ -52,8 +52,8 @@ def main(args: argparse.Namespace) -> int:
     curves: Curves = {}
     for figure in FIGURES if args.figure == "all" else (args.figure,):
         say(f"computes {figure}")
-        found, drawn = _COMPUTE.get(figure, lambda name=figure: _searched(name))()
-        numbers += found
+        key_numbers, drawn = _COMPUTE.get(figure, lambda name=figure: _searched(name))()
+        numbers += key_numbers
         curves |= drawn
     files = _draw(curves, args.output, args.format) if args.output else []
     if args.json:
@@ -135,7 +135,7 @@ _COMPUTE: dict[str, Callable[[], tuple[list[Number], Curves]]] = {
 
 
 def _draw(curves: Curves, folder: Folder, kind: str) -> list[Folder]:
-    """One file a plot; the same bytes each time."""
+    """Writes one file per plot, with the same bytes each time."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -158,7 +158,7 @@ def _draw(curves: Curves, folder: Folder, kind: str) -> list[Folder]:
 
 
 def _draw_paths(figure: Figure, paths: list[Path], sphere: bool) -> None:
-    """Where the weight goes, its loss and its norm by step."""
+    """Draws where the weight goes, and its loss and norm by step."""
     way, loss, norm = figure.subplots(1, 3)
     if sphere:
         _draw_rosenbrock(way)
@@ -175,7 +175,7 @@ def _draw_paths(figure: Figure, paths: list[Path], sphere: bool) -> None:
 
 
 def _draw_rosenbrock(axes: Axes) -> None:
-    """The contours of the function on the sphere's angles, from the start at (-2, 2) to the optimum at (1, 1)."""
+    """Draws the contours of the function on the sphere's angles, from the start at (-2, 2) to the optimum at (1, 1)."""
     import numpy as np
 
     a, b = np.meshgrid(np.linspace(-2.2, 2.2, 200), np.linspace(-0.8, 2.3, 200))

@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     plan = store.plan(args.sweep, args.plan)
     if args.after:
         mark_followed_as_ended(store, plan, args.after, SlurmCluster())
-    given = Assignment(
+    assignment = Assignment(
         store=store,
         plan=plan,
         data=args.data,
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         leave=args.leave,
     )
     if environment() is None:
-        return Worker(given).work()
+        return Worker(assignment).work()
     from optathlon.suite.working import team_worker
 
-    return team_worker.work(given)
+    return team_worker.work(assignment)
