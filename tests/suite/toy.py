@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import numpy as np
@@ -18,6 +19,10 @@ from optathlon.tasks.workload import Batch, Workload
 
 HOLD = "TOY_HOLD"
 """Names a file: while it is there, all epochs but the first take half a minute, in which tests do what they have to."""
+
+STRIKE = "TOY_STRIKE"
+"""Names a file that says WHOM RANK EPOCH NUMBER: once, in a step of that epoch, the process of that rank sends the
+signal of that number to `itself` or to its `parent`."""
 
 METRICS = (Metric("accuracy", "%", True), Metric("loss", "nats", False))
 SELECT = Select(metric="loss", higher_is_better=False)
@@ -75,6 +80,7 @@ class Toy(Workload):
     def loss(self, batch: Batch, player: str) -> Tensor:
         points, labels, epoch = batch.data
         settings = self.protocol.settings
+        strike(self.rank, epoch)
         held = 1.0 if epoch > 0 and os.path.exists(os.environ.get(HOLD, "")) else 0.0
         time.sleep(settings["sleep"] + float(os.environ.get("TOY_SLEEP", "0")) + held)
         if settings["crash"]:
@@ -104,6 +110,28 @@ class Toy(Workload):
 
     def load_state_dict(self, state):
         self.memory, self.before, self.at = state["memory"], state["before"], tuple(state["at"])
+
+
+def strike(rank: int, epoch: int) -> None:
+    """Does what the file of STRIKE says, if it is this process's turn, and removes the file."""
+    file = os.environ.get(STRIKE, "")
+    if not os.path.exists(file):
+        return
+    with open(file) as order:
+        whom, of_rank, in_epoch, number = order.read().split()
+    if (rank, epoch) != (int(of_rank), int(in_epoch)):
+        return
+    os.unlink(file)
+    if whom == "itself":
+        os.kill(os.getpid(), int(number))
+        return
+    # The parent asks this process to stop, or dies, of which the kernel tells it by the same signal.
+    listener, asked = signal.getsignal(signal.SIGTERM), []
+    signal.signal(signal.SIGTERM, lambda *signaled: (asked.append(1), listener(*signaled)))
+    os.kill(os.getppid(), int(number))
+    while not asked:
+        time.sleep(0.01)
+    signal.signal(signal.SIGTERM, listener)
 
 
 def _task(name: str, protocol: Protocol) -> Task:

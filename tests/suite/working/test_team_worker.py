@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,9 @@ from optathlon.suite.working.job import Job
 from optathlon.suite.working.several_processes import on_this_machine
 from tests.suite.ranks import attempt
 from tests.suite.sweeps import HERE, command, environment, optathlon
+from tests.suite.toy import STRIKE
 from tests.suite.training.test_several_processes import run_of
+from tests.waiting import wait_for
 
 look_beside(HERE)
 KILLED = 256 - signal.SIGKILL
@@ -44,40 +45,25 @@ optimizer = [{ name = "sgd", fixed.lr = 0.1 }, { name = "adamp", fixed.lr = 1e-2
 """
 
 
-@pytest.fixture(autouse=True)
-def _slowly(monkeypatch):
-    """Slow enough to be caught at work."""
-    monkeypatch.setenv("TOY_SLEEP", "0.02")
+@pytest.fixture
+def strike(tmp_path, monkeypatch):
+    """In a step of an epoch, the process of a rank sends itself or its parent a signal."""
+
+    def order(number: signal.Signals, rank: int, epoch: int = 1, whom: str = "itself") -> None:
+        (tmp_path / "strike").write_text(f"{whom} {rank} {epoch} {int(number)}")
+        monkeypatch.setenv(STRIKE, str(tmp_path / "strike"))
+
+    return order
 
 
-def begin(store: Store, run, world: int = 2) -> tuple[int, list[int]]:
-    """The run on `world` processes, under way in a new attempt: the process that watches over them, and they."""
-    before = len(store.attempts(run.id))
+def begin(store: Store, run) -> int:
+    """The process that watches over a new attempt of the run on two processes."""
     job = Job(run, store, store.root, say=lambda _: None)
-    pid = fork(lambda _: max(code % 256 for code in on_this_machine(job, world)))
-    wait_for(lambda: len(store.attempts(run.id)) > before and got_on(store, run.id))
-    return pid, children(pid)
-
-
-def got_on(store: Store, run: str) -> bool:
-    """Whether the newest attempt has come to an epoch's end."""
-    newest = store.attempts(run)[-1]
-    return any("update" in event for event in store.latest(run, newest.number))
-
-
-def children(pid: int) -> list[int]:
-    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return fork(lambda _: max(code % 256 for code in on_this_machine(job, 2)))
 
 
 def end_of(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def wait_for(what, seconds=60):
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
 
 
 def outcome(store: Store, run: str):
@@ -87,17 +73,20 @@ def outcome(store: Store, run: str):
 
 
 @pytest.mark.slow
-def test_stopped_and_killed_and_continued_on_two_processes_bit_for_bit(tmp_path):
+def test_stopped_and_killed_and_continued_on_two_processes_bit_for_bit(strike, tmp_path):
     """A signal to one stops both after the same update, saved; a death of one ends the attempt of both, as failed."""
-    run, store = run_of(protocol={"length": 8}), Store(tmp_path / "store")
+    run, store = run_of(protocol={"length": 6}), Store(tmp_path / "store")
     codes = []
-    for rank, number in ((1, signal.SIGTERM), (0, signal.SIGKILL), (0, signal.SIGUSR2), (1, signal.SIGKILL)):
-        pid, ranks = begin(store, run)
-        os.kill(ranks[rank], number)
-        codes.append(end_of(pid))
+    for epoch, rank, number in (
+        (1, 1, signal.SIGTERM),
+        (2, 0, signal.SIGKILL),
+        (3, 0, signal.SIGUSR2),
+        (4, 1, signal.SIGKILL),
+    ):
+        strike(number, rank, epoch)
+        codes.append(end_of(begin(store, run)))
     assert codes == [PREEMPTED, KILLED, PREEMPTED, KILLED]
-    pid, _ = begin(store, run)
-    assert end_of(pid) == 0
+    assert end_of(begin(store, run)) == 0
     (uninterrupted := tmp_path / "uninterrupted").mkdir()
     weights, scores, curve, *_ = attempt(run, uninterrupted, 2)[0]
     assert outcome(store, run.id) == (weights, scores, curve)
@@ -109,39 +98,35 @@ def test_stopped_and_killed_and_continued_on_two_processes_bit_for_bit(tmp_path)
 
 
 @pytest.mark.slow
-def test_processes_whose_parent_is_killed_save_and_stop(tmp_path):
-    run, store = run_of(protocol={"length": 8}), Store(tmp_path)
-    pid, ranks = begin(store, run)
-    os.kill(pid, signal.SIGKILL)
-    end_of(pid)
+def test_processes_whose_parent_is_killed_save_and_stop(strike, tmp_path):
+    run, store = run_of(), Store(tmp_path / "store")
+    strike(signal.SIGKILL, rank=0, whom="parent")
+    assert end_of(begin(store, run)) == -signal.SIGKILL
     wait_for(lambda: store.endings(run.id))
     assert [ended.kind for ended in store.endings(run.id).values()] == ["stopped"]
-    wait_for(lambda: not any(Path(f"/proc/{rank}").exists() for rank in ranks))
 
 
 @pytest.mark.slow
-def test_a_process_that_does_not_answer_is_not_waited_for_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setenv(TEAM_SECONDS, "2")
+def test_a_process_that_does_not_answer_is_not_waited_for_for_ever(strike, tmp_path, monkeypatch):
+    monkeypatch.setenv(TEAM_SECONDS, "5")
     monkeypatch.setattr(forking, "GRACE_SECONDS", 1.0)
-    run, store = run_of(protocol={"length": 8}), Store(tmp_path)
-    pid, ranks = begin(store, run)
-    os.kill(ranks[1], signal.SIGSTOP)
-    assert end_of(pid) == SILENT
+    run, store = run_of(), Store(tmp_path / "store")
+    strike(signal.SIGSTOP, rank=1)
+    assert end_of(begin(store, run)) == SILENT
     (ended,) = store.endings(run.id).values()
     assert (ended.kind, ended.failure) == ("failed", "lost")
     assert "did not answer" in ended.reason
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_is_named_whichever_it_is(tmp_path):
-    run, store = run_of(protocol={"length": 8}), Store(tmp_path)
-    for rank in (0, 1):
-        pid, ranks = begin(store, run)
-        os.kill(ranks[rank], signal.SIGKILL)
-        end_of(pid)
-        ended = store.endings(run.id)[rank + 1]
-        assert (ended.kind, ended.failure) == ("failed", "killed")
-        assert f"process {rank} was killed by SIGKILL" in ended.reason
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_is_killed_is_named_whichever_it_is(rank, strike, tmp_path):
+    run, store = run_of(), Store(tmp_path / "store")
+    strike(signal.SIGKILL, rank)
+    end_of(begin(store, run))
+    ended = store.endings(run.id)[1]
+    assert (ended.kind, ended.failure) == ("failed", "killed")
+    assert f"process {rank} was killed by SIGKILL" in ended.reason
 
 
 LOST_ONE = Fault("Lost: another process of the run was lost", "Traceback", LOST)
@@ -169,7 +154,6 @@ def test_how_an_attempt_ended_is_told_by_who_knows_best(codes, fault, asked, out
 
 def test_what_is_committed_stays_done_if_another_process_dies_at_the_very_end(tmp_path, monkeypatch):
     """The first one writes and says good-bye; the other has trained to the end and dies before it can."""
-    monkeypatch.setenv("TOY_SLEEP", "0")
     monkeypatch.setattr(job, "follow", lambda *how, **more: follow(*how, **more) and os._exit(5))
     run, store = run_of(), Store(tmp_path)
     pid = fork(lambda _: 0 if on_this_machine(Job(run, store, tmp_path), 2) == [0, 5] else 1)
@@ -225,57 +209,50 @@ def variables(world: int) -> list[dict[str, str]]:
     return [{**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
 
 
-def workers(given: Assignment, world: int = 2) -> list[int]:
-    def work(told: dict[str, str]) -> int:
-        os.environ.update(told)
-        return team_worker.work(given)
+def workers(assignment: Assignment, world: int = 2) -> list[int]:
+    def work(of_rank: dict[str, str]) -> int:
+        os.environ.update(of_rank)
+        return team_worker.work(assignment)
 
-    return [fork(lambda _, told=told: work(told)) for told in variables(world)]
+    return [fork(lambda _, of_rank=of_rank: work(of_rank)) for of_rank in variables(world)]
 
 
 @pytest.mark.slow
-def test_a_team_takes_one_run_after_another_and_survives_the_death_of_a_part(tmp_path):
-    given = plan_in(tmp_path)
-    store, ids = given.store, [run.id for run in given.plan.runs]
-    pids = workers(given)
-    wait_for(lambda: any(store.attempts(run) and got_on(store, run) for run in ids))
-    (part,) = children(pids[1])
-    os.kill(part, signal.SIGKILL)
-    assert [end_of(pid) for pid in pids] == [0, 0]
+def test_a_team_takes_one_run_after_another_and_survives_the_death_of_a_part(strike, tmp_path):
+    assignment = plan_in(tmp_path)
+    store, ids = assignment.store, [run.id for run in assignment.plan.runs]
+    strike(signal.SIGKILL, rank=1)
+    assert [end_of(pid) for pid in workers(assignment)] == [0, 0]
     assert store.finished() == set(ids)
     endings = [[ended.kind for ended in store.endings(run).values()] for run in ids]
     assert sorted(endings) == [["failed", "finished"], ["finished"], ["finished"], ["finished"]]
     (folder := tmp_path / "uninterrupted").mkdir()
-    weights, scores, curve, *_ = attempt(run_of_plan(given.plan, given.plan.runs[0]), folder, 2)[0]
+    weights, scores, curve, *_ = attempt(run_of_plan(assignment.plan, assignment.plan.runs[0]), folder, 2)[0]
     assert outcome(store, ids[0]) == (weights, scores, curve)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", [0, 1])
-def test_a_signal_to_any_process_of_a_team_stops_all(asked, tmp_path):
-    given = plan_in(tmp_path)
-    pids = workers(given)
-    first = given.plan.runs[0].id
-    wait_for(lambda: given.store.attempts(first) and got_on(given.store, first))
-    os.kill(pids[asked], signal.SIGTERM)
-    assert [end_of(pid) for pid in pids] == [PREEMPTED, PREEMPTED]
-    assert [ended.kind for ended in given.store.endings(first).values()] == ["stopped"]
-    assert not any(given.store.attempts(run.id) for run in given.plan.runs[1:])
+def test_a_signal_to_any_process_of_a_team_stops_all(asked, strike, tmp_path):
+    assignment = plan_in(tmp_path)
+    strike(signal.SIGTERM, rank=asked, whom="parent")
+    assert [end_of(pid) for pid in workers(assignment)] == [PREEMPTED, PREEMPTED]
+    first, *others = (assignment.store.endings(run.id).values() for run in assignment.plan.runs)
+    assert [ended.kind for ended in first] == ["stopped"]
+    assert not any(others)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
-def test_a_team_that_lost_a_process_ends(killed, tmp_path, monkeypatch):
-    monkeypatch.setattr(team_worker, "SILENCE_SECONDS", 3.0)
+def test_a_team_that_lost_a_process_ends(killed, strike, tmp_path, monkeypatch):
+    monkeypatch.setattr(team_worker, "SILENCE_SECONDS", 6.0)
     monkeypatch.setattr(team_worker, "BEAT_SECONDS", 0.5)
-    given = plan_in(tmp_path)
-    pids = workers(given)
-    first = given.plan.runs[0].id
-    wait_for(lambda: given.store.attempts(first) and got_on(given.store, first))
-    os.kill(pids[killed], signal.SIGKILL)
-    assert sorted(end_of(pid) for pid in pids) == [-signal.SIGKILL, FAILED]
-    wait_for(lambda: given.store.endings(first))
-    assert [ended.kind for ended in given.store.endings(first).values()] == ["stopped"]
+    assignment = plan_in(tmp_path)
+    first = assignment.plan.runs[0].id
+    strike(signal.SIGKILL, rank=killed, whom="parent")
+    assert sorted(end_of(pid) for pid in workers(assignment)) == [-signal.SIGKILL, FAILED]
+    wait_for(lambda: assignment.store.endings(first))
+    assert [ended.kind for ended in assignment.store.endings(first).values()] == ["stopped"]
 
 
 @pytest.mark.slow
@@ -303,7 +280,7 @@ def test_the_commands(tmp_path):
         subprocess.Popen(command(*words), env=environment(**told), stderr=subprocess.PIPE, text=True)
         for told in variables(2)
     ]
-    errors = [process.communicate(timeout=120)[1] for process in started]
+    errors = [process.communicate()[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], errors
     assert errors[0].count("on 2 processes: finished") == 2
     assert assignment.store.finished() == {run.id for run in assignment.plan.runs}
