@@ -135,14 +135,14 @@ def test_our_runs_without_spread_take_theirs_and_with_neither_nothing_is_said():
 def test_another_scale_other_data_or_another_protocol_is_no_reproduction():
     assert entry_of([70.82, 70.85, 70.80], scale="smoke").verdict == "protocol differs"
     assert entry_of([70.82, 70.85, 70.80], scale="smoke").notes == ["scale smoke"]
-    own = setting("adamp") | {"protocol": {"length": 92}}
-    entry = entry_of([70.82, 70.85, 70.80], rows={"adamp": [own]})
+    shorter = setting("adamp") | {"protocol": {"length": 92}}
+    entry = entry_of([70.82, 70.85, 70.80], rows={"adamp": [shorter]})
     assert (entry.verdict, entry.notes) == ("protocol differs", ["protocol.length=92"])
     theirs = msgspec.structs.replace(THEIRS, setting={"protocol.length": 92})
-    assert entry_of([70.82, 70.85, 70.80], theirs, rows={"adamp": [own]}).verdict == "reproduced"
+    assert entry_of([70.82, 70.85, 70.80], theirs, rows={"adamp": [shorter]}).verdict == "reproduced"
     column = looked([70.0]).board.columns[0].problem
-    told = entry_of([70.82, 70.85, 70.80], deviations={column: ["protocol.batch=64, the paper's 256"]})
-    assert (told.verdict, told.notes) == ("protocol differs", ["protocol.batch=64, the paper's 256"])
+    entry = entry_of([70.82, 70.85, 70.80], deviations={column: ["protocol.batch=64, the paper's 256"]})
+    assert (entry.verdict, entry.notes) == ("protocol differs", ["protocol.batch=64, the paper's 256"])
 
 
 def test_the_setting_must_agree_where_the_paper_tells_numbers_apart_by_it():

@@ -19,6 +19,8 @@ LOOKS = {
     "summary": "P(better)",
     "compare sgd adamw-with-a-name-that-takes-half-of-the-line": "P(better)",
     "power": "to decide it",
+    "audit": "no fault found in 1 sweep and 8 records",
+    "audit store": "what checklists ask for",
     "plan sweep.toml": "8 runs, 8 done",
 }
 ANYWHERE = {

@@ -1,0 +1,85 @@
+"""Whether records and plans are what was run and planned: untouched, of one code, one set of libraries, one data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from optathlon.results.audit.evidence import Evidence
+from optathlon.results.audit.finding import Finding
+from optathlon.results.plan import Plan
+from optathlon.results.record import Record
+
+_LIBRARIES = ("torch", "cuda")
+
+
+def altered_or_mixed(evidence: Evidence, sweep: str) -> Iterator[Finding]:
+    """Findings on the plans of `sweep` and on the records of its newest one."""
+    for number in evidence.altered_plans.get(sweep, ()):
+        what = "its digest is not that of its contents: it was changed by hand"
+        yield Finding(fault="altered plan", sweep=sweep, where=f"plan {number}", what=what)
+    plan = evidence.shown(sweep)
+    planned = {run.id: run for run in plan.runs}
+    records = [evidence.records[run] for run in planned if run in evidence.records]
+    for record in records:
+        run = planned[record.id]
+        where = f"{run.row} on {run.column}, seed {run.seed}"
+        if record.id in evidence.altered_records:
+            what = f"the id of record {record.id} is not that of its problem, setting and seed"
+            yield Finding(fault="altered record", sweep=sweep, where=where, what=what)
+        if scores := evidence.courses[record.id].off_curve:
+            what = f"record {record.id}: {', '.join(scores)} is none of the values on its curve"
+            yield Finding(fault="off its curve", sweep=sweep, where=where, what=what)
+    yield from _copied(evidence, sweep, plan)
+    yield from _mixed(sweep, "mixed code", "versions of the code", Counter(map(_tree, records)))
+    yield from _mixed(sweep, "mixed libraries", "sets of libraries", Counter(map(_libraries, records)))
+    yield from _mixed_data(sweep, plan, records)
+
+
+def _copied(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Finding]:
+    """Runs of one cell, of different seeds, whose training losses are the same to the last digit."""
+    first: dict[tuple[str, str, str], str] = {}
+    for run in plan.runs:
+        digest = evidence.courses[run.id].digest if run.id in evidence.courses else None
+        if digest is None:
+            continue
+        other = first.setdefault((run.problem, run.setting, digest), run.id)
+        if other != run.id:
+            what = f"records {other} and {run.id} have the same training losses to the last digit"
+            yield Finding(fault="copied record", sweep=sweep, where=f"{run.row} on {run.column}", what=what)
+
+
+def _mixed(sweep: str, fault: str, what: str, counts: Mapping[str | None, int]) -> Iterator[Finding]:
+    known = {value: count for value, count in counts.items() if value}
+    if len(known) > 1:
+        parts = ", ".join(f"{value} ({count} runs)" for value, count in known.items())
+        yield Finding(fault=fault, sweep=sweep, where="the whole sweep", what=f"{len(known)} {what}: {parts}")
+
+
+def _tree(record: Record) -> str | None:
+    return _text(record.provenance.get("code"), "tree")
+
+
+def _libraries(record: Record) -> str | None:
+    versions = record.provenance.get("versions")
+    words = [f"{name} {version}" for name in _LIBRARIES if (version := _text(versions, name))]
+    return " ".join(words) or None
+
+
+def _text(values: Any, key: str) -> str | None:
+    """`values[key]` if it is text: a provenance may hold anything."""
+    value = values.get(key) if isinstance(values, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _mixed_data(sweep: str, plan: Plan, records: Iterable[Record]) -> Iterator[Finding]:
+    """Data sets of which the plan's problems, or the records, have several editions."""
+    problems = [*plan.head.problems.values(), *(record.problem for record in records)]
+    editions: dict[str, dict[str, None]] = {}
+    for problem in problems:
+        for data, edition in problem.get("data", {}).items():
+            editions.setdefault(data, {})[edition] = None
+    for data, found in editions.items():
+        if len(found) > 1:
+            yield Finding(fault="mixed data", sweep=sweep, where=data, what=f"editions {', '.join(found)}")
