@@ -15,9 +15,8 @@ from optathlon.results.analysis.learning_curves import higher_is_better, shown_c
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.plan import Column
 from optathlon.results.record import Record
-from optathlon.results.statistics.profiles import time_ratios
 from optathlon.results.statistics.speedup import speed_up
-from optathlon.results.statistics.targets import R_MAX, algoperf_score, time_to_target
+from optathlon.results.statistics.targets import R_MAX, algoperf_score, time_ratios, time_to_target
 
 # A run may reach its target at time 0; ratios want something above it.
 _LEAST = 1e-9

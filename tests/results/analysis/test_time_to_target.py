@@ -10,9 +10,8 @@ import pytest
 from optathlon.results import leaderboard
 from optathlon.results.analysis.time_to_target import times
 from optathlon.results.record import Curve
-from optathlon.results.statistics.profiles import time_ratios
 from optathlon.results.statistics.speedup import speed_up
-from optathlon.results.statistics.targets import algoperf_score
+from optathlon.results.statistics.targets import algoperf_score, time_ratios
 from tests.results.make import DIVERGED, Sweep, setting
 
 ROWS = {name: [setting(name)] for name in ("sgd", "adam", "slow")}

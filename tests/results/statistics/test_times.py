@@ -7,9 +7,8 @@ import random
 
 import pytest
 
-from optathlon.results.statistics.profiles import time_ratios
 from optathlon.results.statistics.speedup import speed_up
-from optathlon.results.statistics.targets import algoperf_score, time_to_target
+from optathlon.results.statistics.targets import algoperf_score, time_ratios, time_to_target
 
 INF, NAN = math.inf, math.nan
 
