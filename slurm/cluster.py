@@ -1,4 +1,4 @@
-"""What every place to run offers: submit a job, ask what of it is alive, cancel."""
+"""The interface of a place where jobs run: submit a job, ask which of its copies are alive, cancel it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,15 @@ PYTHON = "{python}"
 
 
 class ClusterError(RuntimeError):
-    """A cluster refuses a job or does not answer; the message says what it said."""
+    """A cluster refuses a job or does not answer; the message holds the cluster's words."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What each copy of a job is given, in Slurm's words; None: what the cluster gives without being asked.
-
-    processes: on each node; with several in all, each is started with the job's words and finds its rank in
-    SLURM_PROCID. gpus, memory: of each node ("2", "a100:2"; "32G"). cpus: of each process. minutes: the time limit.
-    notice: seconds before it at which a job is told. setup: shell lines before anything else. python: the command that
-    starts Python there, a container's perhaps. srun, sbatch: more options of both.
-    """
+    """What each copy of a job is given. A field that is None is left to the cluster's default."""
 
     partition: str | None = None
+    """This field and the next five are sbatch's options of the same names."""
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
@@ -34,80 +29,97 @@ class Resources:
     exclude: str | None = None
     nodes: int = 1
     processes: int = 1
+    """Per node. Where there are several in all, each runs the job's command and finds its rank in SLURM_PROCID."""
     gpus: str | None = None
+    """Per node: "2", "a100:2"."""
     cpus: int = 1
+    """Per process."""
     memory: str | None = None
+    """Per node: "32G"."""
     minutes: int | None = None
+    """The time limit."""
     notice: int = 120
+    """How many seconds before the time limit the job is sent SIGUSR2."""
     setup: tuple[str, ...] = ()
+    """Shell lines that run before anything else."""
     python: str | None = None
+    """The command that starts Python on the node, for instance inside a container."""
     srun: tuple[str, ...] = ()
+    """Further options of srun."""
     sbatch: Mapping[str, str | int | bool] = field(default_factory=dict)
+    """Further options of sbatch."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command to run, in so many `copies`, each with `resources`, once the jobs with the handles `after` are over.
-
-    name: unique on a cluster that has queues. folder: private to the job; it takes its log. environment: added to the
-    caller's. A cluster without queues starts one copy at once.
-    """
+    """A command for a cluster to run."""
 
     argv: tuple[str, ...]
     name: str
+    """Unique on a cluster that has queues."""
     folder: Path
+    """Private to the job; its log is written there."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the caller's environment."""
     copies: int = 1
+    """How many times the command is run; a cluster without queues runs it once."""
     resources: Resources = field(default_factory=Resources)
+    """What each copy is given."""
     after: tuple[str, ...] = ()
+    """Handles of jobs that must be over before this one starts; a cluster without queues starts it at once."""
 
 
 @dataclass(frozen=True)
 class Alive:
-    """What is left of a job: the names of its copies, as `this_job` tells them inside.
-
-    pending: all that wait; of these `behind` come after other jobs, `held` start only when somebody releases them, and
-    `never` cannot start as they were submitted. why: the reasons of those that wait, in the scheduler's words.
-    known: False where this process cannot tell (another machine, a controller that does not answer).
-    """
+    """The copies of a job that are not over, by the names that `this_job` returns inside them."""
 
     running: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    """Every copy that waits in the queue."""
     behind: frozenset[str] = frozenset()
+    """The pending copies that wait for other jobs to end."""
     held: frozenset[str] = frozenset()
+    """The pending copies that start only when somebody releases them."""
     never: frozenset[str] = frozenset()
+    """The pending copies that cannot start as they were submitted."""
     why: Mapping[str, str] = field(default_factory=dict)
+    """Why each pending copy waits, in the scheduler's words."""
     known: bool = True
+    """False where this process cannot tell: the job is another machine's, or the controller does not answer."""
 
     def __bool__(self) -> bool:
         return bool(self.running or self.pending)
 
     @property
     def reasons(self) -> set[str]:
-        """Why copies wait, each reason once."""
+        """The distinct reasons why copies wait."""
         return set(self.why.values())
 
 
 class Cluster(ABC):
-    """Handles are strings that another process, later, can ask about and cancel."""
+    """A place where jobs run. A job's handle is a string by which any later process can ask about it and cancel it."""
 
     @abstractmethod
     def submit(self, job: Job) -> str:
-        """Start `job`, or queue it; returns its handle. Raises ClusterError."""
+        """Starts `job`, or queues it; returns its handle. Raises ClusterError."""
 
     @abstractmethod
     def alive(self, handles: Iterable[str]) -> dict[str, Alive]:
-        """What is alive of each job."""
+        """Returns, per handle, the copies that are not over."""
 
     @abstractmethod
     def cancel(self, handles: Iterable[str]) -> list[str]:
-        """Ask the jobs to stop, which lets their runs save; returns the handles that were asked. Raises ClusterError
-        where that cannot be done now."""
+        """Asks the jobs to stop, so that their runs save; returns the handles of those that were alive.
+
+        Raises ClusterError where that cannot be done now.
+        """
 
 
 def this_job(environment: Mapping[str, str] = os.environ) -> tuple[str | None, int]:
-    """The name of the copy of a job that this process belongs to, unique over clusters and time, and how often it was
-    restarted; (None, 0) outside of one."""
+    """Returns the name of the copy of a job that this process belongs to, and how often it was restarted.
+
+    The name is unique over clusters and time. Outside of a job: (None, 0).
+    """
     if not (job := environment.get("SLURM_JOB_ID")):
         return None, 0
     if array := environment.get("SLURM_ARRAY_JOB_ID"):
@@ -117,6 +129,6 @@ def this_job(environment: Mapping[str, str] = os.environ) -> tuple[str | None, i
 
 
 def position_in_array(environment: Mapping[str, str] = os.environ) -> float:
-    """Returns where this copy of a job stands among all of them, from 0 to below 1; 0 outside of one."""
+    """Returns where this copy stands among all copies of its job, from 0 to below 1; 0 outside of a job."""
     index, count = (environment.get(f"SLURM_ARRAY_TASK_{key}", "") for key in ("ID", "COUNT"))
     return int(index) / int(count) if index.isdecimal() and count.isdecimal() and 0 <= int(index) < int(count) else 0.0

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from optathlon.slurm.cluster import PYTHON, Alive, Cluster, Job
 
-# What torchrun, a pod or srun tell one of several processes. A worker that is started by one of them (from a shell
-# inside `srun --pty`, say) is none of them.
+# What torchrun, a pod or srun set for one rank of several. They are taken out of a job's environment: a worker that is
+# started from inside such a process (a shell in `srun --pty`, say) is not one of its ranks.
 OF_A_RANK = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"}
 OF_A_RANK |= {"SLURM_STEP_ID", "SLURM_STEPID", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"}
 OF_A_RANK |= {"SLURM_NTASKS", "SLURM_NPROCS", "SLURM_STEP_NUM_TASKS"}
 
 
 class LocalCluster(Cluster):
-    """Each job is a session of its own (Ctrl-C in the launcher, or its terminal closing, does not reach it).
+    """This machine. Each job is a session of its own, which Ctrl-C in the launcher or its terminal's end does not stop.
 
     A handle is local:<host>:<boot id>:<pid>:<start time>, so a recycled process id is never taken for the job.
     """
@@ -67,12 +67,13 @@ def _alive(handle: str) -> Alive:
     kind, host, boot, pid, started = (handle.split(":") + [""] * 5)[:5]
     if kind != "local" or host != platform.node():
         return Alive(known=False)
-    there = started and boot == _boot() and _start_time(int(pid)) == started
-    return Alive(running=(handle,)) if there else Alive()
+    runs = started and boot == _boot() and _start_time(int(pid)) == started
+    return Alive(running=(handle,)) if runs else Alive()
 
 
-# Boot and start tell a process from a later one of its number; results/store/process_identity.py reads the same, as the
-# two rooms must not import each other.
+# Boot and start time tell a process from a later one of its number. results/store/process_identity.py reads both as
+# well: the rooms must not import each other, nothing below both of them exists, and ten lines are less than an
+# interface that would hand them over.
 def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -81,9 +82,9 @@ def _boot() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """The process's start in clock ticks since boot; "" if there is none, or it only waits to be reaped."""
+    """Returns when process `pid` started, in clock ticks since boot; "" if there is none, or only one to be reaped."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] == "Z" else fields[19]
+    return "" if fields[0] in ("Z", "X") else fields[19]

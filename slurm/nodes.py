@@ -11,27 +11,35 @@ from optathlon.slurm.cluster import Resources
 from optathlon.slurm.site import ask
 
 OUT = ("down", "drain", "fail", "maint", "reboot", "unk", "inval", "future", "boot_fail")
+"""How sinfo's states of nodes begin that take no jobs."""
+
 UNITS = {"K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
+"""sbatch's units of memory, in MB."""
+
 SHOWN = 3
+"""How many nodes a message names."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node as it is configured, in one of its partitions. memory: in MB. gpus: by type, "" for all. out: why it is
-    out of service, in sinfo's words; "" for a node that is in service."""
+    """A node as it is configured, in one of its partitions."""
 
     name: str
     partition: str
     default: bool
+    """Whether the partition is the default one."""
     cpus: int
     memory: int
+    """In MB."""
     gpus: dict[str, int]
+    """How many, by type; under "" of all types together."""
     features: frozenset[str]
     out: str
+    """Why it is out of service, in sinfo's words; "" for a node that is in service."""
 
 
 def nodes() -> list[Node]:
-    """Every node, once for each partition that it is in. Raises ClusterError."""
+    """Returns every node, once per partition that it is in. Raises ClusterError."""
     lines = [
         line.split("|", 7) for line in ask("sinfo", "-a", "-h", "-N", "-o", "%N|%P|%c|%m|%T|%f|%G|%E").splitlines()
     ]
@@ -58,31 +66,31 @@ def _node(name: str, partition: str, cpus: str, memory: str, state: str, feature
 
 
 def awaited(asked: Resources, partition: str | None) -> list[Node]:
-    """Nodes out of service without which not enough would do for `asked` in `partition` (or one of several with
-    commas, or the default), and with which there would be enough; none where there never are. Raises ClusterError.
+    """Returns the nodes out of service that a job waits for: with them enough nodes fit `asked`, without them too few.
 
-    Constraints other than features with & are taken for fulfilled.
+    partition: several with commas, of which one suffices; None: the default one. Empty where even all nodes would be
+    too few. Constraints other than features with & are taken for fulfilled. Raises ClusterError.
     """
-    wanted = set(partition.split(",")) if partition else set()
+    partitions = set(partition.split(",")) if partition else set()
     named, excluded = asked.sbatch.get("nodelist"), asked.exclude
     only, without = _hosts(str(named)) if named else set(), _hosts(excluded) if excluded else set()
     fitting: dict[str, list[Node]] = defaultdict(list)
     for node in nodes():
-        here = node.partition in wanted if wanted else node.default
-        if here and node.name not in without and (not only or node.name in only) and _fits(node, asked):
+        eligible = node.partition in partitions if partitions else node.default
+        if eligible and node.name not in without and (not only or node.name in only) and _fits(node, asked):
             fitting[node.partition].append(node)
     least = max(asked.nodes, len(only))
-    for found in fitting.values():
-        out = [node for node in found if node.out]
-        if len(found) - len(out) < least <= len(found):
+    for candidates in fitting.values():
+        out = [node for node in candidates if node.out]
+        if len(candidates) - len(out) < least <= len(candidates):
             return out
     return []
 
 
-def told(found: Iterable[Node]) -> str:
-    """The nodes `found` and why they are out of service, the first ones by name."""
-    each = [f"{node.name} is {node.out}" for node in found]
-    return "; ".join(each[:SHOWN]) + (f"; and {len(each) - SHOWN} more" if len(each) > SHOWN else "")
+def out_of_service_message(out: Iterable[Node]) -> str:
+    """Says which nodes are out of service and why, the first SHOWN by name."""
+    lines = [f"{node.name} is {node.out}" for node in out]
+    return "; ".join(lines[:SHOWN]) + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
 
 
 def _fits(node: Node, asked: Resources) -> bool:
@@ -96,16 +104,16 @@ def _fits(node: Node, asked: Resources) -> bool:
 
 
 def _megabytes(memory: str) -> float:
-    """What sbatch takes for so much memory: "32G", "900MB"."""
+    """Returns the megabytes of a size as sbatch reads it: "32G", "900MB"."""
     number, unit = re.fullmatch(r"(\d+)([KMGT]?)B?", memory).groups()  # type: ignore[union-attr]
     return int(number) * UNITS[unit or "M"]
 
 
 def _whole(text: str) -> int:
-    """sinfo's number, of which "+" says that there may be more."""
+    """Returns sinfo's number; a "+" behind it says that some nodes have more."""
     return int(text.rstrip("+")) if text.rstrip("+").isdecimal() else 0
 
 
 def _hosts(names: str) -> set[str]:
-    """The nodes that Slurm's list `names` means, node[1-3]."""
+    """Expands Slurm's list of nodes, such as node[1-3]."""
     return set(ask("scontrol", "show", "hostnames", names).split())

@@ -1,4 +1,4 @@
-"""What a Slurm cluster says of itself: limits, partitions, the queue."""
+"""Asks a Slurm cluster about itself: its limits, partitions and queue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from optathlon.slurm.cluster import ClusterError
 
-PATIENCE = 60.0
+PATIENCE_SECONDS = 60.0
+"""How long a Slurm command may take; its controller may be busy."""
+
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 # slurm.h's base states that are over, and LAUNCH_FAILED and RECONFIG_FAIL, flags that end a job. A state that is not
 # listed, as a later Slurm may have, counts as alive: to wait for a job too long costs time, to replace one that lives
@@ -21,32 +23,36 @@ ENDED = frozenset(
     | {"REVOKED", "LAUNCH_FAILED", "RECONFIG_FAIL"}
 )
 ON_HOLD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
-# Slurm's reasons (job_reason_string). Limits a job or a node stay passed; those a user or an account ease with time.
+# Slurm's reasons why a job waits (job_reason_string). A limit per job or node that is passed stays passed, so the job
+# never starts; one per user or account is passed only while others of them run.
 HELD = re.compile(r"JobHeld(User|Admin)|JobHoldMaxRequeue|.*\bheld\b.*")
 NEVER = re.compile(
     r"DependencyNeverSatisfied|BadConstraints|PartitionTimeLimit|InvalidAccount|InvalidQOS|AccountNotAllowed"
     r"|QOSNotAllowed|MaxMemPerLimit|(QOS|Assoc)(Max\w*Per(Job|Node)(Limit)?|Min\w+)"
 )
-# What a user may have set for his own looks at the queue would hide jobs from ours, or make a command ask him.
-LOOKS = ("SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
+# Settings that a user may have made for the commands' use by hand: they would hide jobs from us or make a command ask.
+USER_SETTINGS = ("SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster as its controller describes it. requeues: whether jobs that do not ask for it are requeued."""
+    """A cluster as its controller describes it."""
 
     name: str
     version: str
     max_array_size: int
     requeues: bool
+    """Whether jobs that do not ask for it are requeued."""
     accounting: bool
+    """Whether Slurm keeps accounts, and so can be asked about limits and ended jobs."""
 
 
 @dataclass(frozen=True)
 class Queued:
-    """A copy of a job in the queue, or one that has just left it. job: its id; of an array, with the index."""
+    """A copy of a job in the queue, or one that has just left it."""
 
     job: str
+    """Its id; of a copy of an array with the index, 17_3."""
     state: str
     reason: str
     user: str
@@ -69,8 +75,8 @@ class Queued:
 
 
 def ask(*words: str) -> str:
-    """What a Slurm command prints; ClusterError with what it says instead."""
-    done = carried_out(words, environment={k: v for k, v in os.environ.items() if not k.startswith(LOOKS)})
+    """Returns what a Slurm command prints; raises ClusterError with its message if it fails."""
+    done = carried_out(words, environment={k: v for k, v in os.environ.items() if not k.startswith(USER_SETTINGS)})
     if done.returncode:
         said = (done.stderr or done.stdout).strip().rpartition("\n")[2] or f"exit code {done.returncode}"
         raise ClusterError(said if said.startswith(words[0]) else f"{words[0]}: {said}")
@@ -80,54 +86,57 @@ def ask(*words: str) -> str:
 def carried_out(
     words: Sequence[str], typed: str = "", environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """A Slurm command that was given `typed`, whatever its exit code; ClusterError if it cannot start or ever end."""
+    """Runs a Slurm command with `typed` on its standard input, whatever its exit code.
+
+    Raises ClusterError if it cannot be started or does not end in PATIENCE_SECONDS.
+    """
     try:
         return subprocess.run(
-            words, input=typed, env=environment, capture_output=True, text=True, errors="replace", timeout=PATIENCE,
-            check=False,
+            words, input=typed, env=environment, capture_output=True, text=True, errors="replace",
+            timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
     except FileNotFoundError:
         raise ClusterError(f"there is no {words[0]} here: this machine is not part of a Slurm cluster") from None
     except OSError as error:
         raise ClusterError(f"{words[0]} cannot be started: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise ClusterError(f"{words[0]}: no answer from the Slurm controller within {PATIENCE:.0f} s") from None
+        raise ClusterError(f"{words[0]}: no answer from the Slurm controller within {PATIENCE_SECONDS:.0f} s") from None
 
 
 def site() -> Site:
-    """This machine's cluster. Raises ClusterError."""
-    found = dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", ask("scontrol", "show", "config"), re.MULTILINE))
+    """Returns this machine's cluster. Raises ClusterError."""
+    config = dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", ask("scontrol", "show", "config"), re.MULTILINE))
     return Site(
-        name=found.get("ClusterName", ""),
-        version=found.get("SLURM_VERSION", ""),
-        max_array_size=max(1, int(found.get("MaxArraySize", 1001))),  # 0: no arrays at all
-        requeues=found.get("JobRequeue", "1") == "1",
-        accounting=not found.get("AccountingStorageType", "").endswith("none"),
+        name=config.get("ClusterName", ""),
+        version=config.get("SLURM_VERSION", ""),
+        max_array_size=max(1, int(config.get("MaxArraySize", 1001))),  # 0: no arrays at all
+        requeues=config.get("JobRequeue", "1") == "1",
+        accounting=not config.get("AccountingStorageType", "").endswith("none"),
     )
 
 
 def partitions() -> dict[str, str]:
-    """The partitions that can be used, the default one first: nodes, cores, memory, GPUs and time limit in words."""
-    found = {}
+    """Describes each partition that is up, the default one first: nodes, cores, memory, GPUs and time limit."""
+    described = {}
     for line in ask("sinfo", "-h", "-o", "%P|%a|%D|%c|%m|%G|%l").splitlines():
         name, up, nodes, cores, memory, gpus, limit = line.split("|")
         if up == "up":
             what = f"{nodes} nodes of {cores} cores, {memory} MB, {gpus.replace('(null)', 'no GPU')}; limit {limit}"
-            found[name] = f"{found[name]}; {what}" if name in found else what
-    return dict(sorted(found.items(), key=lambda item: not item[0].endswith("*")))
+            described[name] = f"{described[name]}; {what}" if name in described else what
+    return dict(sorted(described.items(), key=lambda item: not item[0].endswith("*")))
 
 
 def queue(users: Iterable[str]) -> list[Queued]:
-    """All jobs of `users`, every copy on its own, in one query. Raises ClusterError."""
-    of, form = ",".join(sorted(users)), "%i|%T|%r|%u|%j"
-    lines = ask("squeue", "-a", "-r", "-h", "-t", "all", "-u", of, "-o", form).splitlines()
+    """Returns every copy of every job of `users`, by one query. Raises ClusterError."""
+    names, form = ",".join(sorted(users)), "%i|%T|%r|%u|%j"
+    lines = ask("squeue", "-a", "-r", "-h", "-t", "all", "-u", names, "-o", form).splitlines()
     return [Queued(*line.split("|", 4)) for line in lines if line.count("|") >= 4]
 
 
 def ends(jobs: Iterable[str], name: str) -> dict[str, str]:
-    """The states in which Slurm's accounting says that the copies `jobs` of the job called `name` are, or ended.
+    """Returns, by Slurm's accounting, the state of each of the copies `jobs` of the job called `name`.
 
-    The name tells an id that is used again from the job. Raises ClusterError where there is no accounting.
+    Ids are used again: what has one of them and another name is left out. Raises ClusterError without accounting.
     """
     lines = ask("sacct", "-X", "-n", "-P", "-j", ",".join(sorted(jobs)), "-o", "JobID,State,JobName").splitlines()
     rows = [line.split("|", 2) for line in lines if line.count("|") >= 2]
@@ -135,18 +144,21 @@ def ends(jobs: Iterable[str], name: str) -> dict[str, str]:
 
 
 def longest(partition: str | None) -> int | None:
-    """The minutes that a job may take in `partition` (one of several with commas, or the default); None: no limit."""
+    """Returns the most minutes that a job may take in `partition`; None for no limit.
+
+    partition: several with commas, of which the most generous counts; None: the default one.
+    """
     asked = set(partition.split(",")) if partition else {""}
-    found = []
+    limits = []
     for line in ask("sinfo", "-a", "-h", "-o", "%P|%l").splitlines():
         name, _, limit = line.rpartition("|")
         if name.rstrip("*") in asked or (name.endswith("*") and "" in asked):
-            found.append(_minutes(limit))
-    return None if None in found else max((limit for limit in found if limit is not None), default=None)
+            limits.append(_minutes(limit))
+    return None if None in limits else max((limit for limit in limits if limit is not None), default=None)
 
 
 def _minutes(limit: str) -> int | None:
-    """What sinfo writes as D-HH:MM:SS, or less of it; None for no limit, or none that is known."""
+    """Reads sinfo's D-HH:MM:SS, whose first parts may be missing; None for any other word, such as "infinite"."""
     if (match := re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)) is None:
         return None
     days, hours, minutes, _ = (int(part or 0) for part in match.groups())
@@ -154,16 +166,16 @@ def _minutes(limit: str) -> int | None:
 
 
 def submit_limit(user: str, account: str | None, qos: str | None) -> int | None:
-    """How many jobs `user` may have in the queue at once, every copy counted, by association and QOS; None: no limit,
-    or no accounting that would say."""
-    found = []
+    """Returns how many copies of jobs `user` may have in the queue at once, by association and QOS; None for no limit,
+    or where accounting does not answer."""
+    limits = []
     with contextlib.suppress(ClusterError):
         rows = _rows("assoc", "where", f"user={user}", "format=Account,MaxSubmitJobs,DefaultQOS")
         rows = [row for row in rows if len(row) == 3 and account in (None, row[0])]
-        found += [row[1] for row in rows]
+        limits += [row[1] for row in rows]
         qos = qos or next((row[2] for row in rows if row[2]), "normal")
-        found += [value for row in _rows("qos", qos, "format=MaxSubmitJobsPU,MaxSubmitJobsPA") for value in row]
-    return min((int(value) for value in found if value.isdecimal()), default=None)
+        limits += [value for row in _rows("qos", qos, "format=MaxSubmitJobsPU,MaxSubmitJobsPA") for value in row]
+    return min((int(value) for value in limits if value.isdecimal()), default=None)
 
 
 def _rows(*words: str) -> list[list[str]]:

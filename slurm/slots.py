@@ -1,5 +1,8 @@
-"""Slots of this machine, or of this Slurm job's part of it, a GPU or else a core each, held by file locks that all
-launches share and that die with their holder."""
+"""Slots: a slot is a GPU of this machine, or a core where there is none, that one run holds by a lock on a file.
+
+Every launch on this machine, by any user, locks the same files; inside a Slurm job, every process of that job does. The
+kernel drops a lock when its holder dies.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +27,29 @@ LOCK = re.compile(r"(gpu|core)-[\w.+:-]+\.lock")
 
 @dataclass
 class Slot:
-    """A slot that this process holds, with the children it forks: while one of them lives, nobody else gets it."""
+    """A slot that this process and the children that it forks hold: nobody else gets it while one of them lives."""
 
     name: str
     environment: dict[str, str]
+    """Variables that show a run this slot's GPU and no other."""
     descriptor: int
+    """Of the locked file."""
 
     def release(self) -> None:
-        """Free the slot, also where forked children still have its descriptor."""
+        """Frees the slot, also where forked children still have its descriptor."""
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         os.close(self.descriptor)
 
     def leave(self) -> None:
-        """In a forked child: let go of a slot that belongs to another child."""
+        """Lets go, in a forked child, of a slot that belongs to another child."""
         os.close(self.descriptor)
 
 
 def names(at_least: int = 1) -> list[str]:
-    """The slots here: the visible GPUs if there are any, else the cores that this process may use.
+    """Returns the names of this machine's slots: its visible GPUs if there are any, else the cores for this process.
 
-    GPUs are shared, gpu-0, gpu-1, gpu-0+1, ..., where there are fewer than `at_least`; cores are not.
+    Where there are fewer GPUs than `at_least`, slots share them in turn: gpu-0, gpu-1, gpu-0+1, ... Cores are never
+    shared.
     """
     if gpus := visible_gpus():
         rounds = -(-max(at_least, len(gpus)) // len(gpus))
@@ -53,7 +59,8 @@ def names(at_least: int = 1) -> list[str]:
 
 
 def _cores() -> int:
-    """The cores of this Slurm job, which a cluster need not confine it to; else those this process is confined to."""
+    """Returns to how many cores this process is confined; in a Slurm job how many the job asked for, since not every
+    cluster confines jobs to them."""
     if "SLURM_JOB_ID" in os.environ:
         for key in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
             if os.environ.get(key, "").isdecimal():
@@ -62,27 +69,26 @@ def _cores() -> int:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA names them.
+    """Returns the GPUs that this process may use, as CUDA names them.
 
-    Found without touching CUDA, which a process that forks must not.
-
-    CUDA reads CUDA_VISIBLE_DEVICES up to the first word that names no GPU ("-1", "none", "NoDevFiles", a number beyond
-    the last), and shows none at all where one is named twice.
+    CUDA itself is not asked: a process that has touched it cannot fork children that use it. As CUDA does, this reads
+    CUDA_VISIBLE_DEVICES up to the first word that names no GPU ("-1", "none", "NoDevFiles", a number beyond the last),
+    and finds none at all where one is named twice.
     """
-    folder = Path("/proc/driver/nvidia/gpus")
-    there = len(list(folder.iterdir())) if folder.is_dir() else None
+    driver = Path("/proc/driver/nvidia/gpus")
+    count = len(list(driver.iterdir())) if driver.is_dir() else None
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return [str(i) for i in range(there or 0)]
+        return [str(i) for i in range(count or 0)]
     words = [word.strip() for word in visible.split(",")]
-    gpus = list(itertools.takewhile(lambda word: _names_a_gpu(word, there), words))
+    gpus = list(itertools.takewhile(lambda word: _names_a_gpu(word, count), words))
     return gpus if len(set(gpus)) == len(gpus) else []
 
 
-def _names_a_gpu(word: str, there: int | None) -> bool:
-    """there: how many GPUs the driver shows; None where it shows nothing, so that any number may be one."""
+def _names_a_gpu(word: str, count: int | None) -> bool:
+    """count: how many GPUs the driver shows; None where it shows nothing, so that any number may name one."""
     if word.isascii() and word.isdecimal():
-        return there is None or int(word) < there
+        return count is None or int(word) < count
     return GPU_NAME.fullmatch(word) is not None
 
 
@@ -92,14 +98,14 @@ def _file_name(gpu: str) -> str:
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """Where the slots are locked while the block runs: in a folder that all users of this machine share, or in one of
-    this Slurm job, which is removed afterwards. What jobs of this user that were killed left here is removed before.
+    """Yields the folder whose files are locked: that of all users of this machine, or in a Slurm job the job's own.
 
-    Raises ClusterError if the job's folder is another user's.
+    The job's folder is removed afterwards; those that killed jobs of this user have left are removed first. Raises
+    ClusterError if the job's folder is another user's.
     """
     path = _path()
-    for left in path.parent.glob(f"{FOLDER}-*"):
-        _remove(left)
+    for abandoned in path.parent.glob(f"{FOLDER}-*"):
+        _remove(abandoned)
     if path.name == FOLDER:
         yield path
         return
@@ -118,8 +124,10 @@ def _path() -> Path:
 
 
 def _hold(folder: Path) -> int:
-    """Make `folder` if it is not there; while the descriptor, or one that a child inherits, is open, nobody removes
-    it."""
+    """Makes `folder` if it does not exist; returns a descriptor that keeps it from being removed.
+
+    It is kept for as long as this process, or a child that inherits the descriptor, has it open.
+    """
     while True:
         try:
             with contextlib.suppress(FileExistsError):
@@ -127,7 +135,7 @@ def _hold(folder: Path) -> int:
             descriptor = os.open(folder, OPEN_FOLDER)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and folder.parent.is_dir():
-                continue  # removed just now, as one that a killed start of this job had left
+                continue  # removed since the line above, as a leftover of a killed start of this job
             raise ClusterError(f"{folder}: {error.strerror}: it must be a folder of this job's own") from None
         if os.fstat(descriptor).st_uid != os.geteuid():
             os.close(descriptor)
@@ -140,8 +148,8 @@ def _hold(folder: Path) -> int:
 
 
 def _remove(folder: Path) -> None:
-    """Remove the slots' folder of a job unless somebody holds it or a lock in it, it is another user's, a link, or has
-    anything else in it."""
+    """Removes a job's folder of slots if it is this user's, holds nothing but locks, and nobody holds it or one of
+    them."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
         descriptor = os.open(folder, OPEN_FOLDER)
         opened.callback(os.close, descriptor)
@@ -163,9 +171,9 @@ def _remove(folder: Path) -> None:
 
 
 def acquire(taken: set[str], folder: Path | None = None, at_least: int = 1) -> Slot | None:
-    """A free slot that is not among `taken` (those this process holds already), or None. Never waits.
+    """Takes a free slot that is not among `taken`, those that this process holds; None if there is none. Never waits.
 
-    folder: where they are locked, as `folder` says. at_least: see `names`.
+    folder: as yielded by `folder`. at_least: see `names`.
     """
     folder = folder or _path()
     with contextlib.suppress(FileExistsError):
@@ -185,9 +193,9 @@ def acquire(taken: set[str], folder: Path | None = None, at_least: int = 1) -> S
 
 
 def holders(folder: Path | None = None) -> dict[str, int]:
-    """The process that took each slot that is held, as far as the kernel shows it here.
+    """Returns, by slot, the process that took it, for the held slots whose holder the kernel shows to this process.
 
-    folder: where they are locked, as `folder` says.
+    folder: as yielded by `folder`.
     """
     folder = folder or _path()
     try:
@@ -205,14 +213,14 @@ def holders(folder: Path | None = None) -> dict[str, int]:
 
 
 def _environment(slot: str) -> dict[str, str]:
-    """What shows a run the slot's GPU alone."""
+    """Returns the variables that show a run the slot's GPU and no other."""
     called = {_file_name(gpu): gpu for gpu in visible_gpus()}
     gpu = called.get(slot.removeprefix("gpu-").partition("+")[0])
     return {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
 
 
 def _open(path: Path) -> int:
-    """Open for reading, which is enough for a lock and allowed on other users' files in a sticky folder."""
+    """Opens for reading, which is enough for a lock and allowed on other users' files in a sticky folder."""
     try:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -21,18 +21,27 @@ if TYPE_CHECKING:
     from submitit import SlurmExecutor
 
 ANSWER_SECONDS = 15.0
+"""How long an answer of squeue is believed."""
+
 FOREVER = 1_000_000
-# What a user or a site may have set for every job; all else in the environment would override the script.
-QUEUE_FULL = re.compile(r"(Max|Grp)SubmitJobs?(Per\w+)?Limit")  # which room() tells, and says nothing of the job itself
+"""Timeouts after which submitit would give a job up; slurm.step decides about that."""
+
+QUEUE_FULL = re.compile(r"(Max|Grp)SubmitJobs?(Per\w+)?Limit")
+"""Refusals of sbatch that `room` foresees; they say nothing against the job itself."""
+
 NOT_NOW = re.compile(r"node configuration is not available|nodes are busy|DOWN, DRAINED")
+"""Refusals of sbatch --test-only of a job that would wait for nodes to come back into service."""
+
 DEFAULTS = ("ACCOUNT", "PARTITION", "QOS", "CONSTRAINT", "RESERVATION")
+"""SBATCH_ variables that a user or a site may have set for every job. Any other would override our script."""
 
 
 class SlurmCluster(Cluster):
-    """A handle is slurm:<cluster>:<user>:<job name>: it is known before the job is submitted, so that a job whose
-    launcher died is still found, and a job id that is used again is never taken for the job.
+    """The Slurm cluster that this machine belongs to.
 
-    Job names must therefore be unique. What squeue says is believed for 15 seconds.
+    A handle is slurm:<cluster>:<user>:<job name>, so job names must be unique. The name and not the job's id, because
+    it is known before the job is submitted: a job whose launcher died is found again, and a job id that Slurm gives
+    anew is never taken for the job.
     """
 
     def __init__(self) -> None:
@@ -48,16 +57,18 @@ class SlurmCluster(Cluster):
         return f"slurm:{self.site.name}:{_user()}:{name}"
 
     def room(self, account: str | None = None, qos: str | None = None) -> int | None:
-        """How many more copies the caller may submit now, by what accounting says of his limits; None: no limit is
-        known."""
+        """Returns how many more copies accounting lets the caller submit now; None where no limit is known."""
         user = _user()
         if not self.site.accounting or (limit := site.submit_limit(user, account, qos)) is None:
             return None
         return max(0, limit - sum(not job.over for job in self._queue([user])))
 
     def admitted(self, job: Job) -> int:
-        """How many copies of `job`, at most an array's, the controller would queue now: also by limits of groups and
-        partitions, which `room` does not know. Nothing is submitted. Raises ClusterError."""
+        """Returns how many copies of `job`, at most one array's, the controller would queue now; submits nothing.
+
+        This includes limits of groups and partitions, which `room` does not know. Raises ClusterError.
+        """
+        # No command tells these limits, but sbatch --test-only says of an array whether it is too large: bisection.
         least, most = 0, min(job.copies, self.site.max_array_size)
         tried = most
         while least < most:
@@ -82,7 +93,7 @@ class SlurmCluster(Cluster):
         return handle
 
     def scripts(self, job: Job) -> list[str]:
-        """What `submit` would hand to sbatch."""
+        """Returns the scripts that `submit` would hand to sbatch, one per array."""
         texts = []
         for executor, copies in self._executors(job):
             if copies > 1:
@@ -91,14 +102,18 @@ class SlurmCluster(Cluster):
         return texts
 
     def check(self, job: Job) -> str:
-        """Ask the controller whether it would take `job`; nothing is submitted. Returns what keeps it from starting for
-        now, nodes that are out of service, or "". Raises ClusterError with the controller's answer."""
+        """Asks the controller whether it would accept `job`; submits nothing.
+
+        Returns a sentence on nodes out of service that the job would wait for, or "". Raises ClusterError with the
+        controller's answer if it would refuse the job.
+        """
         asked, later = job.resources, ""
         partition = asked.partition or os.environ.get("SBATCH_PARTITION")
         refusal = self._refusal(job)
         if refusal and not QUEUE_FULL.search(refusal) and not (later := _later(refusal, asked, partition)):
             raise ClusterError(refusal)
-        # Many sites let a job wait forever that asks for more time than its partition gives; a QOS may allow it.
+        # Where EnforcePartLimits is off, Slurm accepts a job that asks for more time than its partition gives, and lets
+        # it wait forever. A QOS may allow the time.
         most = site.longest(partition) if asked.minutes and not asked.qos else None
         if asked.minutes and most is not None and asked.minutes > most:
             where = f"partition {partition}" if partition else "the default partition"
@@ -108,17 +123,17 @@ class SlurmCluster(Cluster):
         return later
 
     def _refusal(self, job: Job) -> str:
-        """What `sbatch --test-only` says against `job`; "" if nothing."""
+        """Returns why `sbatch --test-only` refuses `job`, "" if it does not."""
         executor, _ = next(self._executors(job))
         with _undisturbed(executor.parameters):
             tried = site.carried_out(["sbatch", "--test-only"], typed=self.scripts(job)[0])
         return _reason(tried.stderr) if tried.returncode else ""
 
     def alive(self, handles: Iterable[str]) -> dict[str, Alive]:
-        found = {handle: Alive(known=False) for handle in handles}
+        alive = {handle: Alive(known=False) for handle in handles}
         with contextlib.suppress(ClusterError):
-            found |= self._look(found)
-        return found
+            alive |= self._look(alive)
+        return alive
 
     def cancel(self, handles: Iterable[str]) -> list[str]:
         asked, refused = [], ""
@@ -135,16 +150,17 @@ class SlurmCluster(Cluster):
         return asked
 
     def withdraw(self, names: Iterable[str]) -> None:
-        """Take copies (as `this_job` names them inside) that wait out of the queue; those that have started stay.
-        Raises ClusterError."""
+        """Cancels copies that still wait, given by the names that `this_job` returns in them. Raises ClusterError."""
         if copies := [name.rpartition(":")[2] for name in names]:
             site.ask("scancel", "--state=PENDING", *copies)
             self._answers.clear()
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """Of copies that are over (as `this_job` names them inside), in which of Slurm's states; those that neither the
-        queue, which shows them for a while, nor accounting knows are left out."""
-        found: dict[str, str] = {}
+        """Returns Slurm's final state per copy that is over, given by the names that `this_job` returned in them.
+
+        Copies that neither the queue, which shows them for a while, nor accounting knows are left out.
+        """
+        states: dict[str, str] = {}
         jobs: dict[str, list[str]] = defaultdict(list)
         for name in names:
             handle, _, job = name.rpartition(":")
@@ -154,25 +170,25 @@ class SlurmCluster(Cluster):
             for job in self._queue(users) if users else ():
                 handle = f"slurm:{self.site.name}:{job.user}:{job.name}"
                 if job.over and job.job in jobs.get(handle, ()):
-                    found[f"{handle}:{job.job}"] = job.state
+                    states[f"{handle}:{job.job}"] = job.state
         with contextlib.suppress(ClusterError):
             for handle, copies in jobs.items() if self.site.accounting else ():
-                if left := [job for job in copies if f"{handle}:{job}" not in found]:
-                    states = site.ends(left, handle.rpartition(":")[2])
-                    found |= {f"{handle}:{job}": state for job, state in states.items() if state in site.ENDED}
-        return found
+                if unseen := [job for job in copies if f"{handle}:{job}" not in states]:
+                    accounted = site.ends(unseen, handle.rpartition(":")[2])
+                    states |= {f"{handle}:{job}": state for job, state in accounted.items() if state in site.ENDED}
+        return states
 
     def _look(self, handles: Iterable[str]) -> dict[str, Alive]:
-        """What is alive of the jobs of this cluster; one query for all of them."""
+        """Returns what is alive of those of the jobs that are this cluster's, by one query for all of them."""
         parts = {handle: handle.split(":") for handle in handles if handle.startswith("slurm:")}
-        here = {handle: p for handle, p in parts.items() if len(p) == 4 and p[1] == self.site.name}
-        if not here:
+        ours = {handle: p for handle, p in parts.items() if len(p) == 4 and p[1] == self.site.name}
+        if not ours:
             return {}
         queued: dict[tuple[str, str], list[site.Queued]] = defaultdict(list)
-        for job in self._queue({user for _, _, user, _ in here.values()}):
+        for job in self._queue({user for _, _, user, _ in ours.values()}):
             if not job.over:
                 queued[job.user, job.name].append(job)
-        return {handle: _alive(handle, queued[user, name]) for handle, (_, _, user, name) in here.items()}
+        return {handle: _alive(handle, queued[user, name]) for handle, (_, _, user, name) in ours.items()}
 
     def _queue(self, users: Iterable[str]) -> list[site.Queued]:
         key = tuple(sorted(users))
@@ -183,7 +199,7 @@ class SlurmCluster(Cluster):
         return answer
 
     def _executors(self, job: Job) -> Iterator[tuple[SlurmExecutor, int]]:
-        """An executor for each array of `job`, and the array's size."""
+        """Yields one executor per array of `job`, with the array's size."""
         if not str(job.folder).isprintable() or "%" in str(job.folder) or "\\" in str(job.folder):
             raise ClusterError(f"{job.folder}: Slurm gives % and \\ in a job's folder another meaning; move the store")
         left = job.copies
@@ -234,21 +250,21 @@ class SlurmCluster(Cluster):
         }
 
     def _dependency(self, after: Iterable[str]) -> str | None:
-        """`afterany` on the jobs with the handles `after`, submitted here or, by their names, by whomever."""
+        """Returns sbatch's `afterany` on the jobs with the handles `after`, whoever submitted them; None for none."""
         ids: list[str] = []
         for handle in after:
             if handle not in self._ids:
-                there = self.alive([handle])[handle]
-                if not there.known:
+                alive = self.alive([handle])[handle]
+                if not alive.known:
                     raise ClusterError(f"the Slurm controller does not answer: whether {handle} is over is unknown")
-                copies = (copy.rpartition(":")[2].partition("_")[0] for copy in (*there.running, *there.pending))
+                copies = (copy.rpartition(":")[2].partition("_")[0] for copy in (*alive.running, *alive.pending))
                 self._ids[handle] = list(dict.fromkeys(copies))
             ids += self._ids[handle]
         return ":".join(["afterany", *ids]) if ids else None
 
 
 def _user() -> str:
-    """The caller as Slurm names it, whatever the environment says."""
+    """Returns the caller's name as Slurm knows it: by the user id, whatever the environment says."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -269,11 +285,11 @@ def _alive(handle: str, queued: list[site.Queued]) -> Alive:
 
 @contextlib.contextmanager
 def _undisturbed(parameters: dict[str, Any]) -> Iterator[None]:
-    """Leave out of the environment what another job (this may be one) or the user's settings would change in ours."""
+    """Takes out of the environment what would change our script: the user's settings and a surrounding job's."""
     before = dict(os.environ)
-    kept = {f"SBATCH_{key}" for key in DEFAULTS if not parameters.get(key.lower())}
-    for key in before:
-        if key.startswith(("SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SUBMITIT_")) and key not in {"SLURM_CONF", *kept}:
+    unchanged = {"SLURM_CONF"} | {f"SBATCH_{key}" for key in DEFAULTS if not parameters.get(key.lower())}
+    for key in before.keys() - unchanged:
+        if key.startswith(("SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SUBMITIT_")):
             del os.environ[key]
     try:
         yield
@@ -283,7 +299,7 @@ def _undisturbed(parameters: dict[str, Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _in_our_words() -> Iterator[None]:
-    """Raise what submitit and sbatch say as a ClusterError of one line."""
+    """Raises the errors of submitit and sbatch as a ClusterError of one line."""
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
@@ -295,15 +311,18 @@ def _in_our_words() -> Iterator[None]:
 
 
 def _later(refusal: str, asked: Resources, partition: str | None) -> str:
-    """What a job waits for that sbatch would take but --test-only refuses, as no node for it is in service; else ""."""
+    """Returns a sentence on the nodes that a job refused by `sbatch --test-only` would wait for; "" if there are none.
+
+    sbatch itself accepts such a job, as nodes come back into service.
+    """
     if NOT_NOW.search(refusal):
         with contextlib.suppress(ClusterError):
-            if found := nodes.awaited(asked, partition):
-                return f"too few of the nodes that would do are in service: {nodes.told(found)}"
+            if out := nodes.awaited(asked, partition):
+                return f"too few of the nodes that would do are in service: {nodes.out_of_service_message(out)}"
     return ""
 
 
 def _reason(text: str) -> str:
-    """The lines of sbatch's errors, as one."""
+    """Returns sbatch's error lines as one sentence; the whole text if there are none."""
     lines = re.findall(r"^(?:sbatch: error: |allocation failure: |sbatch: fatal: )(.*)$", text, re.MULTILINE)
     return f"sbatch: {'; '.join(dict.fromkeys(lines))}" if lines else text.strip()

@@ -1,5 +1,5 @@
-"""Runs inside a Slurm job, in submitit's process: starts the job's own, passes signals on to it, waits for it, and
-requeues the job if it was told to stop before it was done."""
+"""Runs inside a Slurm job, in submitit's process: starts the worker, passes signals on to it, waits for it, and
+requeues the job if the worker was told to stop before it was done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optathlon.slurm.cluster import PYTHON
 from optathlon.slurm.signals import IN_VAIN, PREEMPTED, STOP_SIGNALS
 
 VAIN_LIMIT = 3
-"""A job that was stopped in vain so often on end is not requeued again."""
+"""A job that was stopped in vain so many times in a row is not requeued again."""
 
 GOING_ON = ("RUNNING", "SIGNALING")
 """States of a job that nobody has ended yet."""
@@ -23,11 +23,11 @@ GOING_ON = ("RUNNING", "SIGNALING")
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Runs `argv` and returns its exit code if that is 0, PREEMPTED or IN_VAIN; leaves this process with any other.
 
-    Slurm says SIGUSR2 before the time limit and, where the site wants it, before a preemption; SIGTERM when it cancels,
-    preempts or requeues, and after KillWait SIGKILL. Both are passed on, so that the process saves and ends. A job that
-    was told to stop is requeued, but one that stopped in vain at most VAIN_LIMIT - 1 times on end. submitit's own
-    handlers are replaced: they would write pickles while the process is being killed, and count what is a preemption as
-    a timeout (facebookincubator/submitit#1656, #1732).
+    Slurm sends SIGUSR2 before the time limit and, where the site wants it, before a preemption; SIGTERM when it
+    cancels, preempts or requeues, and SIGKILL after KillWait. The first two are passed on, so that the process saves
+    and ends. A job that was told to stop is requeued; one that stops in vain is requeued VAIN_LIMIT - 1 times in a row
+    at most. submitit's own handlers are replaced: they would write pickles while the process is being killed, and count
+    a preemption as a timeout (facebookincubator/submitit#1656, #1732).
     """
     received: list[int] = []
 
@@ -35,7 +35,7 @@ def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
         received.append(number)
         process.send_signal(number)
 
-    # The process inherits the mask: a signal that comes before it listens waits until it does.
+    # The process inherits the blocked signals: one that comes before it listens waits until it does.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     words = [sys.executable if word == PYTHON else word for word in argv]
     process = subprocess.Popen(words, env={**os.environ, **environment})
@@ -46,7 +46,7 @@ def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     if code != IN_VAIN:
         Path(f"in-vain-{_name()}").unlink(missing_ok=True)
     if received and code and os.environ.get("SLURM_PROCID", "0") == "0":
-        if code == IN_VAIN and _vain() >= VAIN_LIMIT:
+        if code == IN_VAIN and _count_in_vain() >= VAIN_LIMIT:
             say(f"stopped {VAIN_LIMIT} times before anything got on: not requeued; is the time limit too short?")
         else:
             requeue(warned=signal.SIGUSR2 in received)
@@ -56,9 +56,9 @@ def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def requeue(warned: bool) -> None:
-    """Put this job back into the queue, unless Slurm is ending it: then it was cancelled, or Slurm requeues it itself.
+    """Puts this job back into the queue, unless Slurm is ending it: then it was cancelled, or Slurm requeues it itself.
 
-    warned: by SIGUSR2, which says that the job has to end although nobody has ended it yet.
+    warned: whether SIGUSR2 came, the notice before a time limit: the job is to end although nobody has ended it yet.
     """
     name = _name()
     state = _ask("squeue", "-h", "-j", name, "-o", "%T")
@@ -71,20 +71,20 @@ def requeue(warned: bool) -> None:
 
 
 def _name() -> str:
-    """What Slurm calls this copy; by its number alone, one copy is the whole array."""
+    """Returns Slurm's name of this copy. The job id alone would mean all copies of an array."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
 
 
-def _vain() -> int:
-    """How often on end, with this time, the job was stopped in vain; its folder remembers."""
+def _count_in_vain() -> int:
+    """Counts this stop in vain in the job's folder; returns how many there are in a row."""
     with Path(f"in-vain-{_name()}").open("ab") as file:
         file.write(b".")
         return file.tell()
 
 
 def _ask(*words: str) -> str | None:
-    """What a command prints; None if it fails."""
+    """Returns what a command prints, None if it fails, which is said."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     except subprocess.CalledProcessError as error:

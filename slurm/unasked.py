@@ -1,4 +1,4 @@
-"""A Slurm cluster that is not there: what would be handed to sbatch is written without asking anybody."""
+"""Job scripts where there is no Slurm: a cluster with Slurm's defaults that is never asked anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULTS = Site(name="cluster", version="", max_array_size=1001, requeues=True, 
 
 
 class UnaskedCluster(SlurmCluster):
-    """Only for `scripts`: it has no jobs, no limits, and takes everything."""
+    """A cluster without jobs and without limits that accepts everything; only its `scripts` is of use."""
 
     @cached_property
     def site(self) -> Site:
@@ -37,7 +37,7 @@ class UnaskedCluster(SlurmCluster):
         import submitit
 
         class Elsewhere(submitit.SlurmExecutor):
-            """One that does not look for srun on this machine."""
+            """submitit's executor without its search for srun on this machine."""
 
             @classmethod
             def affinity(cls) -> int:

@@ -1,4 +1,4 @@
-"""The code that runs: its version, a digest of every file of it, and its commit where there is one. Torch-free."""
+"""The code that runs: its version, a digest of all its files, and its commit where there is one. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("suite", "tasks", "optimizers", "slurm", "results")
 SUBMITTED_TREE = "OPTATHLON_SUBMITTED_TREE"
+"""The variable in which a worker is given the tree of the code that launched it."""
 
 
 @functools.cache
 def code() -> dict[str, Any]:
-    """The version, the digest of every Python file of the five rooms, and the commit where there is one."""
+    """Returns the version, the tree (a digest of every Python file of the rooms), and the commit, None without one."""
     hashed = hashlib.sha256()
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
@@ -26,7 +27,7 @@ def code() -> dict[str, Any]:
 
 
 def changed() -> str | None:
-    """What to say of code that is not what was submitted; None where it is, or nothing was submitted."""
+    """Returns a warning if the code has changed since this worker was submitted; None if not, or if it was not."""
     submitted, running = os.environ.get(SUBMITTED_TREE), code()["tree"]
     if submitted in (None, "", running):
         return None

@@ -1,4 +1,4 @@
-"""The kit for tasks with the proof that takes the real loop: going on exactly from any update."""
+"""What `optathlon check` proves of a task: the kit of `tasks`, and exact resumption in the real training loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optathlon.tasks.conformance.kit import Kit
 
 
 def check_task(task: Task, scale: str, protocol: Protocol, data: Path) -> checks.Card:
-    """The card of `task` by `protocol` with all proofs, those of the tasks' kit first."""
+    """Returns the card of `task`, trained by `protocol`: the findings of the tasks' kit, then that of resumption."""
     torch.set_num_threads(1)
     card = checks.check(task, scale, protocol, data)
     name = checks.name_of(goes_on_exactly_from_any_update)
@@ -29,7 +29,7 @@ def check_task(task: Task, scale: str, protocol: Protocol, data: Path) -> checks
 
 
 def _run(task: Task, scale: str, protocol: Protocol, data: Path) -> Run:
-    """A run of the task by an optimizer with a state of its own."""
+    """Returns a run of the task by AdamW, which has a state that a resumed run must get back."""
     problem, spec = problem_of(task, scale, protocol, data), optimizer_of("adamw")
     setting = setting_of(problem, spec, spec.resolve({"lr": 1e-3}), spec.protocol)
     return Run(problem=problem, setting=setting, seed=0)

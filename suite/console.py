@@ -1,4 +1,4 @@
-"""What commands share: where store and data are, JSON on stdout, tables, words on stderr, the width of the terminal."""
+"""What commands share: arguments for store and data, JSON and tables on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from optathlon.results.text.columns import cells, fitted, fold, line_up, longest
 from optathlon.suite.network_options import MEMORY_FORMATS, NetworkOptions
 
 SCHEMA = 1
+"""Version of the JSON that commands print; raised when a field changes its meaning or goes."""
+
 NARROWEST = 20
+"""Cells of the narrowest terminal that is believed to be one."""
+
 LEAST_WIDTH = 12
-"""Cells of a column of a table in which words may be broken."""
+"""Cells of the narrowest column of a table in which words may be broken."""
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +63,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def network_options(args: argparse.Namespace) -> NetworkOptions:
-    """What the arguments of `add_network_options` say."""
+    """Returns the options given by the arguments of `add_network_options`."""
     return NetworkOptions(args.compile, args.memory_format)
 
 
@@ -68,7 +72,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One JSON document with a schema number on stdout."""
+    """Prints one JSON document, with a schema number, on stdout."""
     text = json.dumps(
         {"schema": SCHEMA, **msgspec.to_builtins(document)}, indent=2, ensure_ascii=False, allow_nan=False
     )
@@ -76,8 +80,10 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def write_data(text: str) -> None:
-    """What programs read, on stdout: in UTF-8 whatever the locale says, so that no character is lost; on a terminal
-    in its own encoding, and without what the terminal would carry out."""
+    """Writes what programs read to stdout, in UTF-8 whatever the locale, so that no character is lost.
+
+    A terminal gets it in its own encoding, with its control characters escaped.
+    """
     if sys.stdout.isatty() or not isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.write(spelled_out(text))
         return
@@ -87,9 +93,9 @@ def write_data(text: str) -> None:
 
 
 def columns(stream: TextIO) -> int | None:
-    """How many cells a line of `stream` has: $COLUMNS, else the terminal's; None for a file, of any width."""
-    if (given := os.environ.get("COLUMNS", "")).isdecimal() and int(given) >= NARROWEST:
-        return int(given)
+    """Returns how many cells a line of `stream` has: $COLUMNS, else the terminal's; None for a file, of any width."""
+    if (columns_set := os.environ.get("COLUMNS", "")).isdecimal() and int(columns_set) >= NARROWEST:
+        return int(columns_set)
     try:
         return max(os.get_terminal_size(stream.fileno()).columns, NARROWEST) if stream.isatty() else None
     except (OSError, ValueError):  # no descriptor, or none of a terminal
@@ -97,26 +103,30 @@ def columns(stream: TextIO) -> int | None:
 
 
 def show(text: str, indent: str = "  ") -> None:
-    """On stdout, and nothing in `text` acts on a terminal, as names and notes come from anywhere; on a terminal, lines
-    that are too long are wrapped, and `indent` stands before what goes on below."""
+    """Prints `text` on stdout with its control characters escaped, as names and notes come from anywhere.
+
+    A terminal gets long lines wrapped, with `indent` before what goes on below.
+    """
     print(fold(spelled_out(text), columns(sys.stdout), indent))
 
 
 def say(message: str = "") -> None:
-    """For people: on stderr, so that stdout is data only; on a terminal, lines that are too long are wrapped."""
+    """Prints a message for people on stderr, so that stdout is data only; a terminal gets long lines wrapped."""
     message = spelled_out(message)
     try:
         print(fold(message, columns(sys.stderr)) if sys.stderr.isatty() else message, file=sys.stderr, flush=True)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        # The terminal was closed, and who did that wants no more words; what is to be saved is saved.
+        # The terminal was closed. A run must still save its state, so a message that nobody reads must not end it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[str], *, wrap: bool = True) -> str:
-    """Aligned plain text; numbers to the right. On a terminal (unless not to wrap), texts wrap in their columns; where
-    not even that fits, each row is a block of lines."""
+    """Returns aligned plain text, numbers to the right.
+
+    wrap: for a terminal, cells wrap in their columns; where not even that fits, each row becomes a block of lines.
+    """
     body = [[one_line(str(cell)) for cell in row] for row in rows]
     numeric = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(head))]
     natural = [max(cells(row[i]) for row in (head, *body)) for i in range(len(head))]
@@ -131,7 +141,7 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[str], *, wrap: bool =
 
 
 def _block(row: Sequence[str], head: Sequence[str]) -> str:
-    """A row as lines, its first text as their title."""
+    """Returns a row as lines, its first cell as their title."""
     return "\n".join([row[0], *(f"  {name}: {text}" for name, text in zip(head[1:], row[1:], strict=True))])
 
 

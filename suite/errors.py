@@ -26,7 +26,7 @@ class Preempted(Exception):  # noqa: N818
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """What the writer of `word` may have meant among what is `known`."""
+    """Returns, in brackets, which of the `known` words the writer of `word` may have meant, or all of them."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import msgspec
 
 from optathlon.optimizers import OptimizerError
+from optathlon.suite.error_text import message_of
 from optathlon.suite.errors import FAILED
 from optathlon.suite.identity import Run, optimizer_of, task_of
-from optathlon.suite.readable import said
 from optathlon.tasks import DataError, TaskError
 
 
@@ -86,10 +86,12 @@ CLASSES = {
 }
 UNKNOWN = Failure("failed", "`optathlon logs {run}` prints the traceback")
 
+"""For a class that this version does not know: another version's record."""
+
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
-# torch raises these as plain RuntimeErrors; there is no type to go by.
+# torch raises these as plain RuntimeErrors, so that only the message tells them apart.
 _UNTYPED = (
     ("memory", re.compile(r"DefaultCPUAllocator: (can't|not enough)|_STATUS_ALLOC_FAILED|insufficient shared memory")),
     ("killed", re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)")),
@@ -99,27 +101,27 @@ _UNTYPED = (
 
 
 def known(name: str) -> Failure:
-    """The class called `name`; one that knows nothing for a word that this version does not have."""
+    """Returns the class called `name`, UNKNOWN for a name that this version does not have."""
     return CLASSES.get(name, UNKNOWN)
 
 
 def advice(name: str, run: str, hosts: Collection[str] = ()) -> str:
-    """What helps against failures of class `name` that happened on `hosts`, to `run` among others."""
+    """Returns what helps against failures of class `name` that happened on `hosts`, to `run` among others."""
     return known(name).advice.format(run=run, hosts=", ".join(sorted(hosts)) or "that machine")
 
 
-def of_error(error: BaseException, run: Run) -> str:
-    """The class of `error`, raised while `run` was carried out in this process."""
-    for each in _causes(error):
-        if name := _by_type(each) or _by_words(each):
+def classify_error(error: BaseException, run: Run) -> str:
+    """Returns the class of `error`, which was raised while this process carried out `run`."""
+    for cause in _causes(error):
+        if name := _by_type(cause) or _by_message(cause):
             return name
-    return _by_code(error, run)
+    return _by_package(error, run)
 
 
-def of_exit(code: int, out_of_memory: bool) -> str:
-    """The class of a process that ended with exit `code` (negative: by that signal) and could not say why itself.
+def classify_exit(code: int, out_of_memory: bool) -> str:
+    """Returns the class of a process that ended with exit `code` (negative: by that signal) and reported no error.
 
-    out_of_memory: the kernel killed a process for its memory meanwhile.
+    out_of_memory: whether the kernel killed a process for its memory meanwhile.
     """
     if code == -signal.SIGKILL and out_of_memory:
         return "memory"
@@ -129,10 +131,10 @@ def of_exit(code: int, out_of_memory: bool) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it was raised from, the first cause first: it knows best."""
+    """Yields what `error` was raised from, then `error`: the first cause is the most specific."""
     chain: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and not any(cause is each for each in chain):
+    while cause is not None and not any(cause is known for known in chain):  # a chain may be a circle
         chain.append(cause)
         cause = cause.__cause__
     yield from reversed(chain)
@@ -169,21 +171,21 @@ def _by_errno(error: OSError) -> str | None:
 
 
 def _torch(name: str) -> tuple[type[BaseException], ...]:
-    """The exception torch.`name` as a tuple for isinstance, empty where torch is not loaded or does not have it."""
-    found: object = sys.modules.get("torch")
+    """Returns the exception torch.`name` as a tuple for isinstance; empty where torch is not loaded or lacks it."""
+    value: object = sys.modules.get("torch")
     for part in name.split("."):
-        found = getattr(found, part, None)
-    return (found,) if isinstance(found, type) and issubclass(found, BaseException) else ()
+        value = getattr(value, part, None)
+    return (value,) if isinstance(value, type) and issubclass(value, BaseException) else ()
 
 
-def _by_words(error: BaseException) -> str | None:
+def _by_message(error: BaseException) -> str | None:
     if not isinstance(error, RuntimeError):
         return None
-    return next((name for name, words in _UNTYPED if words.search(said(error))), None)
+    return next((name for name, words in _UNTYPED if words.search(message_of(error))), None)
 
 
-def _by_code(error: BaseException, run: Run) -> str:
-    """By whose code raised it: the innermost frame that is the optimizer's, the task's or ours."""
+def _by_package(error: BaseException, run: Run) -> str:
+    """Returns the class by the code that raised `error`: its innermost frame of optimizer, task or this suite."""
     optimizer, task = optimizer_of(run.setting.optimizer), task_of(run.problem.task)
     owners = {
         "optimizer": {"optathlon.optimizers", "torch.optim", _package(optimizer.factory)} - {"torch", "optathlon"},
@@ -208,5 +210,5 @@ def _is_of(error: BaseException, package: str) -> bool:
 
 
 def _modules(error: BaseException) -> list[str]:
-    """The names of the modules that `error` came through, the innermost last."""
+    """Returns the names of the modules in the traceback of `error`, the innermost last."""
     return [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]

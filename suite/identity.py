@@ -15,33 +15,39 @@ from optathlon.suite.user_modules import prefer_own
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is solved. data: edition by data set. protocol: the task's at this scale with the sweep's changes."""
+    """What is solved."""
 
     task: str
     version: int | str
     scale: str
     data: dict[str, str]
+    """The edition of each data set."""
     protocol: tasks.Protocol
+    """The task's at this scale, with the sweep's changes."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What solves it. hyperparameters: all declared ones and those by tag. protocol: changes this optimizer makes."""
+    """What solves it."""
 
     optimizer: str
     version: int | str
     hyperparameters: dict[str, Any]
+    """All declared ones, and those given by tag."""
     protocol: dict[str, Any] = {}
+    """The changes that this optimizer makes to the problem's protocol."""
     probes: list[str] = []
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What is trained once: a problem, solved with a setting, from a seed."""
+
     problem: Problem
     setting: Setting
     seed: int
 
     @property
     def protocol(self) -> tasks.Protocol:
-        """The resolved protocol: the problem's with the optimizer's own changes."""
+        """The resolved protocol: the problem's with the setting's changes."""
         return self.problem.protocol.override(self.setting.protocol)
 
     @property
@@ -59,7 +65,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces; floats stay floats, -0.0 is 0.0, no NaN."""
+    """Returns `value` as JSON with sorted keys and no spaces. Floats stay floats, -0.0 becomes 0.0; NaN raises
+    ValueError."""
     return json.dumps(
         _plain(msgspec.to_builtins(value)), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
     )
@@ -74,22 +81,24 @@ def _plain(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """SHA-256, in hexadecimal, of the canonical JSON of `value`."""
+    """Returns the SHA-256, in hexadecimal, of the canonical JSON of `value`."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def run_id(identity: Identity, seed: int) -> str:
-    """16 hexadecimal digits over the digests of problem, setting and seed."""
+    """Returns the first 16 hexadecimal digits of the SHA-256 over the digests of problem, setting and seed."""
     return hashlib.sha256("/".join((identity.problem, identity.setting, digest(seed))).encode()).hexdigest()[:16]
 
 
 @functools.cache
 def task_of(name: str) -> tasks.Task:
+    """Returns the task called `name`, or a user's `module:NAME`."""
     prefer_own(name)
     return tasks.task(name)
 
 
 @functools.cache
 def optimizer_of(name: str) -> optimizers.OptimizerSpec:
+    """Returns the optimizer called `name`, or a user's `module:NAME`."""
     prefer_own(name)
     return optimizers.optimizer(name)

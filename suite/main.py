@@ -53,6 +53,8 @@ COMMANDS = {
     },
 }
 HIDDEN = ("work",)
+"""Commands that no person calls: a launch starts workers by them."""
+
 _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room, and the same command goes on")
 _REMEDIES |= dict.fromkeys(
     (errno.EACCES, errno.EPERM, errno.EROFS), "; give another folder, or have whoever owns it share it"
@@ -60,7 +62,7 @@ _REMEDIES |= dict.fromkeys(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (docs/command-line.md)."""
+    """Runs the command line; returns the exit code (docs/command-line.md)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no arrows gets question marks
@@ -107,7 +109,7 @@ def _run(name: str, words: Sequence[str]) -> int:
 
 
 def error_message(error: Exception) -> str:
-    """Returns what an error says; of the system's own, which file, what is wrong with it, and what is to be done."""
+    """Returns an error's message; for an error of the system: which file, what is wrong with it, and what to do."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error) or type(error).__name__
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
@@ -115,7 +117,7 @@ def error_message(error: Exception) -> str:
 
 
 def _code(error: Exception) -> int | None:
-    """The exit code of an error that is the user's or the machine's; None for one of ours."""
+    """Returns the exit code of an error that is the user's or the machine's; None for a bug of ours."""
     from optathlon.optimizers import OptimizerError
     from optathlon.results.errors import StoreError
     from optathlon.slurm.cluster import ClusterError
@@ -141,7 +143,7 @@ def _help() -> str:
 
 
 def console() -> None:
-    """The installed command. A reader that closes the pipe early is no error."""
+    """Runs the installed command. That a reader such as `head` closes the pipe early is no error."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started this; a file opened later must not take its place
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""How a run's networks are laid out in memory and carried out: chosen for speed, part of no run's identity."""
+"""How a run's networks are laid out in memory and compiled: chosen for speed, part of no run's identity."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ MEMORY_FORMATS = ("auto", "contiguous", "channels-last")
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """How a run's networks are laid out in memory and carried out. Results depend on it only by rounding."""
+    """How a run's networks are laid out in memory and compiled. Results depend on it only by rounding."""
 
     compile: bool = False
     """Whether torch.compile compiles each network, as far as it is called as a whole."""
     memory_format: str = "auto"
-    """Of the weights of convolutions, and so of what goes through them; auto: as the task lays them out."""
+    """One of MEMORY_FORMATS, for the weights of convolutions and so for their activations; auto: the task's own."""
 
     def apply(self, workload: Workload) -> NetworkOptions:
-        """Has the networks of `workload` laid out and compiled; returns what they are now, with no auto in it."""
+        """Lays out and compiles the networks of `workload`; returns the options with "auto" resolved."""
         import torch
 
         named = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -34,8 +34,9 @@ class NetworkOptions:
         return NetworkOptions(self.compile, now)
 
     def described(self) -> dict[str, Any]:
-        """As plain values, for a checkpoint and for a record."""
+        """Returns the options as plain values, for a checkpoint and for a record."""
         return asdict(self)
 
 
 AS_TASKS_SAY = NetworkOptions()
+"""Not compiled, and laid out as each task does it."""

@@ -26,18 +26,18 @@ _named = _NamedModules()
 
 
 def look_beside(folder: Path) -> None:
-    """Lets `module:NAME` find modules in `folder`; what those import is found there after what is installed."""
-    where = str(Path(folder).resolve())
-    if where not in sys.path:
-        sys.path.append(where)
-    if where not in _named.folders:
-        _named.folders.append(where)
+    """Has modules of `module:NAME` found in `folder`; what those import is found there after what is installed."""
+    resolved = str(Path(folder).resolve())
+    if resolved not in sys.path:
+        sys.path.append(resolved)
+    if resolved not in _named.folders:
+        _named.folders.append(resolved)
     if _named not in sys.meta_path:
         sys.meta_path.insert(0, _named)
 
 
 def prefer_own(path: str) -> None:
-    """Lets the module of `path` ("module:NAME") come from a folder given to `look_beside`, if it lies there."""
+    """Has the module of `path` ("module:NAME") imported from a folder given to `look_beside`, if it lies there."""
     module, colon, _ = path.partition(":")
     if colon and not module.startswith("optathlon."):
         _named.names.add(module.partition(".")[0])

@@ -1,4 +1,4 @@
-"""The source of tasks and optimizers from outside: which files it is, and putting them where they are imported from."""
+"""The source files of users' tasks and optimizers: finds them, keeps them in the store, restores them from there."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ from optathlon.suite.user_modules import prefer_own
 
 
 class Source(NamedTuple):
-    """A module's file: its path below the folder that it is imported from, and what it holds. installed: that folder is
-    Python's own, so that the whole distribution comes back by installing it."""
+    """A module's source file."""
 
     file: str
+    """Its path below the folder that the module is imported from."""
     data: bytes
+    """What it holds."""
     installed: bool
+    """Whether that folder is Python's own, so that the module comes back by installing its distribution."""
 
 
 def sources(run: Run) -> dict[str, Source]:
-    """The source of `run`'s task and optimizer, where they are from outside, and of what they import from beside them,
-    by module; as it was when first asked for in this process, which has imported that."""
-    return {**of_task(run.problem.task), **of_optimizer(run.setting.optimizer)}
+    """Returns, by module, the sources of a run's task and optimizer where they are a user's, and of what those import
+    from beside them; as they were when first asked for in this process, which has imported that."""
+    return {**task_sources(run.problem.task), **optimizer_sources(run.setting.optimizer)}
 
 
 @functools.cache
-def of_task(name: str) -> Mapping[str, Source]:
-    """The source of the task called `name`; none of one of ours."""
+def task_sources(name: str) -> Mapping[str, Source]:
+    """Returns the sources of the task called `name`, by module; empty for a built-in one."""
     if tasks.is_built_in(name):
         return {}
     task = task_of(name)
@@ -47,38 +49,38 @@ def of_task(name: str) -> Mapping[str, Source]:
 
 
 @functools.cache
-def of_optimizer(name: str) -> Mapping[str, Source]:
-    """The source of the optimizer called `name`; none of one of ours."""
+def optimizer_sources(name: str) -> Mapping[str, Source]:
+    """Returns the sources of the optimizer called `name`, by module; empty for a built-in one."""
     return {} if optimizers.is_built_in(name) else _read([name, optimizer_of(name).factory])
 
 
 def _read(paths: Iterable[str | None]) -> dict[str, Source]:
-    """The sources of the modules of `paths` ("module:NAME") that are not ours, and of those beside them that they
-    import."""
-    wanted = [module for path in paths if path and ":" in path for module in _modules(path)]
-    found: dict[str, Source] = {}
-    while wanted:
-        name = wanted.pop()
-        if name in found or name.partition(".")[0] == "optathlon" or (file := _file(name)) is None:
+    """Returns the sources of the modules of `paths` ("module:NAME") that are users', and of those beside them that they
+    import, directly or not."""
+    to_read = [module for path in paths if path and ":" in path for module in _modules(path)]
+    read: dict[str, Source] = {}
+    while to_read:
+        name = to_read.pop()
+        if name in read or name.partition(".")[0] == "optathlon" or (file := _file(name)) is None:
             continue  # ours, compiled, or a folder without an __init__.py
-        inside = "/__init__.py" if file.name == "__init__.py" else ".py"
-        found[name] = Source(name.replace(".", "/") + inside, file.read_bytes(), _is_installed(file))
-        if not found[name].installed:
+        suffix = "/__init__.py" if file.name == "__init__.py" else ".py"
+        read[name] = Source(name.replace(".", "/") + suffix, file.read_bytes(), _is_installed(file))
+        if not read[name].installed:
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-            imported = [*_parents(name), *_imported(found[name].data, package)]
-            wanted += [other for other in imported if _root(other) == _root(name)]
-    return found
+            imported = [*_parents(name), *_imported(read[name].data, package)]
+            to_read += [other for other in imported if _root(other) == _root(name)]
+    return read
 
 
 def _modules(path: str) -> list[str]:
-    """The module of `path` ("module:NAME"), and the one that defines what it names there."""
+    """Returns the module of `path` ("module:NAME"), and the one that defines that NAME."""
     module, _, name = path.partition(":")
     defined = getattr(operator.attrgetter(name)(importlib.import_module(module)), "__module__", module)
     return [module, defined] if isinstance(defined, str) else [module]
 
 
 def _imported(source: bytes, package: str) -> Iterator[str]:
-    """The names of all that may be a module in the import statements of `source`, a module in `package`."""
+    """Yields every name in the import statements of `source`, a module of `package`, that may be a module's."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # of a file that was not imported yet: the run itself will say so
@@ -94,14 +96,14 @@ def _imported(source: bytes, package: str) -> Iterator[str]:
 
 
 def _parents(module: str) -> list[str]:
-    """The packages that `module` is in."""
+    """Returns the packages that `module` is in, the outermost first."""
     names = module.split(".")
     return [".".join(names[:length]) for length in range(1, len(names))]
 
 
 @functools.cache
 def _file(module: str) -> Path | None:
-    """The source file of `module`; None if there is no such module, or it has none."""
+    """Returns the source file of `module`; None if there is no such module, or it has none."""
     try:
         spec = getattr(sys.modules.get(module), "__spec__", None) or importlib.util.find_spec(module)
     except (ImportError, AttributeError, ValueError):  # what looks like a module in an import is a class of one
@@ -111,7 +113,7 @@ def _file(module: str) -> Path | None:
 
 
 def _root(module: str) -> Path | None:
-    """The folder that a module of a user's own was imported from; None for what is installed, or no module."""
+    """Returns the folder that a user's own module was imported from; None for an installed module, or none at all."""
     if (file := _file(module)) is None or _is_installed(file):
         return None
     depth = module.count(".") + (file.name == "__init__.py")
@@ -124,53 +126,60 @@ def _is_installed(file: Path) -> bool:
 
 
 def keep(store: Store, run: Run) -> dict[str, Any]:
-    """Keeps the sources of `run` in `store`, each once; returns what its provenance says of them, if there are any:
-    the file and digest of each module."""
-    kept = {
+    """Keeps the sources of `run` in `store`; returns what its provenance says of them, per module the file and digest.
+
+    Empty for a built-in task and optimizer.
+    """
+    described = {
         module: {"file": source.file, "sha256": store.keep_source(source.data), "installed": source.installed}
         for module, source in sources(run).items()
     }
-    return {"sources": kept} if kept else {}
+    return {"sources": described} if described else {}
 
 
-def changed(run: Run, kept: Any) -> list[str]:
-    """The files of `run`'s sources that are not here as a provenance names them; a task or optimizer may have its
-    version, and so its id, in spite of that."""
-    here = {source.file: hashlib.sha256(source.data).hexdigest() for source in sources(run).values()}
-    there = {where.file: where.sha256 for where in _described(kept).values()}
-    return sorted(file for file, digest in there.items() if here.get(file) != digest)
+def changed(run: Run, recorded: Any) -> list[str]:
+    """Returns the files of a run's sources that differ here from what its provenance has `recorded`.
 
-
-def restore(store: Store, kept: Any, folder: Path) -> None:
-    """Puts the sources that a provenance names into `folder`, from where this process then imports them; those of
-    installed distributions are only kept to be read.
-
-    StoreError if one is not in the store, or not as it was.
+    A user who gives a task or optimizer a version of her own may change its source under the same run id.
     """
-    for module, where in _described(kept).items():
-        if where.installed:
+    here = {source.file: hashlib.sha256(source.data).hexdigest() for source in sources(run).values()}
+    then = {source.file: source.sha256 for source in _recorded(recorded).values()}
+    return sorted(file for file, digest in then.items() if here.get(file) != digest)
+
+
+def restore(store: Store, recorded: Any, folder: Path) -> None:
+    """Puts the sources that a provenance has `recorded` into `folder`, and has this process import them from there.
+
+    Sources of installed distributions are left out: the store keeps those only to be read. Raises StoreError if one is
+    not in the store, or not as it was.
+    """
+    for module, source in _recorded(recorded).items():
+        if source.installed:
             continue
-        path = folder / where.file
+        path = folder / source.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(store.source(where.sha256))
+        path.write_bytes(store.source(source.sha256))
         prefer_own(f"{module}:")
 
 
-class _Kept(msgspec.Struct):
+class _RecordedSource(msgspec.Struct):
     file: str
     sha256: str
     installed: bool = False
 
 
-def _described(kept: Any) -> dict[str, _Kept]:
-    """What a provenance says of sources, checked; StoreError if it cannot be."""
+def _recorded(recorded: Any) -> dict[str, _RecordedSource]:
+    """Returns the sources in a provenance, checked: a store may be a stranger's, and their paths are written to.
+
+    Raises StoreError for what cannot be.
+    """
     try:
-        found = msgspec.convert(kept or {}, dict[str, _Kept])
+        by_module = msgspec.convert(recorded or {}, dict[str, _RecordedSource])
     except msgspec.ValidationError as error:
         raise StoreError(f"the sources in the record's provenance: {error}") from None
-    for module, where in found.items():
+    for module, source in by_module.items():
         stem = module.replace(".", "/")
         fits = all(part.isidentifier() for part in module.split("."))
-        if not fits or where.file not in (f"{stem}.py", f"{stem}/__init__.py"):
-            raise StoreError(f"source of module {module!r}: {where.file!r} is no file of its name")
-    return found
+        if not fits or source.file not in (f"{stem}.py", f"{stem}/__init__.py"):
+            raise StoreError(f"source of module {module!r}: {source.file!r} is no file of its name")
+    return by_module

@@ -1,4 +1,8 @@
-"""Who owns an attempt, and whether that process is provably dead."""
+"""Who owns an attempt, and whether that process is provably dead.
+
+slurm/local.py reads boot and start time from /proc as well: the rooms must not import each other, nothing below both of
+them exists, and ten lines are less than an interface that would hand them over.
+"""
 
 from __future__ import annotations
 

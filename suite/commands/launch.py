@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
     wishes = launch.Wishes(
         data=args.data,
         on=args.on,
-        given=args.cluster,
+        cluster=args.cluster,
         slots=args.slots,
         data_workers=args.data_workers,
         implementation=args.implementation,
@@ -94,7 +94,7 @@ def main(args: argparse.Namespace) -> int:
     for line in _outcome_lines(done):
         say(f"{name}: {line}")
     if not done.missing:
-        references.of_plan(store, done.plan, args.data, say)
+        references.ensure_of_plan(store, done.plan, args.data, say)
     code = FAILED if done.failed else 0
     if done.missing and done.settings.kind == "local" and not args.detach:
         code = _follow(store, done, name)

@@ -14,7 +14,7 @@ from optathlon.results import State, Store
 from optathlon.results.record import Attempt, Ended
 from optathlon.results.store.refusals import refusals
 from optathlon.results.store.run_state import LOST, UNKNOWN
-from optathlon.suite import failures, readable
+from optathlon.suite import error_text, failures
 from optathlon.suite.commands.launch import positive
 from optathlon.suite.console import add_json, add_store, print_json, say
 from optathlon.suite.errors import UsageError
@@ -75,7 +75,7 @@ def _print_log(path: Path, lines: int | None) -> None:
 def _text(attempt: Attempt, ended: Ended | None, running: bool) -> str:
     lines = [f"attempt {attempt.number}, {attempt.created} on {attempt.owner.host}: {_how(ended, running)}"]
     if ended and ended.trace:
-        lines += ["", readable.legible(ended.trace.rstrip(), readable.TRACE), ""]
+        lines += ["", error_text.legible(ended.trace.rstrip(), error_text.TRACE), ""]
     if failure := _failure(ended, running):
         what, advice = failures.known(failure).what, failures.advice(failure, attempt.run, [attempt.owner.host])
         lines.append(f"  {what}: {advice}")
@@ -86,7 +86,7 @@ def _how(ended: Ended | None, running: bool) -> str:
     if ended is None:
         return "is running" if running else "it never said how it ended"
     moved = "" if ended.kind != "failed" else ", after a new checkpoint" if ended.moved else ", with no new checkpoint"
-    return readable.legible(f"{ended.kind}{moved} at {ended.ended}{': ' + ended.reason if ended.reason else ''}")
+    return error_text.legible(f"{ended.kind}{moved} at {ended.ended}{': ' + ended.reason if ended.reason else ''}")
 
 
 def _failure(ended: Ended | None, running: bool) -> str:

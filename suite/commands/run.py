@@ -29,10 +29,10 @@ from optathlon.suite.console import (
     show,
     table,
 )
+from optathlon.suite.error_text import shortened
 from optathlon.suite.errors import ENVIRONMENT, FAILED, INTERRUPTED, OK, MachineError, UsageError
 from optathlon.suite.identity import Run, optimizer_of, task_of
 from optathlon.suite.probes import PROBES
-from optathlon.suite.readable import one_line
 from optathlon.suite.training.place import Place, environment, unshareable
 from optathlon.suite.user_modules import look_beside
 from optathlon.suite.working import references
@@ -185,7 +185,7 @@ def _carry_out(args: argparse.Namespace, run: Run, store: Store, place: Place | 
 
 def _failure(args: argparse.Namespace, store: Store, ended: Ended) -> str:
     advice = f"{failures.known(ended.failure).what}: {failures.advice(ended.failure, ended.run)}"
-    short = f"failed: {one_line(ended.reason)}; {advice} (traceback: {store.work(ended.run)}, or --debug)"
+    short = f"failed: {shortened(ended.reason)}; {advice} (traceback: {store.work(ended.run)}, or --debug)"
     return ended.trace.rstrip() if args.debug and ended.trace else short
 
 

@@ -13,11 +13,11 @@ from optathlon.results.plan import Plan
 from optathlon.suite.console import add_json, add_store, print_json, say, show, table
 from optathlon.suite.errors import ENVIRONMENT, INCOMPLETE
 from optathlon.suite.monitoring import alive_workers, progress, status
-from optathlon.suite.monitoring.ended_workers import Last, last
+from optathlon.suite.monitoring.ended_workers import EndedWorkers, of_newest_launch
 from optathlon.suite.planning import sweep_reader
 
 RUNNING = 20
-Standing = tuple[status.Overview, alive_workers.Workers, Last | None]
+Standing = tuple[status.Overview, alive_workers.Workers, EndedWorkers | None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +62,9 @@ def _look(store: Store, plans: list[Plan]) -> list[Standing]:
     """Reads where each plan stands: files first, then the scheduler, whose word of the same moment is older."""
     overviews = [status.overview(store, plan) for plan in plans]
     standings = [(overview, alive_workers.look(store, overview.plan.head.name)) for overview in overviews]
-    return [(overview, alive, last(store, alive) if overview.left else None) for overview, alive in standings]
+    return [
+        (overview, alive, of_newest_launch(store, alive) if overview.left else None) for overview, alive in standings
+    ]
 
 
 def _watch(store: Store, plans: list[Plan]) -> list[Standing]:
@@ -88,7 +90,9 @@ def _page(standings: list[Standing], whole: bool) -> str:
     )
 
 
-def _document(overview: status.Overview, alive: alive_workers.Workers, last_worker: Last | None) -> dict[str, Any]:
+def _document(
+    overview: status.Overview, alive: alive_workers.Workers, last_worker: EndedWorkers | None
+) -> dict[str, Any]:
     return {
         "sweep": overview.plan.head.name,
         "runs": overview.total,
@@ -109,11 +113,11 @@ def _document(overview: status.Overview, alive: alive_workers.Workers, last_work
     }
 
 
-def _last_worker(over: Last) -> dict[str, Any]:
+def _last_worker(over: EndedWorkers) -> dict[str, Any]:
     return {
         "ended": over.ended or None,
         "log": str(over.log) if over.log else None,
-        "said": over.said,
+        "said": over.last_line,
         "folder": str(over.folder),
         "slurm": over.states,
     }
@@ -149,11 +153,11 @@ def _waiting(alive: alive_workers.Workers, names: list[str]) -> dict[str, Any]:
     return {"workers": len(names), "reasons": alive.reasons(names)}
 
 
-def _text(overview: status.Overview, alive: alive_workers.Workers, last_worker: Last | None) -> str:
+def _text(overview: status.Overview, alive: alive_workers.Workers, last_worker: EndedWorkers | None) -> str:
     lines = [
         progress.line(overview, len(alive.names)),
         *_queue(overview, alive),
-        *(last_worker.told() if last_worker else ()),
+        *(last_worker.explain() if last_worker else ()),
     ]
     kinds = [kind for kind in status.KINDS if overview.counts[kind]]
     rows = [
@@ -178,7 +182,7 @@ def _queue(overview: status.Overview, alive: alive_workers.Workers) -> list[str]
         why = f" ({', '.join(reasons)})" if (reasons := alive.reasons(waiting)) else ""
         lines.append(f"{len(waiting)} of {len(alive.names)} workers wait in the queue{why}")
     if alive.held:
-        lines.append(alive_workers.told_of_held(alive))
+        lines.append(alive_workers.held_message(alive))
     if never := alive.never:
         why = ", ".join(alive.reasons(never))
         lines.append(f"{len(never)} workers cannot start ({why}): correct what they ask for, and launch again")

@@ -33,41 +33,48 @@ from optathlon.suite.planning.sweep import Sweep
 
 @dataclass(frozen=True)
 class Launched:
-    """What a launch found and did: the plan and its number, and how many runs are missing (0: nothing was started) or
-    failed for good.
-
-    started, orders: handles of the jobs that were started, and what was ordered of a cluster. alive: names of the
-    workers that were there before. log: where a worker on this machine writes. submitting: another launch is at it.
-    """
+    """What a launch found in the store and started."""
 
     plan: Plan
     number: int
+    """The plan's number in the store."""
     missing: int
+    """Runs that are still to be carried out; where it is 0, nothing was started."""
     failed: int
+    """Runs that failed for good."""
     total: int
+    """All runs of the plan."""
     settings: Settings
     started: list[str] = field(default_factory=list)
+    """Handles of the jobs that were started."""
     orders: list[Order] = field(default_factory=list)
+    """The workers that were submitted to a cluster, by stage and shape of allocation."""
     alive: list[str] = field(default_factory=list)
+    """Names of the workers that were alive before."""
     log: Path | None = None
+    """Where the worker on this machine writes."""
     submitting: bool = False
+    """Whether another launch of the sweep is submitting at this moment, so that this one left it to that."""
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a sweep is to be launched, beyond what its file says; docs/command-line.md. on, slots, given: --on, --slots
-    and --cluster. budget: hours of one slot that the whole sweep may take."""
+    """How a sweep is to be launched, beyond what its file says: the options of `optathlon launch`."""
 
     data: Path
     on: str | None = None
-    given: Sequence[str] = ()
+    """--on: "local" or "slurm"."""
+    cluster: Sequence[str] = ()
+    """--cluster: words KEY=VALUE."""
     slots: int | None = None
     data_workers: int = 0
     implementation: str = "auto"
     networks: NetworkOptions = AS_TASKS_SAY
     retry: bool = False
+    """Whether runs that failed for good are tried again."""
     canary: bool = False
     budget: float | None = None
+    """Hours of one slot that the whole sweep may take, instead of the sweep file's own."""
 
 
 class Launch:
@@ -82,21 +89,21 @@ class Launch:
         self.unasked = ""
         """Why no Slurm was asked by `scripts`; "" where one was."""
         self.plan = expand(sweep, wishes.data)
-        self.seen = status.overview(store, self.plan)
+        self.overview = status.overview(store, self.plan)
         if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
-            budgets.check(hours, self.seen, retry=wishes.retry)
+            budgets.check(hours, self.overview, retry=wishes.retry)
         if self.missing:
             for task in sweep.tasks:
                 tasks.require(task, sweep.protocol_of(task), wishes.data)
 
     @property
     def missing(self) -> int:
-        return self.seen.left + (self.seen.counts["failed"] if self.wishes.retry else 0)
+        return self.overview.left + (self.overview.counts["failed"] if self.wishes.retry else 0)
 
     def scripts(self) -> list[tuple[Order, str]]:
-        """What would be submitted to a Slurm cluster, each array with its script; nothing is written or submitted.
+        """Returns what would be submitted to Slurm, each array with its script; nothing is written or submitted.
 
-        Without a cluster here, what would be submitted to one with Slurm's defaults; `unasked` says so then.
+        On a machine without Slurm this is for a cluster with Slurm's defaults, and `unasked` says why.
         """
         try:
             _ = self._cluster().site
@@ -107,32 +114,32 @@ class Launch:
         numbers = self.store.plan_numbers(self.plan.head.name)
         same = (n for n in numbers if self._stored(n) == self.plan.head.digest)
         number = next(same, max(numbers, default=0) + 1)
-        there = alive_workers.look(self.store, self.plan.head.name)
-        found, there, _ = self._ordered(slurm, number, there)
-        jobs = self._submission(number).jobs(slurm, found, there)
+        workers = alive_workers.look(self.store, self.plan.head.name)
+        ordered, workers, _ = self._ordered(slurm, number, workers)
+        jobs = self._submission(number).jobs(slurm, ordered, workers)
         return [(order, script) for order, job in jobs for script in slurm.scripts(job)]
 
     def carry_out(self) -> Launched:
-        """Write the plan if it is new and start or submit workers for what is missing, unless enough are at work.
+        """Writes the plan if it is new, and starts or submits workers for what is missing unless enough are at work.
 
-        Raises ClusterError, for allocations that the cluster would refuse before anything is written.
+        Raises ClusterError; if the cluster would refuse an allocation, before anything is written.
         """
         if self.missing and self.settings.kind == "slurm":
             self._check()
         if self.wishes.retry:
-            for run in self.seen.failed:
+            for run in self.overview.failed:
                 self.store.retry(run)
-            self.seen = status.overview(self.store, self.plan)
+            self.overview = status.overview(self.store, self.plan)
         number = self.store.put_plan(self.plan, self.sweep.toml)
         if self.missing and self.settings.kind == "slurm":
             return self._submit(number)
-        there = alive_workers.look(self.store, self.plan.head.name, number)
-        if self.missing and not there.names:
+        workers = alive_workers.look(self.store, self.plan.head.name, number)
+        if self.missing and not workers.names:
             return self._start(number)
-        return self._launched(number, alive=there.names)
+        return self._launched(number, alive=workers.names)
 
     def _start(self, number: int) -> Launched:
-        """One worker on this machine."""
+        """Starts one worker on this machine; it fills all slots."""
         name = f"{self.plan.head.name}-{number:04d}"
         folder = self._folder() / f"{name}-{secrets.token_hex(4)}"
         words = self._words(number)
@@ -148,59 +155,62 @@ class Launch:
         return self._launched(number, started=[handle], log=folder / "log.txt")
 
     def _submit(self, number: int) -> Launched:
-        """Arrays of workers on the cluster that this machine belongs to."""
+        """Submits arrays of workers to the cluster that this machine belongs to."""
         slurm, name = self._cluster(), self.plan.head.name
-        # In this order: what another launch submits between them is seen by the third, or makes this one withdraw.
+        # The order of the next three lines keeps two launches from submitting the same: what another one submits
+        # between them is seen by the third line, or makes this one withdraw.
         before = len(self.store.submissions(name))
         submitting = alive_workers.submitting(self.store, name, number)
-        there = alive_workers.look(self.store, name)
-        if silent := [handle for handle in there.unknown if handle.startswith(slurm.handle(""))]:
+        workers = alive_workers.look(self.store, name)
+        if silent := [handle for handle in workers.unknown if handle.startswith(slurm.handle(""))]:
             raise ClusterError(
                 f"the Slurm controller does not answer: whether {len(silent)} jobs of {name} are at "
                 "work is unknown, and nothing was submitted; try again later"
             )
-        alive = there.of(number)
+        of_plan = workers.of_plan(number)
         if submitting:
-            return self._launched(number, alive=alive.names, submitting=True)
-        self._bury(alive, slurm.handle(""))
-        if alive.held:
-            say(f"{name}: {alive_workers.told_of_held(alive)}")
-        found, there, replaced = self._ordered(slurm, number, there)
-        if not found:
-            return self._launched(number, alive=alive.names)
-        started = self._submission(number).submit(slurm, found, there, before, self.missing, replaced)
+            return self._launched(number, alive=of_plan.names, submitting=True)
+        self._mark_lost_as_ended(of_plan, slurm.handle(""))
+        if of_plan.held:
+            say(f"{name}: {alive_workers.held_message(of_plan)}")
+        ordered, staying, replaced = self._ordered(slurm, number, workers)
+        if not ordered:
+            return self._launched(number, alive=of_plan.names)
+        started = self._submission(number).submit(slurm, ordered, staying, before, self.missing, replaced)
         if started is None:
-            return self._launched(number, alive=alive.names, submitting=True)
-        new = [order for order in found if not order.follows]
-        return self._launched(number, started=started, orders=new, alive=there.of(number).names)
+            return self._launched(number, alive=of_plan.names, submitting=True)
+        new = [order for order in ordered if not order.follows]
+        return self._launched(number, started=started, orders=new, alive=staying.of_plan(number).names)
 
-    def _ordered(self, slurm: SlurmCluster, number: int, there: Workers) -> tuple[list[Order], Workers, list[str]]:
-        """What to submit beside the workers `there` (of all plans), those of them that stay, and the copies that are
-        replaced: what can never start, and what waits behind jobs, as it shall wait for the new ones too.
+    def _ordered(self, slurm: SlurmCluster, number: int, workers: Workers) -> tuple[list[Order], Workers, list[str]]:
+        """Returns what to submit, which of `workers` (of all plans of the sweep) stay, and which copies are replaced.
 
-        Raises ClusterError if the cluster's limits leave no room and no worker is there."""
-        others = sum(len(at_work(alive)) for job, alive in there.alive.items() if job.plan != number)
-        found = orders(self.plan, self.seen, self.shapes, there.of(number), None, others)
-        if not found:
-            return [], there, []
-        stay, replaced = there.without_waiting(number, slurm.handle(""))
-        room = self._room(slurm, sum(order.copies for order in found), len(replaced))
+        Replaced are copies that can never start, and copies that wait behind other jobs: their successors wait for the
+        new jobs too. Raises ClusterError if the cluster's limits leave no room and no worker is alive.
+        """
+        others = sum(len(at_work(alive)) for job, alive in workers.alive.items() if job.plan != number)
+        lacking = orders(self.plan, self.overview, self.shapes, workers.of_plan(number), None, others)
+        if not lacking:
+            return [], workers, []
+        staying, replaced = workers.without_waiting(number, slurm.handle(""))
+        room = self._room(slurm, sum(order.copies for order in lacking), len(replaced))
         if room == 0:
             full = "the cluster's limit on queued jobs (MaxSubmitJobs) is reached: nothing was submitted"
-            if not there.of(number).names:
+            if not workers.of_plan(number).names:
                 raise ClusterError(full)
             say(f"{self.plan.head.name}: {full}")
-            return [], there, []
-        return orders(self.plan, self.seen, self.shapes, stay.of(number), room, others), stay, replaced
+            return [], workers, []
+        return orders(self.plan, self.overview, self.shapes, staying.of_plan(number), room, others), staying, replaced
 
-    def _bury(self, there: Workers, mine: str) -> None:
-        """`workers.bury` this user's runs whose job has left the queue."""
-        jobs = {run: owner.job for run in there.lost(self.seen.states) if (owner := self.seen.states[run].owner)}
+    def _mark_lost_as_ended(self, workers: Workers, mine: str) -> None:
+        """Marks as ended this user's runs that are recorded as running in a job that has left the queue."""
+        states = self.overview.states
+        jobs = {run: owner.job for run in workers.lost(states) if (owner := states[run].owner)}
         own = {run: job for run, job in jobs.items() if job and job.startswith(mine)}
-        alive_workers.mark_as_ended(self.store, own, self.seen.states, self._cluster())
+        alive_workers.mark_as_ended(self.store, own, states, self._cluster())
 
     def _check(self) -> None:
-        """Ask the cluster whether it would give each shape of allocation, and say what is not to be had for now."""
+        """Asks the cluster whether it would give each shape of allocation; says which nodes are out of service."""
         where = self.store.root.resolve()
         asked = [Job((), "check", where, resources=settings.resources) for settings, _ in self.shapes]
         for later in dict.fromkeys(filter(None, map(self._cluster().check, asked))):
@@ -228,13 +238,12 @@ class Launch:
     def _cluster(self) -> SlurmCluster:
         if self.unasked:
             return UnaskedCluster()
-        found = alive_workers.cluster("slurm")
-        assert isinstance(found, SlurmCluster)
-        return found
+        slurm = alive_workers.cluster("slurm")
+        assert isinstance(slurm, SlurmCluster)
+        return slurm
 
     def _room(self, slurm: SlurmCluster, copies: int, replaced: int) -> int | None:
-        """For how many more of so many copies the cluster's limits leave room once others are replaced; None: no limit
-        is known."""
+        """Returns how many of so many copies the cluster's limits allow once `replaced` are gone; None for no limit."""
         asked = self.settings.resources
         room = slurm.room(asked.account, asked.qos)
         copies = min(copies, slurm.site.max_array_size)
@@ -245,27 +254,28 @@ class Launch:
     def _stored(self, number: int) -> str:
         return self.store.plan(self.plan.head.name, number).head.digest
 
-    def _launched(self, number: int, **found: Any) -> Launched:
-        failed = self.seen.counts["failed"]
-        return Launched(self.plan, number, self.missing, failed, self.seen.total, self.settings, **found)
+    def _launched(self, number: int, **outcome: Any) -> Launched:
+        failed = self.overview.counts["failed"]
+        return Launched(self.plan, number, self.missing, failed, self.overview.total, self.settings, **outcome)
 
 
 def _shapes(sweep: Sweep, wishes: Wishes) -> tuple[Settings, list[Shape]]:
-    """The sweep's settings, and those of each group of tasks that have the same."""
-    given = cluster_settings.given_table(wishes.given, wishes.on, wishes.slots)
+    """Returns the sweep's settings, and one shape of allocation per group of tasks with equal settings."""
+    command_line = cluster_settings.given_table(wishes.cluster, wishes.on, wishes.slots)
     below = [cluster_settings.user_table(), sweep.cluster]
     shapes: list[Shape] = []
     for task in sweep.tasks:
-        own = sweep.override.get(task.name, {}).get("cluster", {})
-        found = cluster_settings.settings([*below, own, given], wishes.data_workers)
-        at = next((i for i, (settings, _) in enumerate(shapes) if settings == found), len(shapes))
-        before = shapes[at][1] if at < len(shapes) else frozenset()
-        shapes[at : at + 1] = [(found, before | {task.name})]
-    return cluster_settings.settings([*below, given], wishes.data_workers), shapes
+        of_task = sweep.override.get(task.name, {}).get("cluster", {})
+        settings = cluster_settings.settings([*below, of_task, command_line], wishes.data_workers)
+        # Settings hold a mapping, so they cannot be keys of a dict.
+        place = next((i for i, (known, _) in enumerate(shapes) if known == settings), len(shapes))
+        tasks_before = shapes[place][1] if place < len(shapes) else frozenset()
+        shapes[place : place + 1] = [(settings, tasks_before | {task.name})]
+    return cluster_settings.settings([*below, command_line], wishes.data_workers), shapes
 
 
 def _user() -> str:
-    """The caller's name as one folder; its number where it has none (a container's arbitrary user)."""
+    """Returns the caller's name, fit for a folder; the user id where it has none, as in a container."""
     try:
         return re.sub(r"[^A-Za-z0-9._-]", "_", getpass.getuser())
     except (KeyError, OSError):
@@ -273,7 +283,7 @@ def _user() -> str:
 
 
 def describe(launched: Launched) -> dict[str, Any]:
-    """For --json."""
+    """Returns what `launch --json` prints."""
     return {
         "sweep": launched.plan.head.name,
         "plan": launched.number,

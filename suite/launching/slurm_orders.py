@@ -1,4 +1,5 @@
-"""Submits a sweep's workers to a Slurm cluster: an array a stage and shape of allocation, reports behind the tuning."""
+"""Submits a sweep's workers to a Slurm cluster: one array per stage and shape of allocation; report jobs depend on
+tuning jobs."""
 
 from __future__ import annotations
 
@@ -22,97 +23,111 @@ from optathlon.suite.planning.cluster_settings import Settings
 from optathlon.suite.planning.ready_runs import Stage
 
 LEFT = ("waiting", "running", "stopped")
+"""The states of runs that are still to be carried out."""
+
 Shape = tuple[Settings, frozenset[str]]
+"""What each worker is given, and the tasks whose runs need it."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """So many workers to submit, for one stage of the runs of some tasks, with one shape of allocation. turn: those of
-    a later one wait until all of an earlier one are over, as more shapes than workers at once must. follows: they only
-    go on with what others leave behind, such as are alive already."""
+    """Workers to submit as one array."""
 
     stage: Stage
     settings: Settings
+    """The shape of allocation of each worker."""
     tasks: frozenset[str]
+    """The tasks whose runs the workers take."""
     copies: int
+    """How many workers."""
     turn: int = 0
+    """Workers of a later turn wait until all of the earlier are over. Needed where there are more shapes than workers
+    that may be at work at once."""
     follows: bool = False
+    """Whether they follow up workers that are alive already: they go on with what those leave behind."""
 
 
 def orders(
-    plan: Plan, seen: Overview, shapes: Sequence[Shape], workers: Workers, room: int | None, others: int = 0
+    plan: Plan, overview: Overview, shapes: Sequence[Shape], workers: Workers, room: int | None, others: int = 0
 ) -> list[Order]:
-    """What to submit so that for every run that is left there is a worker, up to the cap and `room` for so many copies,
-    counting those that are alive. others: workers of other plans of the sweep, which count for the cap."""
-    found: list[Order] = []
-    followers: list[Order] = []
+    """Returns what to submit so that every run that is left has a worker, counting the workers that are alive.
+
+    The cap on workers at work and `room`, how many more copies may be queued, may leave fewer. others: workers of other
+    plans of the sweep, which count for the cap.
+    """
+    new: list[Order] = []
+    follow_ups: list[Order] = []
     cap = shapes[0][0].workers
-    for stage, left in _left(plan, seen).items():
-        wanted = [-(-sum(left[t] for t in tasks) // settings.at_once) for settings, tasks in shapes]
+    for stage, left in _left(plan, overview).items():
+        demand = [-(-sum(left[t] for t in tasks) // settings.at_once) for settings, tasks in shapes]
         lacking: list[tuple[bool, Order]] = []
-        for (settings, tasks), copies in zip(shapes, _shares(wanted, cap), strict=True):
-            like = [(job, there) for job, there in workers.alive.items() if _alike(job, stage, tasks)]
-            alive = sum(_counted(job, there) for job, there in like)
-            if copies > alive:
-                lacking.append((alive > 0, Order(stage, settings, tasks, copies - alive)))
-            elif stage == "all" and settings.chain and (busy := sum(len(at_work(there)) for _, there in like)):
-                followers.append(Order(stage, settings, tasks, busy, follows=True))
-        # When those that report start, those that tune are over.
-        beside = (there for job, there in workers.alive.items() if stage == "tune" or job.stage != "tune")
-        found += in_turns(lacking, max(0, cap - others - sum(len(at_work(there)) for there in beside)), cap)
-    if found:  # which replaces the follow-ups of those that are alive
-        found = followers + found
-    return list(_fitted(found, room if room is None else room // (1 + shapes[0][0].chain)))
+        for (settings, tasks), copies in zip(shapes, _shares(demand, cap), strict=True):
+            like = [(job, alive) for job, alive in workers.alive.items() if _alike(job, stage, tasks)]
+            counted = sum(_counted(job, alive) for job, alive in like)
+            if copies > counted:
+                lacking.append((counted > 0, Order(stage, settings, tasks, copies - counted)))
+            elif stage == "all" and settings.chain and (busy := sum(len(at_work(alive)) for _, alive in like)):
+                follow_ups.append(Order(stage, settings, tasks, busy, follows=True))
+        # When the workers that report start, those that tune are over, so these take no place of theirs.
+        beside = (alive for job, alive in workers.alive.items() if stage == "tune" or job.stage != "tune")
+        new += in_turns(lacking, max(0, cap - others - sum(len(at_work(alive)) for alive in beside)), cap)
+    # Submitting anything replaces the follow-ups that wait, so those of workers that are alive are ordered again.
+    submitted = follow_ups + new if new else []
+    return list(_fitted(submitted, room if room is None else room // (1 + shapes[0][0].chain)))
 
 
 def _alike(job: Submitted, stage: str, tasks: frozenset[str]) -> bool:
     return job.stage == stage and (not job.tasks or bool(job.tasks & tasks))
 
 
-def _counted(job: Submitted, there: Alive) -> int:
-    """The copies of `job` that will take runs: a follow-up only once what it follows is over."""
-    out = there.never | there.behind if job.follows else there.never
-    return len(there.running) + len(there.pending) - len(out)
+def _counted(job: Submitted, alive: Alive) -> int:
+    """Returns how many copies of `job` will take runs; of a follow-up only those whose turn has come."""
+    out = alive.never | alive.behind if job.follows else alive.never
+    return len(alive.running) + len(alive.pending) - len(out)
 
 
-def at_work(there: Alive) -> list[str]:
-    """The copies of a job that run or may start at any moment."""
-    return [*there.running, *(name for name in there.pending if name not in there.behind | there.never)]
+def at_work(alive: Alive) -> list[str]:
+    """Returns the names of the copies that run or may start at any moment."""
+    return [*alive.running, *(name for name in alive.pending if name not in alive.behind | alive.never)]
 
 
 def in_turns(lacking: Sequence[tuple[bool, Order]], free: int, cap: int) -> Iterator[Order]:
-    """Orders, each with whether workers like it are alive, as they fit: `free` copies now; after that, `cap` a turn of
-    those that nobody is at work on."""
-    first = sorted(lacking, key=lambda each: each[0])
-    late = [order for alive, order in first[free:] if not alive]
-    turns = [[order for _, order in first[:free]], *(late[at : at + cap] for at in range(0, len(late), cap))]
+    """Yields the orders that fit, each with its turn: `free` copies in the first, `cap` in each later one.
+
+    lacking: orders, each with whether workers like it are alive. Those come last in the first turn, and have no later
+    one: their workers go on with what is left.
+    """
+    by_need = sorted(lacking, key=lambda pair: pair[0])
+    late = [order for alive, order in by_need[free:] if not alive]
+    turns = [[order for _, order in by_need[:free]], *(late[i : i + cap] for i in range(0, len(late), cap))]
     for turn, group in enumerate(turns):
-        for order, copies in zip(group, _shares([each.copies for each in group], cap if turn else free), strict=True):
+        for order, copies in zip(group, _shares([o.copies for o in group], cap if turn else free), strict=True):
             yield replace(order, copies=copies, turn=turn)
 
 
-def _left(plan: Plan, seen: Overview) -> dict[Stage, Counter[str]]:
-    """Runs that are left, by stage and task. Workers of the last stage take what an earlier one left behind."""
-    tune = Counter(r.column for r in plan.runs if r.role == "tune" and seen.states[r.id].kind in LEFT)
+def _left(plan: Plan, overview: Overview) -> dict[Stage, Counter[str]]:
+    """Counts the runs that are left per stage and task. Workers of the last stage take what an earlier one leaves."""
+    tune = Counter(r.column for r in plan.runs if r.role == "tune" and overview.states[r.id].kind in LEFT)
     both: Counter[str] = Counter()
-    for (_, column), counts in seen.cells.items():
+    for (_, column), counts in overview.cells.items():
         both[column] += sum(counts[kind] for kind in LEFT)
     return {"tune": tune, "all": both - tune} if tune else {"all": both}
 
 
-def _shares(wanted: Sequence[int], cap: int) -> list[int]:
-    """`wanted` scaled down to `cap` in all, but to no less than one of each that wants any."""
-    shares, total = list(wanted), sum(wanted)
+def _shares(demand: Sequence[int], cap: int) -> list[int]:
+    """Scales `demand` down to `cap` in all, but no entry above 0 to less than 1."""
+    shares, total = list(demand), sum(demand)
     if total > cap:
-        shares = [min(want, max(1, want * cap // total)) for want in wanted]
+        shares = [min(copies, max(1, copies * cap // total)) for copies in demand]
     while sum(shares) > cap and max(shares) > 1:
         shares[shares.index(max(shares))] -= 1
     return shares
 
 
-def _fitted(found: Sequence[Order], room: int | None) -> Iterator[Order]:
-    for number, order in enumerate(found):
-        copies = order.copies if room is None else min(order.copies, room // (len(found) - number))
+def _fitted(orders: Sequence[Order], room: int | None) -> Iterator[Order]:
+    """Yields the orders with as many copies as `room` leaves, shared evenly."""
+    for number, order in enumerate(orders):
+        copies = order.copies if room is None else min(order.copies, room // (len(orders) - number))
         if copies:
             room = None if room is None else room - copies
             yield replace(order, copies=copies)
@@ -120,39 +135,42 @@ def _fitted(found: Sequence[Order], room: int | None) -> Iterator[Order]:
 
 @dataclass(frozen=True)
 class Submission:
-    """Hands workers of plan `number` of the sweep `name` to a cluster. words: their command line but for what an order
-    says. folder: where each job has its own."""
+    """Hands workers of one plan of a sweep to a cluster."""
 
     store: Store
     name: str
+    """The sweep's."""
     number: int
+    """The plan's."""
     words: tuple[str, ...]
+    """The workers' command line, without what an order adds to it."""
     folder: Path
+    """Where each job gets a folder of its own."""
 
-    def jobs(self, cluster: SlurmCluster, found: Sequence[Order], workers: Workers) -> list[tuple[Order, Job]]:
-        """Returns the jobs of `found` with their dependencies.
+    def jobs(self, cluster: SlurmCluster, ordered: Sequence[Order], workers: Workers) -> list[tuple[Order, Job]]:
+        """Returns the jobs of `ordered` with their dependencies.
 
         Report jobs wait for all tuning jobs, new or still alive; a later turn waits for every earlier turn; a follow-up
         waits for the job it continues.
         """
         token, numbers = secrets.token_hex(4), itertools.count()
         made: list[tuple[Order, Job]] = []
-        here = {job: there for job, there in workers.alive.items() if there and job.cluster == "slurm"}
-        mine = {job: there for job, there in here.items() if job.plan == self.number}
-        busy = [job.handle for job, there in here.items() if at_work(there)]
-        reported = {order.tasks for order in found if order.stage == "all"}
+        of_sweep = {job: alive for job, alive in workers.alive.items() if alive and job.cluster == "slurm"}
+        of_plan = {job: alive for job, alive in of_sweep.items() if job.plan == self.number}
+        busy = [job.handle for job, alive in of_sweep.items() if at_work(alive)]
+        reported = {order.tasks for order in ordered if order.stage == "all"}
 
         def job(order: Order, after: Sequence[str]) -> str:
             name = f"{self.name}-{self.number:04d}-{order.stage}-{token}-{next(numbers)}"
             made.append((order, self._job(name, order, tuple(dict.fromkeys(after)))))
             return cluster.handle(name)
 
-        before = [each.handle for each in mine if each.stage == "tune"]
+        before = [tuning.handle for tuning in of_plan if tuning.stage == "tune"]
         for stage in ("tune", "all"):
-            for turn, group in itertools.groupby((o for o in found if o.stage == stage), key=lambda o: o.turn):
+            for turn, group in itertools.groupby((o for o in ordered if o.stage == stage), key=lambda o: o.turn):
                 after = [*(busy if turn else ()), *(before if turn or stage == "all" else ())]
                 for order in group:
-                    like = {j.handle: len(at_work(a)) for j, a in mine.items() if _alike(j, stage, order.tasks)}
+                    like = {j.handle: len(at_work(a)) for j, a in of_plan.items() if _alike(j, stage, order.tasks)}
                     ends = [handle for handle, copies in like.items() if copies]
                     if order.follows:
                         following = order
@@ -160,6 +178,7 @@ class Submission:
                         ends.insert(0, job(order, after))
                         following = replace(order, stage="all", copies=order.copies + sum(like.values()), follows=True)
                     before += ends
+                    # Follow-ups are chained to the last stage: to tuning jobs only where no report job comes.
                     if stage == "all" or order.tasks not in reported:
                         for _ in range(order.settings.chain):
                             before += (ends := [job(following, ends)])
@@ -182,17 +201,19 @@ class Submission:
     def submit(
         self,
         cluster: SlurmCluster,
-        found: Sequence[Order],
+        ordered: Sequence[Order],
         workers: Workers,
         before: int,
         runs: int,
         replaced: Sequence[str] = (),
     ) -> list[str] | None:
-        """Write down what is about to be submitted, then submit it in the place of the copies `replaced`; returns the
-        handles, or None if another launch has begun since there were `before` submissions. Raises ClusterError with
-        what the cluster says."""
-        ordered = self.jobs(cluster, found, workers)
-        jobs = [job for _, job in ordered]
+        """Writes down what is about to be submitted, then submits it and withdraws the copies `replaced`.
+
+        Returns the handles, or None if another launch has begun since there were `before` submissions. Raises
+        ClusterError with the cluster's words.
+        """
+        pairs = self.jobs(cluster, ordered, workers)
+        jobs = [job for _, job in pairs]
         intent = {
             "plan": self.number,
             "cluster": "slurm",
@@ -200,7 +221,7 @@ class Submission:
             "tree": code()["tree"],
             "runs": runs,
             "canary": "--canary" in self.words,
-            "jobs": [_told(self.store, cluster, order, job) for order, job in ordered],
+            "jobs": [_written(self.store, cluster, order, job) for order, job in pairs],
         }
         self.store.put_submission(self.name, intent)
         handles: list[str] = []
@@ -221,7 +242,8 @@ class Submission:
         return handles
 
 
-def _told(store: Store, cluster: SlurmCluster, order: Order, job: Job) -> Mapping[str, Any]:
+def _written(store: Store, cluster: SlurmCluster, order: Order, job: Job) -> Mapping[str, Any]:
+    """Returns a job as a submission holds it; alive_workers.Submitted reads it."""
     return {
         "handle": cluster.handle(job.name),
         "stage": order.stage,

@@ -1,4 +1,4 @@
-"""The workers of a sweep, wherever they were submitted: what of them is alive, and how to stop them."""
+"""The workers of a sweep, wherever they were submitted: which of them are alive, and how to stop them."""
 
 from __future__ import annotations
 
@@ -23,35 +23,44 @@ from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite.planning.ready_runs import Stage
 
 HANDLE, WITHDRAWN = "handle", "withdrawn"
+"""Files in a job's folder: its handle once it is submitted; or that it was announced and never submitted."""
+
 SUBMITTING_SECONDS = 120.0
+"""A launch that announced a job and has neither submitted nor withdrawn it is taken to be at it for so long."""
+
 ENDED_BY_SLURM = frozenset({"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "DEADLINE", "REVOKED"})
+"""Final states of jobs whose end is no failure of the runs in them."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A job of workers: of which plan, for which stage, and for which tasks (none: all). cluster: where it is. folder:
-    its own, below the store. follows: it goes on with what another job leaves behind. launch: its launch's place
-    among all of the sweep."""
+    """A job of workers, as a launch wrote it down."""
 
     handle: str
     cluster: str
+    """"local" or "slurm"."""
     plan: int
+    """The number of the plan that it works on."""
     stage: Stage = "all"
     tasks: frozenset[str] = frozenset()
+    """The tasks whose runs it takes; empty: all."""
     folder: str = ""
+    """Its own folder, below the store."""
     follows: bool = False
+    """Whether it goes on with what another job leaves behind."""
     launch: int = 0
+    """The number of its launch among all launches of the sweep."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """What is alive of a sweep's jobs, by job."""
+    """The workers of a sweep: per job, the copies of it that are alive."""
 
     alive: Mapping[Submitted, Alive]
 
     @property
     def names(self) -> list[str]:
-        """The names of all workers that run or wait to; not of those that cannot start."""
+        """Names of all workers that run or may start some day."""
         return [
             name
             for alive in self.alive.values()
@@ -61,73 +70,75 @@ class Workers:
 
     @property
     def pending(self) -> list[str]:
-        """The names of those that wait in a queue, and need nobody to start."""
+        """Names of the workers that wait in a queue and will start by themselves."""
         return [name for alive in self.alive.values() for name in alive.pending if name not in alive.held | alive.never]
 
     @property
     def held(self) -> list[str]:
-        """The names of those that start only when somebody releases them."""
+        """Names of the workers that start only when somebody releases them."""
         return [name for alive in self.alive.values() for name in alive.pending if name in alive.held]
 
     @property
     def never(self) -> list[str]:
-        """The names of those that cannot start as they were submitted."""
+        """Names of the workers that cannot start as they were submitted."""
         return [name for alive in self.alive.values() for name in alive.pending if name in alive.never]
 
     def reasons(self, names: Collection[str]) -> list[str]:
-        """Why `names` wait, in the scheduler's words."""
+        """Returns the distinct reasons why the workers `names` wait, in the scheduler's words."""
         asked = set(names)
-        found = {why for alive in self.alive.values() for name, why in alive.why.items() if name in asked}
-        return sorted(found - {"None", ""})
+        reasons = {why for alive in self.alive.values() for name, why in alive.why.items() if name in asked}
+        return sorted(reasons - {"None", ""})
 
-    def of(self, plan: int) -> Workers:
-        """Those of one plan."""
+    def of_plan(self, plan: int) -> Workers:
+        """Returns the workers of one plan."""
         return Workers({job: alive for job, alive in self.alive.items() if job.plan == plan})
 
     def without_waiting(self, plan: int, mine: str) -> tuple[Workers, list[str]]:
-        """These but for the copies of `plan`'s jobs, of those whose handles begin with `mine`, that can never start or
-        wait behind other jobs; and the names of those."""
-        stay, gone = {}, []
+        """Returns all workers but those that wait behind other jobs or can never start, and the names of the latter.
+
+        Only copies of `plan`'s jobs whose handles begin with `mine` are left out.
+        """
+        staying, gone = {}, []
         for job, alive in self.alive.items():
             out = alive.behind | alive.never if job.plan == plan and job.handle.startswith(mine) else frozenset()
-            stay[job] = replace(alive, pending=tuple(name for name in alive.pending if name not in out))
+            staying[job] = replace(alive, pending=tuple(name for name in alive.pending if name not in out))
             gone += [name for name in alive.pending if name in out]
-        return Workers(stay), gone
+        return Workers(staying), gone
 
     @property
     def unknown(self) -> list[str]:
-        """Handles of the jobs that nothing is known of here: other machines', or of a controller that is silent."""
+        """Handles of the jobs of which this process cannot tell whether they are alive."""
         return [job.handle for job, alive in self.alive.items() if not alive.known]
 
     def lost(self, states: Mapping[str, State]) -> list[str]:
-        """Of the runs that `states` calls running, those whose job has left the queue: nobody carries them out."""
+        """Returns the runs recorded as running whose Slurm job has left the queue: nobody carries them out."""
         known = {job.handle: alive for job, alive in self.alive.items() if alive.known and job.cluster == "slurm"}
-        found = []
+        runs = []
         for run, state in states.items():
             name = (state.owner.job or "") if state.kind == "running" and state.owner else ""
             alive = known.get(name.rpartition(":")[0])
             if alive is not None and name not in (*alive.running, *alive.pending):
-                found.append(run)
-        return found
+                runs.append(run)
+        return runs
 
 
-def told_of_held(there: Workers) -> str:
-    """For people: which workers are held, why, and what lets them start."""
-    jobs = sorted({name.rpartition(":")[2].partition("_")[0] for name in there.held})
-    reasons = there.reasons(there.held)
+def held_message(workers: Workers) -> str:
+    """Says how many workers are held, why, and what lets them start."""
+    jobs = sorted({name.rpartition(":")[2].partition("_")[0] for name in workers.held})
+    reasons = workers.reasons(workers.held)
     release = f"`scontrol release {' '.join(jobs)}`"
     who = "only an administrator of the cluster" if reasons == ["JobHeldAdmin"] else release
-    return f"{len(there.held)} workers are held ({', '.join(reasons)}): {who} lets them start; or cancel, and launch"
+    return f"{len(workers.held)} workers are held ({', '.join(reasons)}): {who} lets them start; or cancel, and launch"
 
 
 @functools.cache
 def cluster(kind: str) -> Cluster:
-    """The one `kind` of cluster of this process; it remembers what a controller said for a while."""
+    """Returns this process's only cluster of a `kind`: it remembers for a while what the controller said."""
     return SlurmCluster() if kind == "slurm" else LocalCluster()
 
 
 def look(store: Store, name: str, number: int | None = None) -> Workers:
-    """What is alive of the workers of sweep `name` (of its plan `number`); of a Slurm cluster, in one query."""
+    """Returns the workers of sweep `name`, of its plan `number` only if given; asks a Slurm cluster once for all."""
     jobs = [job for job in submitted(store, name) if number in (None, job.plan)]
     alive: dict[str, Alive] = {}
     for kind in {job.cluster for job in jobs}:
@@ -136,16 +147,16 @@ def look(store: Store, name: str, number: int | None = None) -> Workers:
 
 
 def mark_as_ended(store: Store, jobs: Mapping[str, str], states: Mapping[str, State], slurm: SlurmCluster) -> None:
-    """Marks as ended the runs of `jobs`, given with the copy of a job that each was in and that has left the queue.
+    """Marks runs as ended whose job is over, so that no worker waits for the end of their lease.
 
-    Else a worker waits 15 minutes for them. What Slurm itself ended is no failure of the run.
+    jobs: by run, the name of the copy of a job that it was in. What Slurm itself ended is no failure of the run.
     """
     ended = slurm.ended(jobs.values())
     for run, job in jobs.items():
         state = ended.get(job, "")
-        told = f"died with its job {job.rpartition(':')[2]}{f' ({state})' if state else ''}, which said nothing"
+        reason = f"died with its job {job.rpartition(':')[2]}{f' ({state})' if state else ''}, which said nothing"
         kind, failure = ("stopped", "") if state in ENDED_BY_SLURM else ("failed", LOST)
-        store.end(Ended(run=run, number=states[run].attempt, kind=kind, reason=told, failure=failure, ended=utc()))
+        store.end(Ended(run=run, number=states[run].attempt, kind=kind, reason=reason, failure=failure, ended=utc()))
 
 
 def mark_followed_as_ended(store: Store, plan: Plan, handles: Collection[str], slurm: SlurmCluster) -> None:
@@ -160,7 +171,7 @@ def mark_followed_as_ended(store: Store, plan: Plan, handles: Collection[str], s
 
 
 def submitting(store: Store, name: str, number: int) -> bool:
-    """Whether a launch of plan `number` of sweep `name` is submitting jobs at this moment, or died of it just now."""
+    """Whether a launch of plan `number` of sweep `name` is submitting jobs at this moment, or died at it just now."""
     for _, submission in store.own_submissions(name):
         if submission.get("cluster") == "slurm" and submission.get("plan") == number:
             for job in _of_slurm(number, submission.get("jobs")):
@@ -179,7 +190,7 @@ def _seconds_since(moment: str) -> float:
 
 
 def cancel(store: Store, name: str) -> list[str]:
-    """Ask every worker of sweep `name` to stop, which lets its runs save; returns the handles of those that were there.
+    """Asks every worker of sweep `name` to stop, so that its runs save; returns the handles of those that were alive.
 
     Raises ClusterError where a scheduler does not answer.
     """
@@ -192,7 +203,7 @@ def cancel(store: Store, name: str) -> list[str]:
 
 
 def submitted(store: Store, name: str) -> Iterator[Submitted]:
-    """Every job that was ever submitted for sweep `name` of this store; what cannot be read of it is passed over."""
+    """Yields every job that was ever submitted for sweep `name`; submissions that cannot be read are passed over."""
     for launch, submission in store.own_submissions(name):
         plan = submission.get("plan")
         if not isinstance(plan, int):

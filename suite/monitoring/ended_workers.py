@@ -11,28 +11,37 @@ from pathlib import Path
 
 from optathlon.results import Store
 from optathlon.results.store.files import exists
-from optathlon.suite import readable
+from optathlon.suite import error_text
 from optathlon.suite.monitoring import alive_workers
 from optathlon.suite.monitoring.alive_workers import HANDLE, Submitted, Workers
 
-TAIL, LINE = 16_384, 500  # bytes of a log, characters of a line
+TAIL_BYTES, LINE_CHARACTERS = 16_384, 500
+"""How much of a log's end is searched for its last line, and how much of that is shown."""
+
 LOGS = ("log.txt", "*_log.out")
-SUBMITTED = "_submitted.pkl"  # submitit writes one a copy before anything runs
+"""Names of a local worker's log and of submitit's."""
+
+SUBMITTED = "_submitted.pkl"
+"""How the name of a file ends that submitit writes per copy before anything runs."""
 
 
 @dataclass(frozen=True)
-class Last:
-    """The workers of a sweep's newest launch, all of them over. log: the one that was written to last; said: its last
-    line; ended: when that was. folder: where logs would be. states: how Slurm says that so many of them ended."""
+class EndedWorkers:
+    """The workers of a sweep's newest launch, all of them over."""
 
     folder: Path
+    """Where their logs would be."""
     log: Path | None = None
-    said: str = ""
+    """The log that was written to last."""
+    last_line: str = ""
+    """Of that log."""
     ended: str = ""
+    """When that log was last written to."""
     states: Mapping[str, int] = field(default_factory=dict)
+    """How many of the copies ended in which of Slurm's states."""
 
-    def told(self) -> list[str]:
-        """For people."""
+    def explain(self) -> list[str]:
+        """Returns lines for people."""
         slurm = ", ".join(f"{count} {state}" for state, count in self.states.items())
         by_slurm = f" (Slurm: {slurm})" if slurm else ""
         if self.log is None:
@@ -40,35 +49,34 @@ class Last:
                 f"the last launch's workers are over{by_slurm} and left no log in {self.folder}: "
                 "can the nodes write there?"
             ]
-        said = f", its last words: {self.said}" if self.said else ", without a word"
-        return [f"the last worker ended at {self.ended}{by_slurm}{said}", f"  its log: {self.log}"]
+        words = f", its last words: {self.last_line}" if self.last_line else ", without a word"
+        return [f"the last worker ended at {self.ended}{by_slurm}{words}", f"  its log: {self.log}"]
 
 
-def last(store: Store, there: Workers) -> Last | None:
-    """How the newest launch's workers ended; None if one is alive, none was started, or that cannot be told here."""
-    if (
-        any(there.alive.values())
-        or not (jobs := _newest(store, there))
-        or any(not there.alive[job].known for job in jobs)
-    ):
+def of_newest_launch(store: Store, workers: Workers) -> EndedWorkers | None:
+    """Returns how the newest launch's workers ended; None if any worker is alive, none was started, or it is not known.
+
+    workers: all of a sweep, as `alive_workers.look` returns them.
+    """
+    jobs = _newest(store, workers)
+    if any(workers.alive.values()) or not jobs or any(not workers.alive[job].known for job in jobs):
         return None
     folders = [store.root / job.folder for job in jobs]
     states = Counter(_states(zip(jobs, folders, strict=True)))
-    found = [(path.stat().st_mtime, path) for folder in folders for path in _logs(folder)]
-    if not found:
-        return Last(folders[-1], states=states)
-    at, log = max(found)
-    return Last(
-        log.parent, log, _last_line(log), datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), states
-    )
+    logs = [(path.stat().st_mtime, path) for folder in folders for path in _logs(folder)]
+    if not logs:
+        return EndedWorkers(folders[-1], states=states)
+    written, log = max(logs)
+    ended = datetime.fromtimestamp(written, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return EndedWorkers(log.parent, log, _last_line(log), ended, states)
 
 
-def _newest(store: Store, there: Workers) -> list[Submitted]:
-    """The jobs of the newest launch that submitted any."""
-    folders = {job: store.root / job.folder for job in there.alive if job.folder}
-    kept = [job for job, folder in folders.items() if exists(folder / HANDLE) or _logs(folder)]
-    newest = max((job.launch for job in kept), default=None)
-    return [job for job in kept if job.launch == newest]
+def _newest(store: Store, workers: Workers) -> list[Submitted]:
+    """Returns the jobs of the newest launch that submitted any."""
+    folders = {job: store.root / job.folder for job in workers.alive if job.folder}
+    submitted = [job for job, folder in folders.items() if exists(folder / HANDLE) or _logs(folder)]
+    newest = max((job.launch for job in submitted), default=None)
+    return [job for job in submitted if job.launch == newest]
 
 
 def _logs(folder: Path) -> list[Path]:
@@ -76,6 +84,7 @@ def _logs(folder: Path) -> list[Path]:
 
 
 def _states(jobs: Iterable[tuple[Submitted, Path]]) -> Iterator[str]:
+    """Yields Slurm's final state of each copy of `jobs`, given with their folders; nothing where Slurm is not asked."""
     names: list[str] = []
     for job, folder in jobs:
         if job.cluster == "slurm":
@@ -87,10 +96,10 @@ def _states(jobs: Iterable[tuple[Submitted, Path]]) -> Iterator[str]:
 
 
 def _last_line(log: Path) -> str:
-    """The last line that is not srun's or submitit's own, which only say that something was over."""
+    """Returns the last line that is not srun's or submitit's own: those only say that something is over."""
     lines: Sequence[str] = ()
     with contextlib.suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL))
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("srun: ", "submitit INFO"))] or lines
-    return readable.legible(told[-1], LINE) if told else ""
+    telling = [line for line in lines if not line.startswith(("srun: ", "submitit INFO"))] or lines
+    return error_text.legible(telling[-1], LINE_CHARACTERS) if telling else ""

@@ -1,4 +1,4 @@
-"""What the runs of a plan will cost, in seconds of one slot, judged by runs that were measured in the same store."""
+"""Predicts what the runs of a plan will cost, in seconds of one slot, by runs that were measured in the same store."""
 
 from __future__ import annotations
 
@@ -14,39 +14,47 @@ from optathlon.results.record import Record
 from optathlon.results.scores import number
 from optathlon.suite.identity import canonical
 
-# What of a protocol does not change the time that a unit of its length takes.
 FREE_OF_COST = ("length", "schedule", "clip_norm", "clip_value", "select", "checkpoint", "restore_best_at", "tags")
+"""The fields of a protocol that do not change the time that a unit of its length takes."""
+
 PARTIAL_RUNS = 200
+"""Of how many unfinished runs the pace is read; more would cost time and change no median."""
+
 MOST_SLOTS = 1_000_000
 MOST_ATTEMPTS = 1000
-"""More than runs have; a record that says more has been damaged."""
+"""More of them than any run has; a record that says more has been damaged."""
+
 SAME, OTHER_OPTIMIZER, UNKNOWN = "same problem and optimizer", "same problem, other optimizers", "nothing"
+"""What a prediction is based on. The same problem is the same task, data and protocol, but for FREE_OF_COST; a run of
+another length counts in proportion."""
 
 Shape = str
+"""What two runs share that take equally long per unit of length: canonical JSON of it."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that a run takes from its beginning to its outcome, None where nothing like it was measured. slots: on so
-    many devices at once.
-
-    basis: SAME, OTHER_OPTIMIZER or UNKNOWN. The same problem is the same task, data and protocol but for what does not
-    change the time that a unit of length takes; a run of another length counts by the ratio.
-    """
+    """What a run takes from its beginning to its outcome."""
 
     seconds: float | None
+    """None where nothing like it was measured."""
     basis: str
+    """SAME, OTHER_OPTIMIZER or UNKNOWN."""
     slots: int = 1
+    """On how many devices at once."""
 
 
 @dataclass(frozen=True)
 class _Measure:
-    """rate: seconds a unit of length, on so many slots of a device. whole: of a run that is finished."""
+    """How fast a run was."""
 
     rate: float
+    """Seconds per unit of its protocol's length."""
     device: str
     slots: int
+    """On how many of such devices."""
     whole: bool
+    """Whether the run is finished, so that evaluations and the end are counted."""
 
 
 class Forecast:
@@ -66,27 +74,30 @@ class Forecast:
         self._add_partial(states)
 
     def cost(self, run: PlannedRun) -> Cost:
-        """What `run` takes from its beginning to its outcome."""
+        """Returns the predicted cost of `run`."""
         key = (run.problem, run.setting)
         if key not in self._costs:
             self._costs[key] = self._cost(*key)
         return self._costs[key]
 
     def spent(self, ids: Iterable[str]) -> float:
-        """Hours of one slot that the runs `ids` which have an outcome took, in all their attempts."""
+        """Returns the hours of one slot that runs with an outcome took, in all their attempts."""
         return sum(_slots(r) * (_seconds(self.store, r) or 0.0) for r in self.store.records(ids)) / 3600.0
 
     def _cost(self, problem: str, setting: str) -> Cost:
         head = self.plan.head
-        shape, length = self._shape(problem, head.problems[problem], setting, head.settings[setting])
+        shape, length = self._shape(problem, head.problems[problem], head.settings[setting])
         optimizer = head.settings[setting]["optimizer"]
         for basis, like in ((SAME, optimizer), (OTHER_OPTIMIZER, None)) if length else ():
-            if found := self._typical(shape, like):
-                return Cost(found.rate * length, basis, found.slots)
+            if typical := self._typical(shape, like):
+                return Cost(typical.rate * length, basis, typical.slots)
         return Cost(None, UNKNOWN)
 
     def _typical(self, shape: Shape, optimizer: str | None) -> _Measure | None:
-        """The median on the devices that most were measured on; of runs under way only where none is finished."""
+        """Returns the median measure of a shape, None if there is none.
+
+        On the device that most were measured on; of runs under way only where none is finished.
+        """
         key = (shape, optimizer)
         if key in self._measures and key not in self._medians:
             measures = [m for m in self._measures[key] if m.whole] or self._measures[key]
@@ -97,21 +108,20 @@ class Forecast:
         return self._medians.get(key)
 
     def _add_record(self, record: Record) -> None:
-        digests = record.digests
-        shape, length = self._shape(digests.problem, record.problem, digests.setting, record.setting)
+        shape, length = self._shape(record.digests.problem, record.problem, record.setting)
         seconds = _seconds(self.store, record)
         if seconds and length:
             device = str(_machine(record).get("device", ""))
             self._measure(shape, record.setting, _Measure(seconds / length, device, _slots(record), True))
 
     def _add_partial(self, states: Mapping[str, State]) -> None:
-        """What unfinished runs of the plan say of their pace; the first 200 are enough."""
+        """Measures the pace of the plan's unfinished runs, of the first PARTIAL_RUNS."""
         begun = (r for r in self.plan.runs if states[r.id].kind in ("running", "stopped"))
         for run, _ in zip(begun, range(PARTIAL_RUNS), strict=False):
             problem, setting = self.plan.head.problems[run.problem], self.plan.head.settings[run.setting]
-            pace = Pace.of(self.store.latest(run.id, states[run.id].attempt))
+            pace = Pace.from_events(self.store.latest(run.id, states[run.id].attempt))
             if pace and pace.time_rate:
-                shape, _ = self._shape(run.problem, problem, run.setting, setting)
+                shape, _ = self._shape(run.problem, problem, setting)
                 self._measure(shape, setting, _Measure(1.0 / pace.time_rate, "runs under way", 1, False))
 
     def _measure(self, shape: Shape, setting: Mapping[str, Any], measure: _Measure) -> None:
@@ -119,36 +129,38 @@ class Forecast:
             self._measures.setdefault((shape, optimizer), []).append(measure)
 
     def _shape(
-        self, of_problem: str, problem: Mapping[str, Any], of_setting: str, setting: Mapping[str, Any]
+        self, problem_digest: str, problem: Mapping[str, Any], setting: Mapping[str, Any]
     ) -> tuple[Shape, float]:
-        """What makes two runs take equally long by the unit of their length, and the length."""
+        """Returns the shape of a run and the length of its protocol."""
         changes = canonical(own) if (own := setting.get("protocol")) else ""
-        if (of_problem, changes) not in self._shapes:
+        if (problem_digest, changes) not in self._shapes:
             protocol = resolved(problem, setting)
             kept = {key: value for key, value in protocol.items() if key not in FREE_OF_COST}
             shape = canonical([problem["task"], problem["version"], problem["data"], kept])
-            self._shapes[of_problem, changes] = shape, number(protocol.get("length")) or 0.0
-        return self._shapes[of_problem, changes]
+            self._shapes[problem_digest, changes] = shape, number(protocol.get("length")) or 0.0
+        return self._shapes[problem_digest, changes]
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast an attempt is going: updates a second, and units of its length a second."""
+    """How fast an attempt is going."""
 
     updates: float
+    """Updates per second."""
     time_rate: float
+    """Units of the protocol's length per second."""
 
     @classmethod
-    def of(cls, events: list[dict[str, Any]]) -> Pace | None:
-        """By the first and the last of the newest `events` of one attempt; None before there are two."""
-        told = [e for e in events if {"update", "time", "seconds"} <= e.keys()]
-        if len(told) < 2 or (seconds := told[-1]["seconds"] - told[0]["seconds"]) <= 0:
+    def from_events(cls, events: list[dict[str, Any]]) -> Pace | None:
+        """Returns the pace from the first to the last of one attempt's newest `events`; None before there are two."""
+        timed = [e for e in events if {"update", "time", "seconds"} <= e.keys()]
+        if len(timed) < 2 or (seconds := timed[-1]["seconds"] - timed[0]["seconds"]) <= 0:
             return None
-        return cls(*((told[-1][key] - told[0][key]) / seconds for key in ("update", "time")))
+        return cls(*((timed[-1][key] - timed[0][key]) / seconds for key in ("update", "time")))
 
 
 def resolved(problem: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
-    """The protocol of a run: the problem's with the setting's own changes."""
+    """Returns a run's protocol, as recorded: the problem's with the setting's own changes."""
     return _merged(problem["protocol"], setting.get("protocol", {}))
 
 
@@ -160,7 +172,7 @@ def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def _seconds(store: Store, record: Record) -> float | None:
-    """Seconds that all attempts of a finished run took."""
+    """Returns the seconds that all attempts of a finished run took; None where its record does not say."""
     clock, attempt = record.provenance.get("clock"), record.provenance.get("attempt", 1)
     last = number(clock.get("seconds")) if isinstance(clock, dict) else None
     if last is None or not isinstance(attempt, int):
@@ -174,11 +186,12 @@ def _machine(record: Record) -> dict[str, Any]:
 
 
 def _slots(record: Record) -> int:
-    """On how many processes, a device each, a run was trained."""
+    """Returns on how many processes, each with a device, a run was trained."""
     slots = _machine(record).get("processes")
     return slots if isinstance(slots, int) and 0 < slots <= MOST_SLOTS else 1
 
 
 def _earlier(store: Store, run: str, attempt: int) -> Iterator[float]:
+    """Yields the seconds of each attempt before number `attempt`."""
     for earlier in range(1, min(attempt, MOST_ATTEMPTS)):
         yield next((e["seconds"] for e in reversed(store.latest(run, earlier)) if "seconds" in e), 0.0)

@@ -13,20 +13,21 @@ from optathlon.suite.console import columns, say
 from optathlon.suite.monitoring import slot_holders, status
 
 LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
+"""The least time between two lines in a log, and between two looks on a terminal."""
 
 
 def follow(store: Store, plan: Plan, alive: Callable[[], int]) -> status.Overview:
-    """Tell how `plan` gets on until no worker is alive; KeyboardInterrupt leaves and harms nothing."""
+    """Shows how `plan` gets on until no worker is alive. KeyboardInterrupt ends the showing only, not the workers."""
     teller = Teller()
     try:
         while True:
             begun = time.monotonic()
             workers = alive()
-            seen = status.overview(store, plan)
-            waits = "" if seen.running or not seen.todo else slot_holders.told(plan.head.name)
-            teller.tell(line(seen, workers, waits), last=not workers)
+            overview = status.overview(store, plan)
+            waits = "" if overview.running or not overview.todo else slot_holders.waiting_message(plan.head.name)
+            teller.tell(line(overview, workers, waits), last=not workers)
             if not workers:
-                return seen
+                return overview
             time.sleep(pause(time.monotonic() - begun))
     except KeyboardInterrupt:
         teller.close()
@@ -34,19 +35,20 @@ def follow(store: Store, plan: Plan, alive: Callable[[], int]) -> status.Overvie
 
 
 def pause(taken: float) -> float:
-    """Seconds until the next look after one that took `taken`: looking takes at most a tenth of the time."""
+    """Returns the seconds until the next look after one that took `taken`, so that looks take a tenth of the time at
+    most."""
     return max(SCREEN_SECONDS, 9 * taken)
 
 
 class Teller:
-    """Shows the latest of many lines: in place on a terminal, one per half minute (and the last) elsewhere."""
+    """Shows the latest of many lines: in place on a terminal; elsewhere one per half minute, and the last."""
 
     def __init__(self) -> None:
         self.screen = sys.stderr.isatty()
         self.told = -LOG_SECONDS
 
     def tell(self, text: str, left: float = 0.0, last: bool = False) -> None:
-        """Show `text`; left: estimated seconds."""
+        """Shows `text`, with the estimated seconds that are `left` in front."""
         text = f"about {duration(left)} left · {text}" if left else text
         if self.screen:
             # A line that fills the whole width would leave a copy of itself at each look.
@@ -57,41 +59,43 @@ class Teller:
             say(text)
 
     def close(self) -> None:
-        """End the line on a terminal."""
+        """Ends the line on a terminal."""
         if self.screen:
             print(file=sys.stderr)
 
 
-def line(seen: status.Overview, workers: int, waits: str = "") -> str:
-    """One line that says it all, first what is looked for most, as the line may be cut: "about 2 min left · toys: 17/24
-    done · 2 running (adamw on ptb-awd-lstm 40 %)". "roughly": runs like which none was measured count as the others do
-    on average. waits: why none runs."""
-    done = seen.counts["finished"] + seen.counts["diverged"]
-    parts = [f"{'roughly' if seen.unknown else 'about'} {duration(seen.eta)} left"] if seen.eta else []
-    parts.append(f"{seen.plan.head.name}: {done}/{seen.total} done")
-    if seen.running:
-        parts.append(f"{len(seen.running)} running ({', '.join(_running(r) for r in seen.running[:2])})")
-    parts += [f"{seen.counts[kind]} {kind}" for kind in ("diverged", "failed") if seen.counts[kind]]
-    if again := sum(len(t.runs) - t.final for t in seen.errors):
+def line(overview: status.Overview, workers: int, waits: str = "") -> str:
+    """Returns one line on a sweep: "about 2 min left · toys: 17/24 done · 2 running (adamw on ptb-awd-lstm 40 %)".
+
+    The line may be cut, so what is looked for most comes first. "roughly" in place of "about": some runs are like none
+    that was measured, and count as the others do on average. waits: why none runs.
+    """
+    done = overview.counts["finished"] + overview.counts["diverged"]
+    parts = [f"{'roughly' if overview.unknown else 'about'} {duration(overview.eta)} left"] if overview.eta else []
+    parts.append(f"{overview.plan.head.name}: {done}/{overview.total} done")
+    if overview.running:
+        parts.append(f"{len(overview.running)} running ({', '.join(_running(r) for r in overview.running[:2])})")
+    parts += [f"{overview.counts[kind]} {kind}" for kind in ("diverged", "failed") if overview.counts[kind]]
+    if again := sum(len(t.runs) - t.final for t in overview.errors):
         parts.append(f"{again} to be tried again")
-    if held := sum(len(h.runs) for h in seen.held):
+    if held := sum(len(h.runs) for h in overview.held):
         parts.append(f"{held} held back")
     parts += [waits] if waits else []
-    if not workers and seen.left:
+    if not workers and overview.left:
         parts.append("no worker is alive here")
     return " · ".join(parts)
 
 
-def troubles(seen: status.Overview) -> list[str]:
-    """Lines for people: what failed, in which class, with advice; and what is held back, and why."""
+def troubles(overview: status.Overview) -> list[str]:
+    """Returns lines for people: what failed, in which class, with advice; then what is held back, and why."""
     lines = []
-    for trouble in seen.errors:
+    for trouble in overview.errors:
         again = len(trouble.runs) - trouble.final
         counts = [f"{trouble.final} failed"] if trouble.final else []
         counts += [f"{again} stopped, to be tried again"] if again else []
         lines.append(f"{', '.join(counts)}: {trouble.reason} ({_some(trouble.runs)})")
         lines.append(f"  {trouble.what}: {trouble.advice}")
-    for held in seen.held:
+    for held in overview.held:
         where = f" on {', '.join(held.hosts)}" if held.hosts else ""
         lines.append(f"{len(held.runs)} waiting{where}, {held.why} ({_some(held.runs)})")
     return lines
@@ -106,7 +110,7 @@ def _running(running: status.Running) -> str:
 
 
 def duration(seconds: float) -> str:
-    """ "40 s", "12 min", "3.4 h": as exact as an estimate is."""
+    """Words a duration no more exactly than an estimate is: "40 s", "12 min", "3.4 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -7,8 +7,9 @@ from pathlib import Path
 from optathlon.slurm import slots
 
 
-def told(sweep: str) -> str:
-    """That `sweep` "waits for a slot: all are held by rates", if all of this machine's are, and none by it; else ""."""
+def waiting_message(sweep: str) -> str:
+    """Says "waits for a slot: all are held by rates" if others hold all slots of this machine and `sweep` none; else
+    ""."""
     holders = slots.holders()
     names = sorted(set(map(_sweep_of, holders.values())))
     free = set(slots.names()) - holders.keys()
@@ -16,10 +17,10 @@ def told(sweep: str) -> str:
 
 
 def _sweep_of(pid: int) -> str:
-    """The sweep that the worker `pid`, or whose child it is, was started for."""
+    """Returns the sweep that process `pid` works for: a worker's command line, which its children inherit, names it."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
     except OSError:
         return f"process {pid}"
-    at = words.index("work") + 1 if "work" in words else len(words)
-    return words[at] if at < len(words) and words[at] else f"process {pid}"
+    position = words.index("work") + 1 if "work" in words else len(words)
+    return words[position] if position < len(words) and words[position] else f"process {pid}"

@@ -1,4 +1,4 @@
-"""Where a plan stands: read from files, so that it is true whoever runs what, wherever."""
+"""Where a plan stands. Read from the store's files alone, so that it holds for runs of any user on any machine."""
 
 from __future__ import annotations
 
@@ -12,82 +12,102 @@ from optathlon.results import State, Store, free_reports
 from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.scores import number
 from optathlon.results.store.refusals import refusals
-from optathlon.suite import failures, readable
+from optathlon.suite import error_text, failures
 from optathlon.suite.monitoring.forecast import Forecast, Pace, resolved
 from optathlon.suite.planning.ready_runs import Canaries
 
 QUIET_SECONDS = 3600.0
+"""Longer than an evaluation or the first look at the data should take."""
+
 KINDS = ("waiting", "running", "stopped", "failed", "finished", "diverged")
+"""The states of runs, in the order in which they are shown."""
+
 Cell = tuple[str, str]
+"""Row and column."""
+
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
 class Running:
-    """A run in progress. progress: from 0 to 1. speed: updates a second, and left: seconds, both None before they can
-    be told. quiet: for so many seconds it has told of no update, while its process says that it is alive."""
+    """A run in progress."""
 
     run: PlannedRun
     progress: float
+    """From 0 to 1."""
     speed: float | None
+    """Updates per second; None before that is known."""
     left: float | None
+    """Seconds; None before that is known."""
     host: str
     quiet: float = 0.0
+    """For how many seconds it has written no event, while its process says that it is alive."""
 
     @property
     def hangs(self) -> bool:
-        """Whether it is quiet for longer than an evaluation or the first look at the data should take."""
+        """Whether it has written nothing for longer than any step should take."""
         return self.quiet >= QUIET_SECONDS
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Runs whose newest start failed alike. reason: the last line of the newest one's traceback. failure: its class in
-    suite.failures. final: how many of them failed for good; the others are tried again."""
+    """Runs whose newest attempts failed alike."""
 
     failure: str
+    """The class of the failure, a key of failures.CLASSES."""
     reason: str
+    """The line by which the newest of the failures is known."""
     runs: list[str]
     final: int
+    """How many of the runs failed for good; the others are tried again."""
     hosts: list[str]
 
     @property
     def what(self) -> str:
+        """The class of the failure in words."""
         return failures.known(self.failure).what
 
     @property
     def advice(self) -> str:
+        """What the user can do."""
         return failures.advice(self.failure, self.runs[0], self.hosts)
 
 
 @dataclass(frozen=True)
 class Held:
-    """Runs that wait, and why: for their canary, or because workers on `hosts` refused them."""
+    """Runs that wait for their canary, or that workers refused."""
 
     why: str
     runs: list[str]
     hosts: list[str]
+    """Where workers refused them."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Counts of a plan's runs by state, in all and by cell (row, column). Reports whose setting is not selected yet
-    count as waiting, or as failed where none can be selected. remaining: hours of one slot that what is left will take,
-    without the `unknown` runs like which nothing was measured; None if that is all of them. eta: seconds until all is
-    done, the unknown runs taken for average ones, if as many go on at once as do now; None if none does."""
+    """Where a plan stands."""
 
     plan: Plan
     total: int
+    """Runs of the plan; where settings are selected, one report run per cell and seed."""
     counts: Counter[str]
+    """Runs by state. Reports whose setting is not selected yet count as waiting; as failed, if none can be selected."""
     cells: dict[Cell, Counter[str]]
+    """`counts` by cell."""
     running: list[Running]
     errors: list[Trouble]
     held: list[Held]
     remaining: float | None
+    """Hours of one slot that what is left will take, without the `unknown` runs; None if all of it is unknown."""
     unknown: int
+    """How many runs are like none that was measured."""
     eta: float | None
+    """Seconds until all is done if as many runs go on at once as do now, unknown runs taken for average ones; None if
+    none runs."""
     states: dict[str, State] = field(repr=False)
+    """Of every run, by id."""
     todo: list[PlannedRun] = field(repr=False)
+    """What is still to be started."""
     forecast: Forecast = field(repr=False)
 
     @property
@@ -102,7 +122,7 @@ class Overview:
 
 
 def overview(store: Store, plan: Plan) -> Overview:
-    """Read the state of every run of `plan`."""
+    """Returns where `plan` stands, by the state of each of its runs."""
     tune = [r for r in plan.runs if r.role == "tune"]
     states = store.states(dict.fromkeys(r.id for r in plan.runs))
     tuned = store.records(r.id for r in tune) if tune else []
@@ -141,24 +161,25 @@ def overview(store: Store, plan: Plan) -> Overview:
 
 
 def _typical(forecast: Forecast, plan: Plan) -> float:
-    """Seconds that the runs of `plan` take on average of which anything is known, done or not; 0 if nothing is."""
+    """Returns the average seconds of the runs of `plan` whose cost is known, done or not; 0 if there are none."""
     known = [cost.seconds for cost in map(forecast.cost, plan.runs) if cost.seconds is not None]
     return sum(known) / len(known) if known else 0.0
 
 
 def _eta(seconds: list[float], running: list[Running]) -> float | None:
-    """Seconds until runs that take `seconds` are done if as many go on at once as are `running`."""
+    """Returns the seconds until runs that take `seconds` each are done if as many go on at once as are `running`."""
     eta = max(sum(seconds) / len(running), *(r.left or 0.0 for r in running)) if running and seconds else 0.0
     return eta or None
 
 
 def label(run: PlannedRun) -> str:
-    """A planned run's name for people, task/row/s0; in a sweep that tunes, several settings may share it."""
+    """Returns a planned run's name for people, task/row/s0; in a sweep that tunes, several settings share one."""
     return f"{run.column}/{run.row}/s{run.seed}"
 
 
 def _unselected(plan: Plan, reports: Iterable[PlannedRun]) -> dict[Cell, list[PlannedRun]]:
-    """Of each cell that has no selected setting yet one report run a seed, whichever setting it will be."""
+    """Returns one report run per seed for each cell without a selected setting; which setting's does not matter, since
+    they stand for the one that will be selected."""
     free = {(r.row, r.column) for r in reports}
     cells: dict[Cell, dict[int, PlannedRun]] = {}
     for run in plan.runs:
@@ -170,9 +191,9 @@ def _unselected(plan: Plan, reports: Iterable[PlannedRun]) -> dict[Cell, list[Pl
 def _running(store: Store, plan: Plan, run: PlannedRun, state: State, forecast: Forecast) -> Running:
     length = number(resolved(plan.head.problems[run.problem], plan.head.settings[run.setting]).get("length")) or 0.0
     events = store.latest(run.id, state.attempt)
-    at, pace, cost = _time(store, run, events), Pace.of(events), forecast.cost(run).seconds
-    progress = min(1.0, max(0.0, at / length)) if length else 0.0
-    left = max(0.0, (length - at) / pace.time_rate) if pace and pace.time_rate else None
+    time, pace, cost = _time(store, run, events), Pace.from_events(events), forecast.cost(run).seconds
+    progress = min(1.0, max(0.0, time / length)) if length else 0.0
+    left = max(0.0, (length - time) / pace.time_rate) if pace and pace.time_rate else None
     if left is None and cost is not None:
         left = cost * (1.0 - progress)
     host = state.owner.host if state.owner else ""
@@ -180,30 +201,29 @@ def _running(store: Store, plan: Plan, run: PlannedRun, state: State, forecast: 
 
 
 def _quiet(store: Store, run_id: str, attempt: int) -> float:
-    """How long after its last word attempt number `attempt` beat its heart, both by the file server's clock."""
+    """Returns the seconds between an attempt's last event and its last heartbeat, both by the file server's clock."""
     work = store.work(run_id)
     try:
-        beat, said = (
-            (work / name).stat().st_mtime for name in (f"attempt-{attempt:04d}.json", f"events-{attempt:04d}.jsonl")
-        )
+        heartbeat = (work / f"attempt-{attempt:04d}.json").stat().st_mtime
+        last_event = (work / f"events-{attempt:04d}.jsonl").stat().st_mtime
     except OSError:
         return 0.0
-    return max(0.0, beat - said)
+    return max(0.0, heartbeat - last_event)
 
 
 def _time(store: Store, run: PlannedRun, events: list[dict[str, Any]]) -> float:
-    """How far the attempt that said `events` is, in the protocol's unit; before it says so, where it began."""
-    told = [event for event in events if "time" in event]
-    if not told:
+    """Returns how far an attempt is by its `events`, in the protocol's unit; where it began, before there are any."""
+    timed = [event for event in events if "time" in event]
+    if not timed:
         began = next((event["resumed"] for event in events if "resumed" in event), 0)
-        told = [
+        timed = [
             event for event in store.events(run.id) if {"time", "update"} <= event.keys() and event["update"] <= began
         ]
-    return told[-1]["time"] if told else 0.0
+    return timed[-1]["time"] if timed else 0.0
 
 
 def _errors(states: Mapping[str, State]) -> list[Trouble]:
-    """Failures alike but for the numbers in their messages, the newest first."""
+    """Groups failures whose messages differ in numbers only; the newest first."""
     alike: dict[tuple[str, str], list[tuple[str, State]]] = {}
     for name, state in states.items():
         if state.kind == "failed" or state.failure:
@@ -224,9 +244,9 @@ def _errors(states: Mapping[str, State]) -> list[Trouble]:
 
 
 def last_line(state: State) -> str:
-    """The line by which a failure is known: what a data worker raised is told on the last line of the message, what
-    others add to the first (CUDA) is advice."""
-    lines = [line.strip() for line in readable.legible(state.reason).splitlines() if line.strip()] or [""]
+    """Returns the line by which a failure is known: the first, as further lines are advice (CUDA's, say); but the last
+    where a data worker raised it, as torch puts that one's traceback in front."""
+    lines = [line.strip() for line in error_text.legible(state.reason).splitlines() if line.strip()] or [""]
     return lines[-1] if "Original Traceback" in state.reason else lines[0]
 
 
@@ -237,7 +257,7 @@ def _held(store: Store, plan: Plan, states: Mapping[str, State], todo: list[Plan
     groups: dict[str, tuple[list[str], set[str]]] = {}
     for run in todo:
         if run.id in refused:
-            why = readable.legible(f"refused: {refused[run.id].why}")
+            why = error_text.legible(f"refused: {refused[run.id].why}")
             runs, hosts = groups.setdefault(why, ([], set()))
             hosts.add(refused[run.id].host)
         elif canaries and (canary := canaries.awaited(run)):

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from optathlon.suite.errors import Preempted
-from optathlon.suite.failures import of_error
+from optathlon.suite.failures import classify_error
 from optathlon.suite.training.state import State
 from optathlon.suite.training.surroundings import Surroundings
 from optathlon.suite.training.team import copied
@@ -54,7 +54,7 @@ class Saver:
         try:
             self.state.load_state_dict(saved)
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            if of_error(error, self.state.run) in OF_THE_MACHINE:
+            if classify_error(error, self.state.run) in OF_THE_MACHINE:
                 raise
             return f"{type(error).__name__}: {error}"
         return None

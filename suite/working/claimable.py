@@ -1,4 +1,4 @@
-"""Which runs of a plan a worker may take now, and whether it is worth staying for others."""
+"""Which runs of a plan a worker may take now, and whether it stays for those that others carry out."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def judge(codes: Sequence[int], fault: Fault | None, *, asked: bool, out_of_memo
     if fault is not None and (fault.failure != LOST or not signals):
         return msgspec.structs.replace(fault, asked=fault.asked or (asked and fault.failure == LOST))
     worst = next((code for code in (*signals, *codes) if code not in IN_ORDER), codes[0])
-    failure = failures.of_exit(worst, out_of_memory)
+    failure = failures.classify_exit(worst, out_of_memory)
     reason = _reason(codes) + ("; out of memory" if failure == "memory" else "")
     return Fault(reason, "", failure, asked and (worst < 0 or worst in (SILENT, PREEMPTED, INTERRUPTED)))
 

@@ -17,7 +17,7 @@ from optathlon.results.store.events import EventLog
 from optathlon.results.store.files import utc
 from optathlon.results.store.run_state import LOST
 from optathlon.results.store.store import Store
-from optathlon.suite import failures, readable, user_sources
+from optathlon.suite import error_text, failures, user_sources
 from optathlon.suite.errors import Preempted
 from optathlon.suite.failures import Fault
 from optathlon.suite.identity import Run, task_of
@@ -63,51 +63,51 @@ def execute(
     """Trains the claimed `run` and commits its record; the returned Ended is also written to the store.
 
     Never raises what the run itself does wrong: that is an Ended of kind "failed" with the traceback. On several
-    processes this is the first one's part; the others `follow`. watched: whoever started them all writes down itself
-    that this one lost another, because it knows how that one ended.
-    implementation, networks: as in `Surroundings`.
+    processes this is the first one's part; the others `follow`. watched: as in `Job`. implementation, networks: as in
+    `Surroundings`.
     """
     with _beating(store, attempt), contextlib.closing(store.event_log(attempt)) as events:
-        around = _Around(store, attempt, events, watch)
+        report = _AttemptReport(store, attempt, events, watch)
         try:
             files = Checkpoints(store.work(run.id), run.id, say, attempt.number, lambda: store.fenced(attempt))
             surroundings = Surroundings(
                 SharedCheckpoints(team, files) if isinstance(team, Joined) else files,
                 team=team,
-                event=around.event,
+                event=report.event,
                 stop=stop,
                 fenced=lambda: store.fenced(attempt),
-                moved=around.note_moved,
+                moved=report.note_moved,
                 implementation=implementation,
                 networks=networks,
             )
             workload, sources = build(run, data, device, data_workers, team), user_sources.keep(store, run)
             outcome = train(run, workload, surroundings)
-            about = _about(attempt, device, data_workers, surroundings, outcome) | sources
-            ended = around.commit(record_of(run, outcome, about))
+            about = _provenance(attempt, device, data_workers, surroundings, outcome) | sources
+            ended = report.commit(record_of(run, outcome, about))
         except Preempted:
-            ended = around.ended("stopped", "asked to stop; will go on from its checkpoint")
+            ended = report.ended("stopped", "asked to stop; will go on from its checkpoint")
         except Fenced:
-            ended = around.ended("fenced", "a newer attempt owns the run")
+            ended = report.ended("fenced", "a newer attempt owns the run")
         except BaseException as error:  # sys.exit in a task too: signals set a flag and raise nothing
-            ended = around.ended_by(team.blame(_fault(error, run, stop())))
+            ended = report.ended_by(team.blame(_fault(error, run, stop())))
     if not (watched and ended.kind == "failed" and ended.failure == LOST):
         _write_down(store, ended, say)
     return ended
 
 
-def _about(
+def _provenance(
     attempt: Attempt, device: torch.device, data_workers: int, surroundings: Surroundings, outcome: Outcome
 ) -> dict[str, Any]:
-    """The record's provenance."""
-    how = {"asked": surroundings.implementation, "ran": outcome.state.implementations()}
+    """Returns the record's provenance, without the sources."""
+    implementation = {"asked": surroundings.implementation, "ran": outcome.state.implementations()}
     clock = surroundings.clock.report()
-    about = provenance.collect(attempt, device, data_workers, clock, how, surroundings.team)
-    return about | {"networks": outcome.state.networks.described(), "cost": outcome.cost}
+    collected = provenance.collect(attempt, device, data_workers, clock, implementation, surroundings.team)
+    return collected | {"networks": outcome.state.networks.described(), "cost": outcome.cost}
 
 
 def _write_down(store: Store, ended: Ended, say: Callable[[str], None]) -> None:
-    """As Store.end; on a full or broken disk the log alone says it. The process is over then, which others see."""
+    """Writes down how an attempt ended; on a full or broken disk only the log says it. Others see that its process is
+    over."""
     try:
         store.end(ended)
     except (OSError, StoreError) as error:
@@ -115,8 +115,8 @@ def _write_down(store: Store, ended: Ended, say: Callable[[str], None]) -> None:
         say(f"how this attempt ended ({how}) could not be written down: {error}")
 
 
-class _Around:
-    """What an attempt has said so far, and how it ended."""
+class _AttemptReport:
+    """Writes down what an attempt says while it trains, and how it ended."""
 
     def __init__(
         self, store: Store, attempt: Attempt, events: EventLog, watch: Callable[[dict[str, Any]], None]
@@ -173,10 +173,11 @@ def follow(
 
     Returns how it ended, as in Ended.kind.
     """
-    how = {"implementation": implementation, "networks": networks}
-    around = Surroundings(SharedCheckpoints(team, None), team=team, stop=stop, **how)
+    surroundings = Surroundings(
+        SharedCheckpoints(team, None), team=team, stop=stop, implementation=implementation, networks=networks
+    )
     try:
-        return train(run, build(run, data, device, data_workers, team), around).status
+        return train(run, build(run, data, device, data_workers, team), surroundings).status
     except Preempted:
         return "stopped"
     except Fenced:
@@ -187,9 +188,9 @@ def follow(
 
 
 def _fault(error: BaseException, run: Run, asked: bool) -> Fault:
-    failure = LOST if isinstance(error, Lost) else failures.of_error(error, run)
-    reason = readable.legible(f"{type(error).__name__}: {readable.said(error)}")
-    return Fault(reason, readable.legible(traceback.format_exc(), readable.TRACE), failure, asked)
+    failure = LOST if isinstance(error, Lost) else failures.classify_error(error, run)
+    reason = error_text.legible(f"{type(error).__name__}: {error_text.message_of(error)}")
+    return Fault(reason, error_text.legible(traceback.format_exc(), error_text.TRACE), failure, asked)
 
 
 @contextlib.contextmanager

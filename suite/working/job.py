@@ -1,4 +1,4 @@
-"""Carries out one run as a process of its team: claims it, trains it, has its references computed."""
+"""Carries out one run as a process of its team: claims it, trains it, computes its problem's references."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def carry_out(job: Job, team: Team, device: torch.device, stop: Callable[[], boo
         except Lost:  # what the first one has written down stays true
             kind = kind if team.rank == 0 else "failed"
     if team.rank == 0:
-        references.after(kind, job.store, job.run, job.data, job.say)
+        references.ensure_after_outcome(kind, job.store, job.run, job.data, job.say)
     return exit_code_of(kind)
 
 
 def _part(job: Job, team: Team, attempt: Attempt, device: torch.device, stop: Callable[[], bool]) -> str:
-    """This process's part in the attempt; how it ended, as in Ended.kind."""
+    """Carries out this process's part in the attempt; returns how it ended, as in Ended.kind."""
     if team.rank > 0:
         process = {"device": device, "data_workers": job.data_workers, "implementation": job.implementation}
         return follow(job.run, job.data, team, stop=stop, networks=job.networks, **process)

@@ -20,9 +20,10 @@ def slots_are_gpus() -> bool:
 
 
 def gpus_work() -> bool:
-    """Whether a forked process can use every GPU that is visible; one node where it cannot would fail run after run.
+    """Whether a forked process can use every GPU that is visible.
 
-    The child's traceback says why not. Forked, as a process that has touched CUDA cannot fork children that use it.
+    A worker asks before it takes a run: on a node with a broken GPU, run after run would fail. The child's traceback
+    says why. A child, because a process that has touched CUDA cannot fork children that use it.
     """
     _, status = os.waitpid(fork(lambda _: _touch_gpus()), 0)
     return os.waitstatus_to_exitcode(status) == 0

@@ -25,7 +25,7 @@ def oom_kills() -> int:
 
 
 def die_first() -> None:
-    """Lets the kernel, short of memory, kill this process rather than the one that can tell of it."""
+    """Has the kernel, short of memory, kill this process before its parent, which can tell of it."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
 

@@ -10,7 +10,7 @@ from optathlon.optimizers.spec import OptimizerSpec, load
 from optathlon.suite import user_sources
 from optathlon.suite.identity import optimizer_of, task_of
 
-# torch._dynamo is wanted by every torch optimizer, torch.utils.data by every workload.
+# Every torch optimizer imports torch._dynamo, every workload torch.utils.data.
 MODULES = ("torch", "torch._dynamo", "torch.utils.data", "optathlon.suite.working.job")
 
 
@@ -24,9 +24,9 @@ def preload(
     for module in MODULES:
         importlib.import_module(module)
     for name in tasks:
-        _import(name, lambda name: task_of(name).workload, user_sources.of_task, say)
-    of = user_sources.of_optimizer
-    usable = [name for name in optimizers if _import(name, lambda name: optimizer_of(name).factory, of, say)]
+        _import(name, lambda name: task_of(name).workload, user_sources.task_sources, say)
+    remember = user_sources.optimizer_sources
+    usable = [name for name in optimizers if _import(name, lambda name: optimizer_of(name).factory, remember, say)]
     prepare_kernels(map(optimizer_of, usable), implementation, say)
 
 
@@ -45,7 +45,7 @@ def prepare_kernels(specs: Iterable[OptimizerSpec], implementation: str, say: Ca
 def _import(
     name: str, path: Callable[[str], str], remember: Callable[[str], object], say: Callable[[str], None]
 ) -> bool:
-    """Whether the module that `path` gives for `name` can be imported."""
+    """Imports the module that `path` gives for `name`; returns whether that worked."""
     try:
         importlib.import_module(path(name).partition(":")[0])
         remember(name)  # its source as it is now, for a child that is forked after it was edited

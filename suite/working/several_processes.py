@@ -43,7 +43,7 @@ def take_part(job: Job, place: Place, meeting: Meeting, stop: Callable[[], bool]
 
 
 def part_or_stopped(part: Callable[[], int], stop: StopFlag) -> int:
-    """What `part` returns; the exit code of a process that was stopped before it began."""
+    """Returns what `part` returns; if a signal stopped it before it began, the exit code that says so."""
     try:
         return part()
     except Preempted:

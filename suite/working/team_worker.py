@@ -122,7 +122,7 @@ class _Member:
 
     def __init__(self, runs: AssignedRuns, place: Place, channel: _Channel, stopping: StopFlag) -> None:
         self.runs, self.place, self.channel, self.stopping = runs, place, channel, stopping
-        self.serial, self.told = 0, False
+        self.serial, self.stop_told = 0, False
 
     def work(self) -> int:
         while True:
@@ -137,8 +137,8 @@ class _Member:
     def listen(self) -> None:
         """Says that this process is alive and, once, that it was asked to stop; Lost if another is silent."""
         self.channel.beat()
-        if self.stopping() and not self.told:
-            self.told = True
+        if self.stopping() and not self.stop_told:
+            self.stop_told = True
             self.channel.count("stop", 1)
 
     def take_part(self, planned: PlannedRun) -> _Parts:

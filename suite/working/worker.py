@@ -38,7 +38,8 @@ class _Child:
 
 
 class Worker:
-    """One process that never touches CUDA itself: its children, forked with everything imported, train one run each."""
+    """A process that forks one child per run. It imports torch for all of them, and never touches CUDA: a process that
+    has done so cannot fork children that use it."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.most, self.runs = assignment.slots, AssignedRuns(assignment)
@@ -65,12 +66,12 @@ class Worker:
             return self._work(folder, stopping)
 
     def _work(self, folder: Path, stopping: StopFlag) -> int:
-        told = False
+        children_told = False
         while True:
             self._reap(stopping)
             if stopping():
-                if not told:
-                    told = True
+                if not children_told:
+                    children_told = True
                     forking.send(signal.SIGTERM, self.children)
                 if not self.children:
                     return self.runs.stopped_code
@@ -82,7 +83,7 @@ class Worker:
             time.sleep(forking.POLL_SECONDS)
 
     def _start_one(self, folder: Path) -> bool:
-        """Forks a child for the next free run if there is a slot; True if the queue got shorter."""
+        """Forks a child for the next free run if there is a slot; returns whether the queue got shorter."""
         if self.most is not None and len(self.children) >= self.most:
             return False
         if not self.queue and (self.stale or time.monotonic() - self.refreshed >= REFRESH_SECONDS):

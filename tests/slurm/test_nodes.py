@@ -58,11 +58,11 @@ def test_those_are_awaited_that_are_out_of_service_and_would_make_enough(cluster
 
 
 def test_they_are_named_with_what_is_wrong_with_them(cluster):
-    assert nodes.told(nodes.awaited(Resources(nodes=3), None)) == (
+    assert nodes.out_of_service_message(nodes.awaited(Resources(nodes=3), None)) == (
         "node2 is drained: fan|broken; node3 is down*: Not responding"
     )
     many = [nodes.Node(f"n{i}", "main", True, 1, 1, {}, frozenset(), "down") for i in range(9)]
-    assert nodes.told(many) == "n0 is down; n1 is down; n2 is down; and 6 more"
+    assert nodes.out_of_service_message(many) == "n0 is down; n1 is down; n2 is down; and 6 more"
 
 
 def test_a_controller_that_does_not_answer_is_an_error(monkeypatch):

@@ -279,7 +279,7 @@ def test_a_cluster_without_arrays_is_given_single_jobs(described, monkeypatch):
     ],
 )
 def test_a_program_of_slurms_that_is_not_there_hangs_or_fails_is_one_line(program, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(site, "PATIENCE", 0.3)
+    monkeypatch.setattr(site, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setenv("PATH", str(tmp_path))
     if program:
         (tmp_path / "squeue").write_text(program)

@@ -14,7 +14,7 @@ import torch
 from optathlon.optimizers import OptimizerError
 from optathlon.results import Store
 from optathlon.results.store.files import utc
-from optathlon.suite import failures, readable
+from optathlon.suite import error_text, failures
 from optathlon.suite.identity import Problem, Run, Setting
 from optathlon.suite.monitoring import find_run
 from optathlon.tasks import DataError
@@ -136,14 +136,14 @@ def throw(error, cause=None):
     ],
 )
 def test_a_known_type_decides(error, expected, run):
-    assert failures.of_error(throw(error), run) == expected
+    assert failures.classify_error(throw(error), run) == expected
 
 
 def test_the_cause_knows_better_than_what_was_raised_from_it(run):
     lost = throw(OptimizerError("soap: cannot be imported"), ModuleNotFoundError("No module named 'pytorch_optimizer'"))
-    assert failures.of_error(lost, run) == "import"
+    assert failures.classify_error(lost, run) == "import"
     refused = throw(OptimizerError("sgd: Invalid learning rate"), ValueError("Invalid learning rate"))
-    assert failures.of_error(refused, run) == "optimizer"
+    assert failures.classify_error(refused, run) == "optimizer"
 
 
 class MuteError(ValueError):
@@ -154,18 +154,18 @@ class MuteError(ValueError):
 def test_causes_that_go_in_circles_and_errors_that_cannot_be_told_are_classed_all_the_same(run):
     one, other = ValueError("one"), OptimizerError("other")
     one.__cause__, other.__cause__ = other, one
-    assert failures.of_error(one, run) == "optimizer"
-    assert failures.of_error(throw(MuteError()), run) == "bug"
-    assert readable.said(MuteError()) == "(its message cannot be read: KeyError)"
+    assert failures.classify_error(one, run) == "optimizer"
+    assert failures.classify_error(throw(MuteError()), run) == "bug"
+    assert error_text.message_of(MuteError()) == "(its message cannot be read: KeyError)"
 
 
 def test_what_is_written_down_can_be_stored_and_shown():
     evil = "\x1b[2J\x07 \udc80 \u202e\r\n\tkept: \u00e9 \u4e2d"
-    assert readable.legible(evil) == "\\x1b[2J\\x07 \\udc80 \\u202e\\r\n\tkept: \u00e9 \u4e2d"
-    long = readable.legible(f"begin{'x' * 5_000_000}end")
-    assert len(long) <= readable.REASON
+    assert error_text.legible(evil) == "\\x1b[2J\\x07 \\udc80 \\u202e\\r\n\tkept: \u00e9 \u4e2d"
+    long = error_text.legible(f"begin{'x' * 5_000_000}end")
+    assert len(long) <= error_text.REASON
     assert (long.startswith("begin"), long.endswith("end")) == (True, True)
-    assert readable.legible(long) == long
+    assert error_text.legible(long) == long
 
 
 HOSTILE = """
@@ -211,7 +211,7 @@ def test_a_run_ends_as_failed_whatever_its_code_raises(optimizer, reason, tmp_pa
 
 
 def test_memory_that_torch_cannot_have_on_a_cpu_has_no_type_of_its_own(run):
-    assert failures.of_error(raised(lambda: torch.empty(1 << 50)), run) == "memory"
+    assert failures.classify_error(raised(lambda: torch.empty(1 << 50)), run) == "memory"
 
 
 def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
@@ -222,29 +222,29 @@ def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
 
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.grad = torch.ones(2)
-    assert failures.of_error(raised(lambda: torch.optim.SGD([parameter], lr="x")), run) == "optimizer"
+    assert failures.classify_error(raised(lambda: torch.optim.SGD([parameter], lr="x")), run) == "optimizer"
     workload = execute.build(run, tmp_path, torch.device("cpu"), 0)
-    assert failures.of_error(raised(lambda: workload.loss(None, "model")), run) == "task"
-    assert failures.of_error(raised(lambda: toy.Toy(None, None)), run) == "task"
-    assert failures.of_error(raised(lambda: parameter_groups.groups(None, None, None, None, None)), run) == "bug"
-    assert failures.of_error(raised(lambda: execute.train(run, None, None)), run) == "bug"
+    assert failures.classify_error(raised(lambda: workload.loss(None, "model")), run) == "task"
+    assert failures.classify_error(raised(lambda: toy.Toy(None, None)), run) == "task"
+    assert failures.classify_error(raised(lambda: parameter_groups.groups(None, None, None, None, None)), run) == "bug"
+    assert failures.classify_error(raised(lambda: execute.train(run, None, None)), run) == "bug"
 
 
 def test_a_file_that_a_task_misses_is_missing_data_and_no_broken_file_system(run, tmp_path):
     from optathlon.tasks.data.loading import load
 
     nowhere = tmp_path / "nowhere"
-    assert failures.of_error(raised(lambda: list(load(lambda _: nowhere.read_bytes(), [0], 0))), run) == "data"
-    assert failures.of_error(raised(nowhere.read_bytes), run) == "files"
+    assert failures.classify_error(raised(lambda: list(load(lambda _: nowhere.read_bytes(), [0], 0))), run) == "data"
+    assert failures.classify_error(raised(nowhere.read_bytes), run) == "files"
 
 
 def test_a_process_that_could_not_say_why_is_judged_by_its_end():
-    assert failures.of_exit(-signal.SIGKILL, out_of_memory=True) == "memory"
-    assert failures.of_exit(-signal.SIGKILL, out_of_memory=False) == "killed"
-    assert failures.of_exit(-signal.SIGSEGV, out_of_memory=True) == "crash"
-    assert failures.of_exit(-signal.SIGHUP, out_of_memory=False) == "killed"
-    assert failures.of_exit(1, out_of_memory=False) == "bug"
-    assert failures.of_exit(0, out_of_memory=False) == failures.of_exit(3, out_of_memory=False) == "crash"
+    assert failures.classify_exit(-signal.SIGKILL, out_of_memory=True) == "memory"
+    assert failures.classify_exit(-signal.SIGKILL, out_of_memory=False) == "killed"
+    assert failures.classify_exit(-signal.SIGSEGV, out_of_memory=True) == "crash"
+    assert failures.classify_exit(-signal.SIGHUP, out_of_memory=False) == "killed"
+    assert failures.classify_exit(1, out_of_memory=False) == "bug"
+    assert failures.classify_exit(0, out_of_memory=False) == failures.classify_exit(3, out_of_memory=False) == "crash"
 
 
 def test_every_class_has_words_and_advice_that_name_host_and_run():

@@ -154,7 +154,7 @@ def test_tasks_with_settings_of_their_own_have_a_shape_of_their_own(tmp_path):
         ("8G", {"toy:TASK"}),
         ("64G", {"toy:LINEAR"}),
     ]
-    given = Wishes(data=tmp_path, given=["memory=1G"])
+    given = Wishes(data=tmp_path, cluster=["memory=1G"])
     begun = Launch(sweep_reader.load(write(tmp_path, text)), Store(tmp_path / "store"), given)
     assert [s.resources.memory for s, _ in begun.shapes] == ["1G"], "the command line counts over both"
 
@@ -197,10 +197,10 @@ def test_what_slurm_ended_without_a_word_is_no_failure_of_the_run(state, kind, t
     begun = Launch(sweep_reader.load(write(tmp_path, SWEEP)), store, Wishes(data=tmp_path))
     run, job = begun.plan.runs[0].id, "slurm:c:ana:a:1_0"
     assert store.claim(run, owner(job))
-    begun.seen = overview(store, begun.plan)
+    begun.overview = overview(store, begun.plan)
     slurm = SimpleNamespace(ended=lambda names: {name: state for name in names if state})
     monkeypatch.setattr(Launch, "_cluster", lambda _: slurm)
-    begun._bury(Workers({Submitted("slurm:c:ana:a", "slurm", 1): Alive()}), "slurm:c:ana:")
+    begun._mark_lost_as_ended(Workers({Submitted("slurm:c:ana:a", "slurm", 1): Alive()}), "slurm:c:ana:")
     (ended,) = store.endings(run).values()
     assert (ended.kind, ended.failure) == (kind, "lost" if kind == "failed" else "")
     assert "1_0" in ended.reason

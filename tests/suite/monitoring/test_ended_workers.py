@@ -13,7 +13,7 @@ from optathlon.slurm.cluster import Alive, Job
 from optathlon.slurm.local import LocalCluster
 from optathlon.suite.monitoring import alive_workers
 from optathlon.suite.monitoring.alive_workers import HANDLE, Submitted, Workers
-from optathlon.suite.monitoring.ended_workers import Last, last
+from optathlon.suite.monitoring.ended_workers import EndedWorkers, of_newest_launch
 from tests.suite.stories import planned
 from tests.suite.sweeps import SWEEP, optathlon
 
@@ -64,14 +64,14 @@ def test_the_log_written_to_last_and_its_last_line_that_says_something(store, en
         f"{crashed.handle}:7_1": "NODE_FAIL",
         "slurm:c:ana:other:7_2": "FAILED",
     }
-    ending = last(store, over(job(store, "old", {"6_0_log.out": "earlier"}), crashed))
+    ending = of_newest_launch(store, over(job(store, "old", {"6_0_log.out": "earlier"}), crashed))
     assert ending is not None
     assert ending.log == store.root / "jobs/ana/new/7_0_0_log.out"
-    assert (ending.said, dict(ending.states)) == (
+    assert (ending.last_line, dict(ending.states)) == (
         "ModuleNotFoundError: No module named 'slurm'",
         {"FAILED": 1, "NODE_FAIL": 1},
     )
-    first, second = ending.told()
+    first, second = ending.explain()
     assert first == (
         "the last worker ended at 1970-01-01T00:16:41Z (Slurm: 1 FAILED, 1 NODE_FAIL), "
         "its last words: ModuleNotFoundError: No module named 'slurm'"
@@ -80,26 +80,26 @@ def test_the_log_written_to_last_and_its_last_line_that_says_something(store, en
 
 
 def test_srun_is_quoted_only_where_nobody_else_spoke(store, ended):
-    found = last(store, over(job(store, "a", {"7_0_log.out": "srun: error: node1: cannot start\n"})))
+    found = of_newest_launch(store, over(job(store, "a", {"7_0_log.out": "srun: error: node1: cannot start\n"})))
     assert found is not None
-    assert found.said == "srun: error: node1: cannot start"
+    assert found.last_line == "srun: error: node1: cannot start"
 
 
 def test_no_log_and_an_empty_one_are_said_to_be_so(store, ended):
-    ending = last(store, over(job(store, "a", {"7_0_log.out": ""})))
+    ending = of_newest_launch(store, over(job(store, "a", {"7_0_log.out": ""})))
     assert ending is not None
-    assert ending.told()[0].endswith("Z, without a word")
-    ending = last(store, over(job(store, "b", {"7_submitted.pkl": ""}, launch=1)))
-    assert ending == Last(store.root / "jobs/ana/b")
-    assert "left no log in" in ending.told()[0]
+    assert ending.explain()[0].endswith("Z, without a word")
+    ending = of_newest_launch(store, over(job(store, "b", {"7_submitted.pkl": ""}, launch=1)))
+    assert ending == EndedWorkers(store.root / "jobs/ana/b")
+    assert "left no log in" in ending.explain()[0]
 
 
 def test_a_long_line_and_what_could_move_the_cursor_are_made_legible(store, ended):
     text = "x" * 100_000 + "\x1b[2Jend\n"
-    found = last(store, over(job(store, "a", {"log.txt": text}, cluster="local")))
+    found = of_newest_launch(store, over(job(store, "a", {"log.txt": text}, cluster="local")))
     assert found is not None
-    assert len(found.said) <= 500
-    assert found.said.endswith(r"\x1b[2Jend")
+    assert len(found.last_line) <= 500
+    assert found.last_line.endswith(r"\x1b[2Jend")
 
 
 def test_nothing_is_told_while_a_worker_waits_or_cannot_be_asked_about_or_none_was_started(store, ended):
@@ -107,12 +107,12 @@ def test_nothing_is_told_while_a_worker_waits_or_cannot_be_asked_about_or_none_w
     withdrawn = job(store, "b", {}, launch=1)
     (store.root / withdrawn.folder / HANDLE).unlink()
     for alive in (Alive(running=("r",)), Alive(pending=("p",), never=frozenset("p")), Alive(known=False)):
-        assert last(store, Workers({mine: alive})) is None
-    assert last(store, Workers({})) is None
-    assert last(store, over(withdrawn)) is None
-    found = last(store, over(mine, withdrawn))
+        assert of_newest_launch(store, Workers({mine: alive})) is None
+    assert of_newest_launch(store, Workers({})) is None
+    assert of_newest_launch(store, over(withdrawn)) is None
+    found = of_newest_launch(store, over(mine, withdrawn))
     assert found is not None
-    assert found.said == "x"
+    assert found.last_line == "x"
 
 
 def test_status_names_the_log_of_a_worker_on_this_machine(store, tmp_path):
@@ -134,6 +134,6 @@ def test_status_names_the_log_of_a_worker_on_this_machine(store, tmp_path):
 def test_a_job_whose_launcher_died_before_it_could_say_so_is_found_by_its_log(store, ended):
     killed = job(store, "a", {"7_0_log.out": "said"})
     (store.root / killed.folder / HANDLE).unlink()
-    found = last(store, over(killed))
+    found = of_newest_launch(store, over(killed))
     assert found is not None
-    assert found.said == "said"
+    assert found.last_line == "said"

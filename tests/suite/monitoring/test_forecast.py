@@ -106,10 +106,10 @@ def test_before_a_run_has_finished_those_under_way_tell_their_pace(store, tmp_pa
 
 
 def test_a_pace_needs_two_looks_at_one_attempt():
-    assert Pace.of([]) is None
-    assert Pace.of([{"resumed": 4}, progress(4, 0.5, 10.0)]) is None
-    assert Pace.of([progress(4, 0.5, 10.0), progress(4, 0.5, 10.0)]) is None
-    assert Pace.of([{"resumed": 4}, progress(4, 0.5, 10.0), progress(14, 1.0, 15.0)]) == Pace(2.0, 0.1)
+    assert Pace.from_events([]) is None
+    assert Pace.from_events([{"resumed": 4}, progress(4, 0.5, 10.0)]) is None
+    assert Pace.from_events([progress(4, 0.5, 10.0), progress(4, 0.5, 10.0)]) is None
+    assert Pace.from_events([{"resumed": 4}, progress(4, 0.5, 10.0), progress(14, 1.0, 15.0)]) == Pace(2.0, 0.1)
 
 
 def test_a_bill_adds_what_is_spent_and_what_is_to_come(store, tmp_path):

@@ -29,14 +29,14 @@ def held(monkeypatch, holders):
 
 def test_all_slots_held_by_another_sweep_are_the_reason(monkeypatch, worker):
     held(monkeypatch, {"core-0": worker.pid, "core-1": worker.pid})
-    assert slot_holders.told("mine") == "waits for a slot: all are held by rates"
+    assert slot_holders.waiting_message("mine") == "waits for a slot: all are held by rates"
 
 
 def test_a_slot_that_is_free_or_ones_own_is_none(monkeypatch, worker):
     held(monkeypatch, {"core-0": worker.pid})
-    assert slot_holders.told("mine") == ""
+    assert slot_holders.waiting_message("mine") == ""
     held(monkeypatch, {"core-0": worker.pid, "core-1": worker.pid})
-    assert slot_holders.told("rates") == ""
+    assert slot_holders.waiting_message("rates") == ""
 
 
 def test_a_holder_that_is_no_worker_is_named_by_its_process(monkeypatch):
@@ -44,4 +44,4 @@ def test_a_holder_that_is_no_worker_is_named_by_its_process(monkeypatch):
     ended.wait()
     gone = ended.pid
     held(monkeypatch, {"core-0": gone, "core-1": gone})
-    assert slot_holders.told("mine") == f"waits for a slot: all are held by process {gone}"
+    assert slot_holders.waiting_message("mine") == f"waits for a slot: all are held by process {gone}"

@@ -189,9 +189,9 @@ def test_only_a_run_with_an_outcome_asks_for_them(store):
         problem = problem()
 
     for kind in ("stopped", "failed", "fenced"):
-        references.after(kind, store, Ended, Path("data"), print)  # type: ignore[arg-type]
+        references.ensure_after_outcome(kind, store, Ended, Path("data"), print)  # type: ignore[arg-type]
     assert CALLS == []
-    references.after("diverged", store, Ended, Path("data"), print)  # type: ignore[arg-type]
+    references.ensure_after_outcome("diverged", store, Ended, Path("data"), print)  # type: ignore[arg-type]
     assert len(CALLS) == 1
 
 
