@@ -54,7 +54,11 @@ class Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        atexit.register(self.process.kill)
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
     def order(self, order: Mapping[str, object], seconds: float) -> int:
         """The exit code of the process forked for `order`; TimeoutError after so many `seconds`."""
@@ -64,7 +68,7 @@ class Server:
         self.process.stdin.flush()
         if not select.select([self.process.stdout], [], [], seconds)[0]:
             _server.cache_clear()
-            self.process.kill()
+            self.end()
             raise TimeoutError(f"not done after {seconds:.0f} s: {order['words']}")
         return int(self.process.stdout.readline())
 
@@ -99,6 +103,7 @@ def _become(order: Mapping) -> NoReturn:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
+    tempfile.tempdir = None  # what the process found in its own environment, if it asked
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, path in enumerate(order["to"], start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)

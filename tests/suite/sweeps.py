@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.suite import command_server
@@ -37,11 +40,19 @@ def write(folder: Path, text: str = SWEEP, name: str = "sweep.toml") -> Path:
     return folder / name
 
 
+@functools.cache
+def own_slots() -> str:
+    """A folder for temporary files, in which this process's workers lock slots that nobody else's work can hold."""
+    folder = tempfile.mkdtemp(prefix="optathlon-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def environment(**more: str) -> dict[str, str]:
     """For processes that run the suite from this tree, with the bytecode cache that makes them quick."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPTATHLON_", "PYTHONDONTWRITE"))}
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TMPDIR": own_slots(), **more}
 
 
 def command(*words: object) -> list[str]:
