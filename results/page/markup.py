@@ -8,7 +8,7 @@ from typing import Any
 
 from optathlon.results.readable import visible
 
-_VOID = frozenset({"br", "input", "meta"})
+_VOID = frozenset({"br", "input", "meta", "wbr"})
 _DRAWN = frozenset({"path", "circle"})
 
 

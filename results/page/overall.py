@@ -10,13 +10,14 @@ from optathlon.results.analysis.over_tasks import Overall, RowOverall
 from optathlon.results.analysis.over_tasks import overall as aggregates
 from optathlon.results.analysis.time_to_target import times
 from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.page.names import breakable
+from optathlon.results.page.rank_chart import rank_chart
 from optathlon.results.page.report import Report
-from optathlon.results.page.svg import Axis, Series, chart, color_class, short_name, tick_words, ticks
+from optathlon.results.page.svg import Series, chart
 from optathlon.results.page.words import count, figure, listed, probability
 from optathlon.results.plots.profiles import Steps, score_gaps, score_steps, time_steps
 from optathlon.results.statistics.improvement import probability_of_improvement
 
-_RANK_WIDTH, _RANK_MARGIN = 640, 150
 _LARGEST_MATRIX = 16
 
 
@@ -40,7 +41,7 @@ def overall(report: Report) -> Html:
 
 
 def _ranks(report: Report, totals: Overall) -> Html:
-    """Mean ranks on a line, with bars over those that the Nemenyi test does not tell apart."""
+    """Mean ranks, best first, with bars beside those that the Nemenyi test does not tell apart."""
     friedman = ""
     if totals.friedman is not None and totals.critical_difference is not None:
         apart = "they do not all rank alike" if totals.friedman < totals.alpha else "no difference in rank is shown"
@@ -50,47 +51,7 @@ def _ranks(report: Report, totals: Overall) -> Html:
         )
     among = f", among the {count(len(totals.rows), 'row')} with every task" if totals.left_out else ""
     caption = tag("figcaption", tag("b", "mean rank over tasks"), f" 1 is best{among}.", friedman)
-    region = tag("div", _rank_svg(report, totals), class_="scroll", role="region", tabindex=0, aria_label="mean ranks")
-    return tag("figure", caption, region, class_="wide")
-
-
-def _rank_svg(report: Report, totals: Overall) -> Html:
-    ranked = {row.name: row.mean_rank for row in totals.rows}
-    axis = Axis(1.0, float(len(ranked)), _RANK_WIDTH - 2 * _RANK_MARGIN)
-    names = list(ranked)
-    sides = names[: (len(names) + 1) // 2], names[(len(names) + 1) // 2 :][::-1]
-    top = 44 + 9 * len(totals.cliques)
-    values = ticks(axis.low, axis.high, 8, whole=True)
-    line = "".join(f"M{_RANK_MARGIN + axis.position(v):.0f} 25v6" for v in values)
-    body = [tag("path", class_="axis", d=f"M{_RANK_MARGIN} 31h{axis.length}{line}")]
-    for value, word in zip(values, tick_words(values), strict=True):
-        body.append(tag("text", word, x=f"{_RANK_MARGIN + axis.position(value):.0f}", y=20, text_anchor="middle"))
-    for left, side in zip((True, False), sides, strict=True):
-        body += [_ranked(report, name, ranked[name], axis, top + 20 * i, left) for i, name in enumerate(side)]
-    for i, group in enumerate(totals.cliques):
-        start, end = (_RANK_MARGIN + axis.position(ranked[name]) for name in (group[0], group[-1]))
-        body.append(tag("path", class_="clique", d=f"M{start - 4:.1f} {41 + 9 * i}H{end + 4:.1f}"))
-    distance = totals.critical_difference
-    if distance is not None and distance <= axis.high - axis.low:
-        reach = axis.position(1.0 + distance)
-        body.append(tag("path", class_="axis", d=f"M{_RANK_MARGIN} 1v6m0-3h{reach:.1f}m0-3v6"))
-        body.append(tag("text", "critical difference", x=f"{_RANK_MARGIN + reach + 6:.1f}", y=8))
-    description = "mean ranks: " + ", ".join(f"{name} {rank:.2f}" for name, rank in ranked.items())
-    box = f"0 0 {_RANK_WIDTH} {top + 20 * len(sides[0]) - 8}"
-    return tag("svg", *body, class_="chart", viewBox=box, role="img", aria_label=description)
-
-
-def _ranked(report: Report, name: str, rank: float, axis: Axis, y: float, left: bool) -> Html:
-    x = _RANK_MARGIN + axis.position(rank)
-    edge = _RANK_MARGIN - 12 if left else _RANK_WIDTH - _RANK_MARGIN + 12
-    word = f"{short_name(name)} {rank:.2f}" if left else f"{rank:.2f} {short_name(name)}"
-    return tag(
-        "g",
-        tag("path", class_="line", d=f"M{x:.1f} 31V{y}H{edge}"),
-        tag("text", word, x=edge - 5 if left else edge + 5, y=y + 4, text_anchor="end" if left else None),
-        class_=color_class(report.colors.get(name)),
-        data_row=report.number[name],
-    )
+    return tag("figure", caption, rank_chart(report, totals))
 
 
 def _summary(report: Report, totals: Overall) -> Html | None:
@@ -111,7 +72,7 @@ def _summary(report: Report, totals: Overall) -> Html | None:
         iqm, wilcoxon = figure(row.iqm, 2, "+") + ends, probability(row.wilcoxon_holm)
         cells = (figure(row.mean_rank, 2), _standardized(row), iqm, chance, wins, wilcoxon)
         lines = (tag("td", cell) for cell in cells)
-        body.append(tag("tr", tag("th", row.name, scope="row"), *lines, data_row=report.number[row.name]))
+        body.append(tag("tr", tag("th", breakable(row.name), scope="row"), *lines, data_row=report.number[row.name]))
     hidden = tag("caption", "Each row over all tasks", class_="hidden")
     table = tag("table", hidden, tag("thead", head), tag("tbody", *body), class_="matrix")
     some = "" if len(totals.scaled_on) == len(totals.tasks) else f", on {count(len(totals.scaled_on), 'task')} of them"
@@ -200,7 +161,9 @@ def _matrix(report: Report) -> Html | None:
     finite = {row.name: [row.cells[index].finite for index, _ in columns] for row in usable}
     higher = [better for _, better in columns]
     names = [row.name for row in usable]
-    head = tag("tr", tag("th", "a run of", scope="col"), *(tag("th", f"beats {name}", scope="col") for name in names))
+    head = tag(
+        "tr", tag("th", "a run of", scope="col"), *(tag("th", "beats ", breakable(name), scope="col") for name in names)
+    )
     body = [_chances(a, names, finite, higher) for a in names]
     caption = (
         "How often a run of one row beats one of another, ties counting half, mean over tasks (Agarwal et al. 2021)."
@@ -217,4 +180,4 @@ def _chances(a: str, names: Sequence[str], finite: Mapping[str, list[list[float]
     cells = (
         "·" if a == b else f"{100 * probability_of_improvement(finite[a], finite[b], higher):.0f} %" for b in names
     )
-    return tag("tr", tag("th", a, scope="row"), *(tag("td", cell) for cell in cells))
+    return tag("tr", tag("th", breakable(a), scope="row"), *(tag("td", cell) for cell in cells))

@@ -39,6 +39,14 @@
     button.addEventListener("click", () => sort(column));
   });
 
+  // Where a table is scrolled, its columns stop beside the one that stays, and a line says that they go on below it.
+  for (const region of document.querySelectorAll(".scroll")) {
+    const corner = region.querySelector("th");
+    if (!corner) continue;
+    region.style.scrollPaddingLeft = `${corner.offsetWidth}px`;
+    region.addEventListener("scroll", () => region.classList.toggle("scrolled", region.scrollLeft > 0), { passive: true });
+  }
+
   const words = (field) => field.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
   const matches = (name, wanted) => !wanted.length || wanted.some((word) => name.toLowerCase().includes(word));
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.page.names import breakable
 from optathlon.results.text.wording import Shown, metric
 
 
@@ -12,10 +13,13 @@ def printed(board: Leaderboard | None) -> Html | None:
     if board is None:
         return None
     shown = Shown(board)
-    titles = [tag("th", column.label, tag("small", metric(column)), scope="col") for column in board.columns]
+    titles = [
+        tag("th", breakable(column.label), tag("small", breakable(metric(column))), scope="col")
+        for column in board.columns
+    ]
     lines = [
         [
-            tag("th", shown.row(row), scope="row"),
+            tag("th", breakable(shown.row(row)), scope="row"),
             *(tag("td", tag("strong", words) if cell.best else words) for cell, words in shown.cells(row)),
         ]
         for row in board.rows

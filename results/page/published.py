@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from optathlon.results.hyperparameter_text import in_words
 from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.page.names import breakable
 from optathlon.results.page.report import Report
 from optathlon.results.page.words import count, figure, plus_minus
 from optathlon.results.papers.ledger import MARGIN, VERDICTS, Entry, expected_false
@@ -49,7 +50,7 @@ def _row(entry: Entry) -> Html:
     ours = _number(entry.mean, entry.std, entry.n)
     return tag(
         "tr",
-        tag("th", theirs.task, scope="row"),
+        tag("th", breakable(theirs.task), scope="row"),
         tag("td", entry.row, tag("small", setting) if setting else None),
         tag("td", theirs.metric, f" ({theirs.unit})" if theirs.unit else ""),
         tag("td", _number(theirs.mean, theirs.std, theirs.n), class_="num"),

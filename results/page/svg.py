@@ -10,13 +10,20 @@ import msgspec
 
 from optathlon.results.analysis.learning_curves import AREA_POINTS, Band, thinned
 from optathlon.results.page.markup import Html, tag
+from optathlon.results.page.names import shortened, text_width
+from optathlon.results.readable import visible
 
 WIDTH, HEIGHT = 400, 250
-LEFT, RIGHT, TOP, BOTTOM = 38, 94, 8, 34
+TOP, BOTTOM = 8, 34
 LINE = 12.5
+NAME_SIZE, TICK_SIZE = 11, 10
+"""Font sizes, as the style sheet has them."""
+
 # Paths are drawn twice as large, in whole numbers, and scaled down.
 FINE = 2
-_LONGEST = 15
+_NAME_ROOM = 118
+_LEAST_LEFT = 30
+_LEAD = 11
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,16 +70,20 @@ def chart(
     title: of the x axis. said: what the picture shows, for those who do not see it. whole: x has ticks at whole numbers
     only. zero: with a line at 0.
     """
-    across = Axis(*x, WIDTH - LEFT - RIGHT)
     up = Axis(*y, HEIGHT - TOP - BOTTOM, reversed=True)
+    words = tick_words(ticks(up.low, up.high))
+    named = _named(series, up)
+    left = max(_LEAST_LEFT, *(math.ceil(text_width(word, TICK_SIZE)) + 8 for word in words))
+    right = _LEAD + 2 + max((math.ceil(text_width(_label(one, up), NAME_SIZE)) for one in named), default=0)
+    across = Axis(*x, WIDTH - left - right)
     drawn = tag(
         "g", *(_series(one, across, up) for one in sorted(series, key=_order)), transform=f"scale({1 / FINE:g})"
     )
     line = tag("path", class_="zero", d=f"M0 {up.position(0):.1f}H{across.length}") if zero and up.holds(0) else None
-    plot = tag("svg", line, drawn, x=LEFT, y=TOP, width=across.length, height=up.length)
-    below = tag("text", title, class_="title", x=LEFT + across.length / 2, y=HEIGHT - 4, text_anchor="middle")
-    body = [_grid(across, up, whole), plot, below, _names(series, across, up)]
-    return tag("svg", *body, class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=description)
+    plot = tag("svg", line, drawn, y=TOP, width=across.length, height=up.length)
+    below = tag("text", title, class_="title", x=across.length / 2, y=HEIGHT - 4, text_anchor="middle")
+    inside = tag("g", _grid(across, up, whole), plot, below, _names(named, across, up), transform=f"translate({left})")
+    return tag("svg", inside, class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=description)
 
 
 def ticks(low: float, high: float, most: int = 6, whole: bool = False) -> list[float]:
@@ -94,11 +105,6 @@ def tick_words(values: Sequence[float]) -> list[str]:
         return [f"{v:.3g}".replace("-", "−") for v in values]
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 2
     return [f"{v + 0.0:.{decimals}f}".replace("-", "−") for v in values]
-
-
-def short_name(name: str) -> str:
-    """`name`, without its middle where it is long: names of settings begin alike and differ at their ends."""
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}…{name[-(_LONGEST // 2) :]}"
 
 
 def color_class(color: int | None) -> str:
@@ -149,39 +155,54 @@ def _visible(points: Sequence[tuple[float, float]], height: float) -> list[tuple
 
 def _grid(x: Axis, y: Axis, whole: bool) -> Html:
     ys, xs = ticks(y.low, y.high), ticks(x.low, x.high, whole=whole)
-    lines = "".join(f"M{LEFT} {TOP + y.position(v):.1f}h{x.length:g}" for v in ys)
-    marks = "".join(f"M{LEFT + x.position(v):.1f} {TOP + y.length:g}v4" for v in xs)
+    lines = "".join(f"M0 {TOP + y.position(v):.1f}h{x.length:g}" for v in ys)
+    marks = "".join(f"M{x.position(v):.1f} {TOP + y.length:g}v4" for v in xs)
     left = (
-        tag("text", word, x=LEFT - 6, y=f"{TOP + y.position(v) + 3.5:.0f}", text_anchor="end")
+        tag("text", word, x=-6, y=f"{TOP + y.position(v) + 3.5:.0f}", text_anchor="end")
         for v, word in zip(ys, tick_words(ys), strict=True)
     )
     below = (
-        tag("text", word, x=f"{LEFT + x.position(v):.0f}", y=TOP + y.length + 15, text_anchor="middle")
+        tag("text", word, x=f"{x.position(v):.0f}", y=TOP + y.length + 15, text_anchor="middle")
         for v, word in zip(xs, tick_words(xs), strict=True)
     )
-    base = tag("path", class_="axis", d=f"M{LEFT} {TOP + y.length:g}h{x.length:g}{marks}")
+    base = tag("path", class_="axis", d=f"M0 {TOP + y.length:g}h{x.length:g}{marks}")
     return tag("g", tag("path", class_="grid", d=lines), base, *left, *below, class_="ticks")
 
 
-def _names(series: Sequence[Series], x: Axis, y: Axis) -> Html:
-    """The names at the curves' ends, moved apart; the gray ones only where there is room for all."""
+def _named(series: Sequence[Series], y: Axis) -> list[Series]:
+    """Those whose names stand at their ends: the gray ones only where there is room for all."""
     room = int(y.length // LINE) + 1
-    named = list(series) if len(series) <= room else [one for one in series if one.color is not None]
+    return list(series) if len(series) <= room else [one for one in series if one.color is not None]
+
+
+def _names(named: Sequence[Series], x: Axis, y: Axis) -> Html:
+    """The names at the curves' ends, moved apart."""
     ends = [y.position(one.band.middle[-1]) for one in named]
     places = spread([min(max(end, 0.0), y.length) for end in ends], LINE, y.length)
     names = (_name(one, x, y, end, place) for one, end, place in zip(named, ends, places, strict=True))
-    return tag("g", *names, class_="names", transform=f"translate({LEFT + x.length + 11} {TOP})")
+    return tag("g", *names, class_="names", transform=f"translate({x.length + _LEAD} {TOP})")
 
 
 def _name(series: Series, x: Axis, y: Axis, end: float, place: float) -> Html:
-    arrow = " ✕" if not series.band.whole else " ↑" if end < -0.5 else " ↓" if end > y.length + 0.5 else ""
-    lead = None
-    if not arrow:
-        start = max(0.0, x.position(series.band.times[-1])) - x.length - 10
+    label, lead = _label(series, y), None
+    if not _arrow(series, y):
+        start = max(0.0, x.position(series.band.times[-1])) - x.length - _LEAD + 1
         lead = tag("path", d=f"M{start:.0f} {end:.0f}L-3 {place:.0f}")
-    word = tag("text", short_name(series.name), arrow, y=round(place + 3.5))
-    full = tag("title", series.name) if short_name(series.name) != series.name else None
+    full = None if label.startswith(series.name) else tag("title", series.name)
+    word = tag("text", label, y=round(place + 3.5))
     return tag("g", full, lead, word, class_=color_class(series.color), data_row=series.number)
+
+
+def _label(series: Series, y: Axis) -> str:
+    return shortened(visible(series.name), _NAME_ROOM, NAME_SIZE) + _arrow(series, y)
+
+
+def _arrow(series: Series, y: Axis) -> str:
+    """A mark for a curve that does not end inside the plot; empty for all others."""
+    if not series.band.whole:
+        return " ✕"
+    end = y.position(series.band.middle[-1])
+    return " ↑" if end < -0.5 else " ↓" if end > y.length + 0.5 else ""
 
 
 def spread(places: Sequence[float], gap: float, length: float) -> list[float]:

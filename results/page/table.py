@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.reference_rows import ReferenceRow
 from optathlon.results.board.row import BoardRow
 from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.page.names import breakable
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import color_class
-from optathlon.results.page.words import BaselineVerdict, count, figure, plus_minus, probability, verdict
+from optathlon.results.page.words import BaselineVerdict, count, figure, gap_in_short, plus_minus, probability, verdict
 from optathlon.results.papers.ledger import Entry
 from optathlon.results.plan import Column
-from optathlon.results.text.wording import COLLAPSING, METHOD, UNTRAINED, metric
+from optathlon.results.text.wording import COLLAPSING, METHOD, UNTRAINED, Shown, metric
 
 MARKS = {"better": "▲ ", "worse": "▼ "}
 TOGGLES = (
@@ -20,21 +23,24 @@ TOGGLES = (
 
 
 def leaderboard(report: Report) -> Html:
-    """The controls and the table."""
-    board = report.board
+    """The controls, the table, and what its marks and footnotes mean."""
+    board, shown = report.board, Shown(report.board)
     ranked = len(board.columns) > 1
     head = [
         _head("optimizer", "", None, "text"),
         *([_head("mean rank", "1 is best", None, "low")] if ranked else []),
-        *(_head(c.name, c.label.removeprefix(c.name).strip() + " ", c, "high" if c.higher_is_better else "low")
+        *(_head(c.name, c.label.removeprefix(c.name).strip(), c, "high" if c.higher_is_better else "low")
           for c in board.columns),
     ]  # fmt: skip
-    body = [_row(report, row, ranked) for row in report.rows]
+    body = [_row(report, shown, row, ranked) for row in report.rows]
     foot = tag("tfoot", *(_reference(report, row, ranked) for row in board.references)) if board.references else None
     caption = tag("caption", f"Leaderboard of {board.name}", class_="hidden")
     table = tag("table", caption, tag("thead", tag("tr", *head)), tag("tbody", *body), foot, id="board", class_="board")
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label="leaderboard")
-    return join([_controls(report), region, tag("p", class_="hidden", id="said", role="status"), _legend(report)])
+    notes = [tag("li", tag("sup", mark), " ", note) for note, mark in shown.notes.items()]
+    footnotes = tag("ul", *notes, class_="footnotes") if notes else None
+    status = tag("p", class_="hidden", id="said", role="status")
+    return join([_controls(report), region, status, footnotes, _legend(report)])
 
 
 def swatch(report: Report, row: str) -> Html:
@@ -76,24 +82,30 @@ def _shows(report: Report) -> str:
 
 
 def _head(name: str, small: str, column: Column | None, better: str) -> Html:
-    unit = metric(column) if column else ""
-    button = tag("button", name, type="button", disabled=True)
+    lines = [small, breakable(metric(column))] if column else [small]
+    button = tag("button", breakable(name), type="button", disabled=True)
     task = column.name if column else None
-    return tag("th", button, tag("small", small, unit), scope="col", data_better=better, data_task=task)
+    return tag("th", button, *(tag("small", line) for line in lines), scope="col", data_better=better, data_task=task)
 
 
-def _row(report: Report, row: BoardRow, ranked: bool) -> Html:
+def _row(report: Report, shown: Shown, row: BoardRow, ranked: bool) -> Html:
     whole = row.mean_rank is not None
-    notes = tag("small", "; ".join(row.notes)) if row.notes else None
-    cells: list[Html] = [tag("th", swatch(report, row.name), row.name, notes, scope="row", data_v=row.name)]
+    name = join([swatch(report, row.name), breakable(row.name), _footnote_marks(shown, row.notes)])
+    cells: list[Html] = [tag("th", name, scope="row", data_v=row.name)]
     if ranked:
         done = sum(cell.rank is not None for cell in row.cells)
         share = tag("small", f"{done} of {count(len(row.cells), 'task')}")
         known = figure(row.mean_rank, 2) if whole else join(["–", share])
         cells.append(tag("td", known, data_v=row.mean_rank))
     for column, cell in zip(report.board.columns, row.cells, strict=True):
-        cells.append(_cell(report, column, row.name, cell))
+        cells.append(_cell(report, shown, column, row.name, cell))
     return tag("tr", *cells, data_row=report.number[row.name], class_=None if whole or not ranked else "partial")
+
+
+def _footnote_marks(shown: Shown, notes: Iterable[str]) -> Html | None:
+    """The numbers of footnotes, raised; their words are shown under the pointer as well."""
+    notes = list(dict.fromkeys(notes))
+    return tag("sup", ",".join(map(str, sorted(shown.numbers(notes)))), title="; ".join(notes)) if notes else None
 
 
 def _reference(report: Report, row: ReferenceRow, ranked: bool) -> Html:
@@ -101,23 +113,41 @@ def _reference(report: Report, row: ReferenceRow, ranked: bool) -> Html:
         tag("td", None if value is None else tag("span", figure(value, column.digits), class_="mean"))
         for column, value in zip(report.board.columns, row.values, strict=True)
     ]
-    head = tag("th", row.name, tag("small", UNTRAINED), scope="row")
+    head = tag("th", breakable(row.name), tag("small", UNTRAINED), scope="row")
     return tag("tr", head, tag("td") if ranked else None, *cells)
 
 
-def _cell(report: Report, column: Column, row: str, cell: Cell) -> Html:
+def _cell(report: Report, shown: Shown, column: Column, row: str, cell: Cell) -> Html:
+    """Mean and deviation, the difference with what it proves, and the paper's number: a line each, however many tasks
+    there are; what takes more words is a footnote."""
     judged = verdict(report.board, column, row, cell)
     spread = plus_minus(cell.std, column.digits)
     seeds = f" n={cell.n}" if len(report.planned) > 1 and cell.n else ""
-    parts = [
+    delta = tag("span", figure(cell.delta, column.digits, "+"), class_="delta") if cell.delta is not None else None
+    return tag(
+        "td",
         tag("a", mean(cell, column.digits), href=f"#{report.anchor(row, column.name)}"),
+        _footnote_marks(shown, _notes(report, judged, cell)),
         tag("span", spread, seeds, class_="sd") if spread or seeds else None,
-        tag("span", figure(cell.delta, column.digits, "+"), class_="delta") if cell.delta is not None else None,
-        verdict_span(judged, cell),
-        tag("span", f"edge of the grid: {', '.join(cell.edges)}", class_="flag") if cell.edges else None,
+        tag("span", *filter(None, [delta, " " if delta else "", _short_verdict(judged, cell)]), class_="against"),
         _published(report.beside(row, column), column),
-    ]
-    return tag("td", *parts, data_v=None if cell.mean is None else f"{cell.mean:.9g}")
+        data_v=None if cell.mean is None else f"{cell.mean:.9g}",
+    )
+
+
+def _notes(report: Report, judged: BaselineVerdict, cell: Cell) -> list[str]:
+    """The cell's own, and why it is not tested where others are; what no cell has is said once, in the summary."""
+    untested = judged.kind == "untested" or (judged.kind == "open" and not gap_in_short(cell) and cell.mean is not None)
+    return [*cell.notes, judged.words] if untested and report.board.family else cell.notes
+
+
+def _short_verdict(judged: BaselineVerdict, cell: Cell) -> Html | None:
+    """An arrow where a difference is shown, and p; or why nothing is compared."""
+    if judged.kind in ("better", "worse"):
+        arrow = tag("span", MARKS[judged.kind].strip(), title=judged.words, role="img", aria_label=judged.words)
+        return tag("span", arrow, probability(cell.p_holm), class_=f"verdict {judged.kind}")
+    words = {"baseline": "baseline", "tied": probability(cell.p_holm), "open": gap_in_short(cell)}.get(judged.kind, "")
+    return tag("span", words, class_=f"verdict {judged.kind}") if words else None
 
 
 def _published(entries: list[Entry], column: Column) -> Html | None:
@@ -163,7 +193,7 @@ def _legend(report: Report) -> Html:
     if report.board.collapsing:
         words.append(f" Of this board: {COLLAPSING}.")
     if report.board.baseline is not None:
-        words.append(f" ▲ better, ▼ worse than {report.board.baseline}, and shown to be.")
+        words.append(f" ▲ better, ▼ worse than {report.board.baseline}, and shown to be; p alone: not separable.")
     words.append(" Every mean leads to its interval, setting and runs.")
     if any(row.mean_rank is None for row in report.board.rows) and len(report.board.columns) > 1:
         words.append(" Rows that lack a task have no mean rank and stand below the others.")

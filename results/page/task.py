@@ -12,6 +12,7 @@ from optathlon.results.board.selection import Winner
 from optathlon.results.hyperparameter_text import differing, in_words
 from optathlon.results.page.figures import budget_figure, curve_figures, strip, strip_axis
 from optathlon.results.page.markup import Html, join, tag
+from optathlon.results.page.names import breakable
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import Axis
 from optathlon.results.page.table import mean, swatch, verdict_span
@@ -28,8 +29,8 @@ _FACTS = {
     "scale": "scale {}",
     "version": "task version {}",
 }
-# The verdict says as much.
-_COUNTED = re.compile(r"\d+ of \d+ seeds ")
+# The verdict says as much, or what stands below the setting.
+_ELSEWHERE = re.compile(r"\d+ of \d+ seeds |chosen on the edge of ")
 _USUAL = ("lr", "momentum", "weight_decay")
 
 
@@ -101,7 +102,9 @@ def _references(report: Report, column: Column, width: int) -> Html | None:
     scores = [(row.name, value) for row in report.board.references if (value := row.values[at]) is not None]
     rows = [
         tag(
-            "tr", tag("th", name, tag("small", UNTRAINED), scope="row"), tag("td", figure(value, column.digits)),
+            "tr",
+            tag("th", breakable(name), tag("small", UNTRAINED), scope="row"),
+            tag("td", figure(value, column.digits)),
             *(tag("td") for _ in range(width - 2)),
         )
         for name, value in scores
@@ -125,12 +128,12 @@ def _result(
     if cell.delta_lo is not None and cell.delta_hi is not None:
         interval = f" [{figure(cell.delta_lo, digits, '+')}, {figure(cell.delta_hi, digits, '+')}]"
     need = to_decide(report.needs.get((row.name, column.label))) if judged.kind == "tied" else ""
-    notes = "; ".join(filter(None, [need, *(note for note in cell.notes if not _COUNTED.match(note))]))
+    notes = "; ".join(filter(None, [need, *(note for note in cell.notes if not _ELSEWHERE.match(note))]))
     delta = "" if cell.delta is None else figure(cell.delta, digits, "+")
     seeds = tag("small", f"n = {cell.n}") if counted and cell.n else None
     return tag(
         "tr",
-        tag("th", swatch(report, row.name), row.name, scope="row"),
+        tag("th", swatch(report, row.name), breakable(row.name), scope="row"),
         tag("td", mean(cell, digits), spread, seeds),
         tag("td", strip(axis, cell, base, report.colors.get(row.name)) if axis else None),
         tag("td", delta, interval),
@@ -142,11 +145,13 @@ def _result(
     )
 
 
-def _setting(report: Report, column: Column, row: str, cell: Cell) -> str:
-    """What was varied of a cell's setting, or else its usual hyperparameters."""
+def _setting(report: Report, column: Column, row: str, cell: Cell) -> Html:
+    """What was varied of a cell's setting, or else its usual hyperparameters; and which are on the edge of the grid."""
     winner = report.winners.get((row, column.name))
     keys = _varied(report, winner) if winner else []
-    return in_words(cell.hyperparameters, keys or [key for key in _USUAL if key in cell.hyperparameters])
+    words = in_words(cell.hyperparameters, keys or [key for key in _USUAL if key in cell.hyperparameters])
+    edge = tag("small", f"edge of the grid: {', '.join(cell.edges)}", class_="flag") if cell.edges else None
+    return join([words, edge])
 
 
 def _varied(report: Report, winner: Winner) -> list[str]:
@@ -173,7 +178,7 @@ def _settings(report: Report, column: Column) -> Html:
 
 
 def _named(row: str, *content: Any) -> Html:
-    return join([tag("dt", row), tag("dd", *content)])
+    return join([tag("dt", breakable(row)), tag("dd", *content)])
 
 
 def _tried(report: Report, column: Column, winner: Winner) -> Iterable[Html]:
@@ -210,7 +215,7 @@ def _runs(report: Report, column: Column) -> Html:
     for row, cell in cells:
         by_seed = dict(zip(cell.seeds, zip(cell.runs, cell.values, strict=True), strict=True))
         runs = (tag("td", _run(report, *by_seed[s], column.digits) if s in by_seed else "–") for s in seeds)
-        body.append(tag("tr", tag("th", row.name, scope="row"), *runs, data_row=report.number[row.name]))
+        body.append(tag("tr", tag("th", breakable(row.name), scope="row"), *runs, data_row=report.number[row.name]))
     table = tag("table", tag("thead", head), tag("tbody", *body), class_="runs")
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label=f"runs on {column.label}")
     return tag("details", tag("summary", "Seeds and run ids"), region)

@@ -15,7 +15,7 @@ from optathlon.results.statistics.planner import POWER
 from optathlon.results.text.wording import number
 
 Kind = Literal["baseline", "better", "worse", "tied", "untested", "open"]
-CHANCE = f"{100 * POWER:.0f} % power, if the true difference is the one seen"
+CHANCE = f"{100 * POWER:.0f}\u00a0% power, if the true difference is the one seen"
 _LARGE = 1e7
 
 
@@ -73,6 +73,15 @@ def verdict(board: Leaderboard, column: Column, row: str, cell: Cell) -> Baselin
         if (cell.delta > 0) == column.higher_is_better
         else BaselineVerdict("worse", "worse")
     )
+
+
+def gap_in_short(cell: Cell) -> str:
+    """Why `cell` is not compared, in a few words for a narrow column; empty if it may be."""
+    if cell.status == "missing":
+        return "failed" if cell.n_failed else "not run yet"
+    if cell.status == "incomplete":
+        return f"{cell.n + cell.n_diverged} of {cell.n_planned} seeds"
+    return f"{cell.n_diverged} of {cell.n_planned} diverged" if cell.n_diverged and cell.n else ""
 
 
 def _gap(cell: Cell) -> str:

@@ -70,7 +70,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def _pieces(word: str, width: int) -> Iterator[str]:
     line = ""
-    for piece in _BREAK.split(word):
+    for piece in break_pieces(word):
         if cells(line + piece) <= width:
             line += piece
             continue
@@ -102,9 +102,14 @@ def _folded(line: str, width: int, indent: str) -> list[str]:
     return [margin + first, *(below + part for part in continued)]
 
 
+def break_pieces(text: str) -> list[str]:
+    """The parts of `text` between which a name may be broken."""
+    return _BREAK.split(text)
+
+
 def longest_piece(text: str) -> int:
     """Cells of the longest part of `text` that `wrapped` breaks at no width."""
-    return max(cells(piece) for word in text.split(" ") for piece in _BREAK.split(word))
+    return max(cells(piece) for word in text.split(" ") for piece in break_pieces(word))
 
 
 def fitted(natural: Sequence[int], least: Sequence[int], width: int) -> list[int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-VOID = {"br", "input", "meta"}
+VOID = {"br", "input", "meta", "wbr"}
 
 
 class Page(HTMLParser):
