@@ -14,10 +14,11 @@ from optathlon.results.page.markup import Html, join, tag, text
 from optathlon.results.page.overall import overall
 from optathlon.results.page.printed import printed
 from optathlon.results.page.published import published
-from optathlon.results.page.report import COLORS, Report
+from optathlon.results.page.report import Report
 from optathlon.results.page.table import leaderboard
 from optathlon.results.page.task import task_section
 from optathlon.results.page.words import CHANCE, count, listed, to_decide, verdict
+from optathlon.results.plots.style import MOST_COLORED
 from optathlon.results.record import flat
 from optathlon.results.statistics.planner import POWER
 
@@ -65,7 +66,7 @@ def _method(report: Report) -> Html:
         "ddof": board.ddof,
         "points": POINTS,
         "area_points": AREA_POINTS,
-        "colors": COLORS,
+        "colors": MOST_COLORED,
     }
     return Html(string.Template(_asset("method.html")).substitute(parts))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from optathlon.results.analysis import learning_curves
@@ -16,18 +17,17 @@ from optathlon.results.board.row import BoardRow
 from optathlon.results.board.selection import Winner
 from optathlon.results.papers.ledger import Entry
 from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
+from optathlon.results.plots.style import looks
 from optathlon.results.record import Record
 from optathlon.results.sweep_results import SweepResults
-
-COLORS = 8
 
 
 class Report:
     """A view with the curves of the runs that its board shows, its ledger entries and what could not be read.
 
     whole: records by id, with their curves and provenance. printed: the board as the sweep's [table] lays it out, if it
-    has one. command: what writes the page again. code: version, commit
-    and tree of the suite that writes it.
+    has one. highlight: rows that are always in color. commands: by row and column, what carries out the first run of a
+    cell again. command: what writes the page again. code: version, commit and tree of the suite that writes it.
     """
 
     def __init__(
@@ -38,6 +38,8 @@ class Report:
         entries: Sequence[Entry] = (),
         printed: Leaderboard | None = None,
         problems: Sequence[str] = (),
+        highlight: Collection[str] = (),
+        commands: Mapping[tuple[str, str], str] = MappingProxyType({}),
         command: str = "",
         code: Mapping[str, Any] | None = None,
     ) -> None:
@@ -48,6 +50,8 @@ class Report:
         self.entries = entries
         self.printed = printed
         self.problems = problems
+        self.highlight = highlight
+        self.commands = commands
         self.command = command
         self.code = code or {}
 
@@ -58,9 +62,9 @@ class Report:
 
     @functools.cached_property
     def colors(self) -> dict[str, int]:
-        """The number of the color of each row that has one: 0 is the baseline's; the others' are of the best rows."""
-        others = [row.name for row in self.rows if row.name != self.board.baseline]
-        return {name: i for i, name in enumerate([self.board.baseline, *others][:COLORS]) if name is not None}
+        """The number of the color of each row that has one, 0 for the baseline."""
+        styles = looks(self.board, highlight=self.highlight)
+        return {name: look.number for name, look in styles.items() if look.number is not None}
 
     @functools.cached_property
     def anchors(self) -> dict[str, str]:

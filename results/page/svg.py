@@ -11,6 +11,7 @@ import msgspec
 from optathlon.results.analysis.learning_curves import AREA_POINTS, Band, thinned
 from optathlon.results.page.markup import Html, tag
 from optathlon.results.page.names import shortened, text_width
+from optathlon.results.plots.label_places import spread
 from optathlon.results.readable import visible
 
 WIDTH, HEIGHT = 400, 250
@@ -112,8 +113,9 @@ def color_class(color: int | None) -> str:
 
 
 def _order(series: Series) -> tuple[bool, int]:
-    """Gray curves lie below colored ones, and the baseline above all."""
-    return series.color is not None, -(series.color or 0)
+    """Gray curves lie below colored ones, of which the baseline's wide line is the lowest: each can be seen below those
+    on top of it, at its sides or through the gaps of their dashes."""
+    return series.color is not None, series.color or 0
 
 
 def _series(series: Series, x: Axis, y: Axis) -> Html:
@@ -203,24 +205,3 @@ def _arrow(series: Series, y: Axis) -> str:
         return " ✕"
     end = y.position(series.band.middle[-1])
     return " ↑" if end < -0.5 else " ↓" if end > y.length + 0.5 else ""
-
-
-def spread(places: Sequence[float], gap: float, length: float) -> list[float]:
-    """`places` moved as little as keeps neighbors `gap` apart, in their order and, if they fit, within 0 to `length`.
-
-    Those that crowd become a block around the mean of where they want to be (pool adjacent violators).
-    """
-    order = sorted(range(len(places)), key=lambda i: (places[i], i))
-    blocks: list[tuple[float, int]] = []
-    for position, i in enumerate(order):
-        block = (places[i] - position * gap, 1)
-        while blocks and blocks[-1][0] >= block[0]:
-            (start, members), (other, more) = blocks.pop(), block
-            block = ((start * members + other * more) / (members + more), members + more)
-        blocks.append(block)
-    starts = [start for start, members in blocks for _ in range(members)]
-    latest = max(0.0, length - gap * (len(places) - 1))
-    found = [0.0] * len(places)
-    for position, i in enumerate(order):
-        found[i] = min(max(starts[position], 0.0), latest) + position * gap
-    return found

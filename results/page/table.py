@@ -45,7 +45,10 @@ def leaderboard(report: Report) -> Html:
 
 def swatch(report: Report, row: str) -> Html:
     """A row's line as its curves have it."""
-    return tag("i", class_=f"swatch {color_class(report.colors.get(row))}")
+    line = tag("path", class_="line", d="M0 3h22")
+    return tag(
+        "svg", line, class_=f"swatch {color_class(report.colors.get(row))}", viewBox="0 0 22 6", aria_hidden="true"
+    )
 
 
 def verdict_span(judged: BaselineVerdict, cell: Cell) -> Html | None:

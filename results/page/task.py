@@ -16,7 +16,7 @@ from optathlon.results.page.names import breakable
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import Axis
 from optathlon.results.page.table import mean, swatch, verdict_span
-from optathlon.results.page.words import CHANCE, count, figure, plus_minus, to_decide, verdict
+from optathlon.results.page.words import CHANCE, count, figure, listed, plus_minus, to_decide, verdict
 from optathlon.results.plan import Column
 from optathlon.results.record import flat, hyperparameters
 from optathlon.results.text.wording import UNTRAINED, metric
@@ -46,6 +46,7 @@ def task_section(report: Report, column: Column) -> Html:
         tag("div", *figures, class_="figures"),
         _settings(report, column),
         _runs(report, column),
+        _commands(report, column),
         _failures(report, column),
         id=report.anchors[column.name],
         class_="task",
@@ -219,6 +220,26 @@ def _runs(report: Report, column: Column) -> Html:
     table = tag("table", tag("thead", head), tag("tbody", *body), class_="runs")
     region = tag("div", table, class_="scroll", role="region", tabindex=0, aria_label=f"runs on {column.label}")
     return tag("details", tag("summary", "Seeds and run ids"), region)
+
+
+def _commands(report: Report, column: Column) -> Html | None:
+    """What carries out each run again; None if there is nothing that does."""
+    items = [
+        _named(row.name, tag("code", command), _other_seeds(cell))
+        for row, cell in report.cells(column)
+        if (command := report.commands.get((row.name, column.name)))
+    ]
+    return (
+        tag("details", tag("summary", "Commands that make the runs again"), tag("dl", *items, class_="tried"))
+        if items
+        else None
+    )
+
+
+def _other_seeds(cell: Cell) -> str:
+    """The command is the first run's; those of the others differ in nothing else."""
+    others = [str(seed) for seed in cell.seeds[1:]]
+    return f"; --seed {listed(others)} for the other{'s' * (len(others) > 1)}" if others else ""
 
 
 def _run(report: Report, run: str, value: float | None, digits: int) -> Html:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +23,7 @@ MOST_LETTERS = 60
 # Okabe and Ito's colors, yellow darkened for white paper; the first is the baseline's.
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a89a00")
 # Dashes as well, so that lines on top of each other, or in gray print, are told apart.
-_DASHES = ((), (), (5, 1.5), (1.5, 1), (5, 1.2, 1.2, 1.2), (), (5, 1.5), (1.5, 1))
+_DASHES = ((), (), (5, 1.5), (1.5, 1), (5, 1.2, 1.2, 1.2), (8, 3), (3, 3), (5, 1.2, 1.2, 1.2, 1.2, 1.2))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _GRAY = "#b5b5b5"
 
@@ -54,36 +54,46 @@ RC: Mapping[str, Any] = {
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """How the line of a row is drawn."""
 
+    number: int | None
+    """Which of the eight that stand out it is, 0 for the baseline; None for those in gray."""
     color: str
     dashes: tuple[float, ...]
     """Lengths of ink and gap in turn, in line widths; empty for a line without gaps."""
     marker: str
-    colored: bool = True
-    """Whether it is one of the eight rows that stand out; the others are gray."""
+
+    @property
+    def colored(self) -> bool:
+        return self.number is not None
 
     def line(self) -> dict[str, Any]:
-        """Arguments of `Axes.plot`."""
+        """Arguments of `Axes.plot`.
+
+        Lines that lie on each other all show: gray ones are lowest; above them the baseline's wide one, which looks out
+        on both sides of a thinner one, and then dashes, through whose gaps one sees what is below.
+        """
         style: Any = (0, self.dashes) if self.dashes else "-"
-        return {"color": self.color, "linestyle": style, "zorder": 3 if self.colored else 2}
+        if self.number is None:
+            return {"color": self.color, "linestyle": style, "linewidth": 0.9, "zorder": 2}
+        width = 2.2 if self.number == 0 else 1.3
+        return {"color": self.color, "linestyle": style, "linewidth": width, "zorder": 3 + 0.01 * self.number}
 
 
-def looks(board: Leaderboard, names: Iterable[str] | None = None) -> dict[str, Look]:
-    """A look for each row of `board`, or each of `names`: the baseline and the best rows in color, the others gray."""
+def looks(board: Leaderboard, names: Iterable[str] | None = None, highlight: Collection[str] = ()) -> dict[str, Look]:
+    """A look for each row of `board`, or each of `names`: eight in color, the baseline's first, then those to
+    `highlight`, then the best rows; the others in gray."""
     if names is None:
         ranked = sorted(board.rows, key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0))
         names = [row.name for row in ranked]
-    first = [name for name in names if name == board.baseline]
-    listed = [*first, *(name for name in names if name != board.baseline)]
-    start = 0 if first else 1
-    styles = {}
-    for number, name in enumerate(listed, start):
-        color = number if number < MOST_COLORED else None
-        styles[name] = (
-            Look(color=_GRAY, dashes=(), marker="o", colored=False)
-            if color is None
-            else Look(color=_COLORS[color], dashes=_DASHES[color], marker=_MARKERS[color])
-        )
-    return styles
+    ordered = sorted(names, key=lambda name: (name != board.baseline, name not in highlight))
+    # Without a baseline nothing is black.
+    start = 0 if ordered[:1] == [board.baseline] else 1
+    return {name: _look(number) for number, name in enumerate(ordered, start)}
+
+
+def _look(number: int) -> Look:
+    if number >= MOST_COLORED:
+        return Look(number=None, color=_GRAY, dashes=(), marker="o")
+    return Look(number=number, color=_COLORS[number], dashes=_DASHES[number], marker=_MARKERS[number])
 
 
 def named(styles: Mapping[str, Look], rows: Iterable[str]) -> tuple[list[str], str]:

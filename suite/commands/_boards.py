@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from optathlon import optimizers
 from optathlon.results import Store, SweepResults, load_results
 from optathlon.results.board.plan_part import Part
 from optathlon.results.errors import StoreError
@@ -32,6 +33,21 @@ def add_on(parser: argparse.ArgumentParser) -> None:
         help="what is summed up over: complete (default: all tasks, for rows that have them all), common (the tasks "
         "that all rows shown have), or tasks by name or pattern",
     )  # fmt: skip
+
+
+def add_highlight(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--highlight", nargs="+", metavar="PATTERN",
+        help="rows in color whatever their rank (default: those of optimizers from outside the package)",
+    )  # fmt: skip
+
+
+def highlighted(view: SweepResults, patterns: Sequence[str] | None) -> list[str]:
+    """The rows shown that are always in color: those that match `patterns`, else those of users' own optimizers."""
+    if patterns is None:
+        return [row.name for row in view.board.rows if not optimizers.is_built_in(row.optimizer)]
+    shown = {row.name: (row.name, row.optimizer) for row in view.board.rows}
+    return _matching(shown, patterns, f"{view.board.name}: no row shown", "--highlight")
 
 
 def names(store: Store, sweep: str | None) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from optathlon.results import Store, SweepResults, leaderboard_of_records
@@ -12,18 +14,20 @@ from optathlon.results.page.document import html
 from optathlon.results.page.report import Report, view_of_records
 from optathlon.results.papers.ledger import Entry, Sweep, ledger
 from optathlon.results.papers.published import published
+from optathlon.results.record import Record
 from optathlon.results.sweep_results import shown_curves
 from optathlon.suite.code import code
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands import _boards, _recreation
 from optathlon.suite.commands.ledger import deviations
 from optathlon.suite.console import add_store, say
-from optathlon.suite.errors import OK
+from optathlon.suite.errors import OK, UsageError
 
 DEFAULT = Path("report.html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     _boards.add_part(parser, "the store's only one; all records, if there is none")
+    _boards.add_highlight(parser)
     parser.add_argument("--output", type=Path, default=DEFAULT, metavar="FILE", help=f"default: {DEFAULT}")
     add_store(parser)
 
@@ -34,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
     if _boards.names(store, args.sweep) or args.tasks or args.optimizers:
         report = _of_sweep(store, args)
     else:
-        report = _of_records(store)
+        report = _of_records(store, args)
     _boards.write("--output", args.output, html(report))
     say(f"written: {args.output}")
     return OK
@@ -49,9 +53,12 @@ def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
     words = ["optathlon", "report", view.board.name]
     words += ["--tasks", *args.tasks] if args.tasks else []
     words += ["--optimizers", *args.optimizers] if args.optimizers else []
+    words += ["--highlight", *args.highlight] if args.highlight else []
     return Report(
         view,
         whole,
+        highlight=_boards.highlighted(view, args.highlight),
+        commands=_commands(view, whole),
         entries=_entries(view),
         printed=view.printed(),
         problems=store.problems,
@@ -65,11 +72,31 @@ def _entries(view: SweepResults) -> list[Entry]:
     return ledger(published(), [Sweep(plan=view.plan, board=view.board, records=view.records, deviations=of_problem)])
 
 
-def _of_records(store: Store) -> Report:
+def _of_records(store: Store, args: argparse.Namespace) -> Report:
     records = store.records(curves=True)
     references = store.references({record.digests.problem for record in records})
     _boards.tell_problems(store)
     if not records:
         raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
     view = view_of_records(leaderboard_of_records(records, references=references), records)
-    return Report(view, view.records, problems=store.problems, command="optathlon report", code=code())
+    return Report(
+        view,
+        view.records,
+        highlight=_boards.highlighted(view, args.highlight),
+        commands=_commands(view, view.records),
+        problems=store.problems,
+        command="optathlon report",
+        code=code(),
+    )
+
+
+def _commands(view: SweepResults, whole: Mapping[str, Record]) -> dict[tuple[str, str], str]:
+    """By row and column the command of the cell's first run; a cell's runs differ in their seeds alone."""
+    commands = {}
+    for row in view.board.rows:
+        for column, cell in zip(view.board.columns, row.cells, strict=True):
+            first = next((whole[run] for run in cell.runs if run in whole), None)
+            # Without a command (another version of the task, say) the page has none; `optathlon show RUN` says why.
+            with contextlib.suppress(UsageError):
+                commands |= {(row.name, column.name): _recreation.command(first)} if first else {}
+    return commands

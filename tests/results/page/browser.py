@@ -55,9 +55,12 @@ class Browser:
         return self.driver.find_element("css selector", selector)
 
     def column(self, number: int) -> list[str]:
-        """The first lines of a column of the leaderboard, of the rows that are shown, from top to bottom."""
+        """The first lines of a column of the leaderboard, of the rows that are shown, from top to bottom, without the
+        numbers of footnotes."""
         cells = self.all(f"#board tbody tr:not([hidden]) > :nth-child({number})")
-        return [cell.text.split("\n")[0].strip() for cell in cells]
+        marks = ["".join(mark.text for mark in cell.find_elements("css selector", "sup")) for cell in cells]
+        lines = [cell.text.split("\n")[0].strip() for cell in cells]
+        return [line.removesuffix(mark) for line, mark in zip(lines, marks, strict=True)]
 
     def color(self, selector: str, name: str = "background-color") -> str:
         return self.element(selector).value_of_css_property(name)

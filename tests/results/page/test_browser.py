@@ -12,7 +12,6 @@ from selenium.webdriver.common.keys import Keys
 from optathlon.results.board.reference_rows import ReferenceRow
 from optathlon.results.page.document import html
 from optathlon.results.page.report import Report
-from tests.results.page.browser import chromium
 from tests.results.page.synthetic import FAR, TASKS, outcomes, report_of, sweep
 from tests.results.page.test_document import ENTRY, HOSTILE, hostile_report
 
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.slow
 ROWS = ("sgd", "adamw", "adamp", "lion")
 OPTIMIZER, RANK, FIRST = 1, 2, 3
 BEST_FIRST = ["adamp", "adamw", "sgd", "lion"]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -141,11 +141,37 @@ def test_the_same_records_give_the_same_bytes(text):
 def test_at_most_eight_rows_are_colored(page):
     planned = sweep([f"optimizer{i}" for i in range(12)], tasks=TASKS[:2], baseline="optimizer3", tune=())
     page_of_twelve = page_of(planned, outcomes(planned))
-    swatches = [a["class"] for t, a in page_of_twelve.elements if t == "i"]
+    swatches = [a["class"] for t, a in page_of_twelve.elements if t == "svg" and "swatch" in a.get("class", "")]
     assert len({s for s in swatches if s != "swatch cx"}) == 8
     assert swatches.count("swatch cx") == 4 * 3
     baseline = [a for t, a in page_of_twelve.elements if t == "g" and a.get("class") == "c0"]
     assert {a["data-row"] for a in baseline} == {"4"}
+
+
+def test_a_row_to_highlight_is_colored_whatever_its_rank():
+    of = sweep([f"optimizer{i}" for i in range(12)], tasks=TASKS[:2], baseline="optimizer3", tune=())
+    records = outcomes(of, better={("optimizer7", task): -FAR for task in TASKS[:2]})
+    assert "optimizer7" not in report_of(of, records).colors
+    assert report_of(of, records, highlight=["optimizer7"]).colors["optimizer7"] == 1
+
+
+def test_what_takes_more_words_is_a_footnote_of_the_board():
+    edged = sweep(rates=(0.1, 0.3))
+    text = html(report_of(edged, outcomes(edged, missing=[("lion", TASKS[0], 11)])))
+    board, below = text[text.index('id="board"') :].split("</table>", 1)
+    assert board.count('<sup title="chosen on the edge of what was tried: lr">1</sup>') == len(ROWS) * len(TASKS) - 1
+    assert "edge of" not in board.replace('title="chosen on the edge', "").replace("; chosen on the edge", "")
+    assert "<li><sup>1</sup> chosen on the edge of what was tried: lr</li>" in below
+    assert ">1,2</sup>" in board
+    assert "<li><sup>2</sup> 2 of 3 seeds done; not ranked</li>" in below
+
+
+def test_a_cells_command_is_there_with_the_seeds_of_its_other_runs():
+    of = sweep(tune=())
+    page = page_of(of, outcomes(of, points=5), commands={("sgd", TASKS[0]): "optathlon run a sgd --seed 10"})
+    assert "Commands that make the runs again" in page.text
+    assert "optathlon run a sgd --seed 10; --seed 11 and 12 for the others" in page.text
+    assert "Commands that make" not in page_of(of, outcomes(of, points=5)).text
 
 
 def hostile_report():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from optathlon.results.page.document import FOLDER
-from optathlon.results.page.report import COLORS
+from optathlon.results.plots.style import MOST_COLORED
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB.
 SIGHT = {
@@ -25,7 +25,7 @@ WHITE = np.array([0.9505, 1.0, 1.089])
 def palette(dark):
     css = (FOLDER / "page.css").read_text(encoding="utf-8")
     pairs = dict(re.findall(r"--(ink|c\d): light-dark\((#\w{6}, #\w{6})\)", css))
-    found = [pairs["ink"], *(pairs[f"c{i}"] for i in range(1, COLORS))]
+    found = [pairs["ink"], *(pairs[f"c{i}"] for i in range(1, MOST_COLORED))]
     return [colors.split(", ")[dark] for colors in found]
 
 
@@ -45,6 +45,6 @@ def lab(rgb):
 @pytest.mark.parametrize("sight", SIGHT)
 def test_any_two_colors_are_told_apart(sight, dark):
     seen = [lab(np.array(SIGHT[sight]) @ linear(color)) for color in palette(dark)]
-    assert len(seen) == COLORS
+    assert len(seen) == MOST_COLORED
     for (i, one), (j, other) in itertools.combinations(enumerate(seen), 2):
         assert np.linalg.norm(one - other) > 12, (i, j)

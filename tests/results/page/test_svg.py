@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 
 import pytest
 
 from optathlon.results.analysis.learning_curves import Band
-from optathlon.results.page.svg import Series, chart, short_name, spread, tick_words, ticks
+from optathlon.results.page.names import text_width
+from optathlon.results.page.svg import NAME_SIZE, TICK_SIZE, WIDTH, Series, chart, tick_words, ticks
 from tests.results.page.reading import Page
 
 
@@ -47,22 +47,6 @@ def test_extreme_ranges_have_few_ticks(low, high):
 
 def test_whole_ticks():
     assert ticks(1.0, 3.0, whole=True) == [1.0, 2.0, 3.0]
-
-
-def test_names_are_moved_apart_and_stay_in_their_order():
-    places = spread([5.0, 5.0, 5.0, 6.0, 100.0], 12.0, 100.0)
-    assert all(b - a >= 12.0 for a, b in itertools.pairwise(places))
-    assert min(places) >= 0
-    assert max(places) <= 100.0
-    assert spread([50.0, 50.0, 80.0], 12.0, 100.0) == [44.0, 56.0, 80.0]
-    assert spread([99.0, 99.5], 12.0, 100.0) == [88.0, 100.0]
-    assert spread([7.0], 12.0, 100.0) == [7.0]
-    assert spread([], 12.0, 100.0) == []
-
-
-def test_names_without_room_still_keep_their_distance():
-    places = spread([50.0] * 20, 12.0, 100.0)
-    assert all(b - a == pytest.approx(12.0) for a, b in itertools.pairwise(places))
 
 
 def test_a_chart_says_what_it_shows_and_names_its_curves():
@@ -108,9 +92,10 @@ def test_a_step_function_is_drawn_through_every_point():
     assert len(re.findall(r"-?\d+", path or "")) == 400
 
 
-def test_long_names_keep_both_ends():
-    short = short_name("adamw lr=0.001 weight_decay=0.01")
-    assert short.startswith("adamw")
-    assert short.endswith("=0.01")
-    assert len(short) <= 15
-    assert short_name("adamw") == "adamw"
+def test_there_is_room_for_the_longest_name_and_for_every_tick():
+    page = drawn(line([1e99, 3e99], "m" * 40), line([2e99, 2e99], "sgd"), y=(1e99, 3e99))
+    shifts = [float(t) for t in re.findall(r"translate\(([\d.]+)", " ".join(page.values("transform")))]
+    left, names = shifts
+    assert left >= max(text_width(word, TICK_SIZE) for word in tick_words(ticks(1e99, 3e99)))
+    (word,) = [word for word in page.words if word.startswith("mm") and "…" in word]
+    assert left + names + text_width(word, NAME_SIZE) <= WIDTH
