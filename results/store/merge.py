@@ -117,6 +117,7 @@ def _merged(
     tell: Callable[[Merged], None],
 ) -> Merged:
     outcome = Merged(source=str(source.root), conflicts=[], plans=[], problems=[])
+    known_problems = len(coming.into.problems)
     for record, data in source.written():
         _take(record, data, source, coming, fits, dry, outcome)
         tell(outcome)
@@ -124,7 +125,7 @@ def _merged(
     outcome.references = sum(
         _adopted(problem.problem, data, coming, dry) for problem, data in source.written_references()
     )
-    outcome.problems += source.problems
+    outcome.problems += source.problems + coming.into.problems[known_problems:]
     finished = source.finished()
     outcome.unfinished = len({run for run in _worked(source) if run not in finished})
     return outcome

@@ -11,17 +11,18 @@ import msgspec
 
 from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan, PlanHead, PlannedRun
+from optathlon.results.store.archive import Archive
 from optathlon.results.store.events import parse
 from optathlon.results.store.files import names, read
 from optathlon.results.store.identity import ensured_identity, is_own
-from optathlon.results.store.layout import NAME, Layout
+from optathlon.results.store.layout import NAME
 from optathlon.results.store.schema_versions import decode, decoder
 
 _NUMBERED = re.compile(r"(plan|submission)-(\d{4,})\.jsonl?")
 
 
-class Plans(Layout):
-    """Plans of the sweeps of a store."""
+class Plans(Archive):
+    """Plans of the sweeps of a store. One that is damaged is named in `problems` by whoever only writes others."""
 
     def put_plan(self, plan: Plan, toml: bytes) -> int:
         """Write `plan`, and the sweep `toml` that it came from, if its digest is new; returns the plan's number."""
@@ -33,7 +34,7 @@ class Plans(Layout):
         folder, number = self.sweep_folder(head.name), 1
         while True:
             path = folder / f"plan-{number:04d}.jsonl"
-            if self._put(path, lines) or self._head(path).digest == head.digest:
+            if self._put(path, lines) or self._digest(path) == head.digest:
                 self._put(path.with_suffix(".toml"), toml)
                 return number
             number += 1
@@ -46,7 +47,8 @@ class Plans(Layout):
     def plan_digests(self, name: str) -> dict[str, int]:
         """The numbers of the plans of the sweep `name` by their digests."""
         folder = self.sweep_folder(name)
-        return {self._head(folder / f"plan-{n:04d}.jsonl").digest: n for n in self._numbers(name, "plan")}
+        digests = {n: self._digest(folder / f"plan-{n:04d}.jsonl") for n in self._numbers(name, "plan")}
+        return {digest: n for n, digest in digests.items() if digest}
 
     def plan(self, name: str, number: int | None = None) -> Plan:
         """Plan `number` of the sweep `name`, or its newest; StoreError if there is none or it cannot be read."""
@@ -102,8 +104,13 @@ class Plans(Layout):
         matches = filter(None, map(_NUMBERED.fullmatch, names(self.sweep_folder(name))))
         return sorted(int(match[2]) for match in matches if match[1] == kind)
 
-    def _head(self, path: Path) -> PlanHead:
-        return decode((read(path) or b"").partition(b"\n")[0], PlanHead, f"{path}, line 1")
+    def _digest(self, path: Path) -> str:
+        """The digest of the plan in a file; "" if it cannot be read, which no other plan has to suffer for."""
+        try:
+            return decode((read(path) or b"").partition(b"\n")[0], PlanHead, f"{path}, line 1").digest
+        except StoreError as error:
+            self._problem(f"{error}; remove this plan, of which nothing can be shown")
+            return ""
 
 
 def _shared(runs: list[PlannedRun]) -> list[PlannedRun]:

@@ -112,8 +112,7 @@ class Launch:
         slurm = self._cluster()
         self._check()
         numbers = self.store.plan_numbers(self.plan.head.name)
-        same = (n for n in numbers if self._stored(n) == self.plan.head.digest)
-        number = next(same, max(numbers, default=0) + 1)
+        number = self.store.plan_digests(self.plan.head.name).get(self.plan.head.digest, max(numbers, default=0) + 1)
         workers = alive_workers.look(self.store, self.plan.head.name)
         ordered, workers, _ = self._ordered(slurm, number, workers)
         jobs = self._submission(number).jobs(slurm, ordered, workers)
@@ -130,7 +129,10 @@ class Launch:
             for run in self.overview.failed:
                 self.store.retry(run)
             self.overview = status.overview(self.store, self.plan)
+        known_problems = len(self.store.problems)
         number = self.store.put_plan(self.plan, self.sweep.toml)
+        for problem in self.store.problems[known_problems:]:
+            say(f"left out: {problem}")
         if self.missing and self.settings.kind == "slurm":
             return self._submit(number)
         workers = alive_workers.look(self.store, self.plan.head.name, number)
@@ -250,9 +252,6 @@ class Launch:
         admitted = slurm.admitted(Job((), "check", self.store.root.resolve(), copies=copies, resources=asked))
         rooms = [*([] if room is None else [room]), *([admitted] if admitted < copies else [])]
         return min(rooms) + replaced if rooms else None
-
-    def _stored(self, number: int) -> str:
-        return self.store.plan(self.plan.head.name, number).head.digest
 
     def _launched(self, number: int, **outcome: Any) -> Launched:
         failed = self.overview.counts["failed"]

@@ -133,6 +133,18 @@ def test_a_dry_run_says_what_a_merge_does_and_writes_nothing(labs, tmp_path):
     assert msgspec.to_builtins(told) == msgspec.to_builtins(merge(labs[:2], into, fits))
 
 
+def test_a_damaged_plan_of_the_store_merged_into_is_named_and_the_others_come(labs, tmp_path):
+    into = Store(tmp_path / "into")
+    merge(labs[:1], into, fits)
+    damaged = into.root / "sweeps/sweep/plan-0001.jsonl"
+    damaged.write_bytes(b"{")
+    (merged,) = merge(labs[1:2], Store(into.root), fits)
+    assert [(plan.becomes, plan.new) for plan in merged.plans] == [(2, True)]
+    (problem,) = merged.problems
+    assert str(damaged) in problem
+    assert damaged.read_bytes() == b"{"
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

@@ -84,6 +84,21 @@ def test_a_damaged_plan_is_named(store):
         store.plan("sweep")
 
 
+@pytest.mark.parametrize("damaged", [b"", b"{", b'{"schema": 1}\n', b"\xff\xfe"])
+def test_a_damaged_plan_keeps_no_other_from_being_written_and_is_named(store, damaged):
+    store.put_plan(plan(0.1), b"")
+    path = store.root / "sweeps/sweep/plan-0001.jsonl"
+    path.write_bytes(damaged)
+    assert store.put_plan(plan(0.3), b"") == 2
+    assert store.put_plan(plan(0.1), b"") == 3, "what is damaged is nobody's plan"
+    assert store.plan("sweep", 3) == plan(0.1)
+    assert set(store.plan_digests("sweep").values()) == {2, 3}
+    (problem,) = store.problems
+    assert str(path) in problem
+    assert "remove this plan" in problem
+    assert path.read_bytes() == damaged
+
+
 @pytest.mark.parametrize(
     ("part", "forged", "reason"),
     [
