@@ -20,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import truth_looks
 from optathlon.results.statistics.holm import ALPHA, holm_array
 from optathlon.results.statistics.moderated.board_tests import BoardTests
 
@@ -219,7 +220,13 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", type=shape, default=[(4, 4), (8, 8), (12, 14)], metavar="ROWSxTASKS")
     parser.add_argument("--seeds", nargs="+", type=int, default=[3, 5, 10])
     parser.add_argument("--scenarios", nargs="+", default=[], choices=[s.name for s in SCENARIOS], metavar="NAME")
+    parser.add_argument("--looks", nargs="+", type=int, help="instead: sweeps with looks at so many seeds, 3 5 8 12")
     given = parser.parse_args()
+    if given.looks:
+        chosen = [(s.name, s.noise) for s in SCENARIOS if not given.scenarios or s.name in given.scenarios]
+        for line in truth_looks.lines(chosen, given.shapes, given.looks, given.boards):
+            print(line, flush=True)
+        return
     for line in lines(given.boards, given.shapes, given.seeds, given.scenarios):
         print(line, flush=True)
 

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from optathlon.results.board.build import leaderboard
     from optathlon.results.board.from_records import leaderboard_of_records
     from optathlon.results.board.model import Leaderboard
-    from optathlon.results.board.selection import Winner, free_reports, winners
+    from optathlon.results.board.report_runs import ReportRuns, free_reports, report_runs
+    from optathlon.results.board.selection import Winner, winners
     from optathlon.results.errors import StoreError
     from optathlon.results.store.files import put_new
     from optathlon.results.store.process_identity import provably_dead, this_process
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Leaderboard",
+    "ReportRuns",
     "State",
     "Store",
     "StoreError",
@@ -32,6 +34,7 @@ __all__ = [
     "provably_dead",
     "put_new",
     "render",
+    "report_runs",
     "this_process",
     "winners",
 ]
@@ -42,7 +45,9 @@ _MODULES = {
     "StoreError": "errors",
     "SweepResults": "sweep_results",
     "Winner": "board.selection",
-    "free_reports": "board.selection",
+    "ReportRuns": "board.report_runs",
+    "free_reports": "board.report_runs",
+    "report_runs": "board.report_runs",
     "leaderboard": "board.build",
     "leaderboard_of_records": "board.from_records",
     "provably_dead": "store.process_identity",

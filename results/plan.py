@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal
 
@@ -73,9 +74,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[TableRow]
 
 
+class TuningSeeds(msgspec.Struct, frozen=True, kw_only=True):
+    """The tuning seeds that choose the setting of one report seed."""
+
+    report: Int64
+    tune: list[Int64]
+
+
 class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line of a plan. problems, settings: what the digests in the lines stand for. table: left out where the
-    sweep has none."""
+    """The first line of a plan. What a sweep does not ask for is left out, so that digests of older plans stay."""
 
     name: str
     scale: str
@@ -85,8 +92,13 @@ class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
     columns: list[Column]
     rows: list[Row]
     problems: dict[str, dict[str, Any]]
+    """What the digests in the lines stand for, like `settings`."""
     settings: dict[str, dict[str, Any]]
     table: Table | msgspec.UnsetType = msgspec.UNSET
+    tuning: list[TuningSeeds] | msgspec.UnsetType = msgspec.UNSET
+    """One per report seed where each has a winner of its own; left out where one choice serves all seeds."""
+    looks: list[int] | msgspec.UnsetType = msgspec.UNSET
+    """Numbers of report seeds at which is tested what is not decided yet; left out where all seeds are run at once."""
     schema: int = SCHEMA
 
     def check(self) -> None:
@@ -103,6 +115,12 @@ class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
             _known("table column", {name for column in self.table.columns for name in column.of}, columns)
             if not all(column.of for column in self.table.columns):
                 raise msgspec.ValidationError("a table column is of no column of the plan")
+        if self.looks is not msgspec.UNSET and not _rising(self.looks):
+            raise msgspec.ValidationError(f"looks {self.looks} do not rise from 2 seeds or more")
+
+
+def _rising(looks: list[int]) -> bool:
+    return bool(looks) and looks[0] >= 2 and all(a < b for a, b in itertools.pairwise(looks))
 
 
 def _known(what: str, names: Collection[str | None], known: Collection[str]) -> None:

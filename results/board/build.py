@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,9 +11,11 @@ import msgspec
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.cells import Cells
 from optathlon.results.board.judging import aggregated_ranks, judged
+from optathlon.results.board.looks import Looked, looked, with_verdicts
+from optathlon.results.board.marks import Judged
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.plan_part import Part
-from optathlon.results.board.printed_layout import printed_layout, whole_layout
+from optathlon.results.board.printed_layout import Layout, printed_layout, whole_layout
 from optathlon.results.board.reference_rows import reference_rows
 from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column, Plan, Table
@@ -40,13 +42,13 @@ def leaderboard(
     of the whole plan all the same. No mean mixes problems, settings, directions or units: what does not fit into a cell
     is left out of it, and named among its `faults`.
     """
-    cells = Cells(plan, records, states)
+    cells, looks = _cells(plan, records, states or {})
     table = plan.head.table if printed and plan.head.table else None
     layout = printed_layout(plan, table, cells) if table else whole_layout(plan, cells)
     shown_rows = [(label, i) for label, i in layout.rows if part is None or plan.head.rows[i].name in part.rows]
     shown_columns = [i for i, c in enumerate(layout.columns) if part is None or c.name in part.columns]
     base = next((i for i, row in enumerate(plan.head.rows) if row.name == plan.head.baseline), None)
-    verdicts = judged(layout.tested, layout.grid, base, {i for _, i in shown_rows})
+    verdicts = _judged(plan, layout, base, {i for _, i in shown_rows}, looks)
     columns = [layout.columns[i] for i in shown_columns]
     grid = [[verdicts.grid[i][layout.at[at]] for at in shown_columns] for _, i in shown_rows]
     baseline = next((label for label, i in shown_rows if i == base), None)
@@ -66,15 +68,42 @@ def leaderboard(
         rows=rows,
         references=reference_rows(references, _scores_of(plan, table, columns)),
         on=[column.name for column, used in zip(columns, over, strict=False) if used],
-        family=sum(cell.p is not None for row in verdicts.grid for cell in row) if baseline is not None else 0,
+        family=0 if baseline is None else len(looks.verdicts) if looks else verdicts.family,
         plan_shape=(len(plan.head.rows), len(layout.tested)),
         collapsing=verdicts.collapsing,
+        looks=looks.looks if looks else [],
+        looks_over=looks.reached if looks else 0,
     )
+
+
+def _cells(
+    plan: Plan, records: Iterable[Record] | Mapping[str, Record], states: Mapping[str, State]
+) -> tuple[Cells, Looked | None]:
+    """The cells with the seeds that are asked of them by now."""
+    cells = Cells(plan, records, [run for run, state in states.items() if state.kind == "failed"])
+    looks = looked(plan, cells)
+    return (cells.asking(looks.asked) if looks else cells), looks
+
+
+def _judged(plan: Plan, layout: Layout, base: int | None, shown: Collection[int], looks: Looked | None) -> Judged:
+    """The cells of `layout` with what is tested of them, at the looks where the plan has some."""
+    if looks is None:
+        return judged(layout.tested, layout.grid, base, shown)
+    verdicts = judged(layout.tested, layout.grid, base, shown, looks.alpha)
+    return msgspec.structs.replace(verdicts, grid=with_verdicts(plan, layout.tested, verdicts.grid, looks))
 
 
 def _without_baseline(cell: Cell) -> Cell:
     return msgspec.structs.replace(
-        cell, delta=None, delta_lo=None, delta_hi=None, p=None, p_holm=None, p_welch=None, refused=False
+        cell,
+        delta=None,
+        delta_lo=None,
+        delta_hi=None,
+        p=None,
+        p_holm=None,
+        p_welch=None,
+        refused=False,
+        decided_at=None,
     )
 
 

@@ -47,6 +47,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     hyperparameters: dict[str, Any] = {}
     settings_tried: int = 0
     """How many settings had tuning runs."""
+    chosen: dict[str, int] = {}
+    """How many report seeds each chosen setting has, most first, where each seed has its own winner. `setting` is then
+    None if they differ, and `hyperparameters` what they have in common."""
+    decided_at: int | None = None
+    """Seeds of the look at which it was shown to differ from the baseline, in a sweep with looks."""
     edges: list[str] = []
     runs: list[str] = []
     seeds: list[int] = []

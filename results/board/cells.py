@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+import copy
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,55 +14,76 @@ from optathlon.results.plan import Column, Plan, PlannedRun
 from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import deviation, mean
-from optathlon.results.store.run_state import State
 
 
 class Cells:
     """The cells of a plan, none of which depends on another."""
 
     def __init__(
-        self, plan: Plan, records: Iterable[Record] | Mapping[str, Record], states: Mapping[str, State] | None = None
+        self, plan: Plan, records: Iterable[Record] | Mapping[str, Record], failed: Collection[str] = ()
     ) -> None:
+        """failed: ids of runs that failed for good."""
         self.plan = plan
         self.columns = {column.name: column for column in plan.head.columns}
         self.records = by_id(records)
-        self.failed = {i for i, state in (states or {}).items() if state.kind == "failed"}
+        self.failed = frozenset(failed)
         self.winners = winners(plan, self.records, self.failed)
+        self.asked: Mapping[tuple[str, str], int] = {}
+        """How many report seeds are asked of a cell, the first of them; of cells that are not here, all."""
         self._reports: dict[tuple[str, str], list[PlannedRun]] = {}
         for run in plan.runs:
             if run.role == "report":
                 self._reports.setdefault((run.row, run.column), []).append(run)
 
+    def asking(self, asked: Mapping[tuple[str, str], int]) -> Cells:
+        """Returns the same cells with only the first so many report seeds of each."""
+        cells = copy.copy(self)
+        cells.asked = asked
+        return cells
+
+    def reports(self, row: str, column: str) -> list[PlannedRun]:
+        """Returns every report run of a cell, of all settings and seeds."""
+        return self._reports.get((row, column), [])
+
+    def seeds(self, row: str, column: str) -> list[int]:
+        """Returns the report seeds that are asked of a cell, in the plan's order."""
+        seeds = list(dict.fromkeys(run.seed for run in self.reports(row, column)))
+        return seeds[: self.asked.get((row, column))]
+
     def planned(self, row: str, column: str) -> list[PlannedRun]:
-        """The report runs of a cell: of its winner where settings are tuned, which has none before it is known."""
-        winner, runs = self.winners.get((row, column)), self._reports.get((row, column), [])
-        return [run for run in runs if run.setting == winner.setting] if winner else runs
+        """Returns the report runs of a cell: where settings are tuned, those of the winners that are known."""
+        winner, asked = self.winners.get((row, column)), frozenset(self.seeds(row, column))
+        runs = [run for run in self.reports(row, column) if run.seed in asked]
+        return [run for run in runs if run.setting == winner.setting_for(run.seed)] if winner else runs
+
+    def over(self, row: str, column: str) -> bool:
+        """Whether nothing more is to come of a cell: each seed asked has its outcome, failed, or has no setting."""
+        winner, planned = self.winners.get((row, column)), self.planned(row, column)
+        if winner and not winner.complete:
+            return False
+        return all(run.id in self.records or run.id in self.failed for run in planned)
 
     def cell(self, row: str, column: Column, of: str | None = None) -> Cell:
         """The cell of `row` with the metric of `column`, and the runs of the plan's column `of` (default: the same)."""
         name = of or column.name
-        winner = self.winners.get((row, name))
-        if winner and winner.setting is None:
-            seeds = len({run.seed for run in self._reports.get((row, name), [])})
-            return Cell(status="missing", n_planned=seeds, settings_tried=winner.planned, notes=_tuning_notes(winner))
-        planned = self.planned(row, name)
+        winner, planned = self.winners.get((row, name)), self.planned(row, name)
         if not planned:
-            return Cell(status="missing", notes=_tuning_notes(winner) if winner else [])
-        if fault := _planning_fault(self.columns[name], planned):
+            asked = len(self.seeds(row, name))
+            tried, notes = (winner.planned, _tuning_notes(winner)) if winner else (0, [])
+            return Cell(status="missing", n_planned=asked, settings_tried=tried, notes=notes)
+        if fault := _planning_fault(self.columns[name], planned, one_setting=not (winner and winner.by_seed)):
             return Cell(status="missing", n_planned=len(planned), notes=[fault], faults=[fault])
         values, faults = self._usable(column, planned)
         records = [self.records[run] for run in values]
         n_failed = sum(run.id in self.failed and run.id not in self.records for run in planned)
-        setting = planned[0].setting
-        counted = sampled(list(values.values()), [record.seed for record in records], len(planned), n_failed)
+        asked = len(self.seeds(row, name))
+        counted = sampled(list(values.values()), [record.seed for record in records], asked, n_failed)
+        tuning = [*_tuning_notes(winner), *_choice_notes(winner)] if winner else []
         return msgspec.structs.replace(
             counted,
-            setting=setting,
-            hyperparameters=hyperparameters(self.plan.head.settings[setting]),
-            settings_tried=winner.planned if winner else 1,
-            edges=winner.edges if winner else [],
+            **_settings_of(self.plan, planned, winner),
             runs=[record.id for record in records],
-            notes=[*counted.notes, *faults, *_code_notes(records), *(_tuning_notes(winner) if winner else [])],
+            notes=[*counted.notes, *faults, *_code_notes(records), *tuning],
             faults=faults,
         )
 
@@ -98,10 +120,28 @@ def sampled(values: Sequence[float | None], seeds: Sequence[int], planned: int, 
     )
 
 
-def _planning_fault(column: Column, planned: Sequence[PlannedRun]) -> str | None:
-    """Why no mean can be taken over these runs; None if they are of the column's problem, one setting, one a seed."""
+def _settings_of(plan: Plan, planned: Sequence[PlannedRun], winner: Winner | None) -> dict[str, Any]:
+    """What a cell says of its settings: the one it has, or what the winners of its seeds have in common."""
+    settings = list(dict.fromkeys(run.setting for run in planned))
+    first, *others = [hyperparameters(plan.head.settings[setting]) for setting in settings]
+    common = {key: value for key, value in first.items() if all(key in o and o[key] == value for o in others)}
+    return {
+        "setting": settings[0] if len(settings) == 1 else None,
+        "hyperparameters": common,
+        "settings_tried": winner.planned if winner else 1,
+        "edges": winner.edges if winner else [],
+        "chosen": winner.chosen if winner else {},
+    }
+
+
+def _planning_fault(column: Column, planned: Sequence[PlannedRun], *, one_setting: bool) -> str | None:
+    """Why no mean can be taken over these runs; None if they are of the column's problem, one a seed.
+
+    one_setting: whether they must share their setting, too.
+    """
     setting = planned[0].setting
-    if strangers := [run.id for run in planned if (run.problem, run.setting) != (column.problem, setting)]:
+    alike = ((run.problem == column.problem and (run.setting == setting or not one_setting)) for run in planned)
+    if strangers := [run.id for run, fits in zip(planned, alike, strict=True) if not fits]:
         return f"runs {', '.join(strangers)} of another problem or setting than the rest: no mean can be taken"
     first: dict[int, str] = {}
     for run in planned:
@@ -150,6 +190,15 @@ def _tree(record: Record) -> str | None:
     code = record.provenance.get("code")
     tree = code.get("tree") if isinstance(code, Mapping) else None
     return tree if isinstance(tree, str) else None
+
+
+def _choice_notes(winner: Winner) -> list[str]:
+    """How many settings the report seeds chose, where each has its own tuning."""
+    if not (chosen := winner.chosen):
+        return []
+    seeds = sum(chosen.values())
+    settings = f"{len(chosen)} setting{'s' * (len(chosen) != 1)}"
+    return [f"each seed has its own winner: {settings} for {seeds} seed{'s' * (seeds != 1)}"]
 
 
 def _tuning_notes(winner: Winner) -> list[str]:

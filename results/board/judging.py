@@ -20,11 +20,13 @@ def judged(
     grid: Sequence[Sequence[Cell]],
     baseline: int | None,
     shown: Collection[int] | None = None,
+    tie_alpha: float = ALPHA,
 ) -> Judged:
-    """`grid`, rows of cells in the columns' order, with ranks, tests and marks.
+    """Returns `grid`, rows of cells in the columns' order, with ranks, tests and marks.
 
     p, intervals and marks are of the whole grid: they may change when a row or a column is added; mean, deviation and
     delta never do. shown: the rows among which the ranks and the best are; by default all.
+    tie_alpha: the level at which a row is worse than the best of its column.
     """
     rows = range(len(grid)) if shown is None else sorted(shown)
     ranked = [list(row) for row in grid]
@@ -32,7 +34,7 @@ def judged(
         _rank(column, ranked, number, rows)
         if baseline is not None:
             _subtract(ranked, number, baseline)
-    return marked(columns, ranked, baseline, rows)
+    return marked(columns, ranked, baseline, rows, tie_alpha)
 
 
 def _rank(column: Column, grid: Grid, number: int, rows: Sequence[int]) -> None:

@@ -94,8 +94,23 @@ _FACTS: dict[str, Callable[[Column, BoardRow, Cell], Any]] = {
     "p_welch": lambda column, row, cell: cell.p_welch,
     "mean_shrunk": lambda column, row, cell: cell.mean_shrunk,
     "untested": lambda column, row, cell: cell.untested,
+    "winners": lambda column, row, cell: _winners(cell),
+    "claim": lambda column, row, cell: _claim(cell),
+    "decided_at": lambda column, row, cell: cell.decided_at,
     "kind": lambda column, row, cell: "optimizer",
 }
+
+
+def _claim(cell: Cell) -> str | None:
+    """What p speaks of: the settings that were run, or the optimizer with its tuning, which each seed repeats."""
+    if cell.p is None:
+        return None
+    return "tuning included" if cell.chosen else "these settings"
+
+
+def _winners(cell: Cell) -> int:
+    """How many settings were chosen: of a cell that tuned once, or tunes nothing, its one."""
+    return len(cell.chosen) or int(cell.setting is not None)
 
 
 def _interval(cell: Cell) -> tuple[float | None, float | None]:

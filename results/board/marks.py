@@ -24,24 +24,34 @@ NOISIER = "noisier than its row and column: its p is no less than Welch's"
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """A grid of cells with all that depends on other cells. collapsing: whether seeds of the board collapse now and
-    then, so that small differences of three or four seeds are not believed."""
+    """A grid of cells with all that depends on other cells."""
 
     grid: Grid
     collapsing: bool = False
+    """Whether seeds of the board collapse now and then: small differences of three or four seeds are not believed."""
+
+    @property
+    def family(self) -> int:
+        """How many comparisons with the baseline are tested."""
+        return sum(cell.p is not None for row in self.grid for cell in row)
 
 
-def marked(columns: Sequence[Column], grid: Grid, baseline: int | None, shown: Sequence[int]) -> Judged:
-    """`grid` with what its tests say. shown: the rows among which the best of a column is."""
+def marked(
+    columns: Sequence[Column], grid: Grid, baseline: int | None, shown: Sequence[int], tie_alpha: float = ALPHA
+) -> Judged:
+    """Returns `grid` with what its tests say.
+
+    shown: the rows among which the best of a column is. tie_alpha: the level at which a row is worse than that.
+    """
     marked_grid = [list(map(_why_not, row)) for row in grid]
-    scores = _scores(columns, grid, baseline)
+    scores = scores_of(columns, grid, baseline)
     if scores is None:
         return Judged(grid=marked_grid)
     # Only here, as NumPy takes longer to import than a board without tests takes to build.
     from optathlon.results.statistics.moderated.board_tests import BoardTests
 
     tests, order = BoardTests(scores), _order(len(grid), baseline)
-    _mark_ties(marked_grid, tests, order, shown)
+    _mark_ties(marked_grid, tests, order, shown, tie_alpha)
     if baseline is not None:
         _mark_differences(columns, marked_grid, tests, order)
     _shrink(columns, marked_grid, tests, order)
@@ -62,17 +72,20 @@ def _order(count: int, baseline: int | None) -> list[int]:
     return [*first, *(i for i in range(count) if i != baseline)]
 
 
-def _scores(columns: Sequence[Column], grid: Grid, baseline: int | None) -> np.ndarray | None:
-    """The scores to be tested, (rows, columns, seeds), baseline first, higher is better; None if no cell has two.
+def scores_of(
+    columns: Sequence[Column], grid: Grid, baseline: int | None, seeds: Sequence[int] | None = None
+) -> np.ndarray | None:
+    """Returns what is tested, (rows, columns, seeds), baseline first, higher is better; None if no cell has two scores.
 
     NaN in cells that are not complete, as to test before all seeds are done is to look until it is significant, and in
-    cells with diverged seeds, whose means are of mere survivors.
+    cells with diverged seeds, whose means are of mere survivors. seeds: their order; by default they rise.
     """
     if not any(_ready(cell) and cell.n > 1 for row in grid for cell in row):
         return None
     import numpy as np
 
-    number = {seed: i for i, seed in enumerate(sorted({seed for row in grid for cell in row for seed in cell.seeds}))}
+    ordered = sorted({seed for row in grid for cell in row for seed in cell.seeds}) if seeds is None else seeds
+    number = {seed: i for i, seed in enumerate(ordered)}
     scores = np.full((len(grid), len(columns), len(number)), np.nan)
     for position, i in enumerate(_order(len(grid), baseline)):
         for at, cell in enumerate(grid[i]):
@@ -81,10 +94,10 @@ def _scores(columns: Sequence[Column], grid: Grid, baseline: int | None) -> np.n
     return scores * np.array([1.0 if column.higher_is_better else -1.0 for column in columns])[:, None]
 
 
-def _mark_ties(grid: Grid, tests: BoardTests, order: Sequence[int], shown: Sequence[int]) -> None:
+def _mark_ties(grid: Grid, tests: BoardTests, order: Sequence[int], shown: Sequence[int], alpha: float) -> None:
     import numpy as np
 
-    tied = tests.tied_with_best(np.isin(order, shown), ALPHA)
+    tied = tests.tied_with_best(np.isin(order, shown), alpha)
     silent = (tests.model.cells.df == 0) & (tests.model.cells.seeds > 1)
     for position, i in enumerate(order):
         for number, cell in enumerate(grid[i]):
@@ -142,7 +155,7 @@ class RowDifferences(msgspec.Struct, frozen=True, kw_only=True):
 
 def row_differences(columns: Sequence[Column], grid: Grid, a: int, b: int) -> RowDifferences:
     """Row `a` less row `b`, by their indices in `grid`."""
-    scores = _scores(columns, grid, b)
+    scores = scores_of(columns, grid, b)
     if scores is None:
         return RowDifferences(differences=[None for _ in columns], deviations=[None for _ in columns])
     from optathlon.results.statistics.moderated.board_tests import BoardTests

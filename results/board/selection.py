@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
@@ -42,6 +43,19 @@ class Winner(msgspec.Struct, frozen=True, kw_only=True):
     """How many settings there are in all."""
     edges: list[str]
     """Hyperparameters of which the winner has the smallest or largest value that was tried."""
+    by_seed: dict[int, Winner] = {}
+    """The winner of each report seed where each has its own; `setting` and `mean` are then None, `candidates` over all
+    tuning seeds, and `edges` those of any of the winners."""
+
+    def setting_for(self, seed: int) -> str | None:
+        """Returns the setting that a report seed runs; None before it is chosen."""
+        return self.by_seed[seed].setting if seed in self.by_seed else self.setting
+
+    @property
+    def chosen(self) -> dict[str, int]:
+        """How many report seeds each chosen setting has, most first; empty where one choice serves all."""
+        counts = Counter(winner.setting for winner in self.by_seed.values() if winner.setting is not None)
+        return dict(counts.most_common())
 
     @property
     def left_out(self) -> list[str]:
@@ -52,28 +66,41 @@ class Winner(msgspec.Struct, frozen=True, kw_only=True):
 def winners(
     plan: Plan, records: Iterable[Record] | Mapping[str, Record], failed: Collection[str] = ()
 ) -> dict[Cell, Winner]:
-    """The winner of each cell (row, column) that has tuning runs.
+    """Returns the winner of each cell (row, column) that has tuning runs.
 
     It is the setting with the best mean of the column's selection score over the tuning seeds. Settings with diverged
     seeds come after all others; on ties fewer updates win, then the order of the plan. failed: ids of runs that failed
     for good, whose settings are out, as are those with a record that cannot be used. Only records of tuning runs are
-    looked at.
+    looked at. Where each report seed has tuning seeds of its own, only those choose its setting.
     """
-    found = by_id(records)
+    known = by_id(records)
     columns = {column.name: column for column in plan.head.columns}
-    return {cell: _winner(plan, columns[cell[1]], settings, found, failed) for cell, settings in _tuning(plan).items()}
+    groups = {} if plan.head.tuning is msgspec.UNSET else {group.report: group.tune for group in plan.head.tuning}
+    found = {}
+    for cell, settings in _tuning(plan).items():
+        column = columns[cell[1]]
+        whole = _winner(plan, column, settings, known, failed)
+        by_seed = {
+            seed: _winner(plan, column, _of_seeds(settings, tune), known, failed) for seed, tune in groups.items()
+        }
+        found[cell] = _together(whole, by_seed) if by_seed else whole
+    return found
 
 
-def free_reports(plan: Plan, records: Iterable[Record], failed: Collection[str] = ()) -> list[PlannedRun]:
-    """The report runs that may be carried out: those of each cell's winner once its tuning is complete, and all of
-    cells that tune nothing. Those that have a record already are among them."""
-    chosen = winners(plan, records, failed)
-    return [
-        run
-        for run in plan.runs
-        if run.role == "report"
-        and ((cell := (run.row, run.column)) not in chosen or chosen[cell].setting == run.setting)
-    ]
+def _of_seeds(settings: Mapping[str, list[PlannedRun]], seeds: Collection[int]) -> dict[str, list[PlannedRun]]:
+    return {setting: [run for run in runs if run.seed in seeds] for setting, runs in settings.items()}
+
+
+def _together(whole: Winner, by_seed: dict[int, Winner]) -> Winner:
+    """What each report seed chose for itself, as one cell's."""
+    return msgspec.structs.replace(
+        whole,
+        setting=None,
+        mean=None,
+        complete=all(winner.complete for winner in by_seed.values()),
+        edges=list(dict.fromkeys(edge for winner in by_seed.values() for edge in winner.edges)),
+        by_seed=by_seed,
+    )
 
 
 def _tuning(plan: Plan) -> dict[Cell, dict[str, list[PlannedRun]]]:

@@ -139,7 +139,8 @@ class Shown:
             shown = "" if any(map(self.proven, cells)) else "; none is"
             sentences.append(
                 f"{PROVEN} shown to differ from {board.baseline}{self._settings(cells)}: p < {board.alpha:g} by the "
-                f"{METHOD}, Holm over all {board.family} comparisons with it in the {self._plan()}{shown}"
+                f"{METHOD}, Holm over all {board.family} comparisons with it in the {self._plan()}"
+                f"{self._looks()}{shown}"
             )
         elif any(cell.delta is not None for cell in cells):
             sentences.append("no difference is tested: one seed, no spread, or seeds to come")
@@ -165,8 +166,21 @@ class Shown:
         )
 
     def _settings(self, cells: Iterable[Cell]) -> str:
-        """That a chosen setting is tested, and not the tuning that chose it."""
-        return " for the settings chosen" if any(cell.settings_tried > 1 for cell in cells) else ""
+        """What a mark speaks of where settings were tuned: one choice, or a choice made anew with every seed."""
+        tuned = [cell for cell in cells if cell.settings_tried > 1]
+        if any(cell.chosen for cell in tuned):
+            return ", tuning included"
+        return " for these settings" if tuned else ""
+
+    def _looks(self) -> str:
+        """At which numbers of seeds was tested, and how far that is."""
+        board = self.board
+        if not board.looks:
+            return ""
+        *first, last = map(str, board.looks)
+        seeds = f"{', '.join(first)} and {last}" if first else last
+        over = f"{board.looks_over} of {len(board.looks)} over"
+        return f", its {board.alpha:g} split over looks at {seeds} seeds ({over})"
 
     def _aggregates(self) -> list[str]:
         """Over which tasks and rows the mean rank is taken, where it is not all of them."""

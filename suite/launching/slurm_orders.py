@@ -18,12 +18,9 @@ from optathlon.slurm.cluster import Alive, ClusterError, Job
 from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite.code import SUBMITTED_TREE, code
 from optathlon.suite.monitoring.alive_workers import HANDLE, WITHDRAWN, Submitted, Workers
-from optathlon.suite.monitoring.status import Overview
+from optathlon.suite.monitoring.status import LEFT, Overview
 from optathlon.suite.planning.cluster_settings import Settings
 from optathlon.suite.planning.ready_runs import Stage
-
-LEFT = ("waiting", "running", "stopped")
-"""The states of runs that are still to be carried out."""
 
 Shape = tuple[Settings, frozenset[str]]
 """What each worker is given, and the tasks whose runs need it."""

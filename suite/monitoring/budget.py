@@ -32,7 +32,8 @@ class Bill:
 def bill(overview: Overview, retry: bool = False) -> Bill:
     """Returns what the sweep of `overview` has cost and will cost; with `retry` also its runs that failed for good."""
     forecast, failed = overview.forecast, set(overview.failed) if retry else set()
-    left = [*overview.todo, *(run for run in overview.plan.runs if run.id in failed)]
+    # Workers go on to later looks by themselves, so that these count as if all were needed.
+    left = [*overview.todo, *overview.later, *(run for run in overview.plan.runs if run.id in failed)]
     costs = [(run, forecast.cost(run)) for run in left]
     under_way = [(r, r.left, forecast.cost(r.run).slots) for r in overview.running]
     unknown = Counter(run.column for run, cost in costs if cost.seconds is None)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from optathlon.results import State, Store, free_reports
+from optathlon.results import ReportRuns, State, Store
 from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.scores import number
 from optathlon.results.store.refusals import refusals
 from optathlon.suite import error_text, failures
 from optathlon.suite.monitoring.forecast import Forecast, Pace, resolved
-from optathlon.suite.planning.ready_runs import Canaries
+from optathlon.suite.planning.ready_runs import Canaries, reports_called_for
 
 QUIET_SECONDS = 3600.0
 """Longer than an evaluation or the first look at the data should take."""
 
+LEFT = ("waiting", "running", "stopped")
+"""The states of runs that are still to be carried out."""
 KINDS = ("waiting", "running", "stopped", "failed", "finished", "diverged")
 """The states of runs, in the order in which they are shown."""
 
@@ -108,6 +110,8 @@ class Overview:
     """Of every run, by id."""
     todo: list[PlannedRun] = field(repr=False)
     """What is still to be started."""
+    later: list[PlannedRun] = field(repr=False)
+    """Runs that later looks may ask for, if comparisons are not decided before."""
     forecast: Forecast = field(repr=False)
 
     @property
@@ -125,16 +129,16 @@ def overview(store: Store, plan: Plan) -> Overview:
     """Returns where `plan` stands, by the state of each of its runs."""
     tune = [r for r in plan.runs if r.role == "tune"]
     states = store.states(dict.fromkeys(r.id for r in plan.runs))
-    tuned = store.records(r.id for r in tune) if tune else []
-    reports = free_reports(plan, tuned, {r.id for r in tune if states[r.id].kind == "failed"})
+    called_for = reports_called_for(store, plan, states)
+    reports = called_for.free
     cells: dict[Cell, Counter[str]] = {}
     for run in (*tune, *reports):
         cells.setdefault((run.row, run.column), Counter())[states[run.id].kind] += 1
     todo = [r for r in (*tune, *reports) if states[r.id].kind in ("waiting", "stopped")]
-    for cell, runs in _unselected(plan, reports).items():
-        tuning_is_over = not any(cells[cell][kind] for kind in ("waiting", "running", "stopped"))
-        cells[cell]["failed" if tuning_is_over else "waiting"] += len(runs)
-        todo += [] if tuning_is_over else runs
+    tuning = {(run.row, run.column) for run in tune if states[run.id].kind in LEFT}
+    for cell, runs in _unselected(plan, called_for).items():
+        cells.setdefault(cell, Counter())["waiting" if cell in tuning else "failed"] += len(runs)
+        todo += runs if cell in tuning else []
     counts = sum(cells.values(), Counter())
     forecast = Forecast(store, plan, states)
     running = [
@@ -156,6 +160,7 @@ def overview(store: Store, plan: Plan) -> Overview:
         eta=_eta([_typical(forecast, plan) if seconds is None else seconds for seconds, _ in costs], running),
         states=states,
         todo=todo,
+        later=called_for.later,
         forecast=forecast,
     )
 
@@ -177,15 +182,16 @@ def label(run: PlannedRun) -> str:
     return f"{run.column}/{run.row}/s{run.seed}"
 
 
-def _unselected(plan: Plan, reports: Iterable[PlannedRun]) -> dict[Cell, list[PlannedRun]]:
-    """Returns one report run per seed for each cell without a selected setting; which setting's does not matter, since
-    they stand for the one that will be selected."""
-    free = {(r.row, r.column) for r in reports}
+def _unselected(plan: Plan, called_for: ReportRuns) -> dict[Cell, list[PlannedRun]]:
+    """Returns one report run per seed that is asked of a cell and has no setting yet; which setting's does not matter,
+    since it stands for the one that will be selected."""
+    chosen = {(run.row, run.column, run.seed) for run in called_for.free}
     cells: dict[Cell, dict[int, PlannedRun]] = {}
     for run in plan.runs:
-        if run.role == "report" and (run.row, run.column) not in free:
-            cells.setdefault((run.row, run.column), {}).setdefault(run.seed, run)
-    return {cell: list(runs.values()) for cell, runs in cells.items()}
+        cell = (run.row, run.column)
+        if run.role == "report" and cell in called_for.unchosen and (*cell, run.seed) not in chosen:
+            cells.setdefault(cell, {}).setdefault(run.seed, run)
+    return {cell: list(runs.values())[: called_for.unchosen[cell]] for cell, runs in cells.items()}
 
 
 def _running(store: Store, plan: Plan, run: PlannedRun, state: State, forecast: Forecast) -> Running:

@@ -13,7 +13,7 @@ from optathlon import tasks
 from optathlon.optimizers import OptimizerError, OptimizerSpec
 from optathlon.optimizers.spec import TAGS
 from optathlon.results.hyperparameter_text import short
-from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, column_label
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, TuningSeeds, column_label
 from optathlon.results.record import Identity, flat
 from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import Problem, Run, Setting, digest, run_id, task_of
@@ -89,6 +89,12 @@ class _Expansion:
                     raise SweepError(f"{self.sweep.file}: {both} are the same setting on {task.name}")
 
     def plan(self) -> Plan:
+        seeds = self.sweep.seeds
+        if seeds.looks and len(self.rows) < 2:
+            raise SweepError(
+                f"{self.sweep.file}: seeds.report: looks end when comparisons with the baseline are decided, and there "
+                "is no row but the baseline; give a list of seeds"
+            )
         head = PlanHead(
             name=self.sweep.name,
             scale=self.sweep.scale,
@@ -100,6 +106,10 @@ class _Expansion:
             problems=self.problems,
             settings=self.settings,
             table=table(self.sweep, list(self.columns.values()), list(self.rows.values())),
+            tuning=[TuningSeeds(report=r, tune=list(t)) for r, t in seeds.tuning().items()]
+            if seeds.per_seed
+            else msgspec.UNSET,
+            looks=list(seeds.looks) or msgspec.UNSET,
         )
         runs = list(self.runs.values())
         content = digest({"head": head, "runs": runs})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from optathlon.results import State, Store, free_reports
+from optathlon.results import ReportRuns, State, Store, report_runs
 from optathlon.results.plan import Plan, PlannedRun
 from optathlon.suite.identity import canonical
 
@@ -25,12 +25,19 @@ def ready_runs(
     tune = [r for r in plan.runs if r.role == "tune"]
     runs = tune if stage in ("tune", "all") else []
     if stage != "tune":
-        tuned = store.records(r.id for r in tune) if tune else []
-        runs = runs + free_reports(plan, tuned, {r.id for r in tune if states[r.id].kind == "failed"})
+        runs = runs + reports_called_for(store, plan, states).free
     if not canary:
         return runs
     canaries = Canaries(store, plan, states)
     return [r for r in runs if canaries.awaited(r) is None]
+
+
+def reports_called_for(store: Store, plan: Plan, states: Mapping[str, State]) -> ReportRuns:
+    """Returns the report runs that the records of `store` call for. states: of all runs of the plan."""
+    # Without looks only tuning runs tell which reports are wanted, and a sweep has many more of the others.
+    telling = [r.id for r in plan.runs if r.role == "tune" or plan.head.looks]
+    failed = {run for run in telling if states[run].kind == "failed"}
+    return report_runs(plan, list(store.records(dict.fromkeys(telling), brief=True)) if telling else [], failed)
 
 
 class Canaries:

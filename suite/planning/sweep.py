@@ -12,16 +12,10 @@ from optathlon import tasks
 from optathlon.optimizers import Grid, OptimizerError, OptimizerSpec
 from optathlon.optimizers.grid import flatten, is_space
 from optathlon.suite.errors import SweepError
+from optathlon.suite.planning.seeds import Seeds
 from optathlon.tasks.registry import check
 
 MOST_SETTINGS = 100_000
-
-
-class Seeds(msgspec.Struct, frozen=True):
-    """Seeds that select settings (none: every setting is a row) and seeds that are reported; never the same."""
-
-    tune: tuple[int, ...]
-    report: tuple[int, ...]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,13 +14,14 @@ from optathlon.suite.errors import SweepError, UsageError, hint
 from optathlon.suite.identity import optimizer_of, task_of
 from optathlon.suite.planning import cluster_settings
 from optathlon.suite.planning.rescaling import rescaled
-from optathlon.suite.planning.sweep import Entry, Seeds, Sweep, overridden, settings_of
+from optathlon.suite.planning.seeds import ONCE, Seeds, read_seeds
+from optathlon.suite.planning.sweep import Entry, Sweep, overridden, settings_of
 from optathlon.suite.probes import check_probes
 from optathlon.suite.user_modules import look_beside
 
 KEYS = (
-    "name", "summary", "tasks", "scale", "seeds", "baseline", "canary", "budget", "optimizer", "protocol", "override",
-    "cluster", "probes", "table", "figure",
+    "name", "summary", "tasks", "scale", "seeds", "select", "baseline", "canary", "budget", "optimizer", "protocol",
+    "override", "cluster", "probes", "table", "figure",
 )  # fmt: skip
 OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random", "probes")
 GRID_KEYS = ("fixed", "grid", "zip", "random")
@@ -231,26 +232,10 @@ class _Reader:
         return sorted(set(probes))
 
     def _seeds(self) -> Seeds:
-        seeds = self.table.get("seeds", [0])
-        if isinstance(seeds, dict):
-            self._only(seeds, ("tune", "report"), "seeds.")
-            tune, report = (self._seed_list(f"seeds.{k}", seeds.get(k, [])) for k in ("tune", "report"))
-        else:
-            tune, report = (), self._seed_list("seeds", seeds)
-        if not report:
-            raise self._error("seeds: there must be at least one seed to report, seeds = [0, 1, 2]")
-        if both := sorted(set(tune) & set(report)):
-            raise self._error(
-                f"seeds: {both[0]} both tunes and reports; the two must be disjoint, or the reported mean is biased"
-            )
-        return Seeds(tune, report)
-
-    def _seed_list(self, where: str, seeds: Any) -> tuple[int, ...]:
-        if not isinstance(seeds, list) or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
-            raise self._error(f"{where}: must be a list of whole numbers from 0 on, [0, 1, 2], not {seeds!r}")
-        if len(set(seeds)) < len(seeds):
-            raise self._error(f"{where}: {next(s for s in seeds if seeds.count(s) > 1)} stands twice")
-        return tuple(seeds)
+        try:
+            return read_seeds(self.table.get("seeds", [0]), self.table.get("select", ONCE))
+        except UsageError as error:
+            raise self._error(str(error)) from None
 
     def _override(self, names: list[str], entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
         override, specs = self._table("override"), {e.label: e.spec for e in entries}

@@ -33,8 +33,9 @@ def _can_be_claimed(state: State, owner: Owner) -> bool:
 
 def _stays_for(assignment: Assignment, running: Collection[str]) -> bool:
     """Whether a worker stays for what is `running` elsewhere. One that is to leave stays only for what holds its own
-    runs back: canaries, and tuning runs before the reports of their cell."""
-    if not assignment.leave or assignment.canary:
+    runs back: canaries, tuning runs before the reports of their cell, and a look before the seeds of the next."""
+    looks = bool(assignment.plan.head.looks) and assignment.stage != "tune"
+    if not assignment.leave or assignment.canary or looks:
         return bool(running)
     tuning = {run.id for run in assignment.plan.runs if run.role == "tune"}
     return assignment.stage != "tune" and not tuning.isdisjoint(running)

@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row
+import msgspec
+
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, TuningSeeds
 from optathlon.results.record import Curve, Identity, Record, Score
 
 DIVERGED = "diverged"
@@ -71,7 +73,10 @@ def record(
 
 
 class Sweep:
-    """A plan and the records of its runs. rows: settings by row; with `tune`, each row selects among its settings."""
+    """A plan and the records of its runs.
+
+    rows: settings by row; with `tune`, each row selects among its settings, with `tuning` each report seed by its own.
+    """
 
     def __init__(
         self,
@@ -83,6 +88,8 @@ class Sweep:
         baseline: str | None = None,
         scale: str = "smoke",
         higher_is_better: bool = True,
+        looks: Sequence[int] = (),
+        tuning: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         self.problems = {task: problem(task, scale) for task in tasks}
         self.settings = {digest(s): s for settings in rows.values() for s in settings}
@@ -118,6 +125,8 @@ class Sweep:
             rows=[Row(name=row, optimizer=settings[0]["optimizer"]) for row, settings in rows.items()],
             problems={digest(p): p for p in self.problems.values()},
             settings=self.settings,
+            looks=list(looks) or msgspec.UNSET,
+            tuning=[TuningSeeds(report=r, tune=list(t)) for r, t in (tuning or {}).items()] or msgspec.UNSET,
         )
         self.plan = Plan(head=head, runs=runs)
 

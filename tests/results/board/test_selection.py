@@ -187,3 +187,45 @@ def test_the_winner_depends_on_no_order_and_on_no_other_row(data):
     if best.setting and best.candidates[0].n_diverged == 0:
         whole = [c.mean for c in best.candidates if c.n_diverged == 0]
         assert best.mean == max(whole)
+
+
+EACH = {10: (0, 1), 11: (2, 3), 12: (4, 5)}
+
+
+def per_seed(values):
+    """A sweep of two settings whose report seeds tune by themselves; values: validation score by setting and seed."""
+    sweep = Sweep({"sgd": [LOW, HIGH]}, tune=range(6), tuning=EACH)
+    records = [
+        sweep.record(run, validation=values(run.setting == digest(HIGH), run.seed)) for run in sweep.runs(role="tune")
+    ]
+    return sweep, records
+
+
+def test_each_report_seed_has_the_winner_of_its_own_tuning_seeds():
+    sweep, records = per_seed(lambda high, seed: 0.9 if high == (seed < 2) else 0.1)
+    winner = winners(sweep.plan, records)[CELL]
+    assert winner.setting is None
+    assert [winner.setting_for(seed) for seed in EACH] == [digest(HIGH), digest(LOW), digest(LOW)]
+    assert winner.chosen == {digest(LOW): 2, digest(HIGH): 1}
+    assert {(run.seed, run.setting) for run in free_reports(sweep.plan, records)} == {
+        (10, digest(HIGH)), (11, digest(LOW)), (12, digest(LOW)),
+    }  # fmt: skip
+
+
+def test_a_report_seed_is_free_as_soon_as_its_own_tuning_is_complete():
+    sweep, records = per_seed(lambda high, seed: 0.9 if high else 0.1)
+    own = [record for record in records if record.seed in EACH[11]]
+    assert [run.seed for run in free_reports(sweep.plan, own)] == [11]
+    cell = leaderboard(sweep.plan, own).cell("sgd", "mnist")
+    assert (cell.status, cell.n_planned) == ("missing", 3)
+
+
+def test_a_cell_is_the_mean_over_the_winners_of_its_seeds_and_says_how_many_they_are():
+    sweep, records = per_seed(lambda high, seed: 0.9 if high == (seed < 2) else 0.1)
+    reports = [sweep.record(run, float(run.seed)) for run in free_reports(sweep.plan, records)]
+    cell = leaderboard(sweep.plan, records + reports).cell("sgd", "mnist")
+    assert (cell.mean, cell.n, cell.status) == (11.0, 3, "complete")
+    assert cell.chosen == {digest(LOW): 2, digest(HIGH): 1}
+    assert cell.setting is None
+    assert cell.hyperparameters == {"momentum": 0.9}
+    assert "each seed has its own winner: 2 settings for 3 seeds" in cell.notes

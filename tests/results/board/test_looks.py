@@ -1,0 +1,154 @@
+"""Looks: seeds are bought in stages, only where nothing is decided, and every reader sees the same decisions."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from optathlon.results import free_reports, leaderboard, render, report_runs
+from optathlon.results.board.looks import BEYOND_LOOKS
+from tests.results.make import DIVERGED, Sweep, setting
+
+SEEDS = tuple(range(12))
+LOOKS = (3, 5, 8, 12)
+
+
+def sweep(**changes):
+    rows = {"sgd": [setting("sgd")], "near": [setting("adam")], "far": [setting("lion")], "further": [setting("muon")]}
+    return Sweep(rows, tasks=("mnist", "cub"), report=SEEDS, baseline="sgd", looks=LOOKS, **changes)
+
+
+def score(run):
+    """Noise of deviation 1; `near` is like the baseline, `far` 6 deviations ahead, on one task alone."""
+    noise = random.Random(f"{run.row} {run.column} {run.seed}").gauss(0, 1)
+    ahead = {"far": 6.0, "further": 20.0}.get(run.row, 0.0) if run.column == "mnist" else 0.0
+    return noise + ahead
+
+
+def counts(runs):
+    found = {}
+    for run in runs:
+        found[run.row, run.column] = found.get((run.row, run.column), 0) + 1
+    return found
+
+
+def carried_out(of, most=50, values=score):
+    """The records after each stage of what is free, until nothing more is."""
+    done, stages = {}, []
+    for _ in range(most):
+        new = [run for run in free_reports(of.plan, done.values()) if run.id not in done]
+        if not new:
+            return done, stages
+        done |= {run.id: of.record(run, values(run)) for run in new}
+        stages.append(counts(new))
+    raise AssertionError("it never ends")
+
+
+def test_first_only_the_seeds_of_the_first_look_are_free():
+    of = sweep()
+    assert set(counts(free_reports(of.plan, [])).values()) == {3}
+    assert {run.seed for run in free_reports(of.plan, [])} == {0, 1, 2}
+
+
+def test_what_is_decided_gets_no_more_seeds_and_the_baseline_goes_on_with_what_is_not():
+    of = sweep()
+    done, stages = carried_out(of)
+    total = {cell: sum(stage.get(cell, 0) for stage in stages) for cell in stages[0]}
+    assert total["further", "mnist"] == 3
+    assert total["near", "mnist"] == total["sgd", "mnist"] == total["sgd", "cub"] == 12
+    assert len(done) == sum(total.values()) < len(of.plan.runs)
+
+
+def test_a_task_on_which_all_is_decided_buys_none_even_of_the_baseline():
+    rows = {"sgd": [setting("sgd")], "far": [setting("lion")]}
+    of = Sweep(rows, report=SEEDS, baseline="sgd", looks=LOOKS)
+    done, stages = carried_out(of, values=lambda run: score(run) + 30 * (run.row == "far"))
+    assert len(stages) == 1
+    assert len(done) == 6
+    assert report_runs(of.plan, done.values()).later == []
+
+
+def test_a_look_waits_for_the_last_of_its_runs():
+    of = sweep()
+    first = free_reports(of.plan, [])
+    records = [of.record(run, score(run)) for run in first]
+    assert free_reports(of.plan, records[:-1]) == first
+    assert len(free_reports(of.plan, records)) > len(first)
+
+
+def test_what_later_looks_may_ask_for_is_told():
+    of = sweep()
+    called_for = report_runs(of.plan, [])
+    assert len(called_for.free) == 8 * 3
+    assert counts(called_for.later) == dict.fromkeys(counts(called_for.free), 9)
+
+
+def test_decisions_are_a_function_of_the_records_and_stay():
+    of = sweep()
+    done, _ = carried_out(of)
+    board = leaderboard(of.plan, done.values())
+    shuffled = random.Random(1).sample(list(done.values()), len(done))
+    assert leaderboard(of.plan, shuffled) == board
+    far = board.cell("further", "mnist")
+    assert far.decided_at == 3
+    assert far.p_holm < 0.05
+    assert far.n == far.n_planned == 3
+    first = [record for record in done.values() if record.seed < 3]
+    assert leaderboard(of.plan, first).cell("further", "mnist").decided_at == 3
+
+
+def test_the_share_of_a_look_is_what_it_adds():
+    """At the first of (3, 12) p must be four times smaller than without looks."""
+    rows = {"sgd": [setting("sgd")], "far": [setting("lion")]}
+    plain = Sweep(rows, report=(0, 1, 2), baseline="sgd")
+    staged = Sweep(rows, report=SEEDS, baseline="sgd", looks=(3, 12))
+    shift = lambda run: score(run) + 3 * (run.row == "far")  # noqa: E731
+    once = leaderboard(plain.plan, plain.records(shift)).cell("far", "mnist")
+    look = leaderboard(
+        staged.plan, staged.records(shift, seed=0) + staged.records(shift, seed=1) + staged.records(shift, seed=2)
+    )
+    assert look.cell("far", "mnist").p == pytest.approx(4 * once.p)
+    assert look.looks_over == 1
+
+
+def test_a_cell_with_a_diverged_seed_is_asked_for_no_more():
+    of = sweep()
+    done, stages = carried_out(
+        of, values=lambda r: DIVERGED if (r.row, r.column, r.seed) == ("near", "mnist", 1) else score(r)
+    )
+    assert sum(stage.get(("near", "mnist"), 0) for stage in stages) == 3
+    assert leaderboard(of.plan, done.values()).cell("near", "mnist").p is None
+
+
+def test_a_failed_run_holds_no_look_up():
+    of = sweep()
+    first = free_reports(of.plan, [])
+    lost = next(run for run in first if (run.row, run.column) == ("near", "cub"))
+    records = [of.record(run, score(run)) for run in first if run is not lost]
+    assert counts(free_reports(of.plan, records, {lost.id}))["near", "mnist"] == 5
+    assert counts(free_reports(of.plan, records, {lost.id}))["near", "cub"] == 3
+
+
+def test_seeds_without_spread_stay_in_the_family_so_that_no_decision_is_undone():
+    of = sweep()
+    flat = lambda run: 0.5 if (run.row, run.column) == ("near", "cub") and run.seed < 3 else score(run)  # noqa: E731
+    first = [of.record(run, flat(run)) for run in free_reports(of.plan, [])]
+    board = leaderboard(of.plan, first)
+    assert board.cell("near", "cub").p == 1
+    assert board.family == 6
+    assert counts(free_reports(of.plan, first))["near", "cub"] == 5
+
+
+def test_the_board_says_which_look_decided_and_how_far_the_looks_are():
+    of = sweep()
+    done, _ = carried_out(of)
+    text = render(leaderboard(of.plan, done.values()))
+    assert "decided at the look of 3 seeds" in text
+    assert "looks at 3, 5, 8 and 12 seeds" in text
+    csv = render(leaderboard(of.plan, done.values()), "csv")
+    assert "decided_at" in csv.splitlines()[0]
+
+
+def test_what_a_printed_table_adds_is_not_tested():
+    assert BEYOND_LOOKS == "not among what the looks decide"
