@@ -135,6 +135,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[PlannedRun]
 
 
+def label_marks(label: str) -> str:
+    """Returns what `column_label` puts behind a task's name: " [smoke, miniature-1]", or "" at paper scale on official
+    data."""
+    return label[start:] if label.endswith("]") and (start := label.rfind(" [")) >= 0 else ""
+
+
 def column_label(task: str, scale: str, editions: Iterable[str]) -> str:
     """Names a column: the task, with scale and data editions in brackets where they are not the paper's and official.
 

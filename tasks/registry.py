@@ -92,6 +92,11 @@ def task(name: str) -> Task:
     raise TaskError(f"unknown task {name!r}{did_you_mean(name, names())}")
 
 
+def declared_name(name: str) -> str:
+    """Returns the name that the task at `module:NAME` gives itself; of any other task, `name`."""
+    return resolve(name).name if ":" in name else name
+
+
 def check(task: Task, protocol: Protocol) -> None:
     """TaskError if `task` cannot run by `protocol`, whatever its data are: the one gate of plan, launch and run."""
     verify_selection(task, protocol)

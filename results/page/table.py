@@ -13,7 +13,7 @@ from optathlon.results.page.report import Report
 from optathlon.results.page.svg import color_class
 from optathlon.results.page.words import BaselineVerdict, count, figure, gap_in_short, plus_minus, probability, verdict
 from optathlon.results.papers.ledger import Entry
-from optathlon.results.plan import Column
+from optathlon.results.plan import Column, label_marks
 from optathlon.results.text.wording import COLLAPSING, METHOD, UNTRAINED, Shown, metric
 
 MARKS = {"better": "▲ ", "worse": "▼ "}
@@ -29,9 +29,8 @@ def leaderboard(report: Report) -> Html:
     head = [
         _head("optimizer", "", None, "text"),
         *([_head("mean rank", "1 is best", None, "low")] if ranked else []),
-        *(_head(c.name, c.label.removeprefix(c.name).strip(), c, "high" if c.higher_is_better else "low")
-          for c in board.columns),
-    ]  # fmt: skip
+        *map(_task_head, board.columns),
+    ]
     body = [_row(report, shown, row, ranked) for row in report.rows]
     foot = tag("tfoot", *(_reference(report, row, ranked) for row in board.references)) if board.references else None
     caption = tag("caption", f"Leaderboard of {board.name}", class_="hidden")
@@ -41,6 +40,13 @@ def leaderboard(report: Report) -> Html:
     footnotes = tag("ul", *notes, class_="footnotes") if notes else None
     status = tag("p", class_="hidden", id="said", role="status")
     return join([_controls(report), region, status, footnotes, _legend(report)])
+
+
+def _task_head(column: Column) -> Html:
+    """The head of a task's column: its name, and below it scale and editions where they matter."""
+    marks = label_marks(column.label)
+    title, direction = column.label.removesuffix(marks), "high" if column.higher_is_better else "low"
+    return _head(title, marks.strip(), column, direction)
 
 
 def swatch(report: Report, row: str) -> Html:

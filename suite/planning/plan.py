@@ -20,7 +20,7 @@ from optathlon.suite.identity import Problem, Run, Setting, digest, run_id, task
 from optathlon.suite.planning.printed_table import table
 from optathlon.suite.planning.sweep import Entry, Sweep
 from optathlon.tasks.data.dataset import edition
-from optathlon.tasks.registry import check
+from optathlon.tasks.registry import check, declared_name
 
 ROLES: tuple[Literal["tune"], Literal["report"]] = ("tune", "report")
 
@@ -55,7 +55,7 @@ class _Expansion:
         """Every run of `entry` on `problem`."""
         of_problem = digest(problem)
         self.problems[of_problem] = msgspec.to_builtins(problem)
-        self.columns.setdefault(of_problem, column(task, problem, of_problem))
+        self.columns.setdefault(of_problem, column(task, problem, of_problem, self._title(task)))
         candidates = self.sweep.settings(entry, task)
         varying = _varying(candidates)
         for hyperparameters in candidates:
@@ -70,6 +70,13 @@ class _Expansion:
             if (other := self.labels.setdefault(name, entry.label)) != entry.label:
                 raise SweepError(f"{entry.where}: row {name!r} is also one of {other!r}; give it another label")
             self._add_runs(task, Identity(problem=of_problem, setting=digest(setting)), setting, name)
+
+    def _title(self, task: tasks.Task) -> str:
+        """What boards call `task`: a user's own by the name that it declares, if no other task goes by that."""
+        title = declared_name(task.name)
+        others = [other.name for other in self.sweep.tasks if other.name != task.name]
+        shared = title in tasks.names() or title in map(declared_name, others)
+        return task.name if shared else title
 
     def _add_runs(self, task: tasks.Task, identity: Identity, setting: Setting, row: str) -> None:
         self.settings[identity.setting] = msgspec.to_builtins(setting)
@@ -117,14 +124,14 @@ class _Expansion:
         return Plan(head=msgspec.structs.replace(head, digest=content, created=now), runs=runs)
 
 
-def column(task: tasks.Task, problem: Problem, of_problem: str) -> Column:
-    """Returns the board's column for `problem`."""
+def column(task: tasks.Task, problem: Problem, of_problem: str, title: str) -> Column:
+    """Returns the board's column for `problem`, under `title`."""
     headline, select = task.metrics[0], problem.protocol.select
     selecting = next((m for m in task.metrics if select and m.name == select.metric), headline)
     chosen = problem.protocol.holdout != "none"
     return Column(
         name=task.name,
-        label=column_label(task.name, problem.scale, problem.data.values()),
+        label=column_label(title, problem.scale, problem.data.values()),
         problem=of_problem,
         metric=f"test/{headline.name}",
         unit=headline.unit,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from optathlon import tasks
-from optathlon.results.plan import Column, Row, Table, TableColumn, TableRow
+from optathlon.results.plan import Column, Row, Table, TableColumn, TableRow, label_marks
 from optathlon.suite.errors import SweepError, hint
 from optathlon.suite.planning.sweep import Sweep
 
@@ -70,7 +70,7 @@ class _Reader:
 
     def _marks(self, task_names: Iterable[str]) -> str:
         """Scale and editions as the columns' labels tell them, which no label of the user's may hide."""
-        return "".join(dict.fromkeys(self.columns[name].label.removeprefix(name) for name in task_names))
+        return "".join(dict.fromkeys(label_marks(self.columns[name].label) for name in task_names))
 
     def _mean(self, patterns: Any, where: str) -> list[str]:
         if not isinstance(patterns, list) or not patterns:

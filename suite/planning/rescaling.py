@@ -15,14 +15,16 @@ from optathlon.suite.identity import task_of
 
 EPOCHS = ("length", "every", "warmup", "cooldown", "milestones", "restore_best_at")
 """What counts the epochs or steps of a scale, in a protocol and in its schedule."""
-_LINE = re.compile(r"protocol\.(length|schedule|restore_best_at)\s*=")
+HYPERPARAMETERS_IN_EPOCHS = ("switch",)
+"""What counts the epochs of a scale among optimizers' hyperparameters: when adam_sgd changes from Adam to SGD."""
+_LINE = re.compile(r"(protocol\.(length|schedule|restore_best_at)|(fixed|grid)(\.\w+)?)\s*=")
 
 
 def rescaled(path: Path, data: bytes, table: dict[str, Any], scale: str) -> bytes:
     """The file at `path`, whose bytes and table are given, at another scale, as "NAME-smoke".
 
-    Lengths, schedules and points of return that it sets are as much longer or shorter as its first task is. SweepError
-    if one of them, the name or the scale does not stand on a line of its own.
+    Lengths, schedules, points of return and hyperparameters that count epochs are as much longer or shorter as its
+    first task is. SweepError if one of them, the name or the scale does not stand on a line of its own.
     """
     factor = _factor(table, scale)
     changes = {"name": f"{table.get('name', path.stem)}-{scale}", "scale": scale}
@@ -35,7 +37,7 @@ def rescaled(path: Path, data: bytes, table: dict[str, Any], scale: str) -> byte
         new = "\n".join(_line(line, factor) for line in lines) + "\n"
         if tomllib.loads(new) == expected:
             return new.encode()
-    what = "name, scale, and what counts epochs of a protocol, must each stand on a line of their own"
+    what = "name, scale, and what counts epochs, must each stand on a line of their own"
     raise SweepError(f"{path}: --scale {scale}: {what}")
 
 
@@ -49,8 +51,14 @@ def _factor(table: dict[str, Any], scale: str) -> float:
 
 
 def _stretched(table: Any, factor: float) -> Any:
-    """A table of the file with its protocol stretched."""
-    if not isinstance(table, dict) or not isinstance(protocol := table.get("protocol"), dict):
+    """A table of the file with its protocol, and of its grid what counts epochs, stretched."""
+    if not isinstance(table, dict):
+        return table
+    for word in {"fixed", "grid"} & table.keys():
+        if isinstance(table[word], dict):
+            table = {**table, word: {k: _times(v, factor) if k in HYPERPARAMETERS_IN_EPOCHS else v
+                                     for k, v in table[word].items()}}  # fmt: skip
+    if not isinstance(protocol := table.get("protocol"), dict):
         return table
     schedule = protocol.get("schedule")
     kept = {key: _times(value, factor) if key in EPOCHS else value for key, value in protocol.items()}
@@ -68,11 +76,16 @@ def _times(value: Any, factor: float) -> Any:
 
 
 def _line(line: str, factor: float) -> str:
-    """A line of the file that sets a length, a schedule or points of return, stretched; any other as it is."""
+    """A line of the file that sets what counts epochs, stretched; any other as it is."""
     if not _LINE.match(line):
         return line
-    ((key, value),) = _stretched(tomllib.loads(line), factor)["protocol"].items()
-    return f"protocol.{key} = {_text(value)}"
+    table = tomllib.loads(line)
+    if (value := _stretched(table, factor)) == table:
+        return line
+    key = line.partition("=")[0].strip()
+    for part in key.split("."):
+        value = value[part]
+    return f"{key} = {_text(value)}"
 
 
 def _text(value: Any) -> str:

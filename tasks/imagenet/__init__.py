@@ -16,9 +16,11 @@ METRICS = (
     Metric("top5", "%", higher_is_better=True),
     Metric("loss", "nats", higher_is_better=False),
     Metric("train_loss", "nats", higher_is_better=False),
+    Metric("norm_first", "", higher_is_better=False),
     Metric("norm_last", "", higher_is_better=False),
 )
-"""norm_last: how long the filters of scale-invariant weights have become, as in AdamP's tables 1 and H.6."""
+"""norm_first, norm_last: how long the filters of scale-invariant weights are after the first epoch and at the end, as
+in AdamP's tables 1 and H.6."""
 
 _BASE = Protocol(
     length=100,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,8 +93,8 @@ class ImageNet(Workload):
 
     Metrics: `accuracy` and `top5` in percent and `loss` on the split; `train_loss`, the mean cross-entropy of the same
     weights over training photos, cut as in training and the same each time; `norm_last`, the mean norm of the filters
-    of scale-invariant weights (AdamP, tables 1 and H.6). TaskError for a batch larger than the data, DataError for data
-    that is missing or broken.
+    of scale-invariant weights (AdamP, tables 1 and H.6), and `norm_first`, what it was after the first epoch. TaskError
+    for a batch larger than the data, DataError for data that is missing or broken.
     """
 
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
@@ -113,6 +113,8 @@ class ImageNet(Workload):
         )
         self._invariant = normalized_weights(net, torch.zeros(1, 3, s.crop, s.crop))
         self.players = {"model": net.to(self.device)}
+        self._norm_first: float | None = None
+        """The filters' norm after the first epoch; None in it."""
         self.lay_out(torch.channels_last)  # as tensor cores want it, and as CPUs are faster with, too
 
     def _pictures(self, photos: PhotoIndex) -> Pictures:
@@ -131,6 +133,17 @@ class ImageNet(Workload):
         for name in self._invariant:
             tags[name].add("scale_invariant")
         return tags
+
+    def start_epoch(self, epoch: int, resuming: bool) -> None:
+        """Keep the filters' norm after the first epoch."""
+        if epoch == 1 and not resuming:
+            self._norm_first = self._filter_norm()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self._norm_first is None else {"norm_first": self._norm_first}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._norm_first = state.get("norm_first")
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """`Shown` micro-batches of randomly chosen photos; the last, short one is left out."""
@@ -183,6 +196,7 @@ class ImageNet(Workload):
             "top5": scores.accuracies[5],
             "loss": scores.loss,
             "train_loss": train.loss,
+            "norm_first": self._filter_norm() if self._norm_first is None else self._norm_first,
             "norm_last": self._filter_norm(),
         }
 

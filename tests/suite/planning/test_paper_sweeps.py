@@ -115,6 +115,25 @@ def test_lengths_and_schedules_are_stretched_with_the_task():
     assert first.protocol["schedule"]["milestones"] == [round(n * factor) for n in (60, 80, 100)]
 
 
+@pytest.mark.parametrize("scale", ["mini", "smoke"])
+def test_the_mixture_changes_to_sgd_where_its_best_weights_are_taken_up_again(scale):
+    sweep = load(find("adamp/table-4"), scale)
+    for entry in sweep.entries[:2]:
+        (setting,) = sweep.settings(entry, sweep.tasks[0])
+        assert setting["switch"] == entry.protocol["restore_best_at"][0]
+
+
+def test_hyperparameters_that_count_epochs_are_stretched_wherever_they_stand(tmp_path):
+    text = (
+        'tasks = ["mtat"]\n[[optimizer]]\nname = "adam_sgd"\nfixed.lr = 1e-4  # the paper\'s\n'
+        "grid.switch = [50, 100]\nprotocol.tags.norm.weight_decay = 0.0\n"
+    )
+    (path := tmp_path / "switches.toml").write_text(text)
+    sweep = load(path, "smoke")
+    assert [s["switch"] for s in sweep.settings(sweep.entries[0], sweep.tasks[0])] == [3, 6]
+    assert b"fixed.lr = 1e-4  # the paper's" in sweep.toml
+
+
 def test_a_name_and_scale_that_cannot_be_replaced_are_refused(tmp_path):
     text = find("adamp/table-2").read_text().replace('name = "adamp-table-2"', 'name = """adamp\\\n-table-2"""')
     (path := tmp_path / "odd.toml").write_text(text)

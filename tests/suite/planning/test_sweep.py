@@ -11,7 +11,8 @@ from optathlon.optimizers import Grid
 from optathlon.suite.errors import SweepError
 from optathlon.suite.planning import sweep, sweep_reader
 from optathlon.suite.planning.plan import expand
-from tests.suite.sweeps import SWEEP, write
+from tests.suite import command_server
+from tests.suite.sweeps import SWEEP, environment, write
 
 
 def load(folder, text=SWEEP):
@@ -349,3 +350,31 @@ def test_the_grids_of_adarem_s_table_3_have_the_trials_of_the_protocol_page(tmp_
     plan = expand(sweep_reader.load(sweep_reader.find("adarem/table-3")), tmp_path)
     tuned = Counter(run.row for run in plan.runs if run.role == "tune")
     assert tuned == {"sgdm": 5, "adam": 5 * 2 * 2, "adarem": 5 * 3}
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        ('["toy:TASK"]', ["toy [smoke]"]),
+        ('["toy:TASK", "toy:PLAIN"]', ["toy [smoke]", "plain [smoke]"]),
+        ('["toy:TASK", "toy:SAME"]', ["toy:TASK [smoke]", "toy:SAME [smoke]"]),
+        ('["toy:BORROWED"]', ["toy:BORROWED [smoke]"]),
+    ],
+    ids=["its own name", "each its own", "two of one name", "the name of a built-in task"],
+)
+def test_a_column_shows_the_name_that_a_users_task_gives_itself_unless_another_has_it(names, labels, tmp_path):
+    write(tmp_path, SWEEP.replace('["toy:TASK"]', names))
+    with (tmp_path / "toy.py").open("a") as file:
+        file.write('SAME = _task("toy", BASE)\nBORROWED = _task("ptb-awd-lstm", BASE)\n')
+    done = command_server.run_code(PRINT_LABELS, tmp_path, environment())
+    assert done.stdout.splitlines() == labels, done.stderr
+
+
+PRINT_LABELS = """
+from pathlib import Path
+from optathlon.suite.planning.plan import expand
+from optathlon.suite.planning.sweep_reader import load
+
+for column in expand(load(Path("sweep.toml")), Path("data")).head.columns:
+    print(column.label)
+"""

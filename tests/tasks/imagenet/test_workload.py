@@ -245,6 +245,20 @@ def test_scores_are_those_of_the_logits_one_photo_at_a_time(miniature) -> None:
     assert live.evaluate("test") == scores
 
 
+def test_the_first_norm_is_that_after_the_first_epoch_whatever_comes_later(miniature) -> None:
+    live = make(miniature, tiny())
+    norms = []
+    for epoch in range(2):
+        live.start_epoch(epoch, resuming=False)
+        train(live, optimizer_of(live, "sgd", lr=0.1), range(epoch, epoch + 1), most=2)
+        norms.append(live.evaluate("test"))
+    assert norms[0]["norm_first"] == norms[0]["norm_last"]
+    assert norms[1]["norm_first"] == norms[0]["norm_last"] != norms[1]["norm_last"]
+    again = make(miniature, tiny())
+    again.load_state_dict(live.state_dict())
+    assert again.evaluate("test")["norm_first"] == norms[0]["norm_last"]
+
+
 def test_the_filter_norm_is_the_mean_over_output_channels_of_normalized_weights(miniature) -> None:
     live = make(miniature, tiny())
     named, tags = dict(live.players["model"].named_parameters()), live.tags("model")
