@@ -28,6 +28,7 @@ COMMANDS = {
         "report": "the page: one HTML file of a sweep's board, curves, runs and verdicts",
         "power": "how many more seeds would decide it",
         "ledger": "the papers' numbers beside ours",
+        "transfer": "how well settings chosen on other tasks do on each",
         "audit": "what is wrong with a store's claims, and the numbers that checklists ask for",
     },
     "Run": {

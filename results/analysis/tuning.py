@@ -112,7 +112,7 @@ def _rates(view: SweepResults, column: Column, tolerance: float | None) -> Itera
         lines, metric, higher = _tuned(view, column), column.selection, bool(column.selection_higher_is_better)
         unit = _unit(view.records.values(), column)
     if tolerance is None:
-        spread = _deviation(view.records.values(), column, metric, higher)
+        spread = seed_deviation(view.records.values(), column, metric, higher)
         tolerance = None if spread is None else DEVIATIONS * spread
     for row, scores in lines.items():
         if len(scores) > 1:
@@ -158,7 +158,7 @@ def _rate(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
 
 
-def _deviation(records: Iterable[Record], column: Column, metric: str, higher: bool) -> float | None:
+def seed_deviation(records: Iterable[Record], column: Column, metric: str, higher: bool) -> float | None:
     """Between seeds of one setting, pooled over the settings of a task."""
     by_setting: dict[str, list[float]] = {}
     for record in records:
