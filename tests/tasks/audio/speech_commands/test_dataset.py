@@ -153,7 +153,7 @@ def test_a_hostile_archive_writes_nothing_outside(tmp_path, kind):
         content = b"theirs" if member.isreg() else b""
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
-    with pytest.raises(DataError, match="expected af14739e.*: fetch it again"):
+    with pytest.raises(DataError, match=r"expected af14739e.*: fetch it again"):
         SpeechCommands().verify(folder)
     assert (tmp_path / "evil.txt").read_text() == "mine"
     assert not (folder / TREE).exists()
