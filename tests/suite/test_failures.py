@@ -252,7 +252,7 @@ def test_who_reads_a_mapped_file_that_was_cut_short_is_killed_and_the_class_says
     (tmp_path / "mapped").write_bytes(bytes(1 << 16))
     code = "import mmap; f = open('mapped', 'r+b'); m = mmap.mmap(f.fileno(), 0); f.truncate(0); m[-1]"
     end = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode
-    assert failures.of_exit(end, out_of_memory=False) == "mapped"
+    assert failures.classify_exit(end, out_of_memory=False) == "mapped"
     assert "cut short" in failures.known("mapped").what
     assert "optathlon data check" in failures.advice("mapped", "0", ["node-7"])
 
