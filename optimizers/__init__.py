@@ -1,4 +1,4 @@
-"""What is compared: one update rule a file, the registry, the grids. Importing it imports no torch."""
+"""What is compared: one update rule per file, the registry, the grids. Importing it imports no torch."""
 
 from optathlon.optimizers.errors import OptimizerError
 from optathlon.optimizers.grid import Grid, default_grid

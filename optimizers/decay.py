@@ -1,4 +1,4 @@
-"""What a weight decay means: a paper's "1e-4" as coupled L2, as torch's decoupled argument, as shrink a step.
+"""Converts a weight decay between its conventions: coupled L2, torch's decoupled argument, SGDP's, shrink per step.
 
 The common ground is the shrink: the fraction of a weight that one step takes away, once any momentum has settled.
 For SGD with momentum m and coupled L2 it is lr wd / (1 - m); for torch's decoupled argument lr wd, times wd_ratio where
@@ -34,7 +34,7 @@ CONVENTION_OF = {
 
 
 def shrink(weight_decay: float, convention: str, *, lr: float, momentum: float = 0.0, wd_ratio: float = 1.0) -> float:
-    """The fraction of a weight that one step takes away.
+    """Returns the fraction of a weight that one step takes away.
 
     convention: "l2" (coupled, under SGD with `momentum`), "decoupled" (AdamW, AdamP, AdaRem), "sgdp" or "shrink".
     wd_ratio: AdamP's and SGDP's factor on projected, that is scale-invariant, weights; 1 for others. "l2" has none.
@@ -45,9 +45,9 @@ def shrink(weight_decay: float, convention: str, *, lr: float, momentum: float =
 def convert(
     weight_decay: float, source: str, target: str, *, lr: float, momentum: float = 0.0, wd_ratio: float = 1.0
 ) -> float:
-    """The `target` convention's weight decay that shrinks as much as `weight_decay` in the `source` convention.
+    """Returns the `target` convention's weight decay that shrinks as much as `weight_decay` of the `source` convention.
 
-    momentum and wd_ratio: as in `shrink`, applied on both sides. OptimizerError if nothing could shrink as much.
+    momentum and wd_ratio: as in `shrink`, applied on both sides. Raises OptimizerError if none shrinks as much.
     """
     fraction = shrink(weight_decay, source, lr=lr, momentum=momentum, wd_ratio=wd_ratio)
     factor = _factor(target, lr, momentum, wd_ratio)
@@ -57,7 +57,7 @@ def convert(
 
 
 def readings(name: str, weight_decay: float, hyperparameters: Mapping[str, Any]) -> dict[str, float]:
-    """What a paper's `weight_decay` for the optimizer `name` may mean; {} where the optimizer shrinks by no fraction.
+    """Returns what a paper's `weight_decay` for the optimizer `name` may mean; {} if it shrinks by no fixed fraction.
 
     hyperparameters: its resolved ones. "shrink_if_argument": the fraction that a step takes away if it is the argument;
     "argument_if_shrink": the argument to pass if it is that fraction; with a wd_ratio, both also "_projected".
@@ -65,17 +65,19 @@ def readings(name: str, weight_decay: float, hyperparameters: Mapping[str, Any])
     if name not in CONVENTION_OF:
         return {}
     convention = CONVENTION_OF[name]
-    at = {"lr": hyperparameters["lr"], "momentum": hyperparameters.get("momentum", 0.0) if name != "muon" else 0.0}
+    # Muon's decay does not pass through its momentum.
+    momentum = hyperparameters.get("momentum", 0.0) if name != "muon" else 0.0
+    rates = {"lr": hyperparameters["lr"], "momentum": momentum}
     ratios = {"": 1.0} | ({"_projected": hyperparameters["wd_ratio"]} if "wd_ratio" in hyperparameters else {})
-    found: dict[str, float] = {}
+    meanings: dict[str, float] = {}
     for suffix, ratio in ratios.items():
-        found[f"shrink_if_argument{suffix}"] = shrink(weight_decay, convention, wd_ratio=ratio, **at)
-        found[f"argument_if_shrink{suffix}"] = convert(weight_decay, "shrink", convention, wd_ratio=ratio, **at)
-    return found
+        meanings[f"shrink_if_argument{suffix}"] = shrink(weight_decay, convention, wd_ratio=ratio, **rates)
+        meanings[f"argument_if_shrink{suffix}"] = convert(weight_decay, "shrink", convention, wd_ratio=ratio, **rates)
+    return meanings
 
 
 def formula(name: str) -> str | None:
-    """What a step takes of a weight under the optimizer `name`, in words; None where it takes no fixed fraction."""
+    """Words what a step of the optimizer `name` takes of a weight; returns None where that is no fixed fraction."""
     convention = CONVENTION_OF.get(name)
     if convention is None:
         return None

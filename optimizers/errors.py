@@ -11,7 +11,7 @@ class OptimizerError(ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' (did you mean X?)' for the nearest known word, or for those that have it in them; else what is known."""
+    """Returns " (did you mean X?)" with the nearest known word or those that contain `word`; else all known words."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or [name for name in known if word and word in name]
     return f" (did you mean {' or '.join(near[:3])}?)" if near else f" (known: {', '.join(known)})"

@@ -20,25 +20,30 @@ _SPACES = ("log", "uniform", "choice")
 
 
 class Random(msgspec.Struct, frozen=True):
-    """`trials` points of a scrambled Halton sequence.
-
-    spaces: by key ("log", [a, b]), ("uniform", [a, b]) or ("choice", [values]).
-    """
+    """Points of a scrambled Halton sequence."""
 
     trials: int
+    """How many points."""
     seed: int
     spaces: dict[str, tuple[str, list[Any]]]
+    """By hyperparameter, what a point is mapped to: ("log", [a, b]), ("uniform", [a, b]) or ("choice", [values])."""
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True):
-    """Hyperparameters to try, options by tag among them ("gain.projection"): every combination of `grid`'s lists, with
-    every row of `zip`, with every random draw."""
+    """The settings to try: every combination of `grid`'s lists with every row of `zip` and every random draw.
+
+    Keys are hyperparameters, and options by tag such as "gain.projection".
+    """
 
     fixed: dict[str, Any] = {}
+    """Values that all settings share."""
     grid: dict[str, list[Any]] = {}
+    """Values that are combined freely."""
     zip: list[dict[str, Any]] = []
+    """Values that go together, a table per row."""
     random: Random | None = None
     where: str = ""
+    """How errors begin: the file and table that this grid was read from."""
 
     def __post_init__(self) -> None:
         for key, values in self.grid.items():
@@ -47,16 +52,16 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
         for row in self.zip:
             if row.keys() != self.zip[0].keys():
                 raise self._error(f"zip: every row must have the keys {sorted(self.zip[0])}, not {sorted(row)}")
-        seen: dict[str, str] = {}
+        first_word: dict[str, str] = {}
         for word, keys in self._keys().items():
             for key in keys:
-                if key in seen:
-                    raise self._error(f"{key} stands in both {seen[key]} and {word}")
-                seen[key] = word
+                if key in first_word:
+                    raise self._error(f"{key} stands in both {first_word[key]} and {word}")
+                first_word[key] = word
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str) -> Grid:
-        """The grid of a TOML table with the keys fixed, grid, zip and random; errors begin with `where`."""
+        """Reads a TOML table with the keys fixed, grid, zip and random; errors begin with `where`."""
         for key in table:
             if key not in _WORDS:
                 raise OptimizerError(f"{where}: unknown key {key!r}{did_you_mean(key, _WORDS)}")
@@ -75,18 +80,18 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def settings(self, spec: OptimizerSpec) -> list[dict[str, Any]]:
-        """Every setting, resolved by `spec`, in a stable order; the last list of `grid` varies fastest."""
-        found: dict[str, dict[str, Any]] = {}
+        """Returns every setting, resolved by `spec`, in a stable order; the last list of `grid` varies fastest."""
+        resolved: dict[str, dict[str, Any]] = {}
         for values in self._points(spec):
             try:
                 setting = spec.resolve(values)
             except OptimizerError as error:
                 raise self._error(str(error)) from None
             digest = repr(list(setting.items()))
-            if digest in found:
+            if digest in resolved:
                 raise self._error(f"{spec.name}: two settings are the same: {values}")
-            found[digest] = setting
-        return list(found.values())
+            resolved[digest] = setting
+        return list(resolved.values())
 
     def _points(self, spec: OptimizerSpec) -> Iterator[dict[str, Any]]:
         draws = _draw(self.random, spec) if self.random else [{}]
@@ -107,12 +112,12 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_grid(name: str) -> Grid:
-    """The grid that comes with the built-in optimizer `name`."""
+    """Returns the grid that comes with the built-in optimizer `name`."""
     return Grid.parse(default_table(name), f"grids/{name}.toml")
 
 
 def default_table(name: str) -> dict[str, Any]:
-    """The grid that comes with the built-in optimizer `name`, as its TOML table; OptimizerError if there is none."""
+    """Returns that grid as its TOML table; raises OptimizerError if there is none."""
     folder = importlib.resources.files(__name__.rpartition(".")[0]) / "grids"
     file = folder / f"{name}.toml"
     if not file.is_file():
@@ -131,7 +136,7 @@ def _table(table: Mapping[str, Any], word: str, where: str) -> Mapping[str, Any]
 def flatten(
     table: Mapping[str, Any], prefix: str = "", leaf: Callable[[Mapping[str, Any]], bool] = lambda value: False
 ) -> dict[str, Any]:
-    """{"gain": {"projection": "off"}} as {"gain.projection": "off"}; tables that are a `leaf` stay whole."""
+    """Turns {"gain": {"projection": "off"}} into {"gain.projection": "off"}; tables that are a `leaf` stay whole."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping) and not leaf(value):
@@ -142,7 +147,7 @@ def flatten(
 
 
 def is_space(value: Mapping[str, Any]) -> bool:
-    """Whether a table of `random` says how to draw one value, {"log": [a, b]}, and is no tag's."""
+    """Whether a table of `random` says how to draw one value, {"log": [a, b]}; otherwise it holds a tag's options."""
     return any(kind in value for kind in _SPACES)
 
 
@@ -185,7 +190,7 @@ def _draw(random: Random, spec: OptimizerSpec) -> list[dict[str, Any]]:
 
 
 def _place(u: float, kind: str, bounds: list[Any], integer: bool) -> Any:
-    """The value at `u` in [0, 1) of a space, floats to 6 significant digits."""
+    """Returns the value at `u` in [0, 1) of a space, floats to 6 significant digits."""
     if kind == "choice":
         return bounds[int(u * len(bounds))]
     low, high = bounds

@@ -8,10 +8,11 @@ import itertools
 from collections.abc import Iterator
 
 DIGITS = 48
+"""Of a coordinate in base 2; more do not change a float."""
 
 
 def points(count: int, dimensions: int, seed: int) -> list[list[float]]:
-    """The first `count` points in [0, 1)^dimensions, each dimension scrambled by random permutations of its digits.
+    """Returns the first `count` points in [0, 1)^dimensions, each dimension scrambled by permutations of its digits.
 
     Source: Halton 1960; random digit permutations as in Owen, A randomized Halton algorithm in R, 2017.
     """
@@ -39,8 +40,8 @@ def _permutation(seed: int, base: int, position: int) -> tuple[int, ...]:
 
 
 def _primes() -> Iterator[int]:
-    found: list[int] = []
+    smaller: list[int] = []
     for number in itertools.count(2):
-        if all(number % prime for prime in found):
-            found.append(number)
+        if all(number % prime for prime in smaller):
+            smaller.append(number)
             yield number

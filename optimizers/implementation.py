@@ -1,4 +1,5 @@
-"""Chooses how an optimizer steps, the fastest way that is proven equal to the loop, and tells which way it took."""
+"""Chooses the implementation by which an optimizer steps, the fastest that is proven equal to the loop, and tells which
+it took."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -15,14 +16,14 @@ from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 from optathlon.optimizers.kernels.tensor_lists import is_dense_by_rows
 
 
-def arguments(factory: Any, offered: tuple[str, ...], wanted: str, params: list[Tensor]) -> dict[str, bool]:
-    """The arguments foreach and fused that make a `factory` over `params` step in the implementation `wanted`.
+def arguments(factory: Any, offered: tuple[str, ...], implementation: str, params: list[Tensor]) -> dict[str, bool]:
+    """Returns the arguments foreach and fused with which a `factory` over `params` steps by `implementation`.
 
-    offered: what it has, of "loop", "foreach" and "fused". wanted: one of these, or "auto".
+    offered: what it has, of "loop", "foreach" and "fused". implementation: one of these, or "auto".
     """
-    if wanted == "auto":
-        wanted = _fastest(offered, params, chooses_per_tensor=hasattr(factory, "implementations"))
-    return {name: name == wanted for name in ("foreach", "fused") if name in offered}
+    if implementation == "auto":
+        implementation = _fastest(offered, params, chooses_per_tensor=hasattr(factory, "implementations"))
+    return {name: name == implementation for name in ("foreach", "fused") if name in offered}
 
 
 def _fastest(offered: tuple[str, ...], params: list[Tensor], chooses_per_tensor: bool) -> str:
@@ -40,7 +41,7 @@ def _triton_where_needed(params: list[Tensor]) -> bool:
 
 
 def _torch_can_fuse(param: Tensor) -> bool:
-    """Whether torch's fused kernels take the loop's steps on this weight.
+    """Whether torch's fused kernels step this weight as the loop does.
 
     In half precision they round less often than the loop, and weights with gaps have gradients of another layout,
     which they read in the wrong order.
@@ -80,10 +81,10 @@ def guard(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _guard_latecomers(optimizer: torch.optim.SGD) -> None:
-    """Takes the steps in which some weights get their first gradient, and others have momentum already, by the loop.
+    """Has the loop take each step in which some weights get their first gradient and others have momentum already.
 
-    That is so where a backbone is frozen at first. Torch's fused SGD knows first steps of all its weights only, and
-    raises a TypeError.
+    This happens where a backbone is frozen at first. torch's fused SGD raises a TypeError then: it expects the first
+    step of all its weights at once.
     """
     by_loop: list[dict[str, Any]] = []
 
@@ -104,12 +105,12 @@ def _guard_latecomers(optimizer: torch.optim.SGD) -> None:
 
 
 def _fits(grad: Tensor, param: Tensor) -> bool:
-    """Whether a fused kernel of torch reads `grad` right: from the first one on, as autograd keeps a layout."""
+    """Whether a fused kernel of torch reads `grad` right. Autograd keeps a gradient's layout: the first one tells."""
     return not grad.is_sparse and grad.dtype == param.dtype and grad.stride() == param.stride() and not grad.is_neg()
 
 
 def in_use(optimizer: torch.optim.Optimizer) -> dict[str, int]:
-    """How many parameters each implementation steps: {"fused (C++)": 160, "loop": 1}."""
+    """Returns how many parameters each implementation steps: {"fused (C++)": 160, "loop": 1}."""
     if hasattr(optimizer, "implementations"):
         return optimizer.implementations()  # pyright: ignore[reportAttributeAccessIssue]
     counts: Counter[str] = Counter()

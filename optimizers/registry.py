@@ -37,7 +37,7 @@ def _entry_points() -> Mapping[str, importlib.metadata.EntryPoint]:
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Every optimizer name that matches the wildcard `pattern`: the catalog in its order, then entry points."""
+    """Returns the names that match the wildcard `pattern`: the catalog's in its order, then those of entry points."""
     known = [*_builtin(), *(n for n in _entry_points() if n not in _builtin())]
     return [n for n in known if fnmatch.fnmatchcase(n, pattern)]
 
@@ -48,7 +48,7 @@ def is_built_in(name: str) -> bool:
 
 
 def optimizer(name: str) -> OptimizerSpec:
-    """The optimizer called `name`, or at `module:Class`; OptimizerError with a suggestion if there is none."""
+    """Returns the optimizer called `name`, or at `module:Class`; raises OptimizerError with a suggestion."""
     if name in _builtin():
         return _builtin()[name]
     if name in _entry_points():
@@ -59,16 +59,16 @@ def optimizer(name: str) -> OptimizerSpec:
 
 
 def _outside(path: str, name: str) -> OptimizerSpec:
-    found = load(path)
-    if isinstance(found, OptimizerSpec):
-        return msgspec.structs.replace(found, name=name)
-    if not inspect.isclass(found) or not callable(getattr(found, "step", None)):
+    loaded = load(path)
+    if isinstance(loaded, OptimizerSpec):
+        return msgspec.structs.replace(loaded, name=name)
+    if not inspect.isclass(loaded) or not callable(getattr(loaded, "step", None)):
         raise OptimizerError(f"{path}: is neither a torch.optim.Optimizer class nor an OptimizerSpec")
-    return _from_class(found, path, name)
+    return _from_class(loaded, path, name)
 
 
 def _from_class(cls: type, path: str, name: str) -> OptimizerSpec:
-    """The description that `cls.__init__` implies: its keyword arguments, their defaults and annotations."""
+    """Describes a class by its __init__: the keyword arguments, their defaults and annotations."""
     step = inspect.signature(cls.step).parameters.get("closure")
     needs_closure = step is not None and step.default is inspect.Parameter.empty
     return OptimizerSpec(
@@ -90,7 +90,7 @@ def _implementations(cls: type) -> tuple[str, ...]:
 
 def _hyperparameters(cls: type, path: str) -> dict[str, Hyperparameter]:
     hints = _hints(cls)
-    found: dict[str, Hyperparameter] = {}
+    declared: dict[str, Hyperparameter] = {}
     for key, parameter in inspect.signature(cls).parameters.items():
         if key in _NOT_SETTABLE or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
@@ -98,16 +98,16 @@ def _hyperparameters(cls: type, path: str) -> dict[str, Hyperparameter]:
         default = None if required else parameter.default
         kind = _kind(default, hints.get(key)) or ("float" if key == "lr" else None)
         if kind is not None:
-            found[key] = Hyperparameter(kind, default, required)
+            declared[key] = Hyperparameter(kind, default, required)
         elif required:
             raise OptimizerError(
                 f"{path}: cannot tell the type of {key}; give it a default, or point to an OptimizerSpec"
             )
-    return found
+    return declared
 
 
 def _kind(default: Any, hint: Any) -> Any:
-    """The type name of a hyperparameter, from its default or its annotation; None if it is no plain value.
+    """Returns the type name of a hyperparameter by its default or its annotation; None if it is no plain value.
 
     An integer 0 without an annotation is a float: `weight_decay=0` is what many optimizers write.
     """

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TAGS = ("bias", "norm", "gain", "embedding", "head", "transposed", "scale_invariant", "proxy")
 FLAGS = ("closure", "one_group", "one_rate", "matrices")
 LR_SCALE = "lr_scale"
+"""The option by tag that every optimizer with an lr has: a factor on it."""
+
 OFFERED = ("param_groups", "state", "zero_grad", "state_dict", "load_state_dict")
 """What the training loop takes for granted of every optimizer, besides its step."""
 
@@ -26,27 +28,29 @@ IMPLEMENTATIONS = ("auto", "fused", "foreach", "loop")
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """One declared argument of an optimizer.
-
-    default: its value where none is given; None also makes None a legal value.
-    required: there is no default that suits every task, so a value must be given.
-    as_before: for an argument added later, the value that means what the optimizer did without it; equal to it, the
-        argument is left out of the resolved hyperparameters, so that earlier runs keep their identity.
-    low, high: bounds that a number, or each of a list, may be; above, below: bounds that it may not be.
-    """
+    """One declared argument of an optimizer."""
 
     type: Literal["float", "int", "bool", "str", "floats"]
     default: Any = None
+    """The value where none is given. None as a default also makes None a legal value."""
     required: bool = False
+    """Whether a value must be given, because no default suits every task."""
     choices: tuple[Any, ...] | None = None
+    """The values that are legal; None: all of the type."""
     as_before: Any = UNSET
+    """For an argument added later: the value that means what the optimizer did without it. An argument of this value is
+    left out of the resolved hyperparameters, so that earlier runs keep their identity."""
     low: float | None = None
+    """The smallest legal number; of a list, for each of its numbers, as for the three below."""
     high: float | None = None
+    """The largest legal number."""
     above: float | None = None
+    """Legal numbers are larger than this one."""
     below: float | None = None
+    """Legal numbers are smaller than this one."""
 
     def coerce(self, value: Any) -> Any:
-        """`value` as this hyperparameter's type; ValueError says what would be right."""
+        """Returns `value` as this hyperparameter's type; the ValueError says what would be right."""
         if value is None and self.default is None and not self.required:
             return None
         value = _COERCIONS[self.type](value)
@@ -107,36 +111,35 @@ _SCALE = Hyperparameter("float", 1.0, low=0.0)
 
 
 class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One optimizer: where its class is, what can be set, what it is compared with.
-
-    factory: dotted path "package.module:Class" of a torch.optim.Optimizer, imported only when it is built.
-    hyperparameters: what can be set and is hashed, in the order in which it is shown.
-    fixed: arguments that are always passed, neither settable nor hashed.
-    tags: its own options by parameter tag, {"scale_invariant.sphere": True}; a grid may change them.
-    protocol: overrides of every task's protocol (a constant rate, say); its row is marked with them.
-    implementations: the ways to step that its class offers by the arguments foreach and fused. A run's id does not
-        hold which of them it took, its provenance does.
-    baseline: name of the optimizer that it improves on.
-    flags: "closure" (step needs one), "one_group" (a single parameter group), "one_rate" (all groups at one rate),
-        "matrices" (two-dimensional parameters only).
-    check: dotted path of a torch-free function that is given the resolved hyperparameters and raises ValueError where
-        two of them do not go together.
-    version: bumped when the same hyperparameters step otherwise; of outside classes the digest of their file.
-    """
+    """One optimizer: where its class is, what can be set, what it is compared with."""
 
     name: str
     factory: str
+    """Dotted path "package.module:Class" of a torch.optim.Optimizer, imported only when it is built."""
     hyperparameters: dict[str, Hyperparameter]
+    """What can be set and is hashed, in the order in which it is shown."""
     fixed: dict[str, Any] = {}
+    """Arguments that are always passed, neither settable nor hashed."""
     tags: dict[str, Any] = {}
+    """Its own options by parameter tag, {"scale_invariant.sphere": True}; a grid may change them."""
     protocol: dict[str, Any] = {}
+    """Overrides of every task's protocol, such as a constant rate; its row on a board is marked with them."""
     implementations: tuple[str, ...] = ("loop",)
+    """The ways to step that its class offers by the arguments foreach and fused. Which of them a run took is in its
+    provenance, not in its id."""
     baseline: str | None = None
+    """Name of the optimizer that it improves on."""
     flags: frozenset[str] = frozenset()
+    """"closure" (its step needs one), "one_group" (it takes a single parameter group), "one_rate" (all groups have one
+    rate), "matrices" (it takes two-dimensional parameters only)."""
     check: str | None = None
+    """Dotted path of a torch-free function that is given the resolved hyperparameters and raises ValueError where two
+    of them do not go together."""
     summary: str = ""
     source: str = ""
+    """The paper."""
     version: int | str = 1
+    """Raised when the same hyperparameters step otherwise; of a user's class the digest of its file."""
 
     def __post_init__(self) -> None:
         for flag in self.flags:
@@ -144,7 +147,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
                 raise OptimizerError(f"{self.name}: unknown flag {flag!r}{did_you_mean(flag, FLAGS)}")
 
     def check_implementation(self, implementation: str) -> None:
-        """OptimizerError unless the optimizer has `implementation`; "auto" suits every one."""
+        """Raises OptimizerError unless the optimizer has `implementation`; every one has "auto"."""
         if implementation not in IMPLEMENTATIONS:
             hint, known = did_you_mean(implementation, IMPLEMENTATIONS), ", ".join(IMPLEMENTATIONS)
             raise OptimizerError(f"unknown implementation {implementation!r}{hint}; one of {known}")
@@ -153,7 +156,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
             raise OptimizerError(f"{self.name}: has no {implementation} implementation, only {has}; auto suits all")
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Every hyperparameter with its coerced value, in declared order, then the options by tag, sorted.
+        """Returns every hyperparameter with its coerced value, in declared order, then the options by tag, sorted.
 
         Raises OptimizerError naming optimizer, key, value and what would be right.
         """
@@ -178,23 +181,23 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
     def build(
         self, groups: list[dict[str, Any]], hyperparameters: Mapping[str, Any], implementation: str | None = None
     ) -> torch.optim.Optimizer:
-        """The optimizer over `groups`, each {"params": [...]} and perhaps options that override for this group.
+        """Builds the optimizer over `groups`, each {"params": [...]} with options that differ for this group.
 
-        hyperparameters: what `resolve` gave; the options by tag among them are the caller's to put into the groups.
+        hyperparameters: what `resolve` gave; the caller puts the options by tag among them into the groups.
         implementation: one of IMPLEMENTATIONS; None leaves it to the class.
         """
         from optathlon.optimizers import implementation as choice  # imports torch
 
         factory = load(self.factory)
-        how: dict[str, bool] = {}
+        chosen: dict[str, bool] = {}
         if implementation is not None:
             self.check_implementation(implementation)
             params = [p for group in groups for p in group["params"]]
-            how = choice.arguments(factory, self.implementations, implementation, params)
+            chosen = choice.arguments(factory, self.implementations, implementation, params)
         arguments = {key: _tuple(hyperparameters.get(key, _unset(h))) for key, h in self.hyperparameters.items()}
-        own = [{key: value if key == "params" else _tuple(value) for key, value in group.items()} for group in groups]
+        groups = [{key: value if key == "params" else _tuple(value) for key, value in g.items()} for g in groups]
         try:
-            optimizer = factory(own, **arguments, **how, **self.fixed)
+            optimizer = factory(groups, **arguments, **chosen, **self.fixed)
         except (TypeError, ValueError) as error:
             raise OptimizerError(f"{self.name}: {error}") from error
         if missing := [name for name in OFFERED if not hasattr(optimizer, name)]:
@@ -202,7 +205,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.name}: has no {missing[0]}; it must be a torch.optim.Optimizer whose __init__ calls"
                 " super().__init__(params, defaults)"
             )
-        if how.get("fused"):
+        if chosen.get("fused"):
             choice.guard(optimizer)
         return optimizer
 
@@ -229,7 +232,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(path: str) -> Any:
-    """The object at "package.module:NAME"; OptimizerError if the module or the name is not there."""
+    """Returns the object at "package.module:NAME"; raises OptimizerError if there is no such module or name."""
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)

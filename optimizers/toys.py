@@ -1,4 +1,4 @@
-"""The papers' toy problems, as computations: what their figures plot."""
+"""Computes what the papers' figures of toy problems plot."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -23,17 +23,16 @@ SEARCHED_HIGHER = tuple(10 * lr for lr in SEARCHED)
 
 
 class Path(msgspec.Struct, frozen=True):
-    """The way of one optimizer: where it was before each step and after the last, in the figure's coordinates.
-
-    points: (x, y) of the weight in two dimensions, (a, b) of the Rosenbrock function in three. norms: of the weight.
-    lr: the first step's.
-    """
+    """Where one optimizer was before each step and after the last."""
 
     label: str
     lr: float
+    """The rate of the first step."""
     points: list[tuple[float, float]]
+    """In the figure's coordinates: (x, y) of a weight in two dimensions, the Rosenbrock function's (a, b) in three."""
     losses: list[float]
     norms: list[float]
+    """Of the weight."""
 
 
 def cosine(label: str, build: Build, steps: int = 500) -> Path:
@@ -100,7 +99,7 @@ def _walk(
 
 
 def best(label: str, build: Callable[[float], Build], rates: tuple[float, ...] = SEARCHED) -> Path:
-    """The `rosenbrock` path of the rate whose last loss is the lowest."""
+    """Returns the `rosenbrock` path of the rate whose last loss is the lowest."""
     return min((rosenbrock(label, build(lr)) for lr in rates), key=lambda path: path.losses[-1])
 
 

@@ -10,7 +10,7 @@ from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec
 
 
 def nesterov_needs_momentum(values: Mapping[str, Any]) -> None:
-    """As torch's SGD refuses it."""
+    """Raises ValueError for Nesterov momentum without momentum, or with dampening, as torch's SGD does."""
     if values["nesterov"] and (values["momentum"] <= 0 or values["dampening"] != 0):
         raise ValueError("nesterov = True needs a momentum above 0 and a dampening of 0")
 

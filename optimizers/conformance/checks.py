@@ -1,4 +1,4 @@
-"""What any optimizer must do to be trained with, proved on small problems, and what it costs."""
+"""Proves on small problems that an optimizer is fit to be trained with, and measures what it costs."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -33,20 +33,19 @@ from optathlon.optimizers.spec import OptimizerSpec
 
 
 class Card(msgspec.Struct, frozen=True):
-    """What the kit found about one optimizer.
-
-    state_bytes: for each element of the parameters, in float32.
-    step_cost: processor time of a step relative to one of torch's AdamW as a loop over tensors, here.
-    gradient_power: p where scaling all gradients by c scales the first step that moves by c^p: 1 as SGD, 0 as Adam.
-    """
+    """What the kit found out about one optimizer."""
 
     name: str
     version: int | str
     hyperparameters: dict[str, Any]
+    """The resolved ones that it was checked with."""
     findings: list[Finding]
     state_bytes: float | None = None
+    """Bytes of its state per element of the parameters, in float32."""
     step_cost: float | None = None
+    """Processor time of a step, here, relative to one of torch's AdamW as a loop over tensors."""
     gradient_power: float | None = None
+    """p where gradients c times as large make the first step that moves c^p times as long: 1 for SGD, 0 for Adam."""
 
     @property
     def passed(self) -> bool:
@@ -55,9 +54,9 @@ class Card(msgspec.Struct, frozen=True):
 
 
 def check(spec: OptimizerSpec, values: Mapping[str, Any] | None = None) -> Card:
-    """Every check on `spec` with `values` (an lr of 0.01 where one is required and not given); takes seconds.
+    """Returns the card of `spec` with `values`, and 0.01 for each required one that is not among them; takes seconds.
 
-    Raises OptimizerError only if `values` do not fit; all else is in the card.
+    Raises OptimizerError only if `values` do not fit; all other errors are findings.
     """
     kit = Kit(spec, values or {})
     findings = []
@@ -78,7 +77,7 @@ def check(spec: OptimizerSpec, values: Mapping[str, Any] | None = None) -> Card:
 
 
 def _on_matrices_only(kit: Kit) -> str | None:
-    """The error of an optimizer that steps if all parameters are matrices, and else does not; None for any other."""
+    """Returns the error of an optimizer that steps only where all parameters are matrices; None for any other."""
     first = run_check(moves_every_parameter, kit)
     if first.status == "pass" or "matrices" in kit.spec.flags:
         return None
@@ -349,16 +348,16 @@ def can_be_captured_in_a_graph(kit: Kit) -> None:
 def moves_to_another_device(kit: Kit) -> None:
     if not torch.cuda.is_available():
         raise Lacks("not tried: no CUDA device here")
-    here, optimizer = kit.trained()
-    there = Problem(kit, device="cuda")
-    restored = kit.build(there)
+    on_cpu, optimizer = kit.trained()
+    on_gpu = Problem(kit, device="cuda")
+    restored = kit.build(on_gpu)
     with torch.no_grad():
-        for param, value in zip(there.params.values(), here.values(), strict=True):
+        for param, value in zip(on_gpu.params.values(), on_cpu.values(), strict=True):
             param.copy_(value)
     restored.load_state_dict(optimizer.state_dict())
-    for o, p in ((optimizer, here), (restored, there)):
+    for o, p in ((optimizer, on_cpu), (restored, on_gpu)):
         kit.step(o, p.loss)
-    for a, b in zip(here.values(), there.values(), strict=True):
+    for a, b in zip(on_cpu.values(), on_gpu.values(), strict=True):
         torch.testing.assert_close(b.cpu(), a, rtol=1e-3, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""What the conformance kit measures of an optimizer: its memory, its time, and how its steps follow the gradients."""
+"""Measures an optimizer's memory and time, and how the length of its steps follows that of the gradients."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from optathlon.optimizers.conformance.problems import Kit
 
-ROUNDS, STEPS_A_ROUND = 5, 10
+ROUNDS, STEPS_PER_ROUND = 5, 10
 
 
 def _tensors(state: Any) -> Iterator[Tensor]:
@@ -38,7 +38,7 @@ def _state_bytes(kit: Kit) -> float:
 
 
 def _step_cost(kit: Kit) -> float | None:
-    """None for optimizers that evaluate a closure: their step is as dear as the model.
+    """Returns the cost of a step; None for optimizers that evaluate a closure, whose step costs what the model does.
 
     Rounds of many steps are interleaved, and only the processor time of this thread counts, so that neither a busy
     machine nor what an optimizer does every tenth step changes the ratio.
@@ -62,13 +62,13 @@ def _step_cost(kit: Kit) -> float | None:
 
 def _seconds(optimizer: torch.optim.Optimizer) -> float:
     start = time.thread_time()
-    for _ in range(STEPS_A_ROUND):
+    for _ in range(STEPS_PER_ROUND):
         optimizer.step()
     return time.thread_time() - start
 
 
 def _gradient_power(kit: Kit) -> float | None:
-    """None where two steps move nothing, or to nowhere."""
+    """Returns the power; None where two steps move nothing, or not to a finite point."""
 
     def length(scale: float) -> float:
         params = [torch.ones(4, 4, dtype=torch.float64, requires_grad=True)]

@@ -1,4 +1,4 @@
-"""The checks that an optimizer descends: on a small regression, and round the bend of Rosenbrock's valley."""
+"""The checks that an optimizer descends: on a small regression, and along the bend of Rosenbrock's valley."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations

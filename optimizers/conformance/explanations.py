@@ -1,4 +1,4 @@
-"""What the kit says of a failure: the likely remedy beside the error, and each cause once."""
+"""Explains the kit's failures: adds the likely remedy to an error, and reports each cause once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import msgspec
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One check's outcome; "lacks" is what an optimizer says it cannot do, by a flag or by refusing clearly, and
-    training does not need; "skipped" is a failure whose cause was told before."""
+    """One check's outcome."""
 
     check: str
+    """Its name, as words."""
     status: Literal["pass", "fail", "lacks", "skipped"]
+    """"lacks": the optimizer says, by a flag or a clear refusal, that it cannot do what training does not need either.
+    "skipped": a failure whose cause an earlier finding has."""
     detail: str = ""
 
 
@@ -42,7 +44,7 @@ BY_CHECK = {
 
 
 def with_remedy(finding: Finding) -> Finding:
-    """A failure with what most often helps: by the error's words, else by which check it is."""
+    """Returns a failure with what most often helps: by the error's words, else by which check it is."""
     if finding.status != "fail":
         return finding
     by_error = (remedy for words, remedy in BY_ERROR if words.search(finding.detail))
@@ -51,11 +53,11 @@ def with_remedy(finding: Finding) -> Finding:
 
 
 def each_cause_once(findings: Sequence[Finding]) -> list[Finding]:
-    """`findings`; a failure by an error that another had before is skipped."""
-    told: set[str] = set()
-    found = []
+    """Returns `findings` with each failure marked as skipped that has the error of an earlier one."""
+    details: set[str] = set()
+    reported = []
     for finding in findings:
-        again = finding.status == "fail" and finding.detail in told and _RAISED.match(finding.detail)
-        found.append(Finding(finding.check, "skipped") if again else finding)
-        told.add(finding.detail)
-    return found
+        again = finding.status == "fail" and finding.detail in details and _RAISED.match(finding.detail)
+        reported.append(Finding(finding.check, "skipped") if again else finding)
+        details.add(finding.detail)
+    return reported

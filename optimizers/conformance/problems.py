@@ -1,4 +1,4 @@
-"""What the conformance kit's checks work on: small problems, and an optimizer built and stepped as the suite does."""
+"""What the checks work with: a small problem, and an optimizer that is built and stepped as the suite does it."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch import Tensor
 from optathlon.optimizers.spec import LR_SCALE, OptimizerSpec, load
 
 STEPS = 5
+"""How many steps a check takes, if its question needs no more."""
+
 RATES = (3e-2, 1e-1, 1e-2, 3e-1, 3e-3, 1e-3, 1.0, 3e-4)
 
 
@@ -53,13 +55,16 @@ class Problem:
 
 
 class Kit:
+    """An optimizer with resolved hyperparameters, to be built on problems."""
+
     def __init__(self, spec: OptimizerSpec, values: Mapping[str, Any]) -> None:
         self.spec = spec
         required = {key: 0.01 for key, h in spec.hyperparameters.items() if h.required}
         self.values = spec.resolve({**required, **values})
 
     def build(self, problem: Problem, lr: float | None = None, **more: Any) -> torch.optim.Optimizer:
-        """The optimizer on `problem`, the weight in a group of its own with the options of scale-invariant weights."""
+        """Builds the optimizer on `problem`; its weight is in a group of its own, with the options by tag that
+        scale-invariant weights have."""
         tagged = {k.partition(".")[2]: v for k, v in self.values.items() if k.startswith("scale_invariant.")}
         tagged.pop(LR_SCALE, None)
         rest = [p for name, p in problem.params.items() if name != "weight"]
@@ -98,7 +103,7 @@ class Kit:
 
 
 class Unproven(AssertionError):  # noqa: N818
-    """What a check found wrong, in a sentence; what else is raised is the optimizer's own error."""
+    """Raised by a check with a sentence on what is wrong; any other exception is the optimizer's own."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -107,7 +112,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def needs_rate(optimizer: torch.optim.Optimizer) -> None:
-    """Lacks, unless every group has a rate that a schedule can scale."""
+    """Raises Lacks unless every group has a rate that a schedule can scale."""
     if not all("lr" in group for group in optimizer.param_groups):
         raise Lacks("has no lr: schedule and warm-up change nothing")
 
@@ -119,6 +124,7 @@ def same(ours: list[Tensor], theirs: list[Tensor], message: str) -> None:
 def descend(
     kit: Kit, optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor], steps: int, stop: float = -math.inf
 ) -> float:
+    """Steps with rates that fall linearly to 0; returns the last loss, at once where it reaches `stop` or diverges."""
     rates = [(group, group["lr"]) for group in optimizer.param_groups if "lr" in group]
     for t in range(steps):
         for group, rate in rates:

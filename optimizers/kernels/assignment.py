@@ -1,19 +1,24 @@
-"""Decides, for every optimizer of this room, which implementation steps which tensor."""
+"""Decides, for every optimizer of this room, which implementation steps which tensor, and has it do so."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import _default_to_fused_or_foreach
 
 from optathlon.optimizers.kernels import cpu, sharded
-from optathlon.optimizers.kernels.state import RowDims
+from optathlon.optimizers.kernels.state import AdamPState, AdaRemState, RowDims, SGDPState
+from optathlon.optimizers.kernels.tensor_lists import select
+
+StateT = TypeVar("StateT", AdamPState, SGDPState, AdaRemState)
+HyperT = TypeVar("HyperT")
+ResultT = TypeVar("ResultT")
 
 
 class Implementation(enum.Enum):
@@ -29,6 +34,23 @@ class Implementation(enum.Enum):
     """By foreach on each process's rows, with one packed all-reduce of what must be known of the others'."""
 
 
+def dispatch(
+    functions: Mapping[Implementation, Callable[[StateT, HyperT], Sequence[ResultT]]],
+    state: StateT,
+    hyper: HyperT,
+    assigned: Iterator[tuple[Implementation, list[int]]],
+) -> list[ResultT]:
+    """Takes one step of a rule; returns what its implementations return per tensor, in the order of the tensors.
+
+    functions: the rule's implementations. assigned: by `assign`, which gives each tensor to one of them.
+    """
+    results: dict[int, ResultT] = {}
+    for implementation, indices in assigned:
+        step = functions[implementation]
+        results.update(zip(indices, step(select(state, indices), hyper), strict=True))
+    return [results[i] for i in range(len(state.params))]
+
+
 def assign(
     params: Sequence[Tensor],
     grads: Sequence[Tensor | None],
@@ -41,10 +63,10 @@ def assign(
     capturable: bool = False,
     differentiable: bool = False,
 ) -> Iterator[tuple[Implementation, list[int]]]:
-    """The positions of the tensors by the implementation that steps them; those of kernels by device and dtype too.
+    """Yields each implementation with the positions of the tensors that it steps; kernels per device and dtype.
 
-    states: for each kind of state its tensors. lr to differentiable: what the optimizer was asked for.
-    RuntimeError where fused kernels are needed on a GPU and Triton is not there.
+    states: for each kind of state its tensors. lr to differentiable: what the optimizer was asked for. Raises
+    RuntimeError where fused kernels are needed on a GPU and Triton is not installed.
     """
     takers: list[tuple[Implementation, list[bool]]] = []
     # Sharded weights must all-reduce their row sums, so no kernel may take them.
@@ -73,7 +95,7 @@ def plain(
     capturable: bool = False,
     differentiable: bool = False,
 ) -> Implementation:
-    """LOOP or FOREACH: what was asked for, else by torch's rule.
+    """Returns LOOP or FOREACH: what was asked for, else by torch's rule.
 
     That is foreach for plain tensors on an accelerator, where it saves launches. On the CPU the loop is faster, as
     foreach's temporaries leave the caches.
@@ -91,6 +113,7 @@ def _gpu_takes(
     row_dims: Sequence[RowDims],
     states: Sequence[Sequence[Tensor]],
 ) -> list[bool]:
+    """Returns, per tensor, whether the kernels of the GPU can step it."""
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     on_gpu = [interpreted or p.is_cuda for p in params]
     if not any(on_gpu):
@@ -100,4 +123,4 @@ def _gpu_takes(
     except ImportError as error:
         raise RuntimeError(f"fused=True on {params[0].device} needs Triton ({error}); leave fused out") from error
     tensors = zip(on_gpu, params, grads, row_dims, *states, strict=True)
-    return [there and cuda.takes(param, grad, rows, own) for there, param, grad, rows, *own in tensors]
+    return [is_on and cuda.takes(param, grad, rows, its_states) for is_on, param, grad, rows, *its_states in tensors]

@@ -12,8 +12,15 @@ import torch
 from torch import Tensor
 
 from optathlon.optimizers.kernels import kernel_cache
-from optathlon.optimizers.kernels.scale_invariance import ScaleInvariance
-from optathlon.optimizers.kernels.state import AdamPState, AdaRemState, RowDims, SGDPState
+from optathlon.optimizers.kernels.state import (
+    AdamPHyperparameters,
+    AdamPState,
+    AdaRemHyperparameters,
+    AdaRemState,
+    RowDims,
+    SGDPHyperparameters,
+    SGDPState,
+)
 from optathlon.optimizers.kernels.tensor_lists import is_dense_by_rows
 
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
@@ -23,7 +30,7 @@ def takes(params: Sequence[Tensor], dims: Sequence[RowDims], *states: Sequence[T
     """For each parameter whether the kernels can step it: dense float32 or float64 on the CPU, rows in dimension 0."""
     if kernel_cache.load().library is None:
         return [False] * len(params)
-    return [_takes(p, d, own) for p, d, *own in zip(params, dims, *states, strict=True)]
+    return [_takes(p, d, its_states) for p, d, *its_states in zip(params, dims, *states, strict=True)]
 
 
 def _takes(param: Tensor, dims: RowDims, states: Sequence[Tensor]) -> bool:
@@ -41,54 +48,62 @@ def _takes(param: Tensor, dims: RowDims, states: Sequence[Tensor]) -> bool:
     return contiguous or is_dense_by_rows(param)
 
 
-def adamp(
-    state: AdamPState,
-    *,
-    invariance: ScaleInvariance,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    wd_ratio: float,
-    nesterov: bool,
-    maximize: bool,
-) -> list[Tensor | None]:
-    """One AdamP step on tensors that `takes` takes, all of one dtype; `state.steps` count this one already."""
-    options = (lr, *betas, eps, weight_decay, invariance.delta, wd_ratio, invariance.code, nesterov, maximize)
+def adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
+    """Takes one AdamP step on tensors that `takes` takes, all of one dtype; returns their views.
+
+    `state.steps` count this step already. The rule, at step t of them (fused.cpp says in which order):
+
+        m <- beta1 m + (1 - beta1) g;   v <- beta2 v + (1 - beta2) g^2
+        u <- m / (sqrt(v / (1 - beta2^t)) + eps)               # nesterov: beta1 m + (1 - beta1) g in place of m
+        size <- lr / (1 - beta1^t);   shrink <- lr weight_decay
+        where the view projects:  u <- u - (w . u) w / (|w| + eps)^2;   shrink <- wd_ratio shrink
+        w <- (1 - shrink) w - size u
+    """
+    invariance = hyper.invariance
+    options = (
+        float(hyper.lr), *hyper.betas, hyper.eps, hyper.weight_decay, invariance.delta, hyper.wd_ratio, invariance.code,
+        hyper.nesterov, hyper.maximize,
+    )  # fmt: skip
     steps = _doubles(step.item() for step in state.steps)
     return _projected("adamp", state, [state.exp_avgs, state.exp_avg_sqs], [steps], options)
 
 
-def sgdp(
-    state: SGDPState,
-    *,
-    invariance: ScaleInvariance,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    wd_ratio: float,
-    project_buffer: bool,
-    maximize: bool,
-) -> list[Tensor | None]:
-    """One SGDP step on tensors that `takes` takes, all of one dtype."""
+def sgdp(state: SGDPState, hyper: SGDPHyperparameters) -> list[Tensor | None]:
+    """Takes one SGDP step on tensors that `takes` takes, all of one dtype; returns their views.
+
+    The rule (fused.cpp says in which order):
+
+        b <- momentum b + (1 - dampening) g;   u <- g + momentum b if nesterov else b
+        shrink <- lr weight_decay / (1 - momentum)
+        where the view projects:  u <- u - (w . u) w / (|w| + eps)^2;   shrink <- wd_ratio shrink
+                                  project_buffer, without nesterov: and b is this u
+        w <- (1 - shrink) w - lr u
+    """
+    invariance = hyper.invariance
     options = (
-        lr, momentum, dampening, invariance.eps, weight_decay, invariance.delta, wd_ratio, invariance.code,
-        nesterov, maximize, project_buffer,
+        float(hyper.lr), hyper.momentum, hyper.dampening, invariance.eps, hyper.weight_decay, invariance.delta,
+        hyper.wd_ratio, invariance.code, hyper.nesterov, hyper.maximize, hyper.project_buffer,
     )  # fmt: skip
     return _projected("sgdp", state, [state.momentum_buffers], [], options)
 
 
-def adarem(state: AdaRemState, *, shrink: float, damping: float, beta: float, eps: float, relative: bool) -> None:
-    """One AdaRem step on tensors that `takes` takes, all of one dtype.
+def adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> None:
+    """Takes one AdaRem step on tensors that `takes` takes, all of one dtype.
 
     Reads `state.limits` and writes `state.largest` for the next step; they may be the same. Both must be on the CPU
-    and of the parameters' dtype, the rates numbers.
+    and of the parameters' dtype, the rates numbers. The rule (fused_adarem.cpp does it in one pass):
+
+        b <- g m / (|g| limit + eps)                # relative: sign(g) m / (limit + eps)
+        w <- w - rate (1 + damping b) g - shrink w
+        m <- beta m + (1 - beta) g;   largest <- max |m|
     """
     arrays = [_doubles(map(float, state.rates)), _pointers(state.limits), _pointers(state.largest)]
-    options = (shrink, damping, 1 - beta, eps, relative)
-    _run("adarem", state.params, state.grads, [state.exp_avgs], arrays, options)
+    _run("adarem", state.params, state.grads, [state.exp_avgs], arrays, _adarem_options(hyper))
+
+
+def _adarem_options(hyper: AdaRemHyperparameters) -> tuple[float, ...]:
+    """Returns what fused_adarem.cpp calls options, in its order."""
+    return float(hyper.shrink), hyper.damping, 1 - hyper.beta, hyper.eps, hyper.relative
 
 
 class AdaRemCall:
@@ -118,20 +133,10 @@ class AdaRemCall:
     def _strides_fit(self, grads: Sequence[Tensor]) -> bool:
         return list(map(Tensor.stride, grads)) == self.strides
 
-    def run(
-        self,
-        grads: Sequence[Tensor],
-        *,
-        rate: float,
-        shrink: float,
-        damping: float,
-        beta: float,
-        eps: float,
-        relative: bool,
-    ) -> None:
-        """One step on gradients that fit; `largest` are written for the next."""
-        rates = array("d", [rate]) * len(self.params)
-        options = _doubles((shrink, damping, 1 - beta, eps, relative))
+    def run(self, grads: Sequence[Tensor], hyper: AdaRemHyperparameters) -> None:
+        """Takes one step on gradients that fit, all at the rate lr; `largest` are written for the next."""
+        rates = array("d", [float(hyper.lr)]) * len(self.params)
+        options = _doubles(_adarem_options(hyper))
         lists = (self.weights, _pointers(grads), self.means, self.counts, rates, self.tops, self.tops, options)
         _call(f"adarem_{_DTYPES[self.dtype]}", len(self.params), lists)
         torch.autograd.graph.increment_version(self.params)
@@ -144,7 +149,7 @@ def _projected(
     more: list[array[Any]],
     options: Sequence[float],
 ) -> list[Tensor | None]:
-    """A step of a projected optimizer; returns the view of each tensor that could be projected."""
+    """Takes a step of a projected optimizer; returns the view of each tensor that could be projected."""
     rows = _integers(0 if dims is None else p.shape[0] for p, dims in zip(state.params, state.row_dims, strict=True))
     expected = [0.0 if view is None else view.item() for view in state.views]
     views = _doubles(expected)
@@ -176,12 +181,12 @@ def _run(
 def _call(name: str, count: int, lists: Sequence[array[Any]]) -> None:
     function = getattr(kernel_cache.load().library, name)
     function.restype = None
-    addresses = (ctypes.c_void_p(each.buffer_info()[0]) for each in lists)
+    addresses = (ctypes.c_void_p(numbers.buffer_info()[0]) for numbers in lists)
     function(ctypes.c_int64(count), *addresses, ctypes.c_int(torch.get_num_threads()))
 
 
 def _laid_out(grad: Tensor, param: Tensor) -> Tensor:
-    """The gradient in `param`'s dtype and layout: itself, or a copy."""
+    """Returns the gradient in `param`'s dtype and layout: itself, or a copy."""
     if grad.dtype == param.dtype and not grad.is_neg():  # a negative is lazy: its memory has the other sign
         if grad.is_contiguous() and param.is_contiguous():
             return grad

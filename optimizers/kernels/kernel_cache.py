@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: $OPTATHLON_CACHE, or optathlon in the user's cache folder."""
+    """Returns where compiled kernels are kept: $OPTATHLON_CACHE, or optathlon in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("OPTATHLON_CACHE") or Path(base) / "optathlon")
 
@@ -39,7 +39,7 @@ class Kernels(NamedTuple):
 
 @functools.cache
 def load() -> Kernels:
-    """The compiled kernels; where there is no way to have them, the reason, also in the log at level INFO."""
+    """Loads the kernels, compiled before if need be; where that fails, the reason is also logged at level INFO."""
     try:
         return Kernels(ctypes.CDLL(str(_kept_or_built())))
     except _PROBLEMS as error:
@@ -48,7 +48,7 @@ def load() -> Kernels:
 
 
 def prepare() -> str:
-    """Compiles the kernels if none are kept and says so in a sentence; "" where they are there already.
+    """Compiles the kernels if none are kept; returns a sentence that says so, "" where they are kept already.
 
     Loads nothing, so that whoever forks afterwards starts no threads in the parent.
     """
@@ -74,7 +74,7 @@ def _kept_or_built() -> Path:
 
 
 def _kept(digest_file: Path) -> Path | None:
-    """The library that `digest_file` names, if it is whole.
+    """Returns the library that `digest_file` names, if it is whole.
 
     A truncated library would load, and kill the process with SIGBUS when a page of it that is missing is called.
     """
@@ -118,13 +118,13 @@ def _sources() -> dict[str, str]:
 
 
 def _digest_file(compiler: str, sources: dict[str, str]) -> Path:
-    """Named by all that the code depends on: a cache folder may be shared by machines."""
+    """Returns the digest file's path, which names all that the code depends on: machines may share a cache folder."""
     key = "\0".join([*sources.values(), compiler, *_FLAGS, platform.machine(), _cpu_features()])
     return cache_folder() / f"fused-{hashlib.sha256(key.encode()).hexdigest()[:16]}.sha256"
 
 
 def _cpu_features() -> str:
-    """What this processor can do: code for one must not be loaded on another that shares the folder."""
+    """Returns what this processor can do: code for one must not be loaded on another that shares the folder."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -133,7 +133,7 @@ def _cpu_features() -> str:
 
 
 def _compile(compiler: str, files: Sequence[Path], output: Path) -> None:
-    """With threads where the compiler has OpenMP, without where not."""
+    """Compiles, with threads where the compiler has OpenMP."""
     for threads in (["-fopenmp"], []):
         command = [compiler, *_FLAGS, *threads, *map(str, files), "-o", str(output)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -27,6 +27,11 @@ class ScaleInvariance(NamedTuple):
     projection: str
     """One of PROJECTIONS."""
 
+    @classmethod
+    def from_group(cls, group: dict[str, Any]) -> ScaleInvariance:
+        """That of a parameter group."""
+        return cls(group["delta"], group["eps"], group["projection"])
+
     @property
     def code(self) -> int:
         """The projection as the kernels number it; "off" is 0 as "auto" is, as it leaves no rows to ask about."""
@@ -34,7 +39,7 @@ class ScaleInvariance(NamedTuple):
 
 
 class Radial(NamedTuple):
-    """What the projection does to one tensor. Multiple and ratio are numbers where no device must be asked."""
+    """What the projection does to one tensor. Multiple and ratio are numbers where the host knows them."""
 
     multiple: Tensor | float
     """Of the weight, taken out of the update: one per row, broadcasts over the weight."""

@@ -1,9 +1,9 @@
-"""Weights that are spread over processes, as FSDP2 has them: what must be known of the others' parts, all at once.
+"""Weights that are spread over processes, as FSDP2 does it: all-reduces what a process must know of the others' rows.
 
-For the projection each process sums over the rows it has, perhaps none. Of the others' rows it must know five numbers a
-tensor: how many rows are over the limit, and the sums of g.w, w.u, |g|^2 and |w|^2. They travel in one packed sum. A
-count in place of the largest cosine: a NaN among the rows would get lost in a maximum. AdaRem must know each tensor's
-largest momentum, in one packed maximum, and its sphere the sums of squares, in one packed sum.
+For the projection each process sums over the rows it has, perhaps none. Of the others' rows it must know five numbers
+per tensor: how many rows are over the limit, and the sums of g.w, w.u, |g|^2 and |w|^2. One packed sum carries them for
+all tensors. It carries a count and not the largest cosine, as a maximum would lose a NaN among the rows. AdaRem must
+know each tensor's largest momentum, by one packed maximum, and its sphere the sums of squares, by one packed sum.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Shard(NamedTuple):
 
 
 def shards(params: Sequence[Tensor], dims: Sequence[RowDims]) -> list[Shard | None]:
-    """For each parameter its Shard; None for plain tensors, and for DTensors whose rows are not each in one process."""
+    """Returns each parameter's Shard; None for plain tensors, and for DTensors whose rows are cut between processes."""
     # Whoever has a DTensor has imported its module; to import it here would cost every other process a second.
     tensor = sys.modules.get("torch.distributed.tensor")
     if tensor is None:
@@ -49,31 +49,31 @@ def _shard(param: Any, dims: RowDims) -> Shard | None:
 
 
 def local(tensors: Sequence[Any]) -> list[Tensor]:
-    """This process's parts; plain tensors as they are."""
+    """Returns this process's parts; plain tensors as they are."""
     return [t.to_local() if hasattr(t, "to_local") else t for t in tensors]
 
 
 def local_rows(state: _State) -> _State:
-    """A step's state, such as AdamPState, with this process's rows in place of each DTensor."""
+    """Returns a step's state, such as AdamPState, with this process's rows in place of each DTensor."""
     return type(state)(
         *([entry.to_local() if hasattr(entry, "to_local") else entry for entry in entries] for entries in state)
     )
 
 
 def holders(tensor: Any) -> tuple[Any, ...]:
-    """The process groups whose members hold the other parts of `tensor`; none for a plain one."""
+    """Returns the process groups whose members hold the other parts of `tensor`; none for a plain one."""
     if type(tensor) in _PLAIN or not hasattr(tensor, "placements"):
         return ()
     return tuple(tensor.device_mesh.get_group(i) for i in _cut_dims(tensor))
 
 
 def _cut_dims(tensor: Any) -> list[int]:
-    """The dimensions of the mesh along which the processes hold different parts of `tensor`."""
+    """Returns the dimensions of the mesh along which the processes hold different parts of `tensor`."""
     return [i for i, placement in enumerate(tensor.placements) if not placement.is_replicate()]
 
 
 def largest(values: Sequence[Tensor], spread: Sequence[tuple[Any, ...]]) -> list[Tensor]:
-    """The largest of each value without sign over the processes of its groups, NaN if there is one.
+    """Returns, per value, the largest magnitude over the processes of its groups; NaN if there is one.
 
     values: without dimensions. spread: for each, its `holders`, all of whose processes must call.
     """
@@ -84,12 +84,12 @@ def largest(values: Sequence[Tensor], spread: Sequence[tuple[Any, ...]]) -> list
 
 
 def sums(values: Sequence[Tensor], spread: Sequence[tuple[Any, ...]]) -> list[Tensor]:
-    """As `largest`, the sums."""
+    """Returns, per value, the sum over the processes of its groups; arguments as in `largest`."""
     return list(_reduced(torch.stack(list(values)), spread, torch.distributed.ReduceOp.SUM).unbind())
 
 
 def _reduced(packed: Tensor, spread: Sequence[tuple[Any, ...]], operation: Any) -> Tensor:
-    """One all-reduce for each process group, of all entries that it holds."""
+    """Returns `packed` after one all-reduce per process group, of all entries that it holds."""
     for group in {id(g): g for groups in spread for g in groups}.values():
         held = torch.tensor([i for i, groups in enumerate(spread) if any(g is group for g in groups)])
         held = held.to(packed.device)
@@ -108,7 +108,10 @@ def radials(
     invariance: ScaleInvariance,
     wd_ratio: float,
 ) -> list[Radial | None]:
-    """As `projection.radials`, of the local rows of tensors of one device and dtype. All their processes must call."""
+    """Returns what `projection.radials` does, of the local rows of tensors of one device and dtype.
+
+    All the processes that hold rows of them must call.
+    """
     result: list[Radial | None] = [None] * len(dims)
     rows: dict[int, tuple[Tensor, Tensor]] = {}
     table = torch.zeros(len(dims), 5, dtype=torch.float64, device=weights[0].device)

@@ -1,4 +1,4 @@
-"""Tensors as foreach operators and kernels want them: precision, real views, lists of one device and dtype."""
+"""Prepares tensors for foreach operators and kernels: precision, real views, lists of one device and dtype."""
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
@@ -16,40 +16,40 @@ Lists = TypeVar("Lists", bound=tuple[Any, ...])
 
 
 def state_dtype(param: Tensor) -> torch.dtype:
-    """The dtype of `param`'s state: its own, but at least single precision."""
+    """Returns the dtype of `param`'s state: its own, but at least single precision."""
     if param.dtype == torch.complex32:
         return torch.complex64
     return torch.float32 if param.dtype in HALF else param.dtype
 
 
 def zeros_like(param: Tensor) -> Tensor:
-    """A zero state of `param`'s layout, in at least float32."""
+    """Returns a zero state of `param`'s layout, in at least float32."""
     return torch.zeros_like(param, dtype=state_dtype(param), memory_format=torch.preserve_format)
 
 
 def full_precision(params: Sequence[Tensor], grads: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Parameters and gradients in their states' dtype: themselves, or copies of what has another."""
+    """Returns parameters and gradients in their states' dtype: themselves, or copies of those that have another."""
     weights = [p.float() if p.dtype in HALF else p for p in params]
     return weights, [g if g.dtype == w.dtype else g.to(w.dtype) for g, w in zip(grads, weights, strict=True)]
 
 
 def as_real(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors themselves; complex ones as views with a last dimension of two."""
+    """Returns the tensors themselves; complex ones as views with a last dimension of two."""
     return [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in tensors]
 
 
 def norm_in_double(tensor: Tensor) -> Tensor:
-    """The Euclidean norm of all elements, real and imaginary, summed in float64."""
+    """Returns the Euclidean norm of all elements, real and imaginary, summed in float64."""
     return torch.linalg.vector_norm(*as_real([tensor]), dtype=torch.float64)
 
 
 def select(lists: Lists, indices: Sequence[int]) -> Lists:
-    """The named tuple with only the entries at `indices` of each of its lists."""
+    """Returns the named tuple with only the entries at `indices` of each of its lists."""
     return type(lists)(*([entries[i] for i in indices] for entries in lists))
 
 
 def by_device_and_dtype(*lists: list[Tensor]) -> Iterator[tuple[list[int], list[list[Tensor]]]]:
-    """The lists cut into parts of one device and dtype each, with the positions of their tensors."""
+    """Cuts the lists into parts of one device and dtype each; yields them with the positions of their tensors."""
     if lists[0]:
         groups = torch.optim.Optimizer._group_tensors_by_device_and_dtype(list(lists), with_indices=True)  # pyright: ignore[reportArgumentType]
         for parts, indices in groups.values():
@@ -57,7 +57,7 @@ def by_device_and_dtype(*lists: list[Tensor]) -> Iterator[tuple[list[int], list[
 
 
 def increment(steps: list[Tensor]) -> None:
-    """Add one to every counter; by a tensor on the host, or each addition would wrap the number anew."""
+    """Adds one to every counter; by a tensor on the host, or each addition would wrap the number anew."""
     if not torch.compiler.is_compiling() and steps[0].is_cpu:
         torch._foreach_add_(steps, torch.tensor(1.0), alpha=1.0)
     else:
@@ -65,7 +65,7 @@ def increment(steps: list[Tensor]) -> None:
 
 
 def numbers_or_tensors(values: Sequence[Any]) -> Any:
-    """The values as one kind, as foreach operators want them: all tensors, or else all numbers."""
+    """Returns the values as one kind, as foreach operators need them: all tensors, or else all numbers."""
     return list(values) if all(isinstance(v, Tensor) for v in values) else [float(v) for v in values]
 
 

@@ -79,7 +79,7 @@ class AdaBound(BaseOptimizer):
         group.setdefault("base_lr", group["lr"])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave, or `adabound` 0.0.5's, which lacks the base rates: then they stay."""
+        """Takes back what `state_dict` gave, or `adabound` 0.0.5's, which lacks the base rates: then ours stay."""
         bases = [group["base_lr"] for group in self.param_groups]
         super().load_state_dict(state_dict)
         for group, base in zip(self.param_groups, bases, strict=True):
@@ -108,7 +108,7 @@ def _prepare(param: Tensor, state: dict[str, Any], amsbound: bool) -> None:
 
 
 def _bounds(t: float, group: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """The rate at step `t` before it is divided by the root of the second moment, and the least and largest after."""
+    """Returns the rate at step `t` before it is divided by sqrt(v), and its least and largest value after that."""
     beta1, beta2 = group["betas"]
     lr, gamma = group["lr"], group["gamma"]
     final_lr = group["final_lr"] * (lr / group["base_lr"] if group["base_lr"] else float(lr > 0))

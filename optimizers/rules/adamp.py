@@ -25,15 +25,13 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT, _use_grad_for_differentiable
 
 from optathlon.optimizers.kernels import cpu, sharded
-from optathlon.optimizers.kernels.assignment import Implementation, assign
-from optathlon.optimizers.kernels.scale_invariance import ScaleInvariance
-from optathlon.optimizers.kernels.state import AdamPState
+from optathlon.optimizers.kernels.assignment import Implementation, assign, dispatch
+from optathlon.optimizers.kernels.state import AdamPHyperparameters, AdamPState
 from optathlon.optimizers.kernels.tensor_lists import (
     as_real,
     by_device_and_dtype,
     full_precision,
     increment,
-    select,
     zeros_like,
 )
 from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
@@ -104,21 +102,8 @@ class AdamP(ProjectedOptimizer):
         loss = self._closure_loss(closure)
         for group in self.param_groups:
             params = self._with_grad(group)
-            views = adamp(
-                self._gather(params, group),
-                foreach=group["foreach"],
-                fused=group["fused"],
-                capturable=group["capturable"],
-                differentiable=group["differentiable"],
-                invariance=ScaleInvariance(group["delta"], group["eps"], group["projection"]),
-                lr=group["lr"],
-                betas=group["betas"],
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                wd_ratio=group["wd_ratio"],
-                nesterov=group["nesterov"],
-                maximize=group["maximize"],
-            )
+            state, hyper = self._gather(params, group), AdamPHyperparameters.from_group(group)
+            views = adamp(state, hyper, foreach=group["foreach"], fused=group["fused"])
             self._keep_views(params, views)
         return loss
 
@@ -144,135 +129,83 @@ class AdamP(ProjectedOptimizer):
 
 
 def adamp(
-    state: AdamPState,
-    *,
-    foreach: bool | None,
-    fused: bool | None,
-    capturable: bool,
-    differentiable: bool,
-    invariance: ScaleInvariance,
-    lr: float | Tensor,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    wd_ratio: float,
-    nesterov: bool,
-    maximize: bool,
+    state: AdamPState, hyper: AdamPHyperparameters, *, foreach: bool | None, fused: bool | None
 ) -> list[Tensor | None]:
     """Takes one AdamP step on real tensors; returns the view of each, None for those that are never projected."""
-    views: list[Tensor | None] = [None] * len(state.params)
-    for implementation, indices in assign(
-        state.params, state.grads, state.row_dims, [state.exp_avgs, state.exp_avg_sqs],
-        lr=lr, foreach=foreach, fused=fused, capturable=capturable, differentiable=differentiable,
-    ):  # fmt: skip
-        if implementation is Implementation.SHARDED:
-            func = _sharded_adamp
-        elif implementation is Implementation.FUSED_GPU:
-            func = _gpu_adamp
-        elif implementation is Implementation.FUSED_CPU:
-            func = _cpu_adamp
-        elif implementation is Implementation.FOREACH:
-            func = _multi_tensor_adamp
-        else:
-            func = _single_tensor_adamp
-        views_of_part = func(
-            select(state, indices),
-            invariance=invariance,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            wd_ratio=wd_ratio,
-            nesterov=nesterov,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-        )
-        for i, view in zip(indices, views_of_part, strict=True):
-            views[i] = view
-    return views
+    functions = {
+        Implementation.LOOP: _single_tensor_adamp,
+        Implementation.FOREACH: _multi_tensor_adamp,
+        Implementation.FUSED_CPU: _cpu_adamp,
+        Implementation.FUSED_GPU: _gpu_adamp,
+        Implementation.SHARDED: _sharded_adamp,
+    }
+    assigned = assign(
+        state.params,
+        state.grads,
+        state.row_dims,
+        [state.exp_avgs, state.exp_avg_sqs],
+        lr=hyper.lr,
+        foreach=foreach,
+        fused=fused,
+        capturable=hyper.capturable,
+        differentiable=hyper.differentiable,
+    )
+    return dispatch(functions, state, hyper, assigned)
 
 
-def _sharded_adamp(state: AdamPState, **options: Any) -> list[Tensor | None]:
+def _sharded_adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
     """By foreach on this process's rows; only what decides about the projection is asked of the others."""
     shards = sharded.shards(state.params, state.row_dims)
-    return _multi_tensor_adamp(sharded.local_rows(state), shards=shards, **options)
+    return _multi_tensor_adamp(sharded.local_rows(state), hyper, shards)
 
 
-def _gpu_adamp(state: AdamPState, *, capturable: bool, differentiable: bool, **options: Any) -> list[Tensor | None]:
+def _gpu_adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
     from optathlon.optimizers.kernels import cuda  # needs Triton
 
     increment(state.steps)
-    return cuda.adamp(state, **options)
+    return cuda.adamp(state, hyper)
 
 
-def _cpu_adamp(
-    state: AdamPState, *, lr: float | Tensor, capturable: bool, differentiable: bool, **options: Any
-) -> list[Tensor | None]:
+def _cpu_adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
     increment(state.steps)
-    return cpu.adamp(state, lr=float(lr), **options)
+    return cpu.adamp(state, hyper)
 
 
-def _single_tensor_adamp(
-    state: AdamPState,
-    *,
-    invariance: ScaleInvariance,
-    lr: float | Tensor,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    wd_ratio: float,
-    nesterov: bool,
-    maximize: bool,
-    capturable: bool,
-    differentiable: bool,
-) -> list[Tensor | None]:
-    beta1, beta2 = betas
-    on_device = capturable or differentiable
+def _single_tensor_adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
+    (beta1, beta2), lr, eps = hyper.betas, hyper.lr, hyper.eps
+    on_device = hyper.capturable or hyper.differentiable
     views: list[Tensor | None] = []
     for param, raw, exp_avg, exp_avg_sq, step, rows, _ in zip(*state, strict=True):
         # Autograd must not find the weight of the projection overwritten by the descent.
-        weight = param.clone() if differentiable else param
-        (weight,), (grad,) = full_precision([weight], [-raw if maximize else raw])
+        weight = param.clone() if hyper.differentiable else param
+        (weight,), (grad,) = full_precision([weight], [-raw if hyper.maximize else raw])
         step += 1
         t = step if on_device else step.item()
         exp_avg.lerp_(grad, 1 - beta1)
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         # The correction of v moves from the root into eps and lr: one pass over the elements less.
         correction = (1 - beta2**t) ** 0.5
-        momentum = beta1 * exp_avg + (1 - beta1) * grad if nesterov else exp_avg
+        momentum = beta1 * exp_avg + (1 - beta1) * grad if hyper.nesterov else exp_avg
         update = momentum / (exp_avg_sq.sqrt() + eps * correction)
 
-        radial_ = radial(weight, grad, update, rows, invariance, wd_ratio, on_device) if rows else None
-        descend(param, weight, update, radial_, lr * correction / (1 - beta1**t), lr * weight_decay)
+        radial_ = radial(weight, grad, update, rows, hyper.invariance, hyper.wd_ratio, on_device) if rows else None
+        descend(param, weight, update, radial_, lr * correction / (1 - beta1**t), lr * hyper.weight_decay)
         views.append(radial_.view if radial_ else None)
     return views
 
 
 def _multi_tensor_adamp(
-    state: AdamPState,
-    *,
-    invariance: ScaleInvariance,
-    lr: float | Tensor,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    wd_ratio: float,
-    nesterov: bool,
-    maximize: bool,
-    capturable: bool,
-    differentiable: bool,
-    shards: list[sharded.Shard | None] | None = None,
+    state: AdamPState, hyper: AdamPHyperparameters, shards: list[sharded.Shard | None] | None = None
 ) -> list[Tensor | None]:
-    beta1, beta2 = betas
+    (beta1, beta2), lr, eps = hyper.betas, hyper.lr, hyper.eps
     views: list[Tensor | None] = [None] * len(state.params)
     for indices, parts in by_device_and_dtype(
         state.params, state.grads, state.exp_avgs, state.exp_avg_sqs, state.steps
     ):
         params, raw, exp_avgs, exp_avg_sqs, steps = parts
-        weights, grads = full_precision(params, torch._foreach_neg(raw) if maximize else raw)
+        weights, grads = full_precision(params, torch._foreach_neg(raw) if hyper.maximize else raw)
         increment(steps)
-        ts: list[Any] = list(steps) if capturable else [step.item() for step in steps]
+        ts: list[Any] = list(steps) if hyper.capturable else [step.item() for step in steps]
         torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
         torch._foreach_mul_(exp_avg_sqs, beta2)
         torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
@@ -281,19 +214,19 @@ def _multi_tensor_adamp(
         corrections: list[Any] = [(1 - beta2**t) ** 0.5 for t in ts]
         torch._foreach_add_(denominators, [eps * c for c in corrections])
         momenta = exp_avgs
-        if nesterov:
+        if hyper.nesterov:
             momenta = list(torch._foreach_mul(exp_avgs, beta1))
             torch._foreach_add_(momenta, grads, alpha=1 - beta1)
         updates = list(torch._foreach_div(momenta, denominators))
 
         dims = [state.row_dims[i] for i in indices]
         if shards is None:
-            radials_ = radials(weights, grads, updates, dims, invariance, wd_ratio)
+            radials_ = radials(weights, grads, updates, dims, hyper.invariance, hyper.wd_ratio)
         else:
             shards_ = [shards[i] for i in indices]
-            radials_ = sharded.radials(weights, grads, updates, dims, shards_, invariance, wd_ratio)
+            radials_ = sharded.radials(weights, grads, updates, dims, shards_, hyper.invariance, hyper.wd_ratio)
         step_sizes = [lr * c / (1 - beta1**t) for c, t in zip(corrections, ts, strict=True)]
-        descend_many(params, weights, updates, radials_, step_sizes, lr * weight_decay)
+        descend_many(params, weights, updates, radials_, step_sizes, lr * hyper.weight_decay)
         for i, radial_ in zip(indices, radials_, strict=True):
             views[i] = radial_.view if radial_ else None
     return views

@@ -5,6 +5,7 @@ As one would write it on a board, per weight w with gradient g, in epoch e:
     b <- g m / (|g| max|m| + eps)                  # relative: sign(g) m / (max|m| + eps)
     w <- w - lr (1 + lam^e b) g - lr weight_decay w
     m <- beta m + (1 - beta) g
+
 Every implementation below computes this; they differ in rounding only.
 """
 
@@ -19,14 +20,9 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from optathlon.optimizers.kernels import cpu, sharded
-from optathlon.optimizers.kernels.assignment import Implementation, assign
-from optathlon.optimizers.kernels.state import AdaRemState
-from optathlon.optimizers.kernels.tensor_lists import (
-    by_device_and_dtype,
-    numbers_or_tensors,
-    select,
-    zeros_like,
-)
+from optathlon.optimizers.kernels.assignment import Implementation, assign, dispatch
+from optathlon.optimizers.kernels.state import AdaRemHyperparameters, AdaRemState
+from optathlon.optimizers.kernels.tensor_lists import by_device_and_dtype, numbers_or_tensors, select, zeros_like
 from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
 from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
 
@@ -112,8 +108,9 @@ class AdaRem(BaseOptimizer):
         for group, steps in prepared:
             nonempty = [step for step in steps if step.mean.numel()]
             if nonempty:
-                state = self._gather(nonempty, group, largest_of_all)
-                for step, largest in zip(nonempty, self._move(state, group), strict=True):
+                state, hyper = self._gather(nonempty, group, largest_of_all), AdaRemHyperparameters.from_group(group)
+                moved = adarem(state, hyper, foreach=group["foreach"], fused=group["fused"])
+                for step, largest in zip(nonempty, moved, strict=True):
                     step.state["largest"] = largest
                 self._keep_call(group, nonempty)
         _share_largest([step.state for _, steps in prepared for step in steps])
@@ -121,11 +118,11 @@ class AdaRem(BaseOptimizer):
         return loss
 
     def _repeat_call(self, group: dict[str, Any]) -> bool:
-        """Steps the group by the call that `_keep_call` kept, if nothing it relies on has changed; whether it did."""
-        kept = self.__dict__.get("_calls", {}).get(id(group))
-        if kept is None or not (group["fused"] and kept.group is group and not _reads_more_than_gradients(group)):
+        """Steps the group by the call that `_keep_call` kept, if nothing it relies on has changed; returns whether."""
+        known_call = self.__dict__.get("_calls", {}).get(id(group))
+        if known_call is None or not (group["fused"] and known_call.group is group and not _beyond_one_kernel(group)):
             return False
-        params, call = group["params"], kept.call
+        params, call = group["params"], known_call.call
         grads = [grad for p in params if (grad := p.grad) is not None]
         if len(grads) != len(call.params) or len(params) != len(call.params):
             return False
@@ -135,12 +132,12 @@ class AdaRem(BaseOptimizer):
         )
         if not (same and call.fits(grads)):
             return False
-        call.run(grads, rate=float(group["lr"]), **_kernel_options(group))
+        call.run(grads, AdaRemHyperparameters.from_group(group))
         return True
 
     def _keep_call(self, group: dict[str, Any], steps: list[_LocalStep]) -> None:
         """Lays out the kernel's call for the next step, if it alone can take all the group's parameters as they are."""
-        if not group["fused"] or _reads_more_than_gradients(group) or len(steps) != len(group["params"]):
+        if not group["fused"] or _beyond_one_kernel(group) or len(steps) != len(group["params"]):
             return
         if not all(p is step.param is step.weight for p, step in zip(group["params"], steps, strict=True)):
             return
@@ -152,7 +149,7 @@ class AdaRem(BaseOptimizer):
             self.__dict__.setdefault("_calls", {})[id(group)] = _KeptCall(group, cpu.AdaRemCall(params, means, largest))
 
     def _prepare(self, group: dict[str, Any]) -> list[_LocalStep]:
-        """The group's steps, each with a mean and its largest magnitude."""
+        """Returns the group's steps, with means and their largest magnitudes where the state has none yet."""
         steps = []
         for param, grad, weight, state in self._steps(group):
             if "exp_avg" not in state:
@@ -183,20 +180,11 @@ class AdaRem(BaseOptimizer):
             rates=self._rates(group, [step.state for step in steps]),
         )
 
-    def _move(self, state: AdaRemState, group: dict[str, Any]) -> list[Tensor]:
-        return adarem(
-            state,
-            foreach=group["foreach"],
-            fused=group["fused"],
-            lr=group["lr"],
-            **_options(group),
-        )
-
     def _constrain(self) -> None:
-        """Puts the weights back to where they belong."""
+        """Moves the weights back onto the sphere, in the subclass that has one."""
 
     def _rates(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> list[Any]:
-        """What each damped gradient is multiplied by; the decay always has the group's lr."""
+        """Returns what each damped gradient is multiplied by; the decay always has the group's lr."""
         return [group["lr"]] * len(states)
 
 
@@ -208,22 +196,7 @@ class _KeptCall(NamedTuple):
     call: cpu.AdaRemCall
 
 
-def _options(group: dict[str, Any]) -> dict[str, Any]:
-    """What a step needs of its group beside the rate."""
-    return {
-        "shrink": group["lr"] * group["weight_decay"],
-        "damping": group["lam"] ** group["epoch"],
-        "beta": group["beta"],
-        "eps": group["eps"],
-        "relative": group["eps_mode"] == "relative",
-    }
-
-
-def _kernel_options(group: dict[str, Any]) -> dict[str, Any]:
-    return {**_options(group), "shrink": float(group["lr"] * group["weight_decay"])}
-
-
-def _reads_more_than_gradients(group: dict[str, Any]) -> bool:
+def _beyond_one_kernel(group: dict[str, Any]) -> bool:
     """Whether a step is more than one kernel on the gradients as they are: signs, one limit for all, a sphere."""
     return group["maximize"] or group["global_max"] or group.get("sphere", False)
 
@@ -239,92 +212,69 @@ class _LocalStep(NamedTuple):
 
 
 def adarem(
-    state: AdaRemState,
-    *,
-    foreach: bool | None,
-    fused: bool | None,
-    lr: float | Tensor,
-    shrink: float | Tensor,
-    damping: float,
-    beta: float,
-    eps: float,
-    relative: bool,
+    state: AdaRemState, hyper: AdaRemHyperparameters, *, foreach: bool | None, fused: bool | None
 ) -> list[Tensor]:
-    """Takes one AdaRem step; returns max |exp_avg| of each tensor after it.
-
-    shrink: what the weights lose to decay. damping: lam to the number of epochs before.
-    """
-    largest = list(state.largest)
-    for implementation, indices in assign(
-        state.params, state.grads, [None] * len(largest), [state.exp_avgs], lr=lr, foreach=foreach, fused=fused
-    ):
-        if implementation is Implementation.FUSED_GPU:
-            func = _gpu_adarem
-        elif implementation is Implementation.FUSED_CPU:
-            func = _cpu_adarem
-        elif implementation is Implementation.FOREACH:
-            func = _multi_tensor_adarem
-        else:
-            func = _single_tensor_adarem
-        largest_of_part = func(
-            select(state, indices), shrink=shrink, damping=damping, beta=beta, eps=eps, relative=relative
-        )
-        for i, value in zip(indices, largest_of_part, strict=True):
-            largest[i] = value
-    return largest
+    """Takes one AdaRem step; returns max |exp_avg| of each tensor after it."""
+    # Never sharded: the state of a sharded tensor is this process's part, which is stepped as a plain one.
+    functions = {
+        Implementation.LOOP: _single_tensor_adarem,
+        Implementation.FOREACH: _multi_tensor_adarem,
+        Implementation.FUSED_CPU: _cpu_adarem,
+        Implementation.FUSED_GPU: _gpu_adarem,
+    }
+    no_rows = [None] * len(state.params)
+    assigned = assign(state.params, state.grads, no_rows, [state.exp_avgs], lr=hyper.lr, foreach=foreach, fused=fused)
+    return dispatch(functions, state, hyper, assigned)
 
 
-def _gpu_adarem(state: AdaRemState, *, shrink: float | Tensor, **options: Any) -> list[Tensor]:
+def _gpu_adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> list[Tensor]:
     from optathlon.optimizers.kernels import cuda  # needs Triton
 
-    return cuda.adarem(state, shrink=float(shrink), **options)
+    return cuda.adarem(state, hyper)
 
 
-def _cpu_adarem(state: AdaRemState, *, shrink: float | Tensor, **options: Any) -> list[Tensor]:
+def _cpu_adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> list[Tensor]:
     like = state.exp_avgs[0]
     # Limits that are the tensors' own may be overwritten; one shared by all must outlive the first tensor's step.
     limits = _as_scalars_of(like, state.limits)
-    own = all(limit is largest for limit, largest in zip(state.limits, state.largest, strict=True))
-    largest = limits if own else _as_scalars_of(like, state.largest)
-    cpu.adarem(state._replace(limits=limits, largest=largest), shrink=float(shrink), **options)
+    same = all(limit is largest for limit, largest in zip(state.limits, state.largest, strict=True))
+    largest = limits if same else _as_scalars_of(like, state.largest)
+    cpu.adarem(state._replace(limits=limits, largest=largest), hyper)
     return largest
 
 
-def _single_tensor_adarem(
-    state: AdaRemState, *, shrink: float | Tensor, damping: float, beta: float, eps: float, relative: bool
-) -> list[Tensor]:
+def _single_tensor_adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> list[Tensor]:
+    shrink = hyper.shrink
     largest = []
     for param, grad, weight, mean, _, limit, rate in zip(*state, strict=True):
-        change = agreement(grad, mean, limit, eps, relative)
-        change.mul_(damping).add_(1.0).mul_(grad).mul_(rate)
+        change = agreement(grad, mean, limit, hyper.eps, hyper.relative)
+        change.mul_(hyper.damping).add_(1.0).mul_(grad).mul_(rate)
         if isinstance(shrink, Tensor) or shrink:
             change.add_(weight * shrink)
         param.sub_(change)
-        largest.append(_largest(mean.lerp_(grad, 1 - beta)))
+        largest.append(_largest(mean.lerp_(grad, 1 - hyper.beta)))
     return largest
 
 
-def _multi_tensor_adarem(
-    state: AdaRemState, *, shrink: float | Tensor, damping: float, beta: float, eps: float, relative: bool
-) -> list[Tensor]:
+def _multi_tensor_adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> list[Tensor]:
     largest = list(state.limits)
     for indices, _ in by_device_and_dtype(state.params, state.exp_avgs):
         params, grads, weights, means, _, limits, rates = select(state, indices)
-        changes = _agreements(grads, means, limits, eps, relative)
-        torch._foreach_mul_(changes, damping)
+        changes = _agreements(grads, means, limits, hyper.eps, hyper.relative)
+        torch._foreach_mul_(changes, hyper.damping)
         torch._foreach_add_(changes, 1.0)
         torch._foreach_mul_(changes, grads)
         torch._foreach_mul_(changes, numbers_or_tensors(rates))
-        torch._foreach_add_(changes, weights, alpha=float(shrink))
+        torch._foreach_add_(changes, weights, alpha=float(hyper.shrink))
         torch._foreach_sub_(params, changes)
-        torch._foreach_lerp_(means, grads, 1 - beta)
+        torch._foreach_lerp_(means, grads, 1 - hyper.beta)
         for i, value in zip(indices, torch._foreach_norm(means, torch.inf), strict=True):
             largest[i] = value
     return largest
 
 
 def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, relative: bool) -> Tensor:
-    """AdaRem's b: from -1, the gradient is against its past, to 1, it goes on; a new tensor."""
+    """Returns AdaRem's b as a new tensor: -1 where the gradient is against its past, 1 where it goes on as before."""
     if relative:
         return grad.sign().mul_(mean).div_(largest + eps)
     return (grad * mean).div_(grad.abs().mul_(largest).add_(eps))
@@ -333,7 +283,7 @@ def agreement(grad: Tensor, mean: Tensor, largest: Tensor | float, eps: float, r
 def _agreements(
     grads: list[Tensor], means: list[Tensor], largest: list[Tensor], eps: float, relative: bool
 ) -> list[Tensor]:
-    """`agreement` of many tensors of one device and dtype."""
+    """Returns `agreement` of many tensors of one device and dtype."""
     limits = [limit.to(means[0].device) for limit in largest]
     if relative:
         signed = list(torch._foreach_sign(grads))
@@ -348,7 +298,7 @@ def _agreements(
 
 
 def _as_scalars_of(tensor: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
-    """The values on `tensor`'s device and of its dtype: a checkpoint may have brought others."""
+    """Returns the values on `tensor`'s device, in its dtype: a checkpoint may have brought others."""
     dtype, device = tensor.dtype, tensor.get_device()
     return [v if v.dtype == dtype and v.get_device() == device else v.to(tensor) for v in values]
 
@@ -359,13 +309,13 @@ def _largest(mean: Tensor) -> Tensor:
 
 def _share_largest(states: list[dict[str, Any]]) -> None:
     """Makes each `largest` that of the whole tensor, where every process has its part's."""
-    if spread := [(state, who) for state in states if (who := sharded.holders(state["exp_avg"]))]:
-        shared = sharded.largest([state["largest"] for state, _ in spread], [who for _, who in spread])
+    if spread := [(state, holders) for state in states if (holders := sharded.holders(state["exp_avg"]))]:
+        shared = sharded.largest([state["largest"] for state, _ in spread], [holders for _, holders in spread])
         for (state, _), value in zip(spread, shared, strict=True):
             state["largest"] = value
 
 
 def _largest_of_all(states: list[dict[str, Any]]) -> Tensor:
-    """On the first one's device: a tensor without dimensions goes with those of any other."""
+    """Returns the largest of all, on the first one's device: without dimensions it goes with tensors of any other."""
     values = [state["largest"] for state in states]
     return torch.stack([v.to(values[0]) for v in values]).max() if values else torch.zeros(())

@@ -57,11 +57,11 @@ class AdaRemS(AdaRem):
         maximize: bool = False,
         fused: bool | None = None,
     ) -> None:
-        own = {"sphere": sphere, "radius": radius, "slr": slr, "per_tensor": per_tensor}
+        options = {"sphere": sphere, "radius": radius, "slr": slr, "per_tensor": per_tensor}
         self._constructed = False
         super().__init__(
             params, lr, beta, lam, eps, weight_decay,
-            eps_mode=eps_mode, global_max=global_max, foreach=foreach, maximize=maximize, fused=fused, **own,
+            eps_mode=eps_mode, global_max=global_max, foreach=foreach, maximize=maximize, fused=fused, **options,
         )  # fmt: skip
         self._constructed = True
         with torch.no_grad():
@@ -95,15 +95,15 @@ class AdaRemS(AdaRem):
         return [(group["lr"] / state["alpha"].square()).to(state["exp_avg"].dtype) for state in states]
 
     def _spheres(self) -> list[tuple[dict[str, Any], list[Tensor]]]:
-        """Each sphere's options and weights."""
+        """Returns each sphere's options and weights."""
         groups = [group for group in self.param_groups if group["sphere"]]
-        alone = [(g, [p]) for g in groups if g["per_tensor"] for p in g["params"] if p.numel()]
+        per_tensor = [(g, [p]) for g in groups if g["per_tensor"] for p in g["params"] if p.numel()]
         shared = [(g, p) for g in groups if not g["per_tensor"] for p in g["params"] if p.numel()]
-        return alone + ([(shared[0][0], [p for _, p in shared])] if shared else [])
+        return per_tensor + ([(shared[0][0], [p for _, p in shared])] if shared else [])
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:
-    """Norm of all of them concatenated, in float64: alpha is a product over all steps."""
+    """Returns the norm of all tensors concatenated, in float64: alpha is a product over all steps."""
     squares = [norm_in_double(t).square() for t in sharded.local(tensors)]
     squares = [square.to(squares[0].device) for square in squares]
     spread = [sharded.holders(t) for t in tensors]

@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 def check(name: str, value: Any, low: float = 0.0, high: float | None = None) -> None:
-    """ValueError unless low <= value, and value < high if there is one."""
+    """Raises ValueError unless low <= value, and value < high if there is one."""
     if not low <= value or (high is not None and not value < high):
         upper = "" if high is None else f" and below {high}"
         raise ValueError(f"Invalid {name}: {value} (must be at least {low}{upper})")
 
 
 def check_lr(lr: float | Tensor, foreach: bool | None, capturable: bool) -> None:
-    """ValueError unless the rate is at least 0 and, as a tensor, has one element that `foreach` may read."""
+    """Raises ValueError unless the rate is at least 0 and, as a tensor, has one element that `foreach` may read."""
     if isinstance(lr, Tensor):
         if foreach and not capturable:
             raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
@@ -25,7 +25,7 @@ def check_lr(lr: float | Tensor, foreach: bool | None, capturable: bool) -> None
 
 
 def check_implementation(foreach: bool | None, fused: bool | None, differentiable: bool) -> None:
-    """RuntimeError where two implementations are asked for at once, as torch's own optimizers raise."""
+    """Raises RuntimeError where two implementations are asked for at once, as torch's own optimizers do."""
     chosen = {"foreach": foreach, "fused": fused, "differentiable": differentiable}
     if sum(map(bool, chosen.values())) > 1:
         raise RuntimeError(f"`{'`, `'.join(k for k, v in chosen.items() if v)}` cannot be True together")

@@ -30,22 +30,27 @@ class BaseOptimizer(torch.optim.Optimizer):
     """A torch optimizer whose state keeps its precision through checkpoints: of half-precision parameters float32."""
 
     renamed: ClassVar[dict[str, str]] = {}
-    """State keys of other implementations' checkpoints, and ours."""
+    """By state key of other implementations' checkpoints, ours."""
     kernel_states: ClassVar[tuple[str, ...]] = ()
     """Keys of the states that a fused kernel writes to, which must be laid out as their parameter."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Gives groups of other versions the options they lack."""
+        # torch adds `differentiable` to the defaults of every optimizer. Here only what the optimizer has may go from
+        # the defaults into the groups: else a checkpoint would change by being loaded.
+        defaults = dict((vars(self) | state)["defaults"])
         super().__setstate__(state)
+        self.defaults = defaults
         for group in self.param_groups:
             for key, value in self.defaults.items():
                 group.setdefault(key, value)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave, or that of the implementation this one replaces."""
-        given: dict[str, Any] = {}  # what the hooks make of it
+        """Takes back what `state_dict` gave, or that of the implementation this one replaces."""
+        hooked: dict[str, Any] = {}  # what other pre-hooks made of it; ours is the last
         handles = (
-            self.register_load_state_dict_pre_hook(lambda _, made: given.update(made)),
-            self.register_load_state_dict_post_hook(lambda _: self._keep_precision(given), prepend=True),
+            self.register_load_state_dict_pre_hook(lambda _, loaded: hooked.update(loaded)),
+            self.register_load_state_dict_post_hook(lambda _: self._keep_precision(hooked), prepend=True),
         )
         try:
             super().load_state_dict(state_dict)
@@ -54,7 +59,7 @@ class BaseOptimizer(torch.optim.Optimizer):
                 handle.remove()
 
     def _keep_precision(self, state_dict: dict[str, Any]) -> None:
-        """The state as it was saved, under our names: torch has cast it to the parameters' dtype."""
+        """Puts back the state as it was saved, under our names: torch has cast it to the parameters' dtype."""
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
         for param, saved in zip(params, (state_dict["state"].get(i, {}) for i in saved_ids), strict=True):
@@ -72,7 +77,7 @@ class BaseOptimizer(torch.optim.Optimizer):
                     state[key] = value.to(device=state[key].device, dtype=dtype, copy=True)
 
     def implementations(self) -> dict[str, int]:
-        """How many parameters each implementation steps, as the last step left them: {"fused (C++)": 3, "loop": 1}."""
+        """Returns how many parameters each implementation steps, as the last step left them: {"fused (C++)": 3}."""
         counts: Counter[str] = Counter()
         for group in self.param_groups:
             params = [p for p in group["params"] if p in self.state]
@@ -92,7 +97,7 @@ class BaseOptimizer(torch.optim.Optimizer):
         return dict(counts)
 
     def _row_dims(self, param: Tensor, group: dict[str, Any]) -> RowDims:
-        """The dimensions of `param` that make a row; None for rules that know no rows."""
+        """Returns the dimensions of `param` that make a row; None for rules that know no rows."""
         return None
 
     def _closure_loss(self, closure: Callable[[], Any] | None) -> Any:
@@ -102,7 +107,7 @@ class BaseOptimizer(torch.optim.Optimizer):
             return closure()
 
     def _with_grad(self, group: dict[str, Any]) -> list[Tensor]:
-        """The group's parameters that have a gradient; sparse ones are refused."""
+        """Returns the group's parameters that have a gradient; raises RuntimeError for a sparse one."""
         params = []
         for param in group["params"]:
             if (grad := param.grad) is not None:
@@ -112,7 +117,7 @@ class BaseOptimizer(torch.optim.Optimizer):
         return params
 
     def _steps(self, group: dict[str, Any]) -> Iterator[Step]:
-        """A Step per parameter of the group that has a gradient and an element."""
+        """Yields a Step per parameter of the group that has a gradient and at least one element."""
         for original in self._with_grad(group):
             param, grad = original, original.grad
             if grad is None or not param.numel():
@@ -128,5 +133,5 @@ class BaseOptimizer(torch.optim.Optimizer):
 
 
 def new_step(param: Tensor, value: float = 0.0, *, on_device: bool) -> Tensor:
-    """A step counter as torch's own optimizers keep it: float32, on the host unless it must be captured."""
+    """Returns a step counter as torch's optimizers keep it: float32, on the host unless a graph captures it."""
     return torch.tensor(value, dtype=torch.float32, device=param.device if on_device else None)

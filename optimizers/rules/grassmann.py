@@ -25,10 +25,11 @@ from optathlon.optimizers.rules.base_optimizer import BaseOptimizer, Step, new_s
 from optathlon.optimizers.rules.shared_steps import by_shape, nesterov_step, nesterov_steps, together
 
 TINY = 1e-8
+"""Added to norms that are divided by."""
 
 
 class _Grassmann(BaseOptimizer):
-    """What SGDG and AdamG share.
+    """The base of SGDG and AdamG: which weights are on the manifold, and all but the movement of their rows.
 
     manifold: whether the rows (dimension 0 kept, the rest flattened) of a group's weights are points of the manifold;
         they are normalized at construction. Vectors never are.
@@ -102,7 +103,7 @@ class _Grassmann(BaseOptimizer):
 
     @abstractmethod
     def _move(self, rows: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-        """The rows after a step along the tangent `grad`; all may be batches, of rows (..., rows, length)."""
+        """Returns the rows after a step along the tangent `grad`; all may be batches, of rows (..., rows, length)."""
 
 
 class SGDG(_Grassmann):
@@ -146,7 +147,7 @@ class SGDG(_Grassmann):
 
 
 class AdamG(_Grassmann):
-    """Riemannian Adam on unit rows, with one second moment a row.
+    """Riemannian Adam on unit rows, with one second moment per row.
 
     Source: Cho & Lee, Riemannian approach to batch normalization, NeurIPS 2017, Algorithm 3; equal to the authors'
     PyTorch code, but omega is a working argument.
@@ -212,7 +213,7 @@ def unit(rows: Tensor) -> Tensor:
 
 
 def tangent(rows: Tensor, grad: Tensor, omega: float, clip: float) -> Tensor:
-    """The gradient, with the pull towards orthogonality, in the tangent space at unit `rows`, clipped a row."""
+    """Returns the gradient with the pull towards orthogonality in the tangent space at unit `rows`, clipped by row."""
     if omega and rows.shape[-2] < rows.shape[-1]:
         grad = grad + 2 * omega * (rows @ rows.mT @ rows - rows)
     grad = grad - (rows * grad).sum(-1, keepdim=True) * rows
@@ -220,7 +221,7 @@ def tangent(rows: Tensor, grad: Tensor, omega: float, clip: float) -> Tensor:
 
 
 def geodesic(rows: Tensor, velocity: Tensor) -> Tensor:
-    """Where the great circles that leave unit `rows` with `velocity` are at time 1."""
+    """Returns where the great circles that leave unit `rows` with `velocity` are at time 1."""
     length = norm(velocity)
     return rows * length.cos() + unit(velocity) * length.sin()
 

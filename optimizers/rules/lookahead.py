@@ -32,7 +32,7 @@ class SlowWeights(Mixin):
     Source: Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, NeurIPS 2019, Algorithm 1.
     """
 
-    own = frozenset({"k", "alpha"})
+    checked_options = frozenset({"k", "alpha"})
 
     def __init__(self, params: ParamsT, *arguments: Any, k: int = 5, alpha: float = 0.5, **options: Any) -> None:
         super().__init__(params, *arguments, **options)
@@ -44,7 +44,7 @@ class SlowWeights(Mixin):
             raise ValueError(f"Invalid alpha: {group['alpha']} (must be above 0 and at most 1)")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; the slow weights keep their precision."""
+        """Takes back what `state_dict` gave; the slow weights keep their precision."""
         super().load_state_dict(state_dict)
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
@@ -75,7 +75,7 @@ class SlowWeights(Mixin):
 
     @torch.no_grad()
     def eval(self) -> None:
-        """Put the slow weights into the model."""
+        """Puts the slow weights into the model."""
         for group in self.param_groups:
             for param, slow in () if group["judged"] else self._slow_weights(group):
                 self.state[param]["fast"] = param.clone()
@@ -84,7 +84,7 @@ class SlowWeights(Mixin):
 
     @torch.no_grad()
     def train(self) -> None:
-        """Put the fast weights back into the model, bit for bit."""
+        """Puts the fast weights back into the model, bit for bit."""
         for group in self.param_groups:
             for param, _ in self._slow_weights(group) if group["judged"] else ():
                 param.copy_(self.state[param].pop("fast"))

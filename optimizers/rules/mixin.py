@@ -1,4 +1,4 @@
-"""What the classes share that are laid over another optimizer's class: options of their own, and its step."""
+"""The base of classes that are laid over another optimizer's class, as SAM is over SGD: their options, its step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 class Mixin(torch.optim.Optimizer):
     """Gives another optimizer's class more options, by group as all others: class Mine(Mixin, torch.optim.AdamW)."""
 
-    own: frozenset[str]
+    checked_options: frozenset[str]
     """Names of the options that `_check_group` looks at."""
 
     def _adopt(self, options: dict[str, Any]) -> None:
-        """To be called once the other class is built: the options with their defaults; what groups have they keep."""
+        """Gives all groups the `options` they lack, with these defaults; to be called once the other class is built."""
         self.defaults.update(options)
         for group in self.param_groups:
             for key, value in options.items():
@@ -23,7 +23,8 @@ class Mixin(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
-        if self.param_groups[-1].keys() >= self.own:  # but while the other class is built
+        # While the other class is built, its groups do not have them yet.
+        if self.param_groups[-1].keys() >= self.checked_options:
             self._check_group(self.param_groups[-1])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -34,12 +35,14 @@ class Mixin(torch.optim.Optimizer):
                 group.setdefault(key, value)
 
     def _check_group(self, group: dict[str, Any]) -> None:
-        """ValueError where an option of the group is out of its range."""
+        """Raises ValueError where an option of the group is out of its range."""
         raise NotImplementedError
 
 
 def bare_step(step: Any, *arguments: Any) -> Any:
-    """Calls a base class's bound `step` without the hooks that torch puts around that of every class it has built:
-    those of the class that was asked have run."""
+    """Calls a base class's bound `step` without the hooks that torch puts around the step of every class.
+
+    The hooks of the subclass's step have run already.
+    """
     function = step.__func__
     return (function.__wrapped__ if getattr(function, "hooked", False) else function)(step.__self__, *arguments)

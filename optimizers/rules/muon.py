@@ -127,19 +127,19 @@ def _orthogonal_steps(steps: list[Step], group: dict[str, Any]) -> None:
     else:
         orthogonal = list(zeropowers(torch.stack(matrices), *constants).unbind())
     size = _adjust_lr(group["lr"], group["adjust_lr_fn"], torch.Size((params[0].shape[0], params[0].shape[1:].numel())))
-    changes = [each.to(weights[0].dtype).view(p.shape) for each, p in zip(orthogonal, params, strict=True)]
+    changes = [o.to(weights[0].dtype).view(p.shape) for o, p in zip(orthogonal, params, strict=True)]
     changes = list(torch._foreach_mul(changes, size))
     torch._foreach_add_(changes, torch._foreach_mul(weights, group["lr"] * group["weight_decay"]))
     torch._foreach_sub_(params, changes)
 
 
 def _constants(group: dict[str, Any]) -> tuple[tuple[float, float, float], int, float]:
-    """Of Newton-Schulz."""
+    """Returns the coefficients, steps and eps of Newton-Schulz, as torch's function takes them."""
     return group["ns_coefficients"], group["ns_steps"], group["eps"]
 
 
 def zeropowers(matrices: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
-    """torch's Newton-Schulz iterations on a batch of matrices (n, rows, columns); in bfloat16, as there."""
+    """Takes torch's Newton-Schulz iterations on a batch of matrices (n, rows, columns); in bfloat16, as there."""
     a, b, c = coefficients
     batch = matrices.bfloat16()
     tall = batch.shape[-2] > batch.shape[-1]

@@ -75,7 +75,7 @@ class NTASGD(BaseOptimizer):
 
     @torch.no_grad()
     def eval(self) -> None:
-        """Put the averages into the parameters; nothing where they are already, or where nothing is averaged yet."""
+        """Puts the averages into the parameters, unless they are there already or nothing is averaged yet."""
         for group in self.param_groups:
             if not group["judged"]:
                 for param, state in self._averaged(group):
@@ -85,7 +85,7 @@ class NTASGD(BaseOptimizer):
 
     @torch.no_grad()
     def train(self) -> None:
-        """Put the weights that are trained back into the parameters."""
+        """Puts the weights that are trained back into the parameters."""
         for group in self.param_groups:
             if group["judged"]:
                 for param, state in self._averaged(group):

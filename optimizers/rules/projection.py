@@ -40,7 +40,7 @@ from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
 
 
 def row_dims(param: Tensor, group: dict[str, Any]) -> RowDims:
-    """The dimensions that make a row of `param`, all but the channel's; None if it is never projected."""
+    """Returns the dimensions that make a row of `param`, all but the channel's; None if it is never projected."""
     if param.ndim < 2 or param.numel() == 0 or group["projection"] == "off":
         return None
     channel = group["channel_dim"] % param.ndim
@@ -56,7 +56,7 @@ def radial(
     wd_ratio: float,
     capturable: bool = False,
 ) -> Radial:
-    """Which view of `weight` is orthogonal to `grad`, and the radial part of `update` there.
+    """Decides which view of `weight` is orthogonal to `grad`; returns the radial part of `update` there.
 
     The largest |cosine| of all rows decides by channel, then that of the whole tensor; a comparison with NaN fails.
     """
@@ -105,7 +105,7 @@ def radials(
     invariance: ScaleInvariance,
     wd_ratio: float,
 ) -> list[Radial | None]:
-    """`radial` of those of many tensors, of one device and dtype, that have rows; all decisions fall together."""
+    """Returns `radial` of many tensors of one device and dtype, decided together; None for those without rows."""
     projected = [(i, rows) for i, rows in enumerate(dims) if rows is not None]
     result: list[Radial | None] = [None] * len(dims)
     if projected:
@@ -157,7 +157,7 @@ def _radials(
 
 
 def _limits(weight: Tensor, norm: Tensor, delta: float) -> tuple[float, float]:
-    """The cosine's limits by channel and by layer; `norm` has one entry per row."""
+    """Returns the cosine's limits by channel and by layer; `norm` has one entry per row."""
     return delta / math.sqrt(weight.numel() / norm.numel()), delta / math.sqrt(weight.numel())
 
 
@@ -182,7 +182,7 @@ def _choose(view: Tensor, by_row: Tensor, by_layer: Tensor, wd_ratio: float) -> 
 
 
 def _below(values: list[Tensor], limits: Sequence[float]) -> Tensor:
-    """value < limit, by the sign of their difference: limits as a tensor would have to be copied to the device."""
+    """Returns value < limit by the sign of the difference: a tensor of limits would have to be copied to the device."""
     return torch.stack(torch._foreach_sub(values, list(limits))) < 0  # pyright: ignore[reportArgumentType]
 
 
@@ -191,12 +191,12 @@ def _packed(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _spread(values: Tensor, rows: list[int]) -> Tensor:
-    """Each tensor's value for each of its rows."""
+    """Repeats each tensor's value for each of its rows."""
     return torch.cat([v.expand(n) for v, n in zip(values.unbind(), rows, strict=True)])
 
 
 class ProjectedOptimizer(BaseOptimizer):
-    """Checks the projection's options and tells what it did."""
+    """The base of AdamP and SGDP: checks the projection's options, and tells which tensors it projected."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
@@ -210,9 +210,9 @@ class ProjectedOptimizer(BaseOptimizer):
                 raise ValueError(f"Invalid channel_dim: {group['channel_dim']} for a parameter {tuple(param.shape)}")
 
     def projections(self) -> dict[str, int]:
-        """How many tensors were projected in their last step, by view: {"none": n, "channel": n, "layer": n}.
+        """Returns how many tensors had which view in their last step: {"none": n, "channel": n, "layer": n}.
 
-        Counts those that could be: more than one dimension, some gradient so far, projection not off.
+        Counts tensors that could be projected: more than one dimension, some gradient so far, projection not off.
         """
         views = [int(state["view"]) for state in self.state.values() if "view" in state]
         return {name: views.count(view) for name, view in VIEWS.items()}
@@ -221,7 +221,7 @@ class ProjectedOptimizer(BaseOptimizer):
         return row_dims(param, group)
 
     def _keep_views(self, params: Sequence[Tensor], views: Sequence[Tensor | None]) -> None:
-        """Notes each tensor's view for `projections` and the next step; None for what cannot be projected."""
+        """Keeps each tensor's view for `projections` and the next step; None for what cannot be projected."""
         for param, view in zip(params, views, strict=True):
             if view is not None:
                 self.state[param]["view"] = view
@@ -235,9 +235,9 @@ def descend(
     step_size: float | Tensor,
     shrink: float | Tensor,
 ) -> None:
-    """param <- weight (1 - shrink ratio) - step_size (update - multiple weight).
+    """Takes the step param <- weight (1 - shrink ratio) - step_size (update - multiple weight).
 
-    `weight` is `param` in full precision.
+    weight: `param` in full precision.
     """
     scale = -shrink if radial_ is None else step_size * radial_.multiple - shrink * radial_.ratio
     if weight is not param or isinstance(step_size, Tensor):
@@ -258,7 +258,7 @@ def descend_many(
     step_sizes: list[Any],
     shrink: float | Tensor,
 ) -> None:
-    """`descend` of many tensors of one device and dtype. Overwrites `updates`."""
+    """Takes `descend` of many tensors of one device and dtype. Overwrites `updates`."""
     plain = [i for i, radial_ in enumerate(radials_) if radial_ is None]
     projected = [(i, radial_) for i, radial_ in enumerate(radials_) if radial_ is not None]
     torch._foreach_mul_(updates, [-s for s in step_sizes])

@@ -1,4 +1,4 @@
-"""Optimizers of the package pytorch-optimizer with what they need to be fit for training by name."""
+"""Optimizers of the package pytorch-optimizer, made fit for training: picklable, and without writing to gradients."""
 
 # pyright: reportMissingImports=false, reportMissingTypeStubs=false
 from __future__ import annotations
@@ -14,7 +14,7 @@ from optathlon.optimizers.rules.mixin import bare_step
 
 
 class _Whole:
-    """Copied and pickled with all but its hooks: torch leaves out what the package keeps beside the groups."""
+    """Is copied and pickled with all but its hooks: torch alone would lose what the package keeps beside the groups."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_optimizer_")}
@@ -32,18 +32,18 @@ class _OnCopies(_Whole):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        kept = [(p, p.grad) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        for param, grad in kept:
-            param.grad = self._given(param, grad)
+        originals = [(p, p.grad) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        for param, grad in originals:
+            param.grad = self._gradient_for_step(param, grad)
         try:
             bare_step(super().step)  # pyright: ignore[reportAttributeAccessIssue]
         finally:
-            for param, grad in kept:
+            for param, grad in originals:
                 param.grad = grad
         return loss
 
-    def _given(self, param: Tensor, grad: Tensor) -> Tensor | None:
-        """What the package's step sees as the gradient."""
+    def _gradient_for_step(self, param: Tensor, grad: Tensor) -> Tensor | None:
+        """Returns what the package's step finds as the gradient."""
         return grad.clone()
 
 
@@ -82,10 +82,10 @@ class ScheduleFreeAdamW(_OnCopies, pytorch_optimizer.ScheduleFreeAdamW):
 class Shampoo(_OnCopies, pytorch_optimizer.Shampoo):
     """A weight whose gradient is not finite becomes NaN, and only it; the package's roots raise an error instead."""
 
-    def _given(self, param: Tensor, grad: Tensor) -> Tensor | None:
+    def _gradient_for_step(self, param: Tensor, grad: Tensor) -> Tensor | None:
         if grad.is_sparse:
             return grad
-        if not param.numel():  # nor has the package a shape for these
+        if not param.numel():  # the package cannot make a matrix of these
             return None
         if not (grad.isfinite().all() and param.isfinite().all()):
             param.fill_(torch.nan)

@@ -35,7 +35,7 @@ class Sharpness(Mixin):
     Kwon et al., ASAM, ICML 2021.
     """
 
-    own = frozenset({"rho"})
+    checked_options = frozenset({"rho"})
 
     def __init__(
         self, params: ParamsT, *arguments: Any, rho: float = 0.05, adaptive: bool = False, **options: Any
@@ -65,17 +65,18 @@ class Sharpness(Mixin):
         return loss
 
     def _climb(self) -> None:
+        """Moves the weights rho uphill, in the norm of all of them."""
         uphill = [(group, param, _scaled(param, grad, group)) for group, param, grad in self._gradients()]
         if not uphill:
             return
         device = uphill[0][2].device
-        norms = [norm_in_double(by).to(device) for _, _, by in uphill]
+        norms = [norm_in_double(direction).to(device) for _, _, direction in uphill]
         norm = torch.linalg.vector_norm(torch.stack(norms)) + 1e-12
-        for group, param, by in uphill:
+        for group, param, direction in uphill:
             if group["adaptive"]:
-                by = by * param.abs()
-            length = (group["rho"] / norm).to(by.device, by.real.dtype)
-            param.copy_(param + (-length if group.get("maximize") else length) * by)
+                direction = direction * param.abs()
+            length = (group["rho"] / norm).to(direction.device, direction.real.dtype)
+            param.copy_(param + (-length if group.get("maximize") else length) * direction)
 
     def _gradients(self) -> Iterator[tuple[dict[str, Any], Tensor, Tensor]]:
         for group in self.param_groups:
@@ -87,7 +88,7 @@ class Sharpness(Mixin):
 
 
 def _scaled(param: Tensor, grad: Tensor, group: dict[str, Any]) -> Tensor:
-    """The gradient in at least float32, times the weight's size where the neighborhood is adaptive."""
+    """Returns the gradient in at least float32, times the weight's size where the neighborhood is adaptive."""
     grad = grad.to(state_dtype(param))
     return param.abs() * grad if group["adaptive"] else grad
 

@@ -24,10 +24,10 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT, _use_grad_for_differentiable
 
 from optathlon.optimizers.kernels import cpu, sharded
-from optathlon.optimizers.kernels.assignment import Implementation, assign
-from optathlon.optimizers.kernels.scale_invariance import Radial, ScaleInvariance
-from optathlon.optimizers.kernels.state import SGDPState
-from optathlon.optimizers.kernels.tensor_lists import as_real, by_device_and_dtype, full_precision, select, zeros_like
+from optathlon.optimizers.kernels.assignment import Implementation, assign, dispatch
+from optathlon.optimizers.kernels.scale_invariance import Radial
+from optathlon.optimizers.kernels.state import SGDPHyperparameters, SGDPState
+from optathlon.optimizers.kernels.tensor_lists import as_real, by_device_and_dtype, full_precision, zeros_like
 from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
 from optathlon.optimizers.rules.projection import ProjectedOptimizer, descend, descend_many, radial, radials
 
@@ -98,22 +98,8 @@ class SGDP(ProjectedOptimizer):
         loss = self._closure_loss(closure)
         for group in self.param_groups:
             params = self._with_grad(group)
-            views = sgdp(
-                self._gather(params, group),
-                foreach=group["foreach"],
-                fused=group["fused"],
-                capturable=group["capturable"],
-                differentiable=group["differentiable"],
-                invariance=ScaleInvariance(group["delta"], group["eps"], group["projection"]),
-                lr=group["lr"],
-                momentum=group["momentum"],
-                dampening=group["dampening"],
-                weight_decay=group["weight_decay"],
-                nesterov=group["nesterov"],
-                wd_ratio=group["wd_ratio"],
-                project_buffer=group["project_buffer"],
-                maximize=group["maximize"],
-            )
+            state, hyper = self._gather(params, group), SGDPHyperparameters.from_group(group)
+            views = sgdp(state, hyper, foreach=group["foreach"], fused=group["fused"])
             self._keep_views(params, views)
         return loss
 
@@ -132,147 +118,86 @@ class SGDP(ProjectedOptimizer):
 
 
 def sgdp(
-    state: SGDPState,
-    *,
-    foreach: bool | None,
-    fused: bool | None,
-    capturable: bool,
-    differentiable: bool,
-    invariance: ScaleInvariance,
-    lr: float | Tensor,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    wd_ratio: float,
-    project_buffer: bool,
-    maximize: bool,
+    state: SGDPState, hyper: SGDPHyperparameters, *, foreach: bool | None, fused: bool | None
 ) -> list[Tensor | None]:
     """Takes one SGDP step on real tensors; returns the view of each, None for those that are never projected."""
-    views: list[Tensor | None] = [None] * len(state.params)
-    for implementation, indices in assign(
-        state.params, state.grads, state.row_dims, [state.momentum_buffers],
-        lr=lr, foreach=foreach, fused=fused, capturable=capturable, differentiable=differentiable,
-    ):  # fmt: skip
-        if implementation is Implementation.SHARDED:
-            func = _sharded_sgdp
-        elif implementation is Implementation.FUSED_GPU:
-            func = _gpu_sgdp
-        elif implementation is Implementation.FUSED_CPU:
-            func = _cpu_sgdp
-        elif implementation is Implementation.FOREACH:
-            func = _multi_tensor_sgdp
-        else:
-            func = _single_tensor_sgdp
-        views_of_part = func(
-            select(state, indices),
-            invariance=invariance,
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-            wd_ratio=wd_ratio,
-            project_buffer=project_buffer,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-        )
-        for i, view in zip(indices, views_of_part, strict=True):
-            views[i] = view
-    return views
+    functions = {
+        Implementation.LOOP: _single_tensor_sgdp,
+        Implementation.FOREACH: _multi_tensor_sgdp,
+        Implementation.FUSED_CPU: cpu.sgdp,
+        Implementation.FUSED_GPU: _gpu_sgdp,
+        Implementation.SHARDED: _sharded_sgdp,
+    }
+    assigned = assign(
+        state.params,
+        state.grads,
+        state.row_dims,
+        [state.momentum_buffers],
+        lr=hyper.lr,
+        foreach=foreach,
+        fused=fused,
+        capturable=hyper.capturable,
+        differentiable=hyper.differentiable,
+    )
+    return dispatch(functions, state, hyper, assigned)
 
 
-def _sharded_sgdp(state: SGDPState, **options: Any) -> list[Tensor | None]:
+def _sharded_sgdp(state: SGDPState, hyper: SGDPHyperparameters) -> list[Tensor | None]:
     """By foreach on this process's rows; only what decides about the projection is asked of the others."""
     shards = sharded.shards(state.params, state.row_dims)
-    return _multi_tensor_sgdp(sharded.local_rows(state), shards=shards, **options)
+    return _multi_tensor_sgdp(sharded.local_rows(state), hyper, shards)
 
 
-def _gpu_sgdp(state: SGDPState, *, capturable: bool, differentiable: bool, **options: Any) -> list[Tensor | None]:
+def _gpu_sgdp(state: SGDPState, hyper: SGDPHyperparameters) -> list[Tensor | None]:
     from optathlon.optimizers.kernels import cuda  # needs Triton
 
-    return cuda.sgdp(state, **options)
+    return cuda.sgdp(state, hyper)
 
 
-def _cpu_sgdp(
-    state: SGDPState, *, lr: float | Tensor, capturable: bool, differentiable: bool, **options: Any
-) -> list[Tensor | None]:
-    return cpu.sgdp(state, lr=float(lr), **options)
-
-
-def _single_tensor_sgdp(
-    state: SGDPState,
-    *,
-    invariance: ScaleInvariance,
-    lr: float | Tensor,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    wd_ratio: float,
-    project_buffer: bool,
-    maximize: bool,
-    capturable: bool,
-    differentiable: bool,
-) -> list[Tensor | None]:
-    shrink = lr * weight_decay / (1 - momentum)
-    on_device = capturable or differentiable
+def _single_tensor_sgdp(state: SGDPState, hyper: SGDPHyperparameters) -> list[Tensor | None]:
+    momentum, nesterov, shrink = hyper.momentum, hyper.nesterov, hyper.shrink
+    on_device = hyper.capturable or hyper.differentiable
     views: list[Tensor | None] = []
     for param, raw, buffer, rows, _ in zip(*state, strict=True):
         # Autograd must not find what the projection reads overwritten: neither the weight nor the momentum.
-        weight = param.clone() if differentiable else param
-        (weight,), (grad,) = full_precision([weight], [-raw if maximize else raw])
-        buffer.mul_(momentum).add_(grad, alpha=1 - dampening)
-        update = grad + momentum * buffer if nesterov else buffer.clone() if differentiable else buffer
+        weight = param.clone() if hyper.differentiable else param
+        (weight,), (grad,) = full_precision([weight], [-raw if hyper.maximize else raw])
+        buffer.mul_(momentum).add_(grad, alpha=1 - hyper.dampening)
+        update = grad + momentum * buffer if nesterov else buffer.clone() if hyper.differentiable else buffer
 
-        radial_ = radial(weight, grad, update, rows, invariance, wd_ratio, on_device) if rows else None
-        if radial_ and project_buffer and not nesterov:
+        radial_ = radial(weight, grad, update, rows, hyper.invariance, hyper.wd_ratio, on_device) if rows else None
+        if radial_ and hyper.project_buffer and not nesterov:
             buffer.sub_(radial_.multiple * weight)
             update, radial_ = buffer, radial_._replace(multiple=0.0)
-        descend(param, weight, update, radial_, lr, shrink)
+        descend(param, weight, update, radial_, hyper.lr, shrink)
         views.append(radial_.view if radial_ else None)
     return views
 
 
 def _multi_tensor_sgdp(
-    state: SGDPState,
-    *,
-    invariance: ScaleInvariance,
-    lr: float | Tensor,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    wd_ratio: float,
-    project_buffer: bool,
-    maximize: bool,
-    capturable: bool,
-    differentiable: bool,
-    shards: list[sharded.Shard | None] | None = None,
+    state: SGDPState, hyper: SGDPHyperparameters, shards: list[sharded.Shard | None] | None = None
 ) -> list[Tensor | None]:
-    shrink = lr * weight_decay / (1 - momentum)
     views: list[Tensor | None] = [None] * len(state.params)
     for indices, parts in by_device_and_dtype(state.params, state.grads, state.momentum_buffers):
         params, raw, buffers = parts
-        weights, grads = full_precision(params, torch._foreach_neg(raw) if maximize else raw)
-        torch._foreach_mul_(buffers, momentum)
-        torch._foreach_add_(buffers, grads, alpha=1 - dampening)
-        if nesterov:
-            updates = list(torch._foreach_mul(buffers, momentum))
+        weights, grads = full_precision(params, torch._foreach_neg(raw) if hyper.maximize else raw)
+        torch._foreach_mul_(buffers, hyper.momentum)
+        torch._foreach_add_(buffers, grads, alpha=1 - hyper.dampening)
+        if hyper.nesterov:
+            updates = list(torch._foreach_mul(buffers, hyper.momentum))
             torch._foreach_add_(updates, grads)
         else:
             updates = [buffer.clone() for buffer in buffers]
 
         dims = [state.row_dims[i] for i in indices]
         if shards is None:
-            radials_ = radials(weights, grads, updates, dims, invariance, wd_ratio)
+            radials_ = radials(weights, grads, updates, dims, hyper.invariance, hyper.wd_ratio)
         else:
             shards_ = [shards[i] for i in indices]
-            radials_ = sharded.radials(weights, grads, updates, dims, shards_, invariance, wd_ratio)
-        if project_buffer and not nesterov:
+            radials_ = sharded.radials(weights, grads, updates, dims, shards_, hyper.invariance, hyper.wd_ratio)
+        if hyper.project_buffer and not hyper.nesterov:
             _project(buffers, weights, radials_)
-        descend_many(params, weights, updates, radials_, [lr] * len(params), shrink)
+        descend_many(params, weights, updates, radials_, [hyper.lr] * len(params), hyper.shrink)
         for i, radial_ in zip(indices, radials_, strict=True):
             views[i] = radial_.view if radial_ else None
     return views
@@ -282,5 +207,5 @@ def _project(buffers: list[Tensor], weights: list[Tensor], radials_: Sequence[Ra
     """Takes the radial part out of the momentum itself, as clovaai/AdamP 0.3.0 does."""
     projected = [(b, w, r.multiple) for b, w, r in zip(buffers, weights, radials_, strict=True) if r is not None]
     if projected:
-        own_buffers, own_weights, multiples = map(list, zip(*projected, strict=True))
-        torch._foreach_addcmul_(own_buffers, own_weights, multiples, -1.0)
+        projected_buffers, projected_weights, multiples = map(list, zip(*projected, strict=True))
+        torch._foreach_addcmul_(projected_buffers, projected_weights, multiples, -1.0)

@@ -23,18 +23,18 @@ from optathlon.optimizers.rules.base_optimizer import Step, new_step
 
 
 def together(steps: Sequence[Step], group: dict[str, Any]) -> bool:
-    """Whether the group's tensors are stepped by foreach operators: where asked for, else by torch's rule."""
+    """Whether the group's tensors are stepped by foreach operators: as asked for, else by torch's rule."""
     return plain([step.param for step in steps], group["lr"], group["foreach"]) is Implementation.FOREACH
 
 
 def alike(steps: Sequence[Step]) -> Iterator[tuple[list[Any], ...]]:
-    """Parameters, gradients, weights and states of the steps, in lists of one device and dtype each."""
+    """Yields parameters, gradients, weights and states of the steps, as lists of one device and dtype each."""
     for indices, _ in by_device_and_dtype([step.param for step in steps]):
         yield tuple(map(list, zip(*(steps[i] for i in indices), strict=True)))
 
 
 def by_shape(steps: Sequence[Step]) -> list[list[Step]]:
-    """The steps cut into lists whose weights have one shape, as matrices, and one device and dtype."""
+    """Cuts the steps into lists whose weights have one shape, as matrices, and one device and dtype."""
     alike_steps: dict[Any, list[Step]] = {}
     for step in steps:
         param = step.param
@@ -74,7 +74,7 @@ def nesterov_steps(steps: Sequence[Step], group: dict[str, Any]) -> None:
 def adam_change(
     param: Tensor, grad: Tensor, state: dict[str, Any], lr: Any, betas: tuple[float, float], eps: float
 ) -> Tensor:
-    """What a step of Adam takes from a weight, decay aside."""
+    """Returns what a step of Adam takes from a weight, decay aside."""
     _start_adam(param, state)
     beta1, beta2 = betas
     state["step"] += 1
@@ -93,7 +93,7 @@ def adam_changes(
     betas: tuple[float, float],
     eps: float,
 ) -> list[Tensor]:
-    """`adam_change` of many tensors of one device and dtype; new tensors."""
+    """Returns `adam_change` of many tensors of one device and dtype, as new tensors."""
     for param, state in zip(params, states, strict=True):
         _start_adam(param, state)
     beta1, beta2 = betas

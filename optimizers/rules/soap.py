@@ -131,7 +131,7 @@ def _single_tensor_soap(steps: list[Step], group: dict[str, Any]) -> None:
 
 
 def _multi_tensor_soap(steps: list[Step], group: dict[str, Any]) -> None:
-    """Matrix products one by one, all else together: the products of a batch would need copies of all bases."""
+    """Takes matrix products one by one, all else together: the products of a batch would need copies of all bases."""
     beta1, beta2 = group["betas"]
     for params, grads, _, states in alike(steps):
         tensors = [_reshaped(grad, group) for grad in grads]
@@ -142,8 +142,8 @@ def _multi_tensor_soap(steps: list[Step], group: dict[str, Any]) -> None:
         torch._foreach_lerp_(seconds, torch._foreach_mul(rotated, rotated), 1 - beta2)
         roots = list(torch._foreach_sqrt(seconds))
         torch._foreach_add_(roots, group["eps"])
-        own = [_rotate(_reshaped(mean, group), state) for mean, state in zip(means, states, strict=True)]
-        directions = torch._foreach_div(own, roots)
+        rotated_means = [_rotate(_reshaped(mean, group), state) for mean, state in zip(means, states, strict=True)]
+        directions = torch._foreach_div(rotated_means, roots)
         back = [_rotate(direction, state, back=True) for direction, state in zip(directions, states, strict=True)]
         changes = torch._foreach_mul(back, numbers_or_tensors([_size(state, group) for state in states]))
         torch._foreach_sub_(params, [change.reshape(p.shape) for change, p in zip(changes, params, strict=True)])
@@ -155,7 +155,7 @@ def _multi_tensor_soap(steps: list[Step], group: dict[str, Any]) -> None:
 
 
 def _size(state: dict[str, Any], group: dict[str, Any]) -> Any:
-    """What the direction is multiplied by."""
+    """Returns what the direction is multiplied by."""
     beta1, beta2 = group["betas"]
     t = state["step"].item()
     return group["lr"] * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
@@ -169,12 +169,12 @@ def _accumulate(tensor: Tensor, state: dict[str, Any], group: dict[str, Any]) ->
 
 
 def _rotated(state: dict[str, Any]) -> list[int]:
-    """The dimensions that have a covariance."""
+    """Returns the dimensions that have a covariance."""
     return [i for i in range(state["exp_avg_sq"].ndim) if f"covariance_{i}" in state]
 
 
 def _rotate(tensor: Tensor, state: dict[str, Any], back: bool = False) -> Tensor:
-    """`tensor` in the eigenbases, or back from them; each round moves the first dimension to the end."""
+    """Rotates `tensor` into the eigenbases, or back; each round moves the first dimension to the end."""
     for i in range(tensor.ndim):
         basis = state.get(f"basis_{i}")
         if basis is None:
@@ -185,7 +185,7 @@ def _rotate(tensor: Tensor, state: dict[str, Any], back: bool = False) -> Tensor
 
 
 def _eigenbasis(covariance: Tensor) -> Tensor:
-    """Eigenvectors as columns, those of the largest eigenvalues first; the axes where a gradient was not finite."""
+    """Returns the eigenvectors as columns by falling eigenvalue; the axes, if a gradient was not finite."""
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     if not covariance.isfinite().all():
         return identity
@@ -193,7 +193,7 @@ def _eigenbasis(covariance: Tensor) -> Tensor:
 
 
 def _improve_when_due(state: dict[str, Any], group: dict[str, Any]) -> None:
-    """One step of orthogonal iteration from the present bases, and the second moment in their new order."""
+    """Takes a step of orthogonal iteration from the present bases, and sorts the second moment as them."""
     if state["step"].item() % group["precondition_frequency"]:
         return
     for i in _rotated(state):

@@ -90,6 +90,19 @@ def test_one_group_may_hold_all_dtypes_layouts_and_shapes_and_is_copied_pickled_
 
 
 @EACH
+def test_loading_a_checkpoint_gives_groups_no_key_that_the_optimizer_does_not_have(build, how):
+    weight = normal(3, 4).requires_grad_()
+    optimizer = build([weight], lr=0.01, **how)
+    step(optimizer, weight)
+    saved = copy.deepcopy(optimizer.state_dict())
+    for restored in (build([weight], lr=0.01, **how), pickle.loads(pickle.dumps(optimizer))):
+        restored.load_state_dict(saved)
+        (group,) = restored.state_dict()["param_groups"]
+        assert group.keys() == saved["param_groups"][0].keys()
+        assert restored.defaults.keys() == optimizer.defaults.keys()
+
+
+@EACH
 def test_a_rate_may_be_a_tensor_unless_foreach_says_otherwise(build, how):
     ends = []
     for lr in (torch.tensor(0.01), 0.01):
