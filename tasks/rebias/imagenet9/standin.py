@@ -79,7 +79,8 @@ def write_imagenet_a(folder: Path) -> None:
 
 def sources() -> list[Source]:
     """The packages that the drawings come from."""
-    return [*emoji.sources(), NAMES.source]
+    kinds = Source(package=NAMES.name, version=NAMES.version, digest=NAMES.digest, licence=NAMES.licence)
+    return [*emoji.sources(), kinds]
 
 
 def _drawings() -> Iterator[Drawing]:
