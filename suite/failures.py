@@ -78,6 +78,10 @@ CLASSES = {
     "crash": Failure(
         "crashed in native code", "a library, a driver or the memory of {hosts} is at fault; retry elsewhere"
     ),
+    "mapped": Failure(
+        "a file was cut short while it was read from memory (SIGBUS)",
+        "`optathlon data check` says which file of the data sets it is; a full /dev/shm on {hosts} does it as well",
+    ),
     "lost": Failure(
         "died without a word",
         "{hosts} went down, or the whole job was killed, for its memory perhaps: see `optathlon logs {run} --job`",
@@ -90,7 +94,7 @@ UNKNOWN = Failure("failed", "`optathlon logs {run}` prints the traceback")
 
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 # torch raises these as plain RuntimeErrors, so that only the message tells them apart.
 _UNTYPED = (
     ("memory", re.compile(r"DefaultCPUAllocator: (can't|not enough)|_STATUS_ALLOC_FAILED|insufficient shared memory")),
@@ -125,6 +129,8 @@ def classify_exit(code: int, out_of_memory: bool) -> str:
     """
     if code == -signal.SIGKILL and out_of_memory:
         return "memory"
+    if code == -signal.SIGBUS:  # what a page has that lies behind the end of the file mapped there
+        return "mapped"
     if code < 0:
         return "crash" if -code in _CRASHES else "killed"
     return "bug" if code == FAILED else "crash"  # a process of ours ends with another code only if a library ends it

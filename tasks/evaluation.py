@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from optathlon.tasks.errors import TaskError
+
+Part = TypeVar("Part")
+
+
+def split_of(splits: Mapping[str, Part], name: str) -> Part:
+    """The split called `name`; TaskError with those that this run has if it is none of them."""
+    if name not in splits:
+        raise TaskError(f"split: this run has no {name!r}, only {', '.join(splits)}")
+    return splits[name]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,9 @@ Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 DropRate = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Share = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 
+HELD_BACK = 10
+"""One in so many training samples is the carved validation split, where a family does not say otherwise."""
+
 _HOLDOUTS = {
     "published": "no validation split is published",
     "carved": "the validation split is published",
@@ -57,3 +60,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def check(self, protocol: Protocol) -> None:
         """Raises TaskError where several fields are at odds with each other; here they never are."""
+
+
+def carved(samples: int, protocol: Protocol) -> int:
+    """How many of `samples` training samples are the carved validation split: a tenth, or none."""
+    return samples // HELD_BACK if protocol.holdout == "carved" else 0
+
+
+def check_carved(name: str, samples: int, protocol: Protocol) -> None:
+    """TaskError if a tenth of `samples`, as the setting `name` limits them, is no validation split at all."""
+    if protocol.holdout == "carved" and not carved(samples, protocol):
+        raise TaskError(
+            f"protocol.settings.{name}: one in {HELD_BACK} is for validation, and {samples} training samples leave"
+            " none; take more"
+        )
+
+
+def require_batch(samples: int, kind: str, protocol: Protocol, remedy: str) -> None:
+    """TaskError, with the `remedy`, if there are fewer training `samples`, photos or the like, than one batch takes."""
+    if samples < protocol.batch:
+        raise TaskError(
+            f"protocol.batch: {protocol.batch} is more than the {samples} training {kind}; take a smaller batch, or"
+            f" {remedy}"
+        )
+
+
+def check_crop(crop: int, resize: int, least: int = 1) -> None:
+    """TaskError unless a square of `crop` pixels, and at least of `least`, fits into a photo resized to `resize`."""
+    if crop < least:
+        raise TaskError(f"protocol.settings.crop: {crop} is less than the {least} pixels that the network needs")
+    if crop > resize:
+        raise TaskError(f"protocol.settings.crop: {crop} is more than resize, which is {resize}")

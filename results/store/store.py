@@ -54,6 +54,10 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
                 states[run_id] = self._state(run_id) if run_id in started else State(kind="waiting")
         return states
 
+    def is_full(self) -> bool:
+        """Whether its file system has no room left for this user, as far as that tells."""
+        return exists(self.root) and os.statvfs(self.root).f_bavail == 0
+
     def forget(self, run_id: str) -> Path:
         """Move a run's record and work to trash/, so that it waits again; returns the new folder.
 

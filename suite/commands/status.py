@@ -40,6 +40,8 @@ def main(args: argparse.Namespace) -> int:
             f"this machine's clock is {progress.duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} that of "
             f"{args.store}'s file server, by which heartbeats are judged; set it right"
         )
+    if store.is_full():
+        say(f"the disk of {args.store} is full: workers there can write nothing, not even why; make room")
     if args.json:
         print_json({"sweeps": [_document(*standing) for standing in standings]})
     elif standings and not (args.watch and sys.stdout.isatty()):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from optathlon.results import StoreError
 from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite.errors import INTERRUPTED, Preempted
 from optathlon.suite.training.place import Place, gpu
@@ -74,5 +75,8 @@ def on_this_machine(job: Job, processes: int) -> list[int]:
         pids = [fork(functools.partial(part, place)) for place in places]
         codes = watch_over(pids, flag)
         fault = first_fault(meet(places[0]))
-        write_down(job.store, job.run.id, pids[0], codes, fault, asked=flag(), out_of_memory=out_of_memory())
+        try:
+            write_down(job.store, job.run.id, pids[0], codes, fault, asked=flag(), out_of_memory=out_of_memory())
+        except (OSError, StoreError) as error:  # the attempt is provably dead without it
+            job.say(f"how run {job.run.id} ended could not be written down: {error}")
     return codes

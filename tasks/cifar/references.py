@@ -9,8 +9,9 @@ import numpy as np
 
 from optathlon.tasks.cifar.cifar10 import layout
 from optathlon.tasks.cifar.cifar10.dataset import Cifar10, find
-from optathlon.tasks.cifar.settings import HELD_BACK, SHADES, THREATS, AdversarialSettings, Norm, Threat
+from optathlon.tasks.cifar.settings import SHADES, THREATS, AdversarialSettings, Norm, Threat
 from optathlon.tasks.data.places import folder_of
+from optathlon.tasks.settings import carved
 from optathlon.tasks.task import Protocol
 
 Scores = dict[str, dict[str, float]]
@@ -42,7 +43,7 @@ def _scores(protocol: Protocol, data: Path, threat: Threat) -> Scores:
         return flat.astype(np.float32) / np.float32(SHADES), labels[:most]
 
     train, labels = images("train", s.train_images)
-    held = len(labels) // HELD_BACK if protocol.holdout == "carved" else 0
+    held = carved(len(labels), protocol)
     splits = {"test": images("test", s.test_images)}
     if held:
         splits["validation"] = train[:held], labels[:held]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import msgspec
 
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.settings import Count, Settings
+from optathlon.tasks.settings import Count, Settings, carved, check_carved, require_batch
 from optathlon.tasks.task import Protocol
 
 Norm = Literal["linf", "l2"]
@@ -16,9 +16,6 @@ StepRule = Literal["sign", "gradient"]
 SIDE = 32
 SHADES = 255.0
 """Distances are told in shades of gray: a pixel goes from 0 to 255 in files and from 0 to 1 in networks."""
-
-HELD_BACK = 10
-"""One in so many training images is the carved validation split."""
 
 Distance = Annotated[float, msgspec.Meta(gt=0.0, le=SHADES)]
 
@@ -88,6 +85,7 @@ class AdversarialSettings(Settings, frozen=True, kw_only=True):
                 f"protocol.settings.stem: {self.stem} must be even where widen is ({self.widen}), as the first shortcut"
                 " adds as many channels on both sides"
             )
-        kept = self.train_images - (self.train_images // HELD_BACK if protocol.holdout == "carved" else 0)
-        if protocol.batch > kept and protocol.parts > 1:
-            raise TaskError(f"protocol.batch: {protocol.batch} is more than the {kept} training images")
+        check_carved("train_images", self.train_images, protocol)
+        left = self.train_images - carved(self.train_images, protocol)
+        if protocol.parts > 1:  # else the last, short batch is trained on as well
+            require_batch(left, "images", protocol, "more protocol.settings.train_images")

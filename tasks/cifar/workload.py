@@ -14,15 +14,15 @@ from optathlon.tasks.cifar.batch_statistics import BeforeUpdate
 from optathlon.tasks.cifar.cifar10 import layout
 from optathlon.tasks.cifar.cifar10.dataset import Cifar10, find
 from optathlon.tasks.cifar.pixels import Augmented, Images
-from optathlon.tasks.cifar.settings import HELD_BACK, SHADES, THREATS, AdversarialSettings, Threat
+from optathlon.tasks.cifar.settings import SHADES, THREATS, AdversarialSettings, Threat
 from optathlon.tasks.cifar.wide_resnet import WideResNet
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.loading import split
 from optathlon.tasks.data.places import folder_of
-from optathlon.tasks.errors import TaskError
-from optathlon.tasks.evaluation import Totals, batched, evaluating
+from optathlon.tasks.evaluation import Totals, batched, evaluating, split_of
 from optathlon.tasks.metrics.classification import correct
 from optathlon.tasks.randomness import shuffled
+from optathlon.tasks.settings import carved, require_batch
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
@@ -44,12 +44,10 @@ class AdversarialCifar10(Workload):
         s = self._settings = AdversarialSettings.read(protocol)
         require(Cifar10(), self.data)
         train = self._images("train", s.train_images)
-        held = len(train.labels) // HELD_BACK if protocol.holdout == "carved" else 0
+        held = carved(len(train.labels), protocol)
         self._train = train.after(held)
-        if protocol.parts > 1 and len(self._train.labels) < protocol.batch:
-            raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than the {len(self._train.labels)} training images"
-            )
+        if protocol.parts > 1:  # else the last, short batch is trained on as well
+            require_batch(len(self._train.labels), "images", protocol, "more protocol.settings.train_images")
         self._evaluated = {"test": self._images("test", s.test_images)}
         if held:
             self._evaluated["validation"] = train.first(held)
@@ -123,9 +121,7 @@ class AdversarialCifar10(Workload):
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Accuracies in % on clean images and under each attack, and the loss under the first attack."""
-        if split not in self._evaluated:
-            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
-        images, attacks = self._evaluated[split], self.evaluation_attacks
+        images, attacks = split_of(self._evaluated, split), self.evaluation_attacks
         headline = next(iter(attacks))
         totals = Totals(self.device)
         with evaluating(self.net):

@@ -15,12 +15,12 @@ from optathlon.tasks.coco.dataset import Coco
 from optathlon.tasks.coco.images import objects, splits
 from optathlon.tasks.coco.layout import Annotations
 from optathlon.tasks.data.dataset import require
-from optathlon.tasks.data.loading import load, share, split
-from optathlon.tasks.errors import TaskError
-from optathlon.tasks.evaluation import evaluating
+from optathlon.tasks.data.loading import split
+from optathlon.tasks.evaluation import evaluating, split_of
 from optathlon.tasks.images.scale_invariance import normalized_weights
 from optathlon.tasks.metrics.average_precision import Detections, average_precision
 from optathlon.tasks.randomness import shuffled
+from optathlon.tasks.settings import require_batch
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
@@ -55,11 +55,8 @@ class Detection(Workload):
         chosen = splits(protocol, self.data)
         self._evaluated = chosen.evaluated
         self._train = self._worth_training_on(chosen.train)
-        if len(self._train) < protocol.batch:
-            raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training images{self._without};"
-                " take a smaller batch, or more protocol.settings.train_images"
-            )
+        kind = f"images{self._without}"
+        require_batch(len(self._train), kind, protocol, "more protocol.settings.train_images")
         self.players = {"model": self._network(len(chosen.train.categories)).to(self.device)}
 
     def _worth_training_on(self, images: Annotations) -> Annotations:
@@ -81,16 +78,12 @@ class Detection(Workload):
         """Randomly chosen training images; the last, short batch is left out."""
         order = shuffled(len(self._train), self.seed, epoch)
         parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        mine = share(len(parts), start, self.rank, self.world)
-        loaded = load(self._training, [(epoch, parts[index]) for index in mine], self.data_workers)
-        for index, data in zip(mine, loaded, strict=True):
+        for index, data in self.load_share(self._training, [(epoch, part) for part in parts], start):
             yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """COCO's average precision of all boxes found in the split, in percent, by `average_precision`'s names."""
-        if split not in self._evaluated:
-            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
-        images = self._evaluated[split]
+        images = split_of(self._evaluated, split)
         with evaluating(self.players["model"]):
             rows = [_rows(one, images) for one in self._detect(images)]
         return average_precision(images.ids, objects(images), _joined(rows))

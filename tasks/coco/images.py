@@ -9,10 +9,10 @@ import numpy as np
 
 from optathlon.tasks.coco import layout
 from optathlon.tasks.coco.layout import Annotations
-from optathlon.tasks.coco.settings import carved
 from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.metrics.average_precision import Objects
 from optathlon.tasks.randomness import generator
+from optathlon.tasks.settings import carved
 from optathlon.tasks.task import Protocol
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 import numpy as np
 
-from optathlon.tasks.data.listing import below, find_tree
+from optathlon.tasks.data.layouts import require_place
+from optathlon.tasks.data.listing import below
 from optathlon.tasks.errors import DataError
 
 NAME, TREE = "coco", "coco"
@@ -112,7 +113,7 @@ class Annotations:
 
 def read(folder: Path, split: str) -> Annotations:
     """The annotations of `split` ("train2017", "val2017"); DataError names what is broken in which file."""
-    tree = find_tree(folder, TREE, _json(TRAIN))
+    tree = require_place(NAME, folder, (TREE, "."), [_json(TRAIN)])
     path = tree / _json(split)
     content = _parse(path)
     if not content.images or not content.categories:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import msgspec
 
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.settings import Count, Limit, Probability, Settings, Share, Weight
+from optathlon.tasks.settings import Count, Limit, Probability, Settings, Share, Weight, carved, check_carved
 from optathlon.tasks.task import Protocol
 
 RESNET18 = (64, 128, 256, 512)
@@ -29,17 +29,15 @@ class DetectionSettings(Settings, frozen=True, kw_only=True):
     evaluation_batch: Count
 
     def check(self, protocol: Protocol) -> None:
+        if not self.train_images:
+            return
+        check_carved("train_images", self.train_images, protocol)
         left = self.train_images - carved(self.train_images, protocol)
-        if self.train_images and left < protocol.batch:
+        if left < protocol.batch:
             raise TaskError(
                 f"protocol.settings.train_images: {self.train_images} leave {left} to train on, less than one batch of"
                 f" {protocol.batch}; take more, or 0 for all"
             )
-
-
-def carved(images: int, protocol: Protocol) -> int:
-    """How many of `images` training images are the carved validation split: a tenth, or none."""
-    return images // 10 if protocol.holdout == "carved" else 0
 
 
 class CenterNetSettings(DetectionSettings, frozen=True, kw_only=True):

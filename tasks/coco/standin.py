@@ -129,13 +129,7 @@ def write(folder: Path) -> list[Source]:
     grounds = _photographs()
     for number, (split, drawn) in enumerate(_cut_outs().items()):
         write_split(folder, split, 10_000_000 * number, CATEGORIES, _pictures(split, drawn, grounds))
-    wallpapers = Source(
-        package=BACKGROUNDS.name,
-        version=BACKGROUNDS.version,
-        digest=BACKGROUNDS.sha256,
-        licence=BACKGROUNDS.licence,
-    )
-    return [*emoji.sources(), wallpapers]
+    return [*emoji.sources(), BACKGROUNDS.source]
 
 
 def _photographs() -> list[np.ndarray]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from optathlon.tasks.data.dataset import Source
 from optathlon.tasks.data.pinned_files import pinned_file
 from optathlon.tasks.data.places import user_cache
 from optathlon.tasks.errors import DataError
@@ -29,6 +30,11 @@ class Package(NamedTuple):
     def file(self) -> str:
         """The name that `apt-get download` gives the .deb."""
         return f"{self.name}_{self.version}_all.deb"
+
+    @property
+    def source(self) -> Source:
+        """What a stand-in says of a package that it was made from."""
+        return Source(package=self.name, version=self.version, digest=self.sha256, licence=self.licence)
 
 
 def cache() -> Path:

@@ -1,4 +1,4 @@
-"""Lists in text files, and the trees of files that they name."""
+"""Lists in text files: their lines as words, numbers, and paths in the tree of files that they are of."""
 
 from __future__ import annotations
 
@@ -9,34 +9,6 @@ from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 
 DIGITS = 18
-
-
-def find_tree(folder: Path, tree: str, sign: str) -> Path:
-    """Where below `folder` the official tree begins: in `tree` or in `folder` itself, by the file `sign`."""
-    found = next((place for place in (folder / tree, folder) if (place / sign).is_file()), None)
-    if found is None:
-        raise DataError(f"{folder.name}: no {sign} in {folder / tree} or {folder}; expected the official layout")
-    return found
-
-
-def find_layout(name: str, folder: Path, layouts: Sequence[str], parts: Sequence[str]) -> list[Path] | None:
-    """The files of a data set in one of its `layouts` below `folder`, each a path with {} for one of the `parts`.
-
-    None if there is none of them; DataError if some are missing, or if there are two layouts.
-    """
-    begun = [layout for layout in layouts if any(path.exists() for path in paths_in(folder, layout, parts))]
-    if len(begun) > 1:
-        copies = " and ".join(str(folder / layout.format("*")) for layout in begun)
-        raise DataError(f"{name}: two copies of the data, {copies}; keep one of them")
-    for path in (paths := paths_in(folder, begun[0], parts) if begun else []):
-        if not path.is_file():
-            raise DataError(f"{name}: {path} is missing; expected {', '.join(p.name for p in paths)} side by side")
-    return paths or None
-
-
-def paths_in(folder: Path, layout: str, parts: Sequence[str]) -> list[Path]:
-    """The paths of all `parts` in a `layout` below `folder`."""
-    return [folder / layout.format(part) for part in parts]
 
 
 def rows(path: Path, names: Sequence[str], skip: int = 0) -> Iterator[tuple[str, list[str]]]:

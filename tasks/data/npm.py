@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from optathlon.tasks.data.dataset import Source
 from optathlon.tasks.data.pinned_files import pinned_file
 from optathlon.tasks.data.places import user_cache
 
@@ -34,6 +35,11 @@ class Package(NamedTuple):
     def digest(self) -> str:
         """SHA-512 of the tarball in hexadecimal."""
         return base64.b64decode(self.integrity).hex()
+
+    @property
+    def source(self) -> Source:
+        """What a stand-in says of a package that it was made from."""
+        return Source(package=self.name, version=self.version, digest=self.digest, licence=self.licence)
 
 
 def registry() -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 from torchvision.models import mobilenetv2, resnet, shufflenetv2
+
+from optathlon.tasks.images.residual_stages import residual_stage
 
 RESNETS = {"resnet18": (resnet.BasicBlock, (2, 2, 2, 2)), "resnet50": (resnet.Bottleneck, (3, 4, 6, 3))}
 STAGES = (64, 128, 256, 512)
@@ -82,7 +83,7 @@ def _resnet(name: str, classes: int, width: float, depth: float) -> nn.Module:
     )
     before = stem
     for number, (wide, count) in enumerate(zip(channels, layers, strict=True), start=1):
-        parts[f"layer{number}"] = _stage(block, before, wide, count, stride=1 if number == 1 else 2)
+        parts[f"layer{number}"] = residual_stage(block, before, wide, count, stride=1 if number == 1 else 2)
         before = wide * block.expansion
     parts |= {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(before, classes)}
     net = nn.Sequential(parts)
@@ -90,12 +91,3 @@ def _resnet(name: str, classes: int, width: float, depth: float) -> nn.Module:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return net
-
-
-def _stage(block: Callable[..., Any], before: int, wide: int, count: int, stride: int) -> nn.Sequential:
-    after = wide * block.expansion  # type: ignore[attr-defined]
-    shortcut = None
-    if stride != 1 or before != after:
-        shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after))
-    # A bottleneck's inner width is planes × base_width / 64, so that both kinds of block scale by their planes.
-    return nn.Sequential(block(before, wide, stride, shortcut), *(block(after, wide) for _ in range(count - 1)))

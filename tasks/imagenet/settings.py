@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from optathlon.tasks.errors import DataError, TaskError
-from optathlon.tasks.settings import Count, DropRate, Limit, Positive, Probability, Settings, Share, Weight
+from optathlon.tasks.settings import (
+    Count,
+    DropRate,
+    Limit,
+    Positive,
+    Probability,
+    Settings,
+    Share,
+    Weight,
+    check_crop,
+    require_batch,
+)
 from optathlon.tasks.task import Protocol
 
 Network = Literal[
@@ -86,8 +97,7 @@ class ImageNetSettings(Settings, frozen=True, kw_only=True):
 
     def check(self, protocol: Protocol) -> None:
         place = "protocol.settings"
-        if self.crop > self.resize:
-            raise TaskError(f"{place}.crop: {self.crop} is more than resize, which is {self.resize}")
+        check_crop(self.crop, self.resize)
         if self.classes == 1:
             raise TaskError(f"{place}.classes: 1 class leaves nothing to tell apart, expected 0 for all, or 2 or more")
         if self.training_photos == 1 and protocol.holdout == "carved":
@@ -100,6 +110,9 @@ class ImageNetSettings(Settings, frozen=True, kw_only=True):
             raise TaskError(f"{place}.randaugment: {self.randaugment:g} must be a magnitude from 0 to 10")
         if self.mixing != "none" and not self.mixing_alpha:
             raise TaskError(f"{place}.mixing_alpha: {self.mixing} needs one above 0")
+        if self.classes and self.training_photos:
+            most = self.classes * self.training_photos
+            require_batch(most, "photos", protocol, f"more {place}.classes or training_photos")
 
 
 def require_timm(protocol: Protocol, root: Path) -> None:

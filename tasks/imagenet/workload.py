@@ -14,8 +14,7 @@ from torch.nn.functional import cross_entropy
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.loading import split
 from optathlon.tasks.data.places import folder_of
-from optathlon.tasks.errors import TaskError
-from optathlon.tasks.evaluation import batched, evaluating
+from optathlon.tasks.evaluation import batched, evaluating, split_of
 from optathlon.tasks.imagenet.ilsvrc2012.dataset import ILSVRC2012
 from optathlon.tasks.imagenet.ilsvrc2012.layout import NAME, read
 from optathlon.tasks.imagenet.networks import build
@@ -31,6 +30,7 @@ from optathlon.tasks.images.scale_invariance import normalized_weights
 from optathlon.tasks.images.transforms import normalize
 from optathlon.tasks.metrics.classification import classification_scores
 from optathlon.tasks.randomness import generator, shuffled
+from optathlon.tasks.settings import require_batch
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
@@ -103,11 +103,7 @@ class ImageNet(Workload):
         require(ILSVRC2012(), self.data)
         splits = split_photos(read(folder_of(self.data, NAME)), s, carve=protocol.holdout == "carved")
         self._train, self._evaluated = splits.train, splits.evaluated
-        if len(self._train) < protocol.batch:
-            raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos; take a smaller"
-                " batch, or more protocol.settings.classes or training_photos"
-            )
+        require_batch(len(self._train), "photos", protocol, "more protocol.settings.classes or training_photos")
         net = build(
             s.network, len(splits.classes), width=s.width, depth=s.depth, dropout=s.dropout, drop_path=s.drop_path
         )
@@ -185,11 +181,9 @@ class ImageNet(Workload):
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The metrics on `split`, of the middles of all its photos."""
-        if split not in self._evaluated:
-            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
-        net = self.players["model"]
+        photos, net = split_of(self._evaluated, split), self.players["model"]
         with evaluating(net):
-            scores = classification_scores(self._outputs(split), self.device, (1, 5))
+            scores = classification_scores(self._outputs(photos), self.device, (1, 5))
             train = classification_scores(self._training_outputs(), self.device)
         return {
             "accuracy": scores.accuracies[1],
@@ -200,9 +194,9 @@ class ImageNet(Workload):
             "norm_last": self._filter_norm(),
         }
 
-    def _outputs(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and labels of a split."""
-        pictures = self._pictures(self._evaluated[split])
+    def _outputs(self, photos: PhotoIndex) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and labels of the middles of `photos`."""
+        pictures = self._pictures(photos)
         jobs = batched(len(pictures.photos), self.settings.evaluation_batch)
         yield from map(self._predicted, self.load_all(pictures.evaluation, jobs))
 

@@ -112,7 +112,7 @@ def sources() -> list[Source]:
     version = importlib.metadata.version(RENDERER)
     drawn_by = hashlib.sha256(f"{RENDERER} {version}".encode()).hexdigest()
     return [
-        *(Source(package=p.name, version=p.version, digest=p.digest, licence=p.licence) for p in SETS.values()),
+        *(package.source for package in SETS.values()),
         Source(package=RENDERER, version=version, digest=drawn_by, licence="MPL-2.0"),
     ]
 

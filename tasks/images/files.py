@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401  # these two register themselves so
 
+from optathlon.tasks.data.files import is_litter
 from optathlon.tasks.errors import DataError, one_line
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
 """What photo collections hold, whatever their suffixes say; other decoders never see a damaged file."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""By which torchvision's ImageFolder knows a photo."""
 MOST_ELONGATED = 100
 """The longer side of a photo in units of the shorter one."""
 DAMAGED = (
@@ -35,6 +38,11 @@ DAMAGED = (
 
 # Some of ImageNet's photos have EXIF blocks that Pillow cannot read; nothing here needs them.
 warnings.filterwarnings("ignore", message="(?i).*corrupt EXIF data", category=UserWarning, module="PIL")
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file is a photo by its name's suffix, as for ImageFolder, and is no litter such as ._photo.jpg."""
+    return not is_litter(name) and name.lower().endswith(SUFFIXES)
 
 
 @contextmanager

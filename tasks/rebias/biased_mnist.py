@@ -11,14 +11,15 @@ from torch import Tensor, nn
 
 from optathlon.tasks.data.dataset import require
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.evaluation import batched, evaluating
+from optathlon.tasks.evaluation import batched, evaluating, split_of
 from optathlon.tasks.metrics.classification import ClassificationScores, classification_scores
 from optathlon.tasks.rebias.coloring import COLORINGS, assign_colors, digits
 from optathlon.tasks.rebias.mnist.dataset import Mnist
 from optathlon.tasks.rebias.networks import SimpleConvNet
 from optathlon.tasks.rebias.painted import Painted, normalize
-from optathlon.tasks.rebias.settings import FEWEST, BiasedMnistSettings, carved
+from optathlon.tasks.rebias.settings import FEWEST, BiasedMnistSettings
 from optathlon.tasks.rebias.two_players import TwoPlayers
+from optathlon.tasks.settings import carved
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch
 
@@ -65,9 +66,7 @@ class BiasedMnist(TwoPlayers):
 
     def evaluate(self, split: str) -> dict[str, float]:
         """f's accuracy in % with each of COLORINGS, and its cross-entropy in nats where colors say nothing."""
-        if split not in self.evaluated:
-            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self.evaluated)}")
-        images, labels = self.evaluated[split]
+        images, labels = split_of(self.evaluated, split)
         with evaluating(self.players["model"]):
             scores = {
                 name: self._measure(Painted(images, labels, assign_colors(labels, rho, split)))

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from optathlon.tasks.rebias.coloring import CLASSES, COLORINGS, COLORS, assign_colors, digits, paint
-from optathlon.tasks.rebias.settings import BiasedMnistSettings, carved
+from optathlon.tasks.rebias.settings import BiasedMnistSettings
+from optathlon.tasks.settings import carved
 from optathlon.tasks.task import Protocol
 
 AT_ONCE = 1000

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.settings import Count, Positive, Probability, Settings, Weight
+from optathlon.tasks.settings import Count, Positive, Probability, Settings, Weight, carved, check_carved
 from optathlon.tasks.task import Protocol
 
 FEWEST = 4
@@ -53,6 +53,7 @@ class BiasedMnistSettings(ReBiasSettings, frozen=True, kw_only=True):
                 raise TaskError(
                     f"protocol.settings.{name}: {getattr(self, name)} must be odd: the convolutions keep the size"
                 )
+        check_carved("train_images", self.train_images, protocol)
         left = self.train_images - carved(self.train_images, protocol)
         needed = FEWEST if protocol.parts == 1 else protocol.batch
         if left < needed:
@@ -60,8 +61,3 @@ class BiasedMnistSettings(ReBiasSettings, frozen=True, kw_only=True):
                 f"protocol.settings.train_images: {self.train_images} leave {left} to train on, less than one update's"
                 f" {needed}; take more"
             )
-
-
-def carved(images: int, protocol: Protocol) -> int:
-    """How many of `images` training images are the carved validation split: a tenth, or none."""
-    return images // 10 if protocol.holdout == "carved" else 0

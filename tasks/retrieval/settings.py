@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.settings import Count, Limit, Positive, Settings, Share, Weight
+from optathlon.tasks.settings import Count, Limit, Positive, Settings, Share, Weight, check_crop
 from optathlon.tasks.task import Protocol
 
 HELD_BACK = 10
@@ -43,8 +43,7 @@ class RetrievalSettings(Settings, frozen=True, kw_only=True):
     evaluation_batch: Count
 
     def check(self, protocol: Protocol) -> None:
-        if self.crop > self.resize:
-            raise TaskError(f"protocol.settings.crop: {self.crop} is more than resize, which is {self.resize}")
+        check_crop(self.crop, self.resize)
         if self.backbone == "small" and not self.channels:
             raise TaskError("protocol.settings.channels: the small backbone needs one number or more")
         if self.backbone == "small" and self.crop < 2 ** len(self.channels):

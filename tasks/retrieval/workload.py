@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from optathlon.tasks.data.dataset import Dataset, require
-from optathlon.tasks.data.loading import load, split
+from optathlon.tasks.data.loading import split
 from optathlon.tasks.data.places import folder_of
-from optathlon.tasks.errors import TaskError
-from optathlon.tasks.evaluation import batched, evaluating
+from optathlon.tasks.evaluation import batched, evaluating, split_of
 from optathlon.tasks.images.photos import Photo, Splits
 from optathlon.tasks.images.pictures import Cuts, Pictures
 from optathlon.tasks.images.transforms import normalize
@@ -24,6 +23,7 @@ from optathlon.tasks.retrieval.datasets import cars, cub, inshop, sop
 from optathlon.tasks.retrieval.losses import proxy_anchor, semihard_triplets
 from optathlon.tasks.retrieval.networks import Embedder, resnet50, small
 from optathlon.tasks.retrieval.settings import RetrievalSettings, held_back
+from optathlon.tasks.settings import require_batch
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
 
@@ -54,11 +54,7 @@ class Retrieval(Workload):
             self._evaluated["validation"] = ([p for p in train if p.label in held], None)
             train = [p for p in train if p.label not in held]
         self._train = _renumbered(train)
-        if len(self._train) < protocol.batch:
-            raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos; take a smaller"
-                " batch, or more protocol.settings.training_classes"
-            )
+        require_batch(len(self._train), "photos", protocol, "more protocol.settings.training_classes")
         self.players = {"model": self._network().to(self.device)}
 
     def _first(self, photos: Sequence[Photo]) -> list[Photo]:
@@ -112,9 +108,7 @@ class Retrieval(Workload):
 
     def evaluate(self, split: str) -> dict[str, float]:
         """`recall@K` for the data set's K: each photo of the split looks among the others, or in the gallery."""
-        if split not in self._evaluated:
-            raise TaskError(f"split: this run has no {split!r}, only {', '.join(self._evaluated)}")
-        query, gallery = self._evaluated[split]
+        query, gallery = split_of(self._evaluated, split)
         with evaluating(self.players["model"]):
             embeddings, labels = self._embed(query)
             recalls = recall_at(self._ks, embeddings, labels, None if gallery is None else self._embed(gallery))
@@ -123,7 +117,7 @@ class Retrieval(Workload):
     def _embed(self, photos: Sequence[Photo]) -> tuple[Tensor, Tensor]:
         """Embeddings (n, d) and labels (n,)."""
         jobs = batched(len(photos), self.settings.evaluation_batch)
-        loaded = load(self._pictures(photos).evaluation, jobs, self.data_workers)
+        loaded = self.load_all(self._pictures(photos).evaluation, jobs)
         net = self.players["model"]
         pairs = [(net(normalize(pixels.to(self.device))), labels.to(self.device)) for pixels, labels in loaded]
         embeddings, labels = zip(*pairs, strict=True)

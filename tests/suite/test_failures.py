@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,15 @@ def test_a_process_that_could_not_say_why_is_judged_by_its_end():
     assert failures.classify_exit(-signal.SIGHUP, out_of_memory=False) == "killed"
     assert failures.classify_exit(1, out_of_memory=False) == "bug"
     assert failures.classify_exit(0, out_of_memory=False) == failures.classify_exit(3, out_of_memory=False) == "crash"
+
+
+def test_who_reads_a_mapped_file_that_was_cut_short_is_killed_and_the_class_says_so(tmp_path):
+    (tmp_path / "mapped").write_bytes(bytes(1 << 16))
+    code = "import mmap; f = open('mapped', 'r+b'); m = mmap.mmap(f.fileno(), 0); f.truncate(0); m[-1]"
+    end = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode
+    assert failures.classify_exit(end, out_of_memory=False) == "mapped"
+    assert "cut short" in failures.known("mapped").what
+    assert "optathlon data check" in failures.advice("mapped", "0", ["node-7"])
 
 
 def test_every_class_has_words_and_advice_that_name_host_and_run():

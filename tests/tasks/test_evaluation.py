@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from optathlon.tasks.evaluation import Totals, batched, evaluating
+from optathlon.tasks import TaskError
+from optathlon.tasks.evaluation import Totals, batched, evaluating, split_of
 
 
 class Counter(nn.Module):
@@ -59,3 +60,10 @@ def test_totals_are_exact_where_single_precision_is_not():
         totals.add(0, large=torch.tensor(1.0))
     assert totals.sums() == {"large": 3 * 2.0**24 + 3, "right": 3.0}
     assert totals.means() == {"large": 2.0**23 + 0.5, "right": 0.5}
+
+
+def test_a_split_that_a_run_does_not_have_is_named_with_those_that_it_has():
+    splits = {"test": [1, 2], "validation": [3]}
+    assert split_of(splits, "validation") == [3]
+    with pytest.raises(TaskError, match=r"^split: this run has no 'tset', only test, validation$"):
+        split_of(splits, "tset")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from optathlon.tasks import Protocol, TaskError
-from optathlon.tasks.settings import Count, DropRate, Settings
+from optathlon.tasks.settings import Count, DropRate, Settings, carved, check_carved, check_crop, require_batch
 
 
 class Some(Settings, frozen=True, kw_only=True):
@@ -69,3 +69,33 @@ def test_a_protocol_that_does_not_suit_the_data_is_refused(changes, message):
 def test_a_missing_setting_is_named():
     with pytest.raises(TaskError, match=r"protocol\.settings: .*`drop`"):
         Some.read(protocol({"kind": "wide", "widths": [8]}))
+
+
+def test_a_tenth_is_carved_and_nothing_without_a_validation_split():
+    assert carved(129, protocol(RIGHT, holdout="carved")) == 12
+    assert carved(129, protocol(RIGHT)) == 0
+
+
+def test_a_carved_split_of_nothing_is_refused():
+    check_carved("photos", 10, protocol(RIGHT, holdout="carved"))
+    check_carved("photos", 9, protocol(RIGHT))
+    message = r"^protocol\.settings\.photos: one in 10 is for validation, and 9 training samples leave none; take more$"
+    with pytest.raises(TaskError, match=message):
+        check_carved("photos", 9, protocol(RIGHT, holdout="carved"))
+
+
+def test_a_batch_that_training_does_not_fill_is_refused_with_what_helps():
+    require_batch(4, "clips", protocol(RIGHT), "more words")
+    message = r"^protocol\.batch: 4 is more than the 3 training clips; take a smaller batch, or more words$"
+    with pytest.raises(TaskError, match=message):
+        require_batch(3, "clips", protocol(RIGHT), "more words")
+
+
+def test_a_crop_is_within_the_photo_and_large_enough_for_the_network():
+    check_crop(5, 5, least=5)
+    with pytest.raises(TaskError, match=r"^protocol\.settings\.crop: 6 is more than resize, which is 5$"):
+        check_crop(6, 5)
+    with pytest.raises(
+        TaskError, match=r"^protocol\.settings\.crop: 4 is less than the 5 pixels that the network needs$"
+    ):
+        check_crop(4, 5, least=5)

@@ -1,6 +1,6 @@
 """Strikes the suite at its file calls, feeds it damaged files and moves its clocks; counts, and says what broke.
 
-python -m tests.torture [--most N] [--rounds N] [--parts runs stores data clocks files]
+python -m tests.torture [--most N] [--rounds N] [--parts runs stores data clocks files disks]
 
 Exits with 1 if a rule was broken. It preloads a library of its own into itself, for which it needs a C compiler.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.torture import shim
 
-PARTS = ("runs", "stores", "data", "clocks", "files")
+PARTS = ("runs", "stores", "data", "clocks", "files", "disks")
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
 def torture(folder: Path, options: argparse.Namespace) -> int:
     # After the library is there: these import torch.
     from tests.suite.training.test_loop import run_of
-    from tests.torture import clocks, data_sets, fuzz, runs, stores
+    from tests.torture import clocks, data_sets, full_disk, fuzz, runs, stores
     from tests.torture.tally import Tally
 
     run = run_of("sgd", protocol={"length": 2})
@@ -45,6 +45,7 @@ def torture(folder: Path, options: argparse.Namespace) -> int:
         "stores": lambda: stores.torture(folder, tally, options.most),
         "data": lambda: data_sets.torture(folder, tally, options.most),
         "clocks": lambda: clocks.torture(run, folder, tally, options.most),
+        "disks": lambda: full_disk.torture(run, folder, tally, options.most),
         "files": lambda: fuzz.torture(run, folder, tally, options.rounds),
     }
     for part in options.parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from optathlon import tasks
@@ -30,7 +31,7 @@ def torture(folder: Path, tally: Tally, most: int | None) -> None:
 
 def _whole(folder: Path, name: str) -> tuple[str, int]:
     shutil.rmtree(folder / "data", ignore_errors=True)
-    code = _make(folder, name, Blow(Action.NOTHING, 0))
+    code = make(folder, name, Blow(Action.NOTHING, 0))
     assert code == 0, (folder / "output").read_text()
     return digest(folder / "data"), int((folder / "calls").read_text())
 
@@ -38,15 +39,23 @@ def _whole(folder: Path, name: str) -> tuple[str, int]:
 def _strike(folder: Path, name: str, blow: Blow, expected: str) -> list[str]:
     shutil.rmtree(folder / "data", ignore_errors=True)
     (folder / "output").unlink(missing_ok=True)
-    code = _make(folder, name, blow)
+    return twice(folder, name, blow, expected)
+
+
+def twice(
+    folder: Path, name: str, blow: Blow | None, expected: str, between: Callable[[], object] = lambda: None
+) -> list[str]:
+    """The rules that are broken where a data set is made under `blow`, and then once more."""
+    code = make(folder, name, blow)
     broken = [] if code in (0, 4, -9) else [f"ended with {code}: {(folder / 'output').read_text()[-800:]}"]
-    again = _make(folder, name, None)
+    between()
+    again = make(folder, name, None)
     if again != 0:
         return [*broken, f"made again, it ended with {again}: {(folder / 'output').read_text()[-800:]}"]
     return broken if digest(folder / "data") == expected else [*broken, "what was made again differs"]
 
 
-def _make(folder: Path, name: str, blow: Blow | None) -> int:
+def make(folder: Path, name: str, blow: Blow | None) -> int:
     def act() -> int:
         if blow is not None:
             shim.arm(folder / "data", blow)

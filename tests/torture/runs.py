@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from optathlon.results import Store, this_process
+from optathlon.results import Store, StoreError, this_process
 from optathlon.suite.errors import OK
 from optathlon.suite.identity import Run
 from optathlon.suite.training.surroundings import CHECKPOINT_SECONDS
@@ -85,7 +86,8 @@ class Torture:
             return code
 
         code, pid = in_child(act, self.output)
-        write_down(self.store, self.run.id, pid, [code], asked=False, out_of_memory=False)
+        with contextlib.suppress(OSError, StoreError):  # as a worker does
+            write_down(self.store, self.run.id, pid, [code], asked=False, out_of_memory=False)
         return code
 
     def strike(self, blow: Blow | None, clock: int = 0, jumps: Callable[[], object] = lambda: None) -> list[str]:
@@ -95,8 +97,12 @@ class Torture:
         broken = [] if code in ((OK, 1, BUSY, REFUSED, -9) if blow else (OK,)) else [f"ended with {code}"]
         if blow and blow.action in (Action.KILL, Action.TEAR) and code != -9:
             broken.append(f"was not killed, but ended with {code}")
+        return broken + self.go_on()
+
+    def go_on(self) -> list[str]:
+        """The rules that are broken once further attempts have gone on by themselves."""
         codes = list(itertools.takewhile(lambda code: code not in (OK, BUSY), (self.attempt(None) for _ in range(3))))
-        return broken + [f"the attempt after it ended with {code}" for code in codes] + self.broken()
+        return [f"the attempt after it ended with {code}" for code in codes] + self.broken()
 
     def broken(self) -> list[str]:
         """The rules that do not hold once the run is done."""

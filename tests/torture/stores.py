@@ -83,17 +83,31 @@ def torture(folder: Path, tally: Tally, most: int | None) -> None:
 
 
 def _whole(folder: Path, operation: Callable[[Store], Any]) -> tuple[dict[str, Any], int]:
-    _fresh(folder)
-    code, _ = _operate(folder, operation, Blow(Action.NOTHING, 0))
+    fresh(folder)
+    code, _ = operate(folder, operation, Blow(Action.NOTHING, 0))
     assert code == 0, (folder / "output").read_text()
     return contents(folder / "store"), int((folder / "calls").read_text())
 
 
 def _strike(folder: Path, operation: Callable[[Store], Any], blow: Blow, expected: dict[str, Any]) -> list[str]:
-    _fresh(folder)
-    code, _ = _operate(folder, operation, blow)
+    fresh(folder)
+    return twice(folder, operation, expected, blow=blow)
+
+
+def twice(
+    folder: Path,
+    operation: Callable[[Store], Any],
+    expected: dict[str, Any],
+    before: Callable[[], object] = lambda: None,
+    between: Callable[[], object] = lambda: None,
+    blow: Blow | None = None,
+) -> list[str]:
+    """The rules that are broken where the operation is done under `blow`, and then once more."""
+    before()
+    code, _ = operate(folder, operation, blow)
     broken = [] if code in (0, 4, -9) else [f"ended with {code}: {(folder / 'output').read_text()[-800:]}"]
-    again, _ = _operate(folder, operation, None)
+    between()
+    again, _ = operate(folder, operation, None)
     if again != 0:
         broken.append(f"done again, it ended with {again}: {(folder / 'output').read_text()[-800:]}")
     actual = contents(folder / "store")
@@ -110,13 +124,13 @@ def _difference(found: Any, expected: Any) -> str:
     return f"{found!r:.300} for {expected!r:.300}"
 
 
-def _fresh(folder: Path) -> None:
+def fresh(folder: Path) -> None:
     shutil.rmtree(folder / "store", ignore_errors=True)
     (folder / "output").unlink(missing_ok=True)
     prepare(folder)
 
 
-def _operate(folder: Path, operation: Callable[[Store], Any], blow: Blow | None) -> tuple[int, int]:
+def operate(folder: Path, operation: Callable[[Store], Any], blow: Blow | None) -> tuple[int, int]:
     def act() -> int:
         if blow is not None:
             shim.arm(folder / "store", blow)

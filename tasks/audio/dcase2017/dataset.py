@@ -30,6 +30,7 @@ from optathlon.tasks.audio.dcase2017.layout import (
 from optathlon.tasks.audio.recordings import Listed
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest, folders_in
+from optathlon.tasks.data.layouts import find_file, find_place
 from optathlon.tasks.errors import DataError
 
 
@@ -82,19 +83,18 @@ class Dcase2017(Dataset):
 def _table_of(folder: Path, part: Part) -> Path:
     """Where a table lies, in `folder` or in groundtruth_release/ as in the organizers' repository; DataError if
     nowhere."""
-    places = (folder / part.table, folder / RELEASE / part.table)
-    if found := next((path for path in places if path.is_file()), None):
-        return found
+    if table := find_file(folder, (".", RELEASE), [part.table]):
+        return table
     raise DataError(f"{NAME}: {folder / part.table} is missing; expected {Dcase2017.get}")
 
 
 def _clips_of(folder: Path, part: Part) -> str:
     """Where a part's clips lie, below `folder`: there or deeper by one. DataError if nowhere; of an archive it says how
     to unpack it."""
-    places = (folder, *folders_in(folder))
-    if found := next((place / part.folder for place in places if (place / part.folder).is_dir()), None):
-        return found.relative_to(folder).as_posix()
-    if archive := next((place / part.archive for place in places if (place / part.archive).is_file()), None):
+    places = (".", *(place.name for place in folders_in(folder)))
+    if place := find_place(folder, places, [part.folder]):
+        return (place / part.folder).relative_to(folder).as_posix()
+    if archive := find_file(folder, places, [part.archive]):
         raise DataError(
             f"{NAME}: {archive} is not unpacked: it needs a password, so do it yourself:"
             f" `cd {archive.parent} && unzip -P PASSWORD {part.archive}`, which makes {part.folder}/; {PASSWORDS}"

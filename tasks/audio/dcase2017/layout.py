@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -148,6 +149,12 @@ def fingerprint(paths: Iterable[str]) -> str:
     """The MD5 of the names of a split's files as the tables have them, sorted and joined by newlines."""
     names = sorted(Path(path).name.removeprefix("Y") for path in paths)
     return hashlib.md5("\n".join(names).encode()).hexdigest()
+
+
+def file_name(seed: str) -> str:
+    """A name such as the official ones, a function of `seed`: eleven letters as YouTube has them, start and end."""
+    letters = base64.urlsafe_b64encode(hashlib.sha1(seed.encode()).digest()).decode()[:11]
+    return f"{letters}_0.000_10.000.wav"
 
 
 def write_table(path: Path, events: Mapping[str, Sequence[str]], line_end: str = "\n") -> None:

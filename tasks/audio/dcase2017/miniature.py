@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from optathlon.tasks.audio.dcase2017.layout import EVENTS, PARTS, SAMPLE_RATE, write_clip, write_table
+from optathlon.tasks.audio.dcase2017.layout import EVENTS, PARTS, SAMPLE_RATE, file_name, write_clip, write_table
 from optathlon.tasks.randomness import generator
 
 PER_EVENT = {"training": 6, "testing": 1, "evaluation": 2}
@@ -35,17 +33,11 @@ def write(folder: Path) -> None:
             chosen = [number % len(EVENTS)]
             if number % 3 == 0:
                 chosen.append((number * 7 + 5) % len(EVENTS))
-            file = file_name(part, number)
+            file = file_name(f"dcase2017 {part} {number}")
             events[file] = [EVENTS[event] for event in chosen]
             sound = clip(chosen, SHORT if number % 5 == 4 else SECONDS, f"{part} {number}")
             write_clip(folder / PARTS[part].folder / f"Y{file}", sound)
         write_table(folder / PARTS[part].table, events, "\r\n" if part == "evaluation" else "\n")
-
-
-def file_name(part: str, number: int) -> str:
-    """A name such as the official ones: eleven letters as YouTube has them, start and end."""
-    letters = base64.urlsafe_b64encode(hashlib.sha1(f"dcase2017 {part} {number}".encode()).digest()).decode()[:11]
-    return f"{letters}_0.000_10.000.wav"
 
 
 def clip(events: list[int], seconds: float, name: str) -> np.ndarray:

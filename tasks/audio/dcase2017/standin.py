@@ -7,9 +7,7 @@ is one, else another key.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import io
 import struct
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ import numpy as np
 import soundfile
 
 from optathlon.tasks.audio import midi
-from optathlon.tasks.audio.dcase2017.layout import NAME, PARTS, SAMPLE_RATE, write_clip, write_table
+from optathlon.tasks.audio.dcase2017.layout import NAME, PARTS, SAMPLE_RATE, file_name, write_clip, write_table
 from optathlon.tasks.data import debian
 from optathlon.tasks.data.dataset import Source
 from optathlon.tasks.data.progress import counted
@@ -72,17 +70,12 @@ def write(folder: Path) -> list[Source]:
         chosen = [names[number % len(names)]]
         if random.random() < 0.25:
             chosen.append(names[int(random.integers(len(names)))])
-        file = _file_name(part, number)
+        file = file_name(f"dcase2017 standin {part} {number}")
         events[part][file] = chosen
         write_clip(folder / PARTS[part].folder / f"Y{file}", _mix(chosen, part == "evaluation", number, random))
     for part, of_part in events.items():
         write_table(folder / PARTS[part].table, of_part, "\r\n" if part == "evaluation" else "\n")
-    return [midi.source(OPENSFX), midi.source(midi.EFFECTS_FONT)]
-
-
-def _file_name(part: str, number: int) -> str:
-    digest = hashlib.sha1(f"dcase2017 standin {part} {number}".encode()).digest()
-    return f"{base64.urlsafe_b64encode(digest).decode()[:11]}_0.000_10.000.wav"
+    return [OPENSFX.source, midi.EFFECTS_FONT.source]
 
 
 def _mix(events: Sequence[str], evaluation: bool, number: int, random: np.random.Generator) -> np.ndarray:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from optathlon.tasks.audio.mtat.layout import AUDIO, FOLDERS, NAME
-from optathlon.tasks.data.archives import reading
-from optathlon.tasks.data.files import file_digest, is_litter, writing
+from optathlon.tasks.data.archives import check_digest, reading
+from optathlon.tasks.data.files import is_litter, writing
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
@@ -83,10 +83,7 @@ def archives(folder: Path) -> dict[Path, str]:
 def verify(files: dict[Path, str]) -> None:
     """DataError unless each of the `files` has its MD5."""
     for path, md5 in counted(files.items(), len(files), f"{NAME}: MD5 of archives"):
-        if (digest := file_digest(path, "md5")) != md5:
-            raise DataError(
-                f"{NAME}: {path} has {path.stat().st_size:,} bytes and MD5 {digest}, expected {md5}: fetch it again"
-            )
+        check_digest(path, md5)
 
 
 def unpack(files: Sequence[Path], folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from optathlon.tasks.audio.recordings import Listed
 from optathlon.tasks.audio.settings import MOST_TAGS
 from optathlon.tasks.data.files import folders_in
+from optathlon.tasks.data.layouts import find_place
 from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 
@@ -108,8 +109,7 @@ def split(annotations: Annotations) -> tuple[tuple[str, ...], dict[str, list[Lis
 def find_audio(folder: Path) -> Path | None:
     """Where the sixteen folders of clips lie: in mp3/, directly in `folder` or in another folder there; None if
     nowhere."""
-    places = (folder / AUDIO, folder, *folders_in(folder))
-    return next((place for place in places if all((place / name).is_dir() for name in FOLDERS)), None)
+    return find_place(folder, (AUDIO, ".", *(place.name for place in folders_in(folder))), FOLDERS, enough=all)
 
 
 def write_annotations(path: Path, tags: Sequence[str], clips: Mapping[str, Sequence[str]]) -> None:

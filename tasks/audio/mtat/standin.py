@@ -89,7 +89,7 @@ def write(folder: Path) -> list[Source]:
             clips.update(written)
     tags = _with_both(clips)
     write_annotations(folder / ANNOTATIONS, tags, {path: sorted(clips[path]) for path in sorted(clips)})
-    return [midi.source(package) for package in (OPENMSX, FREEDOOM, midi.MUSIC_FONT)]
+    return [package.source for package in (OPENMSX, FREEDOOM, midi.MUSIC_FONT)]
 
 
 def _tunes() -> list[Tune]:

@@ -17,17 +17,16 @@ from optathlon.tasks.audio.speech_commands.layout import (
     COUNTS,
     LISTS,
     NAME,
+    PLACES,
     TREE,
     WORDS,
     decode_clip,
-    find_tree,
     index,
-    tree_of,
 )
 from optathlon.tasks.data import archives
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
-from optathlon.tasks.errors import DataError
+from optathlon.tasks.data.layouts import find_place, require_place
 
 
 class SpeechCommands(Dataset):
@@ -48,14 +47,10 @@ class SpeechCommands(Dataset):
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no tree is there yet, and decodes every recording."""
-        archive = folder / ARCHIVE
-        if find_tree(folder) is None:
-            if not archive.is_file():
-                raise DataError(
-                    f"{NAME}: {folder} holds neither {ARCHIVE} nor {' and '.join(LISTS.values())}; expected {self.get}"
-                )
+        archive, lists = folder / ARCHIVE, [*LISTS.values()]
+        if archive.is_file() and find_place(folder, PLACES, lists) is None:
             unpack(archive, folder / TREE, self.archive_sha256)
-        tree = tree_of(folder)
+        tree = require_place(NAME, folder, PLACES, lists, self.get)
         below = tree.relative_to(folder)
         splits = {
             split: [Listed((below / clip.path).as_posix(), (clip.word,)) for clip in clips]
@@ -81,13 +76,6 @@ class SpeechCommands(Dataset):
 
 
 def unpack(archive: Path, tree: Path, sha256: str = ARCHIVE_SHA256) -> None:
-    """Unpack `archive` to become `tree`, whole or not at all; DataError if it is not the one with that digest.
-
-    tarfile takes a damaged header for the end of an archive, so nothing but the digest tells that it is whole.
-    """
-    if (digest := file_digest(archive)) != sha256:
-        raise DataError(
-            f"{NAME}: {archive} has {archive.stat().st_size:,} bytes and SHA-256 {digest[:16]}…; expected 2,428,923,189"
-            f" bytes with SHA-256 {sha256}: fetch it again"
-        )
+    """Unpack `archive` to become `tree`, whole or not at all; DataError if it is not the one with that digest."""
+    archives.check_digest(archive, sha256, "sha256")
     archives.unpack(archive, tree, md5=None, inside=".")

@@ -25,6 +25,8 @@ ARCHIVE = "speech_commands_v0.02.tar.gz"
 ARCHIVE_SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
 TREE = "SpeechCommands/speech_commands_v0.02"
 """Where torchaudio unpacks it, below the data set's folder."""
+PLACES = (".", TREE, Path(TREE).name)
+"""Where the folders of words may lie: directly, as below torchaudio's root, or as below its folder SpeechCommands."""
 NOISE = "_background_noise_"
 LONGEST = 16_384
 """The most samples that a recording may have."""
@@ -42,22 +44,6 @@ class Clip(NamedTuple):
 
     path: str
     word: int
-
-
-def find_tree(folder: Path) -> Path | None:
-    """Where below `folder` the word folders lie: directly, as below torchaudio's root, or as below its folder
-    SpeechCommands; None if nowhere."""
-    places = (folder, folder / TREE, folder / Path(TREE).name)
-    return next((place for place in places if any((place / name).exists() for name in LISTS.values())), None)
-
-
-def tree_of(folder: Path) -> Path:
-    """find_tree, or DataError."""
-    tree = find_tree(folder)
-    if tree is None:
-        wanted = " and ".join(LISTS.values())
-        raise DataError(f"{NAME}: no {wanted} in {folder} or {folder / TREE}; expected the layout of {ARCHIVE}")
-    return tree
 
 
 def index(tree: Path) -> dict[str, list[Clip]]:

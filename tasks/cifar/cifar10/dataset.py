@@ -10,8 +10,9 @@ from optathlon.tasks.cifar.cifar10.layout import BATCHES, TREE
 from optathlon.tasks.data import archives
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
-from optathlon.tasks.data.listing import find_tree
+from optathlon.tasks.data.layouts import require_place
 
+PLACES = (TREE, ".")
 ARCHIVE, ARCHIVE_MD5 = "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"
 MD5 = {  # torchvision's cifar.py
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -63,4 +64,4 @@ class Cifar10(Dataset):
 
 def find(folder: Path) -> Path:
     """The folder below `folder`, or itself, that holds the batches; DataError if neither does."""
-    return find_tree(folder, TREE, BATCHES["train"][0])
+    return require_place(Cifar10.name, folder, PLACES, BATCHES["train"][:1])

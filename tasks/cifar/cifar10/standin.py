@@ -37,4 +37,4 @@ def standin(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 def sources() -> list[Source]:
     """The package that the images come from."""
-    return [Source(package=FASHION.name, version=FASHION.version, digest=FASHION.sha256, licence=FASHION.licence)]
+    return [FASHION.source]

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 from torchvision.ops import deform_conv2d
 
+from optathlon.tasks.images.residual_stages import residual_stage
+
 PUBLISHED_UPSAMPLING = {"deformable": (256, 128, 64), "plain": (256, 256, 256)}
 RARE = -2.19  # the heatmap's first logits: a probability of 0.1
 DOWN = 4  # input pixels for each place of the output, across and down
@@ -43,7 +45,8 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         for stage, (narrow, wide) in enumerate(pairwise([channels[0], *channels]), start=1):
-            self.add_module(f"layer{stage}", _stage(narrow, wide, blocks, stride=1 if stage == 1 else 2))
+            stride = 1 if stage == 1 else 2
+            self.add_module(f"layer{stage}", residual_stage(BasicBlock, narrow, wide, blocks, stride))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -53,14 +56,6 @@ class ResNet(nn.Module):
         for layer in self.children():
             features = layer(features)
         return features
-
-
-def _stage(narrow: int, wide: int, blocks: int, stride: int) -> nn.Sequential:
-    shortcut = None
-    if stride != 1 or narrow != wide:
-        shortcut = nn.Sequential(nn.Conv2d(narrow, wide, 1, stride=stride, bias=False), nn.BatchNorm2d(wide))
-    first = BasicBlock(narrow, wide, stride, shortcut)
-    return nn.Sequential(first, *(BasicBlock(wide, wide) for _ in range(1, blocks)))
 
 
 class DeformableConv2d(nn.Module):

@@ -28,7 +28,6 @@ from optathlon.tasks.coco.layout import Annotations
 from optathlon.tasks.coco.photos import Examples, Window, as_corners, stacked
 from optathlon.tasks.coco.settings import CenterNetSettings
 from optathlon.tasks.coco.weights import find_resnet18
-from optathlon.tasks.data.loading import load
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.randomness import generator
 from optathlon.tasks.task import Protocol
@@ -100,7 +99,7 @@ class CenterNet(Detection):
             photos = ((windows[i], open_photo(images.path(i))) for i in chosen)
             return torch.stack([window.pixels(np.asarray(photo)) for window, photo in photos])
 
-        for chosen, pixels in zip(jobs, load(fetch, jobs, self.data_workers), strict=True):
+        for chosen, pixels in zip(jobs, self.load_all(fetch, jobs), strict=True):
             outputs = self.players["model"](untinted(pixels.to(self.device)))
             boxes = decode(Outputs(*(maps.float() for maps in outputs)))
             for place, index in enumerate(chosen):

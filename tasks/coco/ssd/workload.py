@@ -21,7 +21,6 @@ from optathlon.tasks.coco.ssd.network import Outputs
 from optathlon.tasks.coco.ssd.network import Ssd as Network
 from optathlon.tasks.coco.ssd.priors import match, priors
 from optathlon.tasks.coco.weights import find_vgg16_bn
-from optathlon.tasks.data.loading import load
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.transforms import normalize
 from optathlon.tasks.randomness import derive, generator
@@ -88,7 +87,7 @@ class Ssd(Detection):
             photos = (np.asarray(open_photo(images.path(i))) for i in chosen)
             return torch.stack([whole_window(p.shape[1], p.shape[0], size).pixels(p) for p in photos])
 
-        for chosen, pixels in zip(jobs, load(fetch, jobs, self.data_workers), strict=True):
+        for chosen, pixels in zip(jobs, self.load_all(fetch, jobs), strict=True):
             outputs = self.players["model"](normalize(pixels.to(self.device)))
             for index, boxes in zip(chosen, decode(Outputs(*(v.float() for v in outputs)), self._priors), strict=True):
                 height, width = images.sizes[index].tolist()

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from optathlon.tasks.data import listing, matlab
+from optathlon.tasks.data.layouts import find_place
 from optathlon.tasks.errors import DataError
 
 FOLDER = "ILSVRC2012_devkit_t12"
@@ -16,7 +17,7 @@ PHOTO = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 def find(folder: Path) -> Path | None:
     """Where below `folder` the unpacked kit lies, or None."""
-    return next((place for place in (folder / FOLDER, folder / "devkit", folder) if (place / TRUTH).is_file()), None)
+    return find_place(folder, (FOLDER, "devkit", "."), [TRUTH])
 
 
 def validation_wnids(kit: Path, photos: list[str]) -> list[str]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from optathlon.tasks.data.files import is_litter
+from optathlon.tasks.data.layouts import places_with
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.imagenet.ilsvrc2012 import devkit, kaggle
+from optathlon.tasks.images.files import is_photo
 from optathlon.tasks.images.photos import PhotoIndex
 
 NAME = "imagenet"
 TRAIN, VAL = "train", "val"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's ImageFolder's
 
 
 class ImageNet(NamedTuple):
@@ -51,7 +52,7 @@ def read(folder: Path) -> ImageNet:
 
 def find_tree(folder: Path) -> Path:
     """Where train/ and val/ lie: `folder`, or a folder below it that Kaggle's archive has."""
-    begun = [place for place in (folder, *map(folder.joinpath, kaggle.TREES)) if (place / TRAIN).is_dir()]
+    begun = places_with(folder, (".", *kaggle.TREES), [TRAIN])
     if len(begun) > 1:
         raise DataError(f"{NAME}: two copies of the data, {begun[0] / TRAIN} and {begun[1] / TRAIN}; keep one of them")
     return begun[0] if begun else folder
@@ -74,7 +75,7 @@ def _validation(folder: Path, tree: Path, classes: tuple[str, ...]) -> PhotoInde
 
 def _flat(folder: Path, tree: Path, classes: tuple[str, ...]) -> PhotoIndex:
     """Photos in val/ itself, by the labels of the development kit or of Kaggle."""
-    names = sorted(name for name in os.listdir(tree / VAL) if _is_photo(name))
+    names = sorted(name for name in os.listdir(tree / VAL) if is_photo(name))
     wnids, source = _labelled(folder, tree, names)
     numbers = {wnid: label for label, wnid in enumerate(classes)}
     if strange := sorted(set(wnids) ^ set(classes)):
@@ -114,9 +115,4 @@ def _photos(tree: Path, name: str) -> Iterator[str]:
         below.sort()
         base = os.path.relpath(where, tree)
         if not any(map(is_litter, base.split(os.sep))):
-            yield from (f"{base}/{file}" for file in sorted(files) if _is_photo(file))
-
-
-def _is_photo(name: str) -> bool:
-    """By its suffix, as ImageFolder; not such as ._n01440764_18.JPEG, which some systems leave beside a photo."""
-    return not is_litter(name) and name.lower().endswith(SUFFIXES)
+            yield from (f"{base}/{file}" for file in sorted(files) if is_photo(file))

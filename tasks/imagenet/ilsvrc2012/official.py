@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from optathlon.tasks.data import archives
-from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.imagenet.ilsvrc2012 import devkit
@@ -34,8 +33,7 @@ def unpack(folder: Path) -> list[str]:
     for name, tree, write in ((TRAIN_TAR, TRAIN, _write_train), (VAL_TAR, VAL, _write_val)):
         if not (folder / name).is_file() or (folder / tree).exists():
             continue
-        if (digest := file_digest(folder / name, "md5")) != MD5[name]:
-            raise DataError(f"{NAME}: {folder / name} has MD5 {digest}, expected {MD5[name]}: fetch it again")
+        archives.check_digest(folder / name, MD5[name])
         _unpack(folder, name, tree, write)
         done.append(name)
     return done

@@ -10,21 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optathlon.tasks.evaluation import Totals, evaluating
-from optathlon.tasks.language.awd_lstm.model import AwdLstmModel, Memory
+from optathlon.tasks.language.awd_lstm.model import AwdLstmModel
 from optathlon.tasks.language.corpora import penn_treebank
 from optathlon.tasks.language.settings import AwdLstmSettings
+from optathlon.tasks.language.text.carried_memory import CarriedMemory
 from optathlon.tasks.language.text.streams import Window, cut, parallel, segments, windows
 from optathlon.tasks.metrics.language_modeling import perplexity
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
-
-
-class _Carried:
-    """The memory of one part's streams before and after the micro-batch `index`."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.index: int | None = None
-        self.before = self.after = memory
 
 
 class AwdLstm(Workload):
@@ -58,7 +51,7 @@ class AwdLstm(Workload):
 
     def _forget(self) -> None:
         parts = range(self.rank, self.protocol.parts, self.world)
-        self._carried = {part: _Carried(self.model.no_memory(self.protocol.part)) for part in parts}
+        self._memory = CarriedMemory(parts, lambda: self.model.no_memory(self.protocol.part))
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As the modules tell; the tied matrix is one parameter, both embedding and head."""
@@ -88,12 +81,9 @@ class AwdLstm(Workload):
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Mean cross-entropy + alpha · mean(dropped²) + beta · mean((rawₜ₊₁ - rawₜ)²), of the last layer's output."""
-        carried = self._carried[batch.index % self.protocol.parts]
-        if batch.index != carried.index:
-            carried.index, carried.before = batch.index, carried.after
-        tokens, targets = batch.data
-        output = self.model(tokens, carried.before)
-        carried.after = [(hidden.detach(), cell.detach()) for hidden, cell in output.memory]
+        part, (tokens, targets) = batch.index % self.protocol.parts, batch.data
+        output = self.model(tokens, self._memory.before(part, batch.index))
+        self._memory.after[part] = [(hidden.detach(), cell.detach()) for hidden, cell in output.memory]
         loss = F.cross_entropy(self.model.decode(output.dropped).flatten(0, 1), targets.flatten())
         if self.settings.alpha:
             loss = loss + self.settings.alpha * output.dropped.pow(2).mean()
@@ -118,9 +108,9 @@ class AwdLstm(Workload):
 
     def state_dict(self) -> dict[str, Any]:
         """Each part's memory after the last window: all that a resume in an epoch needs beside the weights."""
-        return {"memory": {part: [list(pair) for pair in carried.after] for part, carried in self._carried.items()}}
+        return {"memory": {part: [list(pair) for pair in memory] for part, memory in self._memory.after.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for part in self._carried:
+        for part in self._memory.parts:
             memory = [(hidden.to(self.device), cell.to(self.device)) for hidden, cell in state["memory"][part]]
-            self._carried[part] = _Carried(memory)
+            self._memory.restore(part, memory)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from optathlon.tasks.data import archives
-from optathlon.tasks.data.listing import find_layout, paths_in
+from optathlon.tasks.data.layouts import find_parts, paths_in
 from optathlon.tasks.data.text import checked, read_text
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, Corpus
@@ -31,7 +31,7 @@ WHERE_TO_GET = (
 
 def locate(folder: Path) -> list[Path]:
     """The train, valid and test files below `folder`; DataError if they are incomplete, or there in two layouts."""
-    paths = find_layout(NAME, folder, LAYOUTS, SPLITS)
+    paths = find_parts(NAME, folder, LAYOUTS, SPLITS)
     if paths is None:
         raise DataError(f"ptb: {folder} holds none of the files; expected {WHERE_TO_GET}")
     return paths

@@ -12,8 +12,9 @@ from optathlon.tasks.data.loading import share
 from optathlon.tasks.evaluation import Totals, evaluating
 from optathlon.tasks.language.corpora import wikitext103
 from optathlon.tasks.language.settings import TransformerXLSettings
+from optathlon.tasks.language.text.carried_memory import CarriedMemory
 from optathlon.tasks.language.text.streams import Streams, segments
-from optathlon.tasks.language.transformer_xl.model import Memory, Reading, TransformerXL
+from optathlon.tasks.language.transformer_xl.model import Reading, TransformerXL
 from optathlon.tasks.metrics.language_modeling import perplexity
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch, Workload
@@ -58,9 +59,7 @@ class TransformerXLWorkload(Workload):
 
     def _forget(self) -> None:
         parts = range(self.rank, self.protocol.parts, self.world)
-        self._index: dict[int, int | None] = dict.fromkeys(parts)
-        self._after = {part: self.model.no_memory(self.protocol.part) for part in parts}
-        self._before = dict(self._after)
+        self._memory = CarriedMemory(parts, lambda: self.model.no_memory(self.protocol.part))
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As the modules tell; the tied matrix is one parameter, both embedding and head; a direction of weight
@@ -96,11 +95,9 @@ class TransformerXLWorkload(Workload):
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The mean cross-entropy of the segment's tokens."""
-        part = batch.index % self.protocol.parts
-        if batch.index != self._index[part]:
-            self._index[part], self._before[part] = batch.index, self._after[part]
-        tokens, targets = batch.data
-        loss, self._after[part] = self.model(tokens, targets, self._before[part], self.reading)
+        part, (tokens, targets) = batch.index % self.protocol.parts, batch.data
+        memory = self._memory.before(part, batch.index)
+        loss, self._memory.after[part] = self.model(tokens, targets, memory, self.reading)
         return loss / targets.numel()
 
     def evaluate(self, split: str) -> dict[str, float]:
@@ -124,10 +121,8 @@ class TransformerXLWorkload(Workload):
 
     def state_dict(self) -> dict[str, Any]:
         """The memory of each part after its last segment: what a resume within an epoch needs beside the weights."""
-        return {"memory": {part: list(memory) for part, memory in self._after.items()}}
+        return {"memory": {part: list(memory) for part, memory in self._memory.after.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._forget()
-        for part in self._after:
-            memory: Memory = [layer.to(self.device) for layer in state["memory"][part]]
-            self._before[part] = self._after[part] = memory
+        for part in self._memory.parts:
+            self._memory.restore(part, [layer.to(self.device) for layer in state["memory"][part]])

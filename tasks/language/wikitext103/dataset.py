@@ -10,7 +10,7 @@ from typing import ClassVar
 from optathlon.tasks.data import archives
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
-from optathlon.tasks.data.listing import find_layout, paths_in
+from optathlon.tasks.data.layouts import find_parts, paths_in
 from optathlon.tasks.data.text import checked, read_lines
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text import hub, token_files
@@ -93,7 +93,7 @@ def read(folder: Path) -> Corpus:
 
 def _text(folder: Path) -> list[Path] | None:
     """The three text files below `folder`; None without any, DataError if some are missing or there are two copies."""
-    return find_layout(NAME, folder, LAYOUTS, SPLITS)
+    return find_parts(NAME, folder, LAYOUTS, SPLITS)
 
 
 def _copy(folder: Path) -> Path | None:

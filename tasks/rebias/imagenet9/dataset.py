@@ -11,7 +11,7 @@ import numpy as np
 from optathlon.tasks.data import archives
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
-from optathlon.tasks.errors import DataError
+from optathlon.tasks.data.layouts import require_place
 from optathlon.tasks.images.photos import Photo, decode_each
 from optathlon.tasks.rebias.imagenet9 import layout, miniature, standin
 from optathlon.tasks.rebias.imagenet9.classes import IMAGENET_A
@@ -100,9 +100,5 @@ def read_imagenet_a(folder: Path) -> list[Photo]:
 
     DataError if one of the 21 synsets is missing.
     """
-    tree = next((place for place in (folder / TREE, folder) if (place / IMAGENET_A[0]).is_dir()), None)
-    if tree is None:
-        raise DataError(
-            f"imagenet-a: no folder {IMAGENET_A[0]} in {folder / TREE} or {folder}; expected {ImageNetA.get}"
-        )
+    tree = require_place(ImageNetA.name, folder, (TREE, "."), IMAGENET_A[:1], ImageNetA.get)
     return photos(tree, IMAGENET_A)

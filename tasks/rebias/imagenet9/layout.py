@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from optathlon.tasks.data.layouts import find_file
 from optathlon.tasks.errors import DataError
+from optathlon.tasks.images.files import is_photo
 from optathlon.tasks.images.photos import Photo
 from optathlon.tasks.rebias.imagenet9.classes import LABELS, SYNSETS
 
@@ -19,7 +21,6 @@ TRAIN, VAL = "train", "val"
 CLUSTERS = "9class_imagenet_val.csv"
 COLUMNS = ("path", "category", "cluster1", "cluster2", "cluster3")
 TEXTURES, CLUSTERINGS = 9, 3
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp")
 
 
 class Nine(NamedTuple):
@@ -50,15 +51,11 @@ def photos(tree: Path, synsets: Collection[str]) -> list[Photo]:
             raise DataError(
                 f"{tree}: no folder {synset} ({error.strerror}); expected a folder of each synset of the nine classes"
             ) from None
-        mine = [Photo(folder / name, LABELS[synset]) for name in names if _is_photo(name)]
+        mine = [Photo(folder / name, LABELS[synset]) for name in names if is_photo(name)]
         if not mine:
             raise DataError(f"{folder} has no photos; unpack them again")
         listed += mine
     return listed
-
-
-def _is_photo(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def name_of(photo: Photo) -> str:
@@ -68,9 +65,8 @@ def name_of(photo: Photo) -> str:
 
 def find_clusters(folder: Path) -> Path:
     """The file of texture clusters in `folder` or its clusters/; DataError says where it comes from."""
-    for path in (folder / CLUSTERS, folder / "clusters" / CLUSTERS):
-        if path.is_file():
-            return path
+    if path := find_file(folder, (".", "clusters"), [CLUSTERS]):
+        return path
     raise DataError(
         f"imagenet9: no {CLUSTERS} in {folder}; put the one of clovaai/rebias (its folder clusters/) there, or make one"
         f" with `python -m optathlon.tasks.rebias.imagenet9.clusters {folder.parent}`"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from optathlon.tasks.errors import TaskError
+from optathlon.tasks.rebias.imagenet9.classes import CLASSES
 from optathlon.tasks.rebias.settings import ReBiasSettings
-from optathlon.tasks.settings import Count, Limit, Share
+from optathlon.tasks.settings import Count, Limit, Share, carved, check_carved, check_crop, require_batch
 from optathlon.tasks.task import Protocol
 
 SMALLEST = 5
@@ -34,8 +34,9 @@ class ImageNet9Settings(ReBiasSettings, frozen=True, kw_only=True):
     """At most so many of each class, also those held back for validation; 0 for all."""
 
     def check(self, protocol: Protocol) -> None:
-        if not SMALLEST <= self.crop <= self.resize:
-            raise TaskError(
-                f"protocol.settings.crop: {self.crop} must be at least {SMALLEST}, which BagNet needs, and at most"
-                f" resize, which is {self.resize}"
-            )
+        check_crop(self.crop, self.resize, SMALLEST)
+        if self.train_images:
+            photos = CLASSES * self.train_images
+            check_carved("train_images", photos, protocol)
+            left = photos - carved(photos, protocol)
+            require_batch(left, "photos", protocol, "more protocol.settings.train_images")

@@ -79,8 +79,7 @@ def write_imagenet_a(folder: Path) -> None:
 
 def sources() -> list[Source]:
     """The packages that the drawings come from."""
-    kinds = Source(package=NAMES.name, version=NAMES.version, digest=NAMES.digest, licence=NAMES.licence)
-    return [*emoji.sources(), kinds]
+    return [*emoji.sources(), NAMES.source]
 
 
 def _drawings() -> Iterator[Drawing]:

@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from optathlon.tasks.data.dataset import require
-from optathlon.tasks.data.loading import load
 from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.evaluation import batched, evaluating
+from optathlon.tasks.evaluation import batched, evaluating, split_of
 from optathlon.tasks.images.photos import Photo
 from optathlon.tasks.images.pictures import Cuts, Pictures
 from optathlon.tasks.images.scale_invariance import normalized_weights
@@ -28,8 +27,8 @@ from optathlon.tasks.rebias.imagenet9.dataset import ImageNet9, ImageNetA, read_
 from optathlon.tasks.rebias.imagenet9.networks import BagNet, FeaturedResNet
 from optathlon.tasks.rebias.imagenet9.settings import ImageNet9Settings
 from optathlon.tasks.rebias.imagenet9.unbiased import cells, unbiased_accuracy
-from optathlon.tasks.rebias.settings import carved
 from optathlon.tasks.rebias.two_players import TwoPlayers
+from optathlon.tasks.settings import carved, require_batch
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Batch
 
@@ -51,12 +50,13 @@ class ImageNet9ReBias(TwoPlayers):
         nine = layout.read(folder_of(self.data, ImageNet9.name))
         train = _of_each_class(nine.train, s.train_images)
         held = carved(len(train), protocol)
-        self._validation, self._train = train[:held], train[held:]
-        self._val, self._clusters = nine.val, nine.clusters
+        self._train, self._clusters = train[held:], nine.clusters
+        self._evaluated: dict[str, Sequence[Photo]] = {"test": nine.val}
+        if held:
+            self._evaluated["validation"] = train[:held]
         self._hard = read_imagenet_a(folder_of(self.data, ImageNetA.name))
-        if len(self._train) < protocol.batch:
-            raise TaskError(f"protocol.batch: {protocol.batch} is more than the {len(self._train)} training photos")
-        labels = np.array([photo.label for photo in self._val])
+        require_batch(len(self._train), "photos", protocol, "more protocol.settings.train_images")
+        labels = np.array([photo.label for photo in nine.val])
         for number, clusters in enumerate(self._clusters, start=1):
             if (most := cells(labels, clusters).max()) < s.smallest_cell:
                 raise TaskError(
@@ -88,7 +88,7 @@ class ImageNet9ReBias(TwoPlayers):
         pieces = self.micro_batches(len(self._train), epoch)
         sampled = pieces[: int(len(pieces) * self._settings.sampled) + 1]
         jobs = [(epoch, piece) for piece in sampled]
-        loaded = load(self._pictures(self._train).training, jobs, self.data_workers)
+        loaded = self.load_all(self._pictures(self._train).training, jobs)
         distances = Bandwidths()
         with torch.no_grad():
             for taken in loaded:
@@ -109,16 +109,13 @@ class ImageNet9ReBias(TwoPlayers):
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Accuracies in % and the loss in nats, as the class says."""
+        labels, right, loss = self._judged(split_of(self._evaluated, split))
         if split == "test":
-            labels, right, loss = self._judged(self._val)
             _, hard, _ = self._judged(self._hard)
             unbiased = unbiased_accuracy(right, labels, self._clusters, self._settings.smallest_cell)
-        elif split == "validation" and self._validation:
-            labels, right, loss = self._judged(self._validation)
-            unbiased, hard = unbiased_accuracy(right, labels, np.zeros((1, len(labels)), np.int64), 1), right
         else:
-            known = "test, validation" if self._validation else "test"
-            raise TaskError(f"split: this run has no {split!r}, only {known}")
+            hard, one_cluster = right, np.zeros((1, len(labels)), np.int64)
+            unbiased = unbiased_accuracy(right, labels, one_cluster, least=1)
         return {
             "unbiased": unbiased,
             "biased": 100.0 * float(right.mean()),
@@ -130,7 +127,7 @@ class ImageNet9ReBias(TwoPlayers):
         """Labels (n,), which of them the model gets right (n,), and its mean cross-entropy."""
         net, jobs = self.players["model"], batched(len(photos), self.protocol.part)
         with evaluating(net):
-            loaded = load(self._pictures(photos).evaluation, jobs, self.data_workers)
+            loaded = self.load_all(self._pictures(photos).evaluation, jobs)
             outputs = [(net(images)[0].float(), labels) for images, labels in map(self._ready, loaded)]
             logits, labels = (torch.cat(parts) for parts in zip(*outputs, strict=True))
             loss, right = cross_entropy(logits, labels), logits.argmax(1) == labels

@@ -13,11 +13,12 @@ import numpy as np
 
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.layouts import find_file
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.rebias.mnist import miniature, standin
 from optathlon.tasks.rebias.mnist.miniature import SIDE
 
-PLACES = ("raw", "", "MNIST/raw")
+PLACES = ("raw", ".", "MNIST/raw")
 """Where below the data set's folder the files may lie: as ReBias has them, by themselves, as torchvision has them."""
 PREFIXES = {"train": "train", "test": "t10k"}
 LARGEST = 256 << 20  # bytes in one file, unpacked; the largest official one has 47 million
@@ -97,10 +98,8 @@ def find(folder: Path, name: str) -> Path:
     Unpacked by 7-zip it is called train-images.idx3-ubyte, which is found as well.
     """
     unpacked = name.replace("-idx", ".idx")
-    for place in PLACES:
-        for path in (folder / place / file for file in (f"{name}.gz", name, f"{unpacked}.gz", unpacked)):
-            if path.is_file():
-                return path
+    if path := find_file(folder, PLACES, (f"{name}.gz", name, f"{unpacked}.gz", unpacked)):
+        return path
     raise DataError(f"mnist: {folder / 'raw' / name}.gz is missing (unpacked will do as well); expected {Mnist.get}")
 
 

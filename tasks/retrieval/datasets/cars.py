@@ -12,6 +12,7 @@ import numpy as np
 from optathlon.tasks.data import archives, listing, matlab
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.data.files import file_digest
+from optathlon.tasks.data.layouts import require_place
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save
@@ -21,6 +22,7 @@ from optathlon.tasks.retrieval.datasets import photo_lists, standin
 
 NAME = "cars"
 TREE, IMAGES, ANNOTATIONS = "cars196", "car_ims", "cars_annos.mat"
+PLACES = (TREE, ".")
 ARCHIVE, ARCHIVE_MD5, ANNOTATIONS_MD5 = (
     "car_ims.tgz",
     "d5c8f0aa497503f355e17dc7886c3f14",
@@ -48,7 +50,7 @@ class Cars(Dataset):
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no photos are there yet, and decodes every one."""
-        tree = listing.find_tree(folder, TREE, ANNOTATIONS)
+        tree = require_place(NAME, folder, PLACES, [ANNOTATIONS])
         archive = tree / ARCHIVE
         if archive.is_file() and not (tree / IMAGES).exists():
             archives.unpack(archive, tree / IMAGES, ARCHIVE_MD5)
@@ -74,7 +76,7 @@ class Cars(Dataset):
 
 def read(folder: Path) -> Splits:
     """Photos of the first 98 classes for training and of the other 98 for the test; DataError if a file is broken."""
-    tree = listing.find_tree(folder, TREE, ANNOTATIONS)
+    tree = require_place(NAME, folder, PLACES, [ANNOTATIONS])
     path = tree / ANNOTATIONS
     records = enumerate(matlab.records(path, STRUCT, NEEDED), start=1)
     photos = photo_lists.unique(_photo(tree, f"{path}, annotation {index}", record) for index, record in records)

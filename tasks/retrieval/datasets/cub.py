@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from optathlon.tasks.data import archives, listing
 from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.layouts import find_place, require_place
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save
@@ -17,6 +18,7 @@ from optathlon.tasks.retrieval.datasets import photo_lists, standin
 
 NAME = "cub"
 TREE, ARCHIVE, ARCHIVE_MD5 = "CUB_200_2011", "CUB_200_2011.tgz", "97eceeb196236b17998738112f37df78"
+PLACES, IMAGES = (TREE, "."), "images.txt"
 COUNTS = (5864, 5924, 100, 100)
 CLASSES, TRAINING = 200, 100  # classes 1 to 100 train, 101 to 200 test
 
@@ -37,7 +39,7 @@ class Cub(Dataset):
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no tree is there yet, and decodes every photo."""
         archive = folder / ARCHIVE
-        if archive.is_file() and not any((place / "images.txt").exists() for place in (folder / TREE, folder)):
+        if archive.is_file() and find_place(folder, PLACES, [IMAGES]) is None:
             archives.unpack(archive, folder / TREE, ARCHIVE_MD5)
         splits = read(folder)
         decode_all(splits)
@@ -55,7 +57,7 @@ class Cub(Dataset):
 
 def read(folder: Path) -> Splits:
     """Photos of the first 100 classes for training and of the other 100 for the test; DataError if a file is broken."""
-    tree = listing.find_tree(folder, TREE, "images.txt")
+    tree = require_place(NAME, folder, PLACES, [IMAGES])
     labels: dict[str, int] = {}
     for place, (image, label) in listing.rows(tree / "image_class_labels.txt", ("image_id", "class_id")):
         if image in labels:
@@ -64,14 +66,12 @@ def read(folder: Path) -> Splits:
         if labels[image] > CLASSES:
             raise DataError(f"{place}: class {label} is above {CLASSES}")
     listed = []
-    for place, (image, path) in listing.rows(tree / "images.txt", ("image_id", "image_name")):
+    for place, (image, path) in listing.rows(tree / IMAGES, ("image_id", "image_name")):
         if image not in labels:
             raise DataError(f"{place}: image {image} has no class in {tree / 'image_class_labels.txt'}, or is a second")
         listed.append((place, Photo(listing.below(tree / "images", place, path), labels.pop(image))))
     if labels:
-        raise DataError(
-            f"{tree / 'images.txt'}: image {next(iter(labels))}, which has a class, is missing; is it whole?"
-        )
+        raise DataError(f"{tree / IMAGES}: image {next(iter(labels))}, which has a class, is missing; is it whole?")
     photos = photo_lists.unique(listed)
     train = [p for p in photos if p.label <= TRAINING]
     return photo_lists.check_splits(NAME, Splits(train, [p for p in photos if p.label > TRAINING]))

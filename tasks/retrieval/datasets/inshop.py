@@ -10,6 +10,7 @@ import numpy as np
 
 from optathlon.tasks.data import archives, listing
 from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.layouts import require_place
 from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
@@ -22,6 +23,7 @@ NAME = "inshop"
 LARGEST = 32 << 30
 """The most bytes that the archive, whose digest nobody publishes, may unpack to."""
 TREE, LIST, IMAGES, ARCHIVE = "Inshop_Clothes", "Eval/list_eval_partition.txt", "Img/img", "Img/img.zip"
+PLACES = (TREE, ".")
 COUNTS = (25882, 14218, 12612, 3997, 3985)
 HEADER = ("image_name", "item_id", "evaluation_status")
 STATUSES = ("train", "query", "gallery")
@@ -42,7 +44,7 @@ class InShop(Dataset):
 
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no photos are there yet, and decodes every one."""
-        tree = listing.find_tree(folder, TREE, LIST)
+        tree = require_place(NAME, folder, PLACES, [LIST])
         if (tree / ARCHIVE).is_file() and not (tree / IMAGES).exists():
             archives.unpack(tree / ARCHIVE, tree / IMAGES, md5=None, largest=LARGEST)
         splits = read(folder)
@@ -64,7 +66,7 @@ class InShop(Dataset):
 
 def read(folder: Path) -> Splits:
     """Photos for training, queries and gallery by the official list; DataError if it is broken."""
-    tree = listing.find_tree(folder, TREE, LIST)
+    tree = require_place(NAME, folder, PLACES, [LIST])
     path = tree / LIST
     lines = [*listing.rows(path, HEADER, skip=1)]
     if not lines or tuple(lines[0][1]) != HEADER:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from optathlon.tasks.data import archives, listing
 from optathlon.tasks.data.dataset import Dataset, Source
+from optathlon.tasks.data.layouts import find_place, require_place
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import save
@@ -21,7 +22,7 @@ TREE, ARCHIVE, ARCHIVE_MD5 = (
     "Stanford_Online_Products.zip",
     "7f73d41a2f44250d4779881525aea32e",
 )
-LISTS = ("Ebay_train.txt", "Ebay_test.txt")
+PLACES, LISTS = (TREE, "."), ("Ebay_train.txt", "Ebay_test.txt")
 COUNTS = (59551, 60502, 11318, 11316)
 HEADER = ("image_id", "class_id", "super_class_id", "path")
 
@@ -42,7 +43,7 @@ class Sop(Dataset):
     def verify(self, folder: Path) -> str | None:
         """As Dataset.verify: unpacks the archive if no tree is there yet, and decodes every photo."""
         archive = folder / ARCHIVE
-        if archive.is_file() and not any((place / LISTS[0]).exists() for place in (folder / TREE, folder)):
+        if archive.is_file() and find_place(folder, PLACES, LISTS[:1]) is None:
             archives.unpack(archive, folder / TREE, ARCHIVE_MD5)
         splits = read(folder)
         decode_all(splits)
@@ -62,7 +63,7 @@ class Sop(Dataset):
 
 def read(folder: Path) -> Splits:
     """Photos for training and test as the two text files list them; DataError if one is broken."""
-    tree = listing.find_tree(folder, TREE, LISTS[0])
+    tree = require_place(NAME, folder, PLACES, LISTS[:1])
     train, test = ([*_listed(tree, name)] for name in LISTS)
     photo_lists.unique([*train, *test])
     return photo_lists.check_splits(NAME, Splits(*([photo for _, photo in listed] for listed in (train, test))))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from optathlon.results import Store, this_process
+from optathlon.suite.main import main
 from optathlon.suite.working import log
 from optathlon.suite.working.execute import execute
+from tests.suite.sweeps import environment
 from tests.suite.training.test_loop import run_of
 
 RUN = run_of("sgd", protocol={"length": 1})
@@ -42,3 +47,23 @@ def test_a_log_that_cannot_be_made_leaves_the_output_where_it_was(tmp_path, monk
     said = capfd.readouterr()
     assert "log-0001.txt: No space left on device; what the run prints is found here" in said.err
     assert said.out == "still here\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_log_without_room_ends_nobody_and_its_lines_go_where_the_process_printed_before(tmp_path):
+    code = (
+        "import os; from pathlib import Path; from optathlon.suite.working.log import redirect_output, say\n"
+        "redirect_output(Path('/dev/full')); say('of the run')\n"
+        "os._exit(7)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert done.stderr.endswith("Z of the run\n")
+
+
+def test_status_says_that_the_disk_of_a_store_is_full(tmp_path, monkeypatch, capsys):
+    room = os.statvfs(tmp_path)
+    full = SimpleNamespace(f_bavail=0, f_fsid=room.f_fsid)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    assert main(["status", "--store", str(tmp_path)]) == 0
+    assert f"the disk of {tmp_path} is full" in capsys.readouterr().err

@@ -43,16 +43,16 @@ def test_descriptions_need_no_torch():
 
 
 def test_the_paper_scale_is_the_published_protocol():
-    found = task("speech-commands")
-    paper = found.protocol("paper")
+    spotting = task("speech-commands")
+    paper = spotting.protocol("paper")
     assert (paper.length, paper.unit, paper.batch, paper.parts) == (30, "epochs", 16, 1)
     assert (paper.checkpoint, paper.holdout, paper.watch) == ("best", "published", ("validation",))
     assert paper.select is not None
     assert (paper.select.metric, paper.select.higher_is_better, paper.select.start) == ("loss", False, 0)
     rates = [paper.schedule.factor(t, paper.length) for t in (0, 0.9, 15, 29.9, 30)]
     assert rates == pytest.approx([1, 1, 0.5, 0.5 * (1 + np.cos(np.pi * 29 / 30)), 0])
-    assert resolve(found.workload) is KeywordSpotting
-    assert all(set(found.protocol(s).settings) == set(paper.settings) for s in ("mini", "smoke"))
+    assert resolve(spotting.workload) is KeywordSpotting
+    assert all(set(spotting.protocol(s).settings) == set(paper.settings) for s in ("mini", "smoke"))
 
 
 @pytest.mark.slow
@@ -117,12 +117,12 @@ def test_recordings_lie_at_random_in_training_and_in_the_middle_in_evaluation(da
 
 def test_samples_reach_the_network_as_numbers_below_one(data):
     workload = make(data)
-    seen = []
-    workload.players["model"].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    inputs = []
+    workload.players["model"].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     batch = next(workload.batches(0))
     workload.loss(batch, "model")
-    assert torch.equal(seen[0] * 32768, (batch.data[0] * 32768).round())
-    assert 0.1 < seen[0].abs().max() <= 1
+    assert torch.equal(inputs[0] * 32768, (batch.data[0] * 32768).round())
+    assert 0.1 < inputs[0].abs().max() <= 1
 
 
 def test_the_first_clips_of_each_of_the_first_words_are_chosen(data):
@@ -191,12 +191,12 @@ def test_scaling_a_row_of_a_scale_invariant_weight_leaves_the_loss(data):
     before = workload.loss(batch, "model").item()
     others = 0
     for name, parameter in net.named_parameters():
-        kept = parameter.detach().clone()
+        value = parameter.detach().clone()
         with torch.no_grad():
             parameter[0] *= 3
         after = workload.loss(batch, "model").item()
         with torch.no_grad():
-            parameter.copy_(kept)
+            parameter.copy_(value)
         if "scale_invariant" in workload.tags("model")[name]:
             assert after == pytest.approx(before, rel=1e-4), name
         others += name == "output.weight" and abs(after - before) > 1e-3

@@ -89,6 +89,17 @@ def test_what_is_there_is_kept_until_a_file_or_a_list_changes(folder):
     assert len(recordings.samples(folder) if make(folder) else ()) > 0
 
 
+def test_samples_that_were_cut_short_are_never_mapped_as_reading_them_would_kill(folder, monkeypatch):
+    made = make(folder)
+    with (folder / "decoded" / "samples.f32").open("r+b") as file:
+        file.truncate(4 * 1000)
+    with pytest.raises(DataError, match=r"decoded is not whole .*; `optathlon data prepare"):
+        recordings.samples(folder)
+    monkeypatch.setattr(recordings, "read", lambda _: made)  # it is cut short just after its size was looked at
+    with pytest.raises(DataError, match=r"samples\.f32 was cut short; `optathlon data prepare"):
+        recordings.samples(folder)
+
+
 def test_who_is_stopped_goes_on_where_they_were(folder, monkeypatch):
     """Stopped after any number of clips, also in the middle of a write, the result is the same."""
     whole = make(folder)

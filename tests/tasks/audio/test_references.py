@@ -62,12 +62,12 @@ def test_music_has_the_prior_and_it_orders_nothing(tagging_data):
 
 @pytest.mark.slow
 def test_events_have_the_most_frequent_all_and_the_prior(tagging_data):
-    found = resolve(task("dcase2017").references)(task("dcase2017").protocol("smoke"), tagging_data)
-    names = list(found)
+    scores = resolve(task("dcase2017").references)(task("dcase2017").protocol("smoke"), tagging_data)
+    names = list(scores)
     assert names[0].startswith("always ")
     assert names[1:] == ["every event", "prior"]
-    assert 10 < found["every event"]["test/f1"] < 20
-    assert found["prior"]["test/loss"] < 0.5
+    assert 10 < scores["every event"]["test/f1"] < 20
+    assert scores["prior"]["test/loss"] < 0.5
 
 
 @pytest.mark.slow

@@ -50,8 +50,8 @@ def make(data: Path, name: str, protocol: Protocol | None = None, **process: Any
 def test_the_paper_scales_are_the_published_protocols():
     lengths = {"mtat": 100, "dcase2017": 30}
     for name, length in lengths.items():
-        found = task(name)
-        paper = found.protocol("paper")
+        described = task(name)
+        paper = described.protocol("paper")
         assert (paper.length, paper.unit, paper.batch, paper.parts) == (length, "epochs", 16, 1)
         assert (paper.checkpoint, paper.holdout, paper.watch) == ("best", "published", ("validation",))
         rates = [paper.schedule.factor(t, length) for t in (0, 0.9, length / 2, length)]
@@ -59,7 +59,7 @@ def test_the_paper_scales_are_the_published_protocols():
         settings = SETTINGS[name].read(paper)
         assert (settings.channels, settings.input_length, settings.n_fft, settings.dropout) == (128, 80_000, 512, 0.5)
         assert settings.windows == 16
-        assert resolve(found.workload) is KINDS[name]
+        assert resolve(described.workload) is KINDS[name]
     assert SoundEventSettings.read(task("dcase2017").protocol("paper")).threshold == 0.1
 
 
@@ -117,12 +117,12 @@ def windows(lengths: list[int], length: int) -> Windows:
 
 
 def test_a_random_window_begins_at_the_floor_of_its_share_of_what_is_left():
-    found = windows([10, 4, 3], 4)
+    three = windows([10, 4, 3], 4)
     for place, begin in ((0.0, 0), (0.5, 3), (0.99, 5)):
-        waves, tags = found.at_random((np.array([0]), np.array([place])))
+        waves, tags = three.at_random((np.array([0]), np.array([place])))
         assert waves.tolist() == [[begin + 1.0, begin + 2.0, begin + 3.0, begin + 4.0]]
         assert tags.tolist() == [[True, False, False]]
-    assert found.at_random((np.array([1]), np.array([0.9])))[0].tolist() == [[1, 2, 3, 4]]
+    assert three.at_random((np.array([1]), np.array([0.9])))[0].tolist() == [[1, 2, 3, 4]]
 
 
 def test_a_short_clip_lies_at_random_in_training_and_in_the_middle_in_evaluation():
@@ -168,11 +168,11 @@ def test_the_contract_holds_for_updates_of_several_parts(tagging_data, name):
 def test_evaluation_is_the_literal_one(tagging_data, name):
     """Clip after clip, window after window: sigmoid, then the mean over windows, then scikit-learn."""
     workload = make(tagging_data, name, tiny(name, settings={"windows": 3}))
-    net, found = workload.players["model"], recordings.read(tagging_data / name)
+    net, scores = workload.players["model"], recordings.read(tagging_data / name)
     samples, length, tags = recordings.samples(tagging_data / name), LENGTHS[name], net.get_submodule("output")
     net.eval()
     estimates, losses, truths = [], [], []
-    for clip in found.splits["test"]:
+    for clip in scores.splits["test"]:
         sound = torch.from_numpy(samples[clip.start : clip.start + clip.length].copy())
         hop = (clip.length - length) // 3
         truth = torch.zeros(tags.out_features)  # type: ignore[arg-type]

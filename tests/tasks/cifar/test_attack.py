@@ -89,16 +89,16 @@ def test_a_projection_is_within_the_ball_and_the_range_and_no_further_off_than_a
 ) -> None:
     seeded(seed)
     images = torch.rand(4, 3, 5, 5, dtype=torch.float64)
-    here = images + far * torch.randn_like(images)
+    points = images + far * torch.randn_like(images)
     attack = Attack(norm, epsilon, 1, 1.0)
-    there = project(here, images, attack)
-    assert there.min() >= 0
-    assert there.max() <= 1
-    assert distance(there, images, norm).max() <= epsilon * (1 + 1e-9)
-    torch.testing.assert_close(project(there, images, attack), there)
+    projected = project(points, images, attack)
+    assert projected.min() >= 0
+    assert projected.max() <= 1
+    assert distance(projected, images, norm).max() <= epsilon * (1 + 1e-9)
+    torch.testing.assert_close(project(projected, images, attack), projected)
     if norm == "linf":  # the nearest point of a box: no point of it on the way to `here` is nearer
         other = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0, 1)
-        assert (distance(here, there, "l2") <= distance(here, other, "l2") + 1e-9).all()
+        assert (distance(points, projected, "l2") <= distance(points, other, "l2") + 1e-9).all()
 
 
 def test_what_is_in_the_ball_stays_and_the_image_itself_is_no_division_by_zero() -> None:
@@ -173,12 +173,12 @@ def test_it_leaves_modes_buffers_gradients_and_frozen_weights() -> None:
     net.stem.weight.requires_grad_(False)
     modes = [module.training for module in net.modules()]
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    there = attacked(net, images, labels, LINF)
+    adversarial = attacked(net, images, labels, LINF)
     assert [module.training for module in net.modules()] == modes
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in net.named_buffers())
     assert all(parameter.grad is None for parameter in net.parameters())
     assert [name for name, parameter in net.named_parameters() if not parameter.requires_grad] == ["stem.weight"]
-    assert not there.requires_grad
+    assert not adversarial.requires_grad
     assert not images.requires_grad
 
 

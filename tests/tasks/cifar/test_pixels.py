@@ -16,13 +16,13 @@ def images(count: int = 40, side: int = 32) -> Images:
 
 @pytest.mark.parametrize("side", [32, 16])
 def test_every_image_is_a_cut_of_itself_with_a_black_border_of_an_eighth_mirrored_or_not(side: int) -> None:
-    found = images(side=side)
+    originals = images(side=side)
     border = side // 8
-    seen = set()
+    cuts = set()
     for epoch in range(10):
-        pixels, labels = Augmented(found, seed=3, epoch=epoch).take(np.arange(40))
-        assert labels.tolist() == found.labels.tolist()
-        for picture, original in zip(pixels.numpy(), found.pixels, strict=True):
+        pixels, labels = Augmented(originals, seed=3, epoch=epoch).take(np.arange(40))
+        assert labels.tolist() == originals.labels.tolist()
+        for picture, original in zip(pixels.numpy(), originals.pixels, strict=True):
             padded = np.pad(original, ((0, 0), (border, border), (border, border)))
             fits = [
                 (top, left, mirrored)
@@ -34,19 +34,19 @@ def test_every_image_is_a_cut_of_itself_with_a_black_border_of_an_eighth_mirrore
                 )
             ]
             assert len(fits) == 1
-            seen.add(fits[0])
-    assert {f[2] for f in seen} == {False, True}
+            cuts.add(fits[0])
+    assert {f[2] for f in cuts} == {False, True}
     for axis in (0, 1):
-        assert {f[axis] for f in seen} == set(range(2 * border + 1)), "every cut, from edge to edge"
+        assert {f[axis] for f in cuts} == set(range(2 * border + 1)), "every cut, from edge to edge"
 
 
 def test_how_an_image_is_cut_does_not_depend_on_its_batch() -> None:
-    found = images()
-    whole, _ = Augmented(found, seed=3, epoch=1).take(np.arange(40))
-    some, labels = Augmented(found, seed=3, epoch=1).take(np.array([30, 2, 17]))
+    originals = images()
+    whole, _ = Augmented(originals, seed=3, epoch=1).take(np.arange(40))
+    some, labels = Augmented(originals, seed=3, epoch=1).take(np.array([30, 2, 17]))
     assert np.array_equal(some, whole[[30, 2, 17]])
     assert labels.tolist() == [0, 2, 7]
-    for other in (Augmented(found, seed=4, epoch=1), Augmented(found, seed=3, epoch=2)):
+    for other in (Augmented(originals, seed=4, epoch=1), Augmented(originals, seed=3, epoch=2)):
         assert not np.array_equal(other.take(np.arange(40))[0], whole)
 
 

@@ -72,13 +72,13 @@ def test_scaling_what_is_called_scale_invariant_leaves_the_logits_and_nothing_el
     net = WideResNet(16, widen, 8).double()
     images = torch.rand(6, 3, 8, 8, dtype=torch.float64)
     before = net(images)
-    found = []
+    invariant = []
     for name, parameter in net.named_parameters():
         if parameter.ndim == 4:
             with torch.no_grad():
                 parameter[::2] *= 8
                 if torch.allclose(net(images), before, rtol=1e-3, atol=1e-3):
-                    found.append(name)
+                    invariant.append(name)
                 parameter[::2] /= 8
-    assert found == net.scale_invariant
-    assert ("stem.weight" in found) == (widen == 2), "without a change of width the stem feeds the first shortcut"
+    assert invariant == net.scale_invariant
+    assert ("stem.weight" in invariant) == (widen == 2), "without a change of width the stem feeds the first shortcut"

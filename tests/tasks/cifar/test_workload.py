@@ -90,10 +90,12 @@ def test_the_published_attacks(data: Path, name: str, training: Any, evaluated: 
     assert task.metrics[0].higher_is_better
 
 
+@pytest.mark.slow
 def test_it_honors_the_contract_of_workloads(data: Path) -> None:
     prove(lambda **how: make(data, SMALL.with_validation(), **how))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cifar10-l2", "cifar10-linf8"])
 def test_it_honors_the_contract_with_several_micro_batches_an_update(data: Path, name: str) -> None:
     task = tasks.task(name)
@@ -129,26 +131,26 @@ def test_all_attacks_of_an_update_see_the_statistics_of_before_it(data: Path) ->
     """Else a loss would depend on how often it is asked, and on how many processes share an update."""
     live = make(data, SMALL.override({"micro_batch": 8}))
     batches = [batch for batch in live.batches(0) if batch.index < 6]
-    seen: list[list[float]] = []
+    means: list[list[float]] = []
 
     def note(module: torch.nn.Module, _: Any) -> None:
         if not module.training:
-            seen.append(live.net.norm.running_mean.tolist())
+            means.append(live.net.norm.running_mean.tolist())
 
     live.net.register_forward_pre_hook(note)
     live.start_epoch(0, resuming=False)
     for batch in [*batches[:4], batches[3], batches[4]]:  # an update of four parts, one of them twice, and the next
         live.loss(batch, "model")
     steps = live.training_attack.steps
-    assert len(seen) == 6 * steps
-    assert seen[: 5 * steps] == [[0.0] * len(seen[0])] * 5 * steps
-    assert seen[5 * steps] != seen[0]
+    assert len(means) == 6 * steps
+    assert means[: 5 * steps] == [[0.0] * len(means[0])] * 5 * steps
+    assert means[5 * steps] != means[0]
     assert live.net.norm.num_batches_tracked is not None
     assert int(live.net.norm.num_batches_tracked) == 6, "each pass over attacked images moves them all the same"
-    before = len(seen)
+    before = len(means)
     live.start_epoch(1, resuming=False)
     live.loss(batches[4], "model")
-    assert seen[before] != seen[5 * steps], "in the next epoch the same number is another update"
+    assert means[before] != means[5 * steps], "in the next epoch the same number is another update"
 
 
 def test_evaluation_counts_clean_and_attacked_images(data: Path) -> None:

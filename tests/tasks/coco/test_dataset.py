@@ -27,6 +27,7 @@ from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import open_photo
+from tests.tasks.packages import packages_or_skip
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -69,13 +70,13 @@ def folder(tmp_path: Path) -> Path:
 
 def write(folder: Path, train: Change = lambda _: None, test: Change = lambda _: None, shapes: bool = True) -> None:
     for split, change in (("train2017", train), ("val2017", test)):
-        found = copy.deepcopy(content())
-        change(found)
+        changed = copy.deepcopy(content())
+        change(changed)
         (folder / "annotations").mkdir(parents=True, exist_ok=True)
-        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(found), encoding="utf-8")
+        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(changed), encoding="utf-8")
         if shapes:
             (folder / split).mkdir(parents=True, exist_ok=True)
-            for image in found["images"]:
+            for image in changed["images"]:
                 pixels = np.random.default_rng(image["id"]).integers(0, 256, (image["height"], image["width"], 3))
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / split / image["file_name"])
 
@@ -208,11 +209,11 @@ def test_a_tree_elsewhere_is_only_read_through_a_link(tmp_path) -> None:
     (tmp_path / "data" / "coco").mkdir(parents=True)
     (tmp_path / "data" / "coco" / "coco").symlink_to(elsewhere)
     try:
-        found = prepare(Coco(), tmp_path / "data")
+        prepared = prepare(Coco(), tmp_path / "data")
     finally:
         for path in [elsewhere, *elsewhere.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
-    assert found.files == 8
+    assert prepared.files == 8
     assert before == {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
     assert len(read(tmp_path / "data" / "coco", "val2017")) == 3
 
@@ -294,12 +295,10 @@ def test_run_lengths_are_cocos() -> None:
 @pytest.mark.slow
 def test_the_stand_in_has_true_categories_and_vendors_that_only_the_test_shows(tmp_path, monkeypatch) -> None:
     """With a few of its categories, for the time that drawing emoji takes."""
-    try:
+    with packages_or_skip():
         emoji.renderer()
         known = {concept.name: concept.drawings for concept in emoji.concepts(1)}
         standin._photographs()
-    except DataError as error:
-        pytest.skip(str(error))
     assert len(standin.EMOJI) == 68
     assert set(standin.EMOJI) < set(CATEGORIES.values())
     for name, titles in standin.EMOJI.items():

@@ -113,6 +113,7 @@ def test_the_paper_protocols() -> None:
     assert ssd.settings.items() >= {"size": 300, "overlap": 0.5, "negatives": 3.0}.items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [CENTERNET, SSD])
 def test_the_contract_of_a_workload_holds(data, name) -> None:
     protocol = small(name).with_validation()
@@ -459,12 +460,12 @@ def test_imagenets_weights_begin_the_backbone(data, tmp_path, monkeypatch, name,
     protocol = task.protocol("mini").override({"batch": 8, "settings": {"train_images": 40, "test_images": 4}})
     resolve(task.ready or "")(protocol, tmp_path)
     live = make(tmp_path, protocol, task.name)
-    own = live.players["model"].state_dict()
+    ours = live.players["model"].state_dict()
     prefix = ("", "backbone.") if name == "centernet" else ("features.", "trunk.")
     compared = 0
     for key, value in net.state_dict().items():
         if key.startswith(prefix[0]) and not key.startswith("fc."):
-            assert torch.equal(own[prefix[1] + key.removeprefix(prefix[0])], value), key
+            assert torch.equal(ours[prefix[1] + key.removeprefix(prefix[0])], value), key
             compared += 1
     assert compared > 80
 
@@ -477,12 +478,12 @@ def test_imagenets_backbone_is_torchvisions() -> None:
     theirs = resnet18().eval()
     ours = ResNet(RESNET18, 2).eval()
     ours.load_state_dict({n: w for n, w in theirs.state_dict().items() if not n.startswith("fc.")})
-    seen: list[torch.Tensor] = []
-    theirs.layer4.register_forward_hook(lambda _, __, out: seen.append(out))
+    features: list[torch.Tensor] = []
+    theirs.layer4.register_forward_hook(lambda _, __, out: features.append(out))
     images = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         theirs(images)
-        torch.testing.assert_close(ours(images), seen[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours(images), features[0], rtol=1e-4, atol=1e-5)
 
 
 def test_the_vgg_trunk_is_torchvisions_up_to_conv4_3() -> None:

@@ -59,14 +59,14 @@ def test_official_files_are_official(data):
 
 def test_who_prepares_at_the_same_time_waits(data):
     put(data)
-    seen, inside = [], threading.Event()
+    turns, inside = [], threading.Event()
 
     class Slow(Words):
         def verify(self, folder):
-            seen.append("in")
+            turns.append("in")
             inside.set()
             time.sleep(0.3)
-            seen.append("out")
+            turns.append("out")
             return super().verify(folder)
 
     first, second = (threading.Thread(target=prepare, args=(Slow(), data)) for _ in range(2))
@@ -75,7 +75,7 @@ def test_who_prepares_at_the_same_time_waits(data):
     second.start()
     first.join()
     second.join()
-    assert seen == ["in", "out", "in", "out"]
+    assert turns == ["in", "out", "in", "out"]
 
 
 def test_other_files_are_custom_and_named_by_their_contents(data, tmp_path_factory):
@@ -238,7 +238,13 @@ def test_an_unreadable_manifest_is_named(data, text):
         manifest(data, "words")
 
 
-@pytest.mark.parametrize("name", tasks.dataset_paths())
+LARGE = ("mtat", "cars")
+"""Data sets whose miniatures take more than a second."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in tasks.dataset_paths()]
+)
 def test_every_data_set_says_what_to_fetch_and_makes_a_miniature(name, tmp_path):
     dataset = tasks.dataset(name)
     assert all(getattr(dataset, word) for word in ("title", "licence", "homepage", "get"))

@@ -26,11 +26,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def read_only(monkeypatch: pytest.MonkeyPatch):
     """Makes folders read-only also for root, who may write everywhere: each try to write there is refused."""
-    kept: set[str] = set()
+    protected: set[str] = set()
     real = {name: getattr(os, name) for name in ("open", "mkdir", "rename", "replace", "symlink", "unlink")}
 
     def below(path: object) -> bool:
-        return isinstance(path, str | os.PathLike) and any(os.path.realpath(path).startswith(k) for k in kept)
+        return isinstance(path, str | os.PathLike) and any(os.path.realpath(path).startswith(k) for k in protected)
 
     def guarded(name: str):
         def call(path, *rest, **named):
@@ -44,7 +44,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch):
 
     for name in real:
         monkeypatch.setattr(os, name, guarded(name))
-    return lambda folder: kept.add(os.path.realpath(folder))
+    return lambda folder: protected.add(os.path.realpath(folder))
 
 
 def lay_ptb(folder: Path) -> Path:

@@ -78,12 +78,12 @@ def flatten(folder: Path) -> None:
 
 
 def test_the_order_is_imagefolders(folder) -> None:
-    found = read(folder)
-    for part, name in ((found.train, "train"), (found.val, "val")):
+    photos = read(folder)
+    for part, name in ((photos.train, "train"), (photos.val, "val")):
         theirs = ImageFolder(str(folder / name))
         assert [(str(p.path), p.label) for p in part] == theirs.samples
-        assert list(found.classes) == theirs.classes
-    assert found.counts == (12, 6, 3)
+        assert list(photos.classes) == theirs.classes
+    assert photos.counts == (12, 6, 3)
 
 
 def test_photos_in_folders_of_folders_are_found_in_imagefolders_order(folder) -> None:
@@ -152,6 +152,7 @@ def archives(folder, monkeypatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_official_archives_are_unpacked_to_class_folders(folder, request) -> None:
     before = contents(read(folder))
     archives = request.getfixturevalue("archives")
@@ -303,15 +304,15 @@ def test_two_copies_are_not_chosen_between(folder) -> None:
 
 def to_parquet(folder: Path) -> None:
     """As the hub's ILSVRC/imagenet-1k: rows in no order, several files, names that end with the synset."""
-    found = read(folder)
+    photos = read(folder)
     (folder / "data").mkdir()
-    for photos, split in ((found.train, "train"), (found.val, "validation")):
+    for part, split in ((photos.train, "train"), (photos.val, "validation")):
         rows = [
             {
-                "image": {"bytes": p.path.read_bytes(), "path": f"{p.path.stem}_{found.classes[p.label]}.JPEG"},
+                "image": {"bytes": p.path.read_bytes(), "path": f"{p.path.stem}_{part.classes[p.label]}.JPEG"},
                 "label": p.label,
             }
-            for p in reversed(photos)
+            for p in reversed(part)
         ]
         for part in range(2):
             table = pa.Table.from_pylist(rows[part::2])
@@ -427,11 +428,11 @@ def test_a_class_without_photos_in_both_splits_is_named(folder) -> None:
 
 def test_the_miniature_has_the_official_oddities(miniature) -> None:
     """One PNG named .JPEG, one photo in CMYK, one gray, as some of the official ones are."""
-    found = read(miniature / "imagenet")
-    assert found.counts == (800, 200, 20)
+    photos = read(miniature / "imagenet")
+    assert photos.counts == (800, 200, 20)
     kinds = []
-    for entry in found.train[:3]:
+    for entry in photos.train[:3]:
         with Image.open(entry.path) as image:
             kinds.append((image.format, image.mode))
     assert kinds == [("PNG", "RGB"), ("JPEG", "CMYK"), ("JPEG", "L")]
-    assert [s[0] for s in ImageFolder(str(miniature / "imagenet/train")).samples] == [str(p.path) for p in found.train]
+    assert [s[0] for s in ImageFolder(str(miniature / "imagenet/train")).samples] == [str(p.path) for p in photos.train]

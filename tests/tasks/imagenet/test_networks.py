@@ -70,7 +70,7 @@ def test_the_same_generator_gives_timms_network(name) -> None:
 
 def test_a_narrow_resnet_of_full_width_would_be_torchvisions() -> None:
     """What is put together here for other widths has, but for the width, the same layers."""
-    narrow, whole = build("resnet50", 10, width=0.9999), build("resnet50", 10)
+    narrow, whole = build("resnet50", 10, width=0.9999, depth=0.5), build("resnet50", 10, depth=0.5)
     shapes = [tuple(v.shape) for v in whole.state_dict().values()]
     assert [tuple(v.shape) for v in narrow.state_dict().values()] == shapes
     assert list(narrow.state_dict()) == list(whole.state_dict())
@@ -88,7 +88,16 @@ def test_the_scale_invariant_share_is_the_papers(name, share) -> None:
     assert round(100 * sum(named[n].numel() for n in invariant) / count(net), 1) == share
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenetv2-1.0", "shufflenetv2-0.5", "efficientnet-b0", "rexnet-1.0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet50",
+        "mobilenetv2-1.0",
+        "shufflenetv2-0.5",
+        pytest.param("efficientnet-b0", marks=pytest.mark.slow),
+        pytest.param("rexnet-1.0", marks=pytest.mark.slow),
+    ],
+)
 def test_only_the_direction_of_these_weights_counts(name) -> None:
     """Twice as long, they leave the output as it was, as far as the norms' epsilon lets them; no other weight does."""
     torch.default_generator.manual_seed(0)

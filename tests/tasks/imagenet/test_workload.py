@@ -94,20 +94,25 @@ def test_the_references_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
 
 
-def of(name: str) -> tuple[Any, ...]:
+def recipe(name: str) -> tuple[Any, ...]:
     p = tasks.task(f"imagenet-{name}").protocol("paper")
     return p.length, p.batch, p.part, p.precision, p.settings["label_smoothing"], p.settings["mixing"]
 
 
 def test_the_paper_protocols() -> None:
     """AdamP, section 4.1, E.2, D.2 and D.3; AdaRem, section 4.1 and B.1."""
-    assert of("resnet18") == of("resnet50") == (100, 256, 64, "fp32", 0.0, "none")
-    assert of("resnet50-cutmix") == (150, 256, 64, "fp32", 0.0, "cutmix")
-    assert [of(f"resnet50-batch-{n}k")[1] for n in (4, 8, 16)] == [4096, 8192, 16384]
-    assert of("mobilenetv2") == of("mobilenetv2-0.5") == of("shufflenetv2") == (150, 1024, 256, "fp32", 0.1, "none")
-    assert of("adarem-resnet18") == of("adarem-shufflenetv2-0.5") == (100, 1024, 64, "fp32", 0.0, "none")
+    assert recipe("resnet18") == recipe("resnet50") == (100, 256, 64, "fp32", 0.0, "none")
+    assert recipe("resnet50-cutmix") == (150, 256, 64, "fp32", 0.0, "cutmix")
+    assert [recipe(f"resnet50-batch-{n}k")[1] for n in (4, 8, 16)] == [4096, 8192, 16384]
+    assert (
+        recipe("mobilenetv2")
+        == recipe("mobilenetv2-0.5")
+        == recipe("shufflenetv2")
+        == (150, 1024, 256, "fp32", 0.1, "none")
+    )
+    assert recipe("adarem-resnet18") == recipe("adarem-shufflenetv2-0.5") == (100, 1024, 64, "fp32", 0.0, "none")
     for name in ("efficientnet-b0", "efficientnet-b1", "efficientnet-b2", "efficientnet-b3", "rexnet-1.0"):
-        assert of(name) == (410, 512, 128, "fp16", 0.1, "mixup")
+        assert recipe(name) == (410, 512, 128, "fp16", 0.1, "mixup")
     for task in TASKS:
         for scale in tasks.SCALES:
             protocol = task.protocol(scale)
@@ -136,6 +141,7 @@ def test_timms_schedule_is_timms() -> None:
     assert ours[400:] == pytest.approx([1e-5] * 10)
 
 
+@pytest.mark.slow
 def test_the_contract_of_a_workload_holds(miniature) -> None:
     protocol = tiny(settings={"training_photos": 12}).with_validation()
     prove(lambda **process: make(miniature, protocol, **process))

@@ -64,6 +64,7 @@ def awd_lstm(root: Path) -> AwdLstm:
     return AwdLstm(AWD_LSTM, root)
 
 
+@pytest.mark.slow
 def test_llama_learns_the_miniature_to_an_eighth_of_the_unigram_perplexity(tmp_path: Path) -> None:
     dataset.build(WikiText103(), tmp_path, "miniature")
     assert learn(llama(tmp_path), ADAMW, updates=100) < unigram(references.wikitext103_in_subwords(LLAMA, tmp_path)) / 8

@@ -38,14 +38,16 @@ def scores(name: str, data: Path, **settings: int) -> dict[str, dict[str, float]
 
 @pytest.mark.parametrize("name", PTB + WIKITEXT)
 def test_every_language_task_has_both_models_on_both_splits_in_metrics_of_its_own(name: str, data: Path) -> None:
-    found = scores(name, data)
-    assert list(found) == ["unigram", "bigram"]
+    by_model = scores(name, data)
+    assert list(by_model) == ["unigram", "bigram"]
     known = {f"{split}/{metric.name}" for split in ("validation", "test") for metric in task(name).metrics}
-    for of in found.values():
-        assert {f"{split}/{metric}" for split in ("validation", "test") for metric in ("perplexity", "loss")} <= set(of)
-        assert set(of) <= known
-        assert of["test/loss"] == pytest.approx(math.log(of["test/perplexity"]))
-    assert found["bigram"]["test/perplexity"] < found["unigram"]["test/perplexity"]
+    for of_model in by_model.values():
+        assert {f"{split}/{metric}" for split in ("validation", "test") for metric in ("perplexity", "loss")} <= set(
+            of_model
+        )
+        assert set(of_model) <= known
+        assert of_model["test/loss"] == pytest.approx(math.log(of_model["test/perplexity"]))
+    assert by_model["bigram"]["test/perplexity"] < by_model["unigram"]["test/perplexity"]
 
 
 @pytest.mark.parametrize("name", PTB)
@@ -67,12 +69,12 @@ def test_all_wikitext_tasks_are_given_the_same_words(name: str, data: Path) -> N
 
 
 def test_bits_a_byte_are_of_the_bytes_that_the_subwords_stand_for(data: Path) -> None:
-    found = scores("wikitext103-llama", data)["bigram"]
+    bigram = scores("wikitext103-llama", data)["bigram"]
     s = task("wikitext103-llama").protocol("smoke").settings
     corpus = wikitext103.read(data / wikitext103.NAME).cut(int(s["train_tokens"]), int(s["evaluation_tokens"]))  # type: ignore[arg-type]
     text = "".join(subwords.lines(corpus.test, corpus.words))
-    bits = found["test/loss"] * len(corpus.test) / math.log(2)
-    assert found["test/bits_per_byte"] == pytest.approx(bits / len(text.encode()))
+    bits = bigram["test/loss"] * len(corpus.test) / math.log(2)
+    assert bigram["test/bits_per_byte"] == pytest.approx(bits / len(text.encode()))
 
 
 def test_they_need_no_torch() -> None:

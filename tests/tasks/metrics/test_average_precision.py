@@ -27,20 +27,20 @@ def detections(*rows: tuple) -> Detections:
     return Detections(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:6], table[:, 6])
 
 
-def by_pycocotools(image_ids: np.ndarray, there: Objects, found: Detections) -> dict[str, float]:
+def by_pycocotools(image_ids: np.ndarray, present: Objects, detected: Detections) -> dict[str, float]:
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
-        columns = zip(*(column.tolist() for column in there), strict=True)
+        columns = zip(*(column.tolist() for column in present), strict=True)
         truth.dataset = {
             "images": [{"id": int(i)} for i in image_ids],
-            "categories": [{"id": int(c)} for c in np.unique(there.classes)],
+            "categories": [{"id": int(c)} for c in np.unique(present.classes)],
             "annotations": [
                 {"id": n, "image_id": i, "category_id": c, "bbox": b, "area": a, "iscrowd": int(crowd)}
                 for n, (i, c, b, a, crowd) in enumerate(columns, start=1)
             ],
         }
         truth.createIndex()
-        rows = np.column_stack([found.images, found.boxes, found.scores, found.classes])
+        rows = np.column_stack([detected.images, detected.boxes, detected.scores, detected.classes])
         evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
@@ -48,7 +48,7 @@ def by_pycocotools(image_ids: np.ndarray, there: Objects, found: Detections) -> 
     return {name: 100 * v if v >= 0 else v for name, v in zip(NAMES, evaluation.stats[:6].tolist(), strict=True)}
 
 
-def random_case(seed: int, images: int, classes: int, each: int) -> tuple[np.ndarray, Objects, Detections]:
+def random_case(seed: int, images: int, classes: int, per_image: int) -> tuple[np.ndarray, Objects, Detections]:
     """Ids with gaps, some images empty, some crowds, boxes from a pixel up; detections near objects and anywhere."""
     random = np.random.default_rng(seed)
     ids = 3 * np.arange(images) + 17
@@ -57,23 +57,23 @@ def random_case(seed: int, images: int, classes: int, each: int) -> tuple[np.nda
     def boxes(n: int) -> np.ndarray:
         return np.column_stack([random.uniform(-20, 400, (n, 2)), random.uniform(0, 15, (n, 2)) ** 2])
 
-    there = Objects(
+    present = Objects(
         images=random.choice(ids[::2], count),
         classes=7 * random.integers(0, classes, count),
         boxes=boxes(count),
         areas=random.uniform(1, 20000, count),
         crowd=random.random(count) < 0.05,
     )
-    near = there.boxes + random.normal(0, 4, there.boxes.shape)
+    near = present.boxes + random.normal(0, 4, present.boxes.shape)
     near[:, 2:] = np.abs(near[:, 2:])
-    anywhere = each * images - count
-    found = Detections(
-        images=np.concatenate([there.images, random.choice(ids, anywhere)]),
-        classes=np.concatenate([there.classes, 7 * random.integers(0, classes, anywhere)]),
+    anywhere = per_image * images - count
+    detected = Detections(
+        images=np.concatenate([present.images, random.choice(ids, anywhere)]),
+        classes=np.concatenate([present.classes, 7 * random.integers(0, classes, anywhere)]),
         boxes=np.concatenate([near, boxes(anywhere)]),
         scores=np.round(random.random(count + anywhere), 3),  # with ties
     )
-    return ids, there, found
+    return ids, present, detected
 
 
 @pytest.mark.parametrize(("seed", "images", "classes", "each"), [(0, 30, 3, 20), (1, 12, 1, 150), (2, 60, 10, 8)])
@@ -102,11 +102,11 @@ def test_one_of_two_objects_found_is_half_and_an_iou_counts_up_to_its_thresholds
 
 
 def test_what_is_found_in_a_crowd_is_neither_right_nor_wrong() -> None:
-    there = objects((1, 1, 0, 0, 10, 10), (1, 1, 100, 0, 100, 100), crowd=(1,))
+    present = objects((1, 1, 0, 0, 10, 10), (1, 1, 100, 0, 100, 100), crowd=(1,))
     inside = [(1, 1, 100 + 10 * i, 20, 10, 30, 0.9) for i in range(5)]
-    assert average_precision(np.array([1]), there, detections(*inside, (1, 1, 0, 0, 10, 10, 0.5)))["ap"] == 100
+    assert average_precision(np.array([1]), present, detections(*inside, (1, 1, 0, 0, 10, 10, 0.5)))["ap"] == 100
     outside = (1, 1, 300, 20, 10, 30, 0.9)
-    assert average_precision(np.array([1]), there, detections(outside, (1, 1, 0, 0, 10, 10, 0.5)))["ap"] == 50
+    assert average_precision(np.array([1]), present, detections(outside, (1, 1, 0, 0, 10, 10, 0.5)))["ap"] == 50
 
 
 def test_nothing_found_is_0_and_nothing_to_find_is_minus_1() -> None:

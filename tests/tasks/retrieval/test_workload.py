@@ -118,6 +118,7 @@ def test_the_paper_protocol() -> None:
     assert RECALLS["inshop"] == (1, 10, 20, 30, 40, 50)
 
 
+@pytest.mark.slow
 def test_the_contract_of_a_workload_holds(data) -> None:
     protocol = small("cub-triplet", settings={"warmup": 0}).with_validation()
     prove(lambda **how: make(data, protocol, "cub-triplet", **how))

@@ -85,12 +85,12 @@ def test_the_held_out_tenth_is_the_one_that_pandas_draws(seed):
 
 
 def test_a_clip_with_two_events_is_one_clip_and_all_of_it_in_one_split(folder):
-    found = split(tables(folder), PLACES)
-    assert {name: len(clips) for name, clips in found.items()} == {"training": 39, "validation": 3, "test": 6}
-    paths = [clip.path for clips in found.values() for clip in clips]
+    splits = split(tables(folder), PLACES)
+    assert {name: len(clips) for name, clips in splits.items()} == {"training": 39, "validation": 3, "test": 6}
+    paths = [clip.path for clips in splits.values() for clip in clips]
     assert len(set(paths)) == len(paths) == 48
-    of = {clip.path.rpartition("/")[2]: clip.tags for clips in found.values() for clip in clips}
-    assert of["Ytraining0_0.000_10.000.wav"] == (0, 11)
+    tags_of = {clip.path.rpartition("/")[2]: clip.tags for clips in splits.values() for clip in clips}
+    assert tags_of["Ytraining0_0.000_10.000.wav"] == (0, 11)
 
 
 def test_fingerprints_are_of_the_names_in_the_tables_in_any_order():
@@ -217,8 +217,8 @@ def test_the_miniature_is_the_same_each_time_with_short_clips_and_every_event_in
     for line in (tmp_path / "dcase2017/files.tsv").read_text().splitlines():
         name = line.split("\t")[0]
         assert (tmp_path / "dcase2017" / name).read_bytes() == (tagging_data / "dcase2017" / name).read_bytes(), name
-    found = recordings.read(tmp_path / "dcase2017")
-    assert found.counts == {"training": 104, "validation": 15, "test": 34}
-    assert {clip.length for clip in found.splits["training"]} == {16_000, 35_200}
+    recorded = recordings.read(tmp_path / "dcase2017")
+    assert recorded.counts == {"training": 104, "validation": 15, "test": 34}
+    assert {clip.length for clip in recorded.splits["training"]} == {16_000, 35_200}
     for name in ("training", "test"):
-        assert recordings.truth(found.splits[name], 17).any(0).all()
+        assert recordings.truth(recorded.splits[name], 17).any(0).all()

@@ -172,7 +172,7 @@ def test_a_missing_piece_and_a_damaged_one_are_named(folder, monkeypatch):
     damaged = folder / "mp3.zip.002"
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-1])
-    with pytest.raises(DataError, match=r"mp3\.zip\.002 has .* bytes and MD5 .*: fetch it again"):
+    with pytest.raises(DataError, match=r"mp3\.zip\.002 has MD5 .* bytes\), expected .*: fetch it again"):
         MagnaTagATune().verify(folder)
     damaged.unlink()
     with pytest.raises(DataError, match=r"has mp3\.zip\.001, mp3\.zip\.003 but not mp3\.zip\.002"):

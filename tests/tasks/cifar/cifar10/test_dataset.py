@@ -21,6 +21,7 @@ from optathlon.tasks.cifar.cifar10.layout import BATCHES, NAMES, TREE, read
 from optathlon.tasks.data import debian
 from optathlon.tasks.data.dataset import FILES, build, prepare
 from optathlon.tasks.errors import DataError
+from tests.tasks.packages import packages_or_skip
 
 FILE_NAMES = [name for names in BATCHES.values() for name in names]
 
@@ -245,10 +246,8 @@ def test_the_miniatures_pickles_are_those_of_any_numpy(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_fashion_mnist_is_the_stand_in(tmp_path: Path) -> None:
-    try:
+    with packages_or_skip():
         debian.files(standin.FASHION, [])
-    except DataError as error:
-        pytest.skip(str(error))
     assert build(Cifar10(), tmp_path, "standin").edition == "standin-1"
     for split, each in (("train", 50_000), ("test", 10_000)):
         images, labels = read(tmp_path / "cifar10" / TREE, split)

@@ -33,16 +33,16 @@ def random_outputs(classes: int, side: int, count: int) -> Outputs:
 
 @pytest.mark.parametrize("counts", [(5, 0, 3), (0, 0, 0)])
 def test_the_loss_is_the_sum_of_its_formulas(counts) -> None:
-    outputs, wanted = random_outputs(3, 16, 3), targets(random_examples(1, counts, 64, 3), 3)
+    outputs, asked = random_outputs(3, 16, 3), targets(random_examples(1, counts, 64, 3), 3)
     errors = {"sizes": 0.0, "offsets": 0.0}
-    for i, (owner, place) in enumerate(zip(wanted.owners.tolist(), wanted.places.tolist(), strict=True)):
+    for i, (owner, place) in enumerate(zip(asked.owners.tolist(), asked.places.tolist(), strict=True)):
         for name in errors:
-            seen = getattr(outputs, name)[owner, :, place // 16, place % 16]
-            errors[name] += float((seen - getattr(wanted, name)[i]).abs().sum())
-    numbers = 2 * len(wanted.places) + 1e-4
-    expected = literal_focal_loss(outputs.heatmap, wanted.heatmap)
+            predicted = getattr(outputs, name)[owner, :, place // 16, place % 16]
+            errors[name] += float((predicted - getattr(asked, name)[i]).abs().sum())
+    numbers = 2 * len(asked.places) + 1e-4
+    expected = literal_focal_loss(outputs.heatmap, asked.heatmap)
     expected += (0.1 * errors["sizes"] + errors["offsets"]) / numbers
-    assert centernet_loss(outputs, wanted, 0.1).item() == pytest.approx(expected, rel=1e-5)
+    assert centernet_loss(outputs, asked, 0.1).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_two_places_by_hand() -> None:

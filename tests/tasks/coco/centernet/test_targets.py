@@ -62,13 +62,13 @@ def test_a_hand_computed_object() -> None:
         labels=torch.tensor([1]),
         owners=torch.tensor([0]),
     )
-    wanted = targets(examples, classes=2)
-    assert wanted.sizes.tolist() == [[16.0, 8.5]]
-    assert wanted.places.tolist() == [6 * 32 + 13]
-    assert wanted.offsets.tolist() == [[0.0, 0.25]]
-    assert radii(wanted.sizes).tolist() == [literal_radius(9, 16)] == [3]
-    assert not wanted.heatmap[0, 0].any()
-    row = wanted.heatmap[0, 1, 6]
+    asked = targets(examples, classes=2)
+    assert asked.sizes.tolist() == [[16.0, 8.5]]
+    assert asked.places.tolist() == [6 * 32 + 13]
+    assert asked.offsets.tolist() == [[0.0, 0.25]]
+    assert radii(asked.sizes).tolist() == [literal_radius(9, 16)] == [3]
+    assert not asked.heatmap[0, 0].any()
+    row = asked.heatmap[0, 1, 6]
     expected = [math.exp(-(d**2) / (2 * (7 / 6) ** 2)) for d in (3, 2, 1, 0, 1, 2, 3)]
     assert row[10:17].tolist() == pytest.approx(expected, rel=1e-6)
     assert not row[:10].any()

@@ -37,11 +37,11 @@ def test_cuts_are_those_of_torchvision_in_distribution() -> None:
 
 def test_boxes_with_their_middle_in_the_window_are_kept_and_one_always_is() -> None:
     for seed in range(200):
-        window, kept = random_view(WIDTH, HEIGHT, BOXES, 64, np.random.default_rng(seed))
+        window, is_shown = random_view(WIDTH, HEIGHT, BOXES, 64, np.random.default_rng(seed))
         middles = (BOXES[:, :2] + BOXES[:, 2:]) / 2
         inside = ((middles > (window.left, window.top)) & (middles < (window.right, window.bottom))).all(1)
-        assert kept.tolist() == inside.tolist()
-        assert kept.any()
+        assert is_shown.tolist() == inside.tolist()
+        assert is_shown.any()
         assert window.right - window.left <= 4 * WIDTH
 
 
@@ -53,13 +53,13 @@ def test_boxes_of_which_less_than_a_pixel_is_left_are_dropped_as_torchvision_doe
     boxes = np.concatenate([BOXES, thin.clip(0, [WIDTH, HEIGHT, WIDTH, HEIGHT])])
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     for seed in range(50):
-        window, kept = random_view(WIDTH, HEIGHT, boxes, 64, np.random.default_rng(seed))
+        window, is_shown = random_view(WIDTH, HEIGHT, boxes, 64, np.random.default_rng(seed))
         within = ((middles > (window.left, window.top)) & (middles < (window.right, window.bottom))).all(1)
         size = (window.bottom - window.top, window.right - window.left)
         moved = torch.from_numpy(boxes[within] - [window.left, window.top, window.left, window.top])
         cut = v2.ClampBoundingBoxes()(tv_tensors.BoundingBoxes(moved, format="XYXY", canvas_size=size))
         expected = v2.SanitizeBoundingBoxes()({"boxes": cut, "labels": torch.from_numpy(np.flatnonzero(within))})
-        assert np.flatnonzero(kept).tolist() == expected["labels"].tolist()
+        assert np.flatnonzero(is_shown).tolist() == expected["labels"].tolist()
 
 
 def test_photos_are_zoomed_out_half_the_time_by_up_to_4() -> None:

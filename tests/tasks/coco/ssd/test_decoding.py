@@ -22,11 +22,11 @@ def test_boxes_are_torchvisions() -> None:
     ours = decode(Outputs(logits, corrections), mine)
     answers = {"bbox_regression": corrections, "cls_logits": logits}
     theirs = torchvisions_ssd(300).postprocess_detections(answers, [mine] * 2, [(1, 1)] * 2)
-    for own, other in zip(ours, theirs, strict=True):
-        assert len(own.scores) == 200
-        torch.testing.assert_close(own.scores, other["scores"])
-        assert torch.equal(own.labels + 1, other["labels"])
-        torch.testing.assert_close(own.corners, other["boxes"], rtol=1e-4, atol=1e-5)
+    for our_boxes, their_boxes in zip(ours, theirs, strict=True):
+        assert len(our_boxes.scores) == 200
+        torch.testing.assert_close(our_boxes.scores, their_boxes["scores"])
+        assert torch.equal(our_boxes.labels + 1, their_boxes["labels"])
+        torch.testing.assert_close(our_boxes.corners, their_boxes["boxes"], rtol=1e-4, atol=1e-5)
 
 
 def test_a_perfect_prediction_has_an_average_precision_of_100_percent() -> None:
@@ -42,17 +42,17 @@ def test_a_perfect_prediction_has_an_average_precision_of_100_percent() -> None:
     kinds = torch.where(matched == BACKGROUND, 0, labels[matched.clamp(min=0)] + 1)
     logits.scatter_(2, kinds[:, :, None], 20.0)
     corrections = encode(boxes[matched.clamp(min=0)].flatten(0, 1), mine.repeat(2, 1)).view(2, -1, 4)
-    found = decode(Outputs(logits, corrections), mine)
+    decoded = decode(Outputs(logits, corrections), mine)
     xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).astype(float)
-    there = Objects(owners.numpy(), labels.numpy(), xywh, np.full(9, 50.0), np.zeros(9, dtype=bool))
-    corners = torch.cat([one.corners for one in found]).double().numpy()
-    said = Detections(
-        np.repeat([0, 1], [len(one.scores) for one in found]),
-        torch.cat([one.labels for one in found]).numpy(),
+    objects = Objects(owners.numpy(), labels.numpy(), xywh, np.full(9, 50.0), np.zeros(9, dtype=bool))
+    corners = torch.cat([image.corners for image in decoded]).double().numpy()
+    detections = Detections(
+        np.repeat([0, 1], [len(image.scores) for image in decoded]),
+        torch.cat([image.labels for image in decoded]).numpy(),
         np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1),
-        torch.cat([one.scores for one in found]).double().numpy(),
+        torch.cat([image.scores for image in decoded]).double().numpy(),
     )
-    assert average_precision(np.array([0, 1]), there, said)["ap"] == pytest.approx(100)
+    assert average_precision(np.array([0, 1]), objects, detections)["ap"] == pytest.approx(100)
 
 
 def test_outputs_that_are_not_numbers_are_survived() -> None:

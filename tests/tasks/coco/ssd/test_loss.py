@@ -41,17 +41,17 @@ def test_the_loss_and_its_gradient_are_torchvisions(counts) -> None:
     loss.backward()
     targets, indices = [], []
     for image in range(len(counts)):
-        own = (owners == image).nonzero().flatten()
-        targets.append({"boxes": boxes[own], "labels": labels[own] + 1})
-        local = torch.searchsorted(own, matched[image].clamp(min=0))
+        in_image = (owners == image).nonzero().flatten()
+        targets.append({"boxes": boxes[in_image], "labels": labels[in_image] + 1})
+        local = torch.searchsorted(in_image, matched[image].clamp(min=0))
         indices.append(torch.where(matched[image] == BACKGROUND, -1, local))
     answers = {"bbox_regression": theirs.corrections, "cls_logits": theirs.logits}
     parts = torchvisions_ssd(300).compute_loss(targets, answers, [mine] * len(counts), indices)
     expected = parts["bbox_regression"] + parts["classification"]
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    for own, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(own.grad, other.grad, rtol=1e-4, atol=1e-6)
+    for in_image, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(in_image.grad, other.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_hard_negatives_by_hand() -> None:

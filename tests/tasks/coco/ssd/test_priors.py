@@ -56,12 +56,12 @@ def test_matching_is_torchvisions_image_by_image(seed, counts) -> None:
     boxes, owners = boxes[solid], owners[solid]
     matched = match(mine, boxes, owners, len(counts), 0.5)
     for image in range(len(counts)):
-        own = (owners == image).nonzero().flatten()
-        if not len(own):
+        in_image = (owners == image).nonzero().flatten()
+        if not len(in_image):
             assert (matched[image] == BACKGROUND).all()
             continue
-        theirs = SSDMatcher(0.5)(box_iou(boxes[own], mine))
-        assert torch.equal(matched[image], torch.where(theirs >= 0, own[theirs.clamp(min=0)], BACKGROUND))
+        theirs = SSDMatcher(0.5)(box_iou(boxes[in_image], mine))
+        assert torch.equal(matched[image], torch.where(theirs >= 0, in_image[theirs.clamp(min=0)], BACKGROUND))
 
 
 def test_each_box_has_a_prior_and_the_larger_overlap_wins() -> None:

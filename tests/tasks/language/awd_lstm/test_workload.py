@@ -113,12 +113,12 @@ def test_evaluation_scores_every_token_but_the_first_of_each_stream(tokens: int,
 
 def test_windows_tile_the_streams_and_leave_at_least_two_rows_each() -> None:
     for epoch in range(200):
-        found = windows(500, AwdLstmSettings(bptt=35), seed=1, epoch=epoch)
-        assert found[0].start == 0
-        assert [w.start + w.drawn for w in found[:-1]] == [w.start for w in found[1:]]
-        assert all(w.length == w.drawn for w in found[:-1])
-        assert 2 <= found[-1].length <= found[-1].drawn
-        assert found[-1].start + found[-1].length in (498, 499)
+        drawn = windows(500, AwdLstmSettings(bptt=35), seed=1, epoch=epoch)
+        assert drawn[0].start == 0
+        assert [w.start + w.drawn for w in drawn[:-1]] == [w.start for w in drawn[1:]]
+        assert all(w.length == w.drawn for w in drawn[:-1])
+        assert 2 <= drawn[-1].length <= drawn[-1].drawn
+        assert drawn[-1].start + drawn[-1].length in (498, 499)
 
 
 def test_window_lengths_are_normal_around_70_or_seldom_35_and_at_least_5() -> None:
@@ -157,11 +157,13 @@ def test_each_update_has_its_own_factor_on_the_rate(root: Path) -> None:
 # --- loss and memory ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_workload_keeps_the_contract(root: Path) -> None:
     changes = {"settings": {"train_tokens": 4000, "evaluation_tokens": 1000}}
     prove(lambda **how: build(root, changes, **how))
 
 
+@pytest.mark.slow
 def test_the_workload_keeps_the_contract_with_its_streams_in_two_parts(root: Path) -> None:
     changes = {"micro_batch": 5, "settings": {"train_tokens": 4000, "evaluation_tokens": 1000}}
     prove(lambda **how: build(root, changes, **how))
@@ -268,6 +270,7 @@ def test_without_data_the_error_says_how_to_get_it(tmp_path: Path) -> None:
 # --- learning ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "lr"), [(torch.optim.AdamW, 2e-3), (torch.optim.SGD, 10.0)])
 def test_smoke_learns_the_miniature_far_below_the_unigram_model(
     root: Path, optimizer: type[torch.optim.Optimizer], lr: float

@@ -47,11 +47,11 @@ def corpus(text: str) -> Corpus:
 
 
 def test_subwords_hold_the_whole_text(tmp_path: Path) -> None:
-    found = corpus(TEXT)
-    text = "".join(subwords.lines(found.train, found.words))
+    small_corpus = corpus(TEXT)
+    text = "".join(subwords.lines(small_corpus.train, small_corpus.words))
     assert text.split() == TEXT.split()
     assert text.count("\n") == TEXT.count("\n")
-    subwords.load_or_train(found, 300, tmp_path)
+    subwords.load_or_train(small_corpus, 300, tmp_path)
     (folder,) = (tmp_path / subwords.CACHE).iterdir()
     tokenizer = subwords.Tokenizer.from_file(str(folder / subwords.TOKENIZER))
     ids = np.fromfile(folder / "train.u32", dtype=np.uint32)
@@ -133,6 +133,7 @@ def test_every_matrix_starts_with_the_deviation_of_the_settings() -> None:
     assert found == pytest.approx(dict.fromkeys(found, 0.3), rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_workload_keeps_the_contract(root: Path) -> None:
     prove(lambda **how: build(root, **how))
 

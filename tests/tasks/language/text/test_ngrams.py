@@ -58,14 +58,14 @@ def at_once(corpus: Corpus, split: str) -> float:
     held, words = np.asarray(getattr(corpus, split), dtype=np.int64), len(corpus.words)
     train = np.asarray(corpus.train, dtype=np.int64)
     kinds, counts = np.unique(train[:-1] * words + train[1:], return_counts=True)
-    followers, seen = np.bincount(kinds // words, minlength=words), np.bincount(kinds // words, counts, words)
+    followers, history_counts = np.bincount(kinds // words, minlength=words), np.bincount(kinds // words, counts, words)
     preceded = np.bincount(kinds % words, minlength=words)
     base = (np.maximum(preceded - DISCOUNT, 0) + DISCOUNT * np.count_nonzero(preceded) / words) / len(kinds)
     of = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
     history, word = held[:-1], held[1:]
     found = np.array([max(of.get(pair, 0) - DISCOUNT, 0.0) for pair in (history * words + word).tolist()])
-    given = (found + DISCOUNT * followers[history] * base[word]) / np.maximum(seen[history], 1)
-    return math.exp(-np.log(np.where(seen[history] > 0, given, base[word])).mean())
+    given = (found + DISCOUNT * followers[history] * base[word]) / np.maximum(history_counts[history], 1)
+    return math.exp(-np.log(np.where(history_counts[history] > 0, given, base[word])).mean())
 
 
 @pytest.mark.parametrize("trial", range(40))
@@ -77,13 +77,13 @@ def test_the_counts_of_a_few_pairs_at_a_time_are_those_of_all_at_once(
     train, validation, test = (
         (random.zipf(1.3, int(random.integers(2, most))) % words).astype(np.uint32) for most in (600, 100, 100)
     )
-    found = Corpus(tuple(map(str, range(words))), train, validation, test)
-    unigram = [unigram_perplexity(found, split) for split in ("validation", "test")]
+    perplexities = Corpus(tuple(map(str, range(words))), train, validation, test)
+    unigram = [unigram_perplexity(perplexities, split) for split in ("validation", "test")]
     monkeypatch.setattr(ngrams, "PAIRS_AT_ONCE", int(random.integers(1, 50)))
     monkeypatch.setattr(ngrams, "TOKENS_AT_ONCE", int(random.integers(1, 50)))
-    expected = {"validation": at_once(found, "validation"), "test": at_once(found, "test")}
-    assert bigram_perplexities(found, ("validation", "test")) == expected, "to the last bit"
-    assert [unigram_perplexity(found, split) for split in ("validation", "test")] == unigram
+    expected = {"validation": at_once(perplexities, "validation"), "test": at_once(perplexities, "test")}
+    assert bigram_perplexities(perplexities, ("validation", "test")) == expected, "to the last bit"
+    assert [unigram_perplexity(perplexities, split) for split in ("validation", "test")] == unigram
 
 
 def test_no_more_pairs_are_held_than_one_range_of_histories_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,12 +50,12 @@ def literal_attention(layer: Layer, model: TransformerXL, x: Tensor, past: Tenso
     heads, width = model.content_bias.shape
     to_q, to_k, to_v = layer.attention.qkv.weight.chunk(3)
     sources = torch.cat([past, x])
-    found = []
+    attended = []
     for i in range(len(x)):
         values = []
         for head in range(heads):
             part = slice(head * width, (head + 1) * width)
-            q, scores, seen = to_q[part] @ x[i], [], []
+            q, scores, visible = to_q[part] @ x[i], [], []
             for j in range(len(past) + i + 1):
                 distance = len(past) + i - j
                 if reading.same_length and distance >= reading.memory:
@@ -63,11 +63,11 @@ def literal_attention(layer: Layer, model: TransformerXL, x: Tensor, past: Tenso
                 r = layer.attention.positions.weight[part] @ literal_position(distance, model.d_model, reading.clamp)
                 content = (q + model.content_bias[head]) @ (to_k[part] @ sources[j])
                 scores.append((content + (q + model.position_bias[head]) @ r) / math.sqrt(width))
-                seen.append(to_v[part] @ sources[j])
+                visible.append(to_v[part] @ sources[j])
             weights = torch.stack(scores).softmax(0)
-            values.append(sum(w * v for w, v in zip(weights, seen, strict=True)))
-        found.append(layer.attention.output(torch.cat(values)))  # type: ignore[arg-type]
-    return torch.stack(found)
+            values.append(sum(w * v for w, v in zip(weights, visible, strict=True)))
+        attended.append(layer.attention.output(torch.cat(values)))  # type: ignore[arg-type]
+    return torch.stack(attended)
 
 
 def literal_layer_norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
@@ -144,13 +144,13 @@ def test_loss_and_every_gradient_are_those_of_the_equations() -> None:
 @pytest.mark.parametrize(("steps", "keys"), [(1, 1), (1, 5), (3, 3), (3, 7), (4, 5)])
 def test_the_relative_shift_gives_each_pair_the_vector_of_its_distance(steps: int, keys: int) -> None:
     queries, positions = torch.randn(2, 3, steps, 4), torch.randn(2, keys, 4)
-    found = by_distance(queries, positions)
+    products = by_distance(queries, positions)
     for i in range(steps):
         for j in range(keys - steps + i + 1):
             distance = keys - steps + i - j
             expected = torch.einsum("hbd,hd->hb", queries[:, :, i], positions[:, keys - 1 - distance])
-            torch.testing.assert_close(found[:, :, i, j], expected)
-    assert found.isfinite().all()
+            torch.testing.assert_close(products[:, :, i, j], expected)
+    assert products.isfinite().all()
 
 
 def test_a_query_sees_the_memory_itself_and_what_is_before_it() -> None:
@@ -183,11 +183,11 @@ def test_the_future_and_other_streams_change_nothing() -> None:
 def test_segments_with_a_memory_of_all_are_one_long_pass(lengths: tuple[int, ...]) -> None:
     model, tokens = small(), words()
     whole = model.hidden(tokens, model.no_memory(2), Reading(12, 12))
-    memory, found = model.no_memory(2), []
+    memory, parts = model.no_memory(2), []
     for segment in tokens.split(lengths, dim=1):
         hidden, memory = model.hidden(segment, memory, Reading(12, 12))
-        found.append(hidden)
-    torch.testing.assert_close(torch.cat(found, 1), whole[0], rtol=1e-12, atol=1e-13)
+        parts.append(hidden)
+    torch.testing.assert_close(torch.cat(parts, 1), whole[0], rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(memory, whole[1], rtol=1e-12, atol=1e-13)
 
 
@@ -196,11 +196,11 @@ def test_segments_with_a_memory_of_all_are_one_long_pass(lengths: tuple[int, ...
 def test_looking_back_equally_far_does_not_depend_on_segments(lengths: tuple[int, ...], clamp: int | None) -> None:
     model, tokens, reading = small(), words(), Reading(12, 5, clamp, same_length=True)
     whole = model.hidden(tokens, model.no_memory(2), reading)[0]
-    memory, found = model.no_memory(2), []
+    memory, parts = model.no_memory(2), []
     for segment in tokens.split(lengths, dim=1):
         hidden, memory = model.hidden(segment, memory, reading)
-        found.append(hidden)
-    torch.testing.assert_close(torch.cat(found, 1), whole, rtol=1e-12, atol=1e-13)
+        parts.append(hidden)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-12, atol=1e-13)
 
 
 def test_memory_grows_from_nothing_to_its_length_and_holds_the_inputs_of_the_layers() -> None:
@@ -277,12 +277,12 @@ def test_a_clusters_products_all_count_in_its_gradient() -> None:
 def test_a_gradient_that_somebody_keeps_is_not_written_again() -> None:
     model, targets, reading = small(), words(seed=2), Reading(12, 12)
     loss, _ = model(words(), targets, model.no_memory(2), reading)
-    kept = [torch.autograd.grad(loss, model.embedding.weight, retain_graph=True)[0] for _ in range(2)]
-    before = [gradient.clone() for gradient in kept]
+    gradients = [torch.autograd.grad(loss, model.embedding.weight, retain_graph=True)[0] for _ in range(2)]
+    before = [gradient.clone() for gradient in gradients]
     model(words(seed=3), targets, model.no_memory(2), reading)[0].backward()
-    assert kept[0].equal(kept[1])
-    assert all(gradient.equal(old) for gradient, old in zip(kept, before, strict=True))
-    assert len({gradient.data_ptr() for gradient in (*kept, model.embedding.weight.grad)}) == 3  # type: ignore[union-attr]
+    assert gradients[0].equal(gradients[1])
+    assert all(gradient.equal(old) for gradient, old in zip(gradients, before, strict=True))
+    assert len({gradient.data_ptr() for gradient in (*gradients, model.embedding.weight.grad)}) == 3  # type: ignore[union-attr]
 
 
 # --- counts and beginnings ---------------------------------------------------------------------------------------

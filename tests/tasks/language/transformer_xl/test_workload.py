@@ -103,15 +103,15 @@ def test_an_epoch_of_wikitext_103_is_11_470_segments_of_sixty_streams() -> None:
 
 def test_streams_are_consecutive_parts_and_the_remainder_is_left_out() -> None:
     streams = Streams(np.arange(23, dtype=np.uint32), 4)
-    found = segments(len(streams), 2)
+    in_order = segments(len(streams), 2)
     assert len(streams) == 5
-    read = [streams.read(segment) for segment in found]
+    read = [streams.read(segment) for segment in in_order]
     assert [tokens.tolist() for tokens, _ in read] == [
         [[0, 1], [5, 6], [10, 11], [15, 16]],
         [[2, 3], [7, 8], [12, 13], [17, 18]],
     ]
     assert all(targets.equal(tokens + 1) for tokens, targets in read)
-    tokens, targets = streams.read(found[1], slice(1, 3))
+    tokens, targets = streams.read(in_order[1], slice(1, 3))
     assert (tokens.tolist(), targets.tolist()) == ([[7, 8], [12, 13]], [[8, 9], [13, 14]])
     assert tokens.dtype == torch.int64
 
@@ -138,18 +138,19 @@ def test_the_gradient_of_the_tied_matrix_is_dense_and_that_of_both_its_uses(root
     workload = build(root)
     batch = next(workload.batches(0))
     workload.loss(batch, "model").backward()
-    found = workload.model.embedding.weight.grad
-    assert found is not None
-    assert found.layout == torch.strided
+    gradient = workload.model.embedding.weight.grad
+    assert gradient is not None
+    assert gradient.layout == torch.strided
     model, matrix = workload.model, workload.model.embedding.weight
     hidden, _ = model.hidden(batch.data[0], model.no_memory(10), workload.reading)
     own = model.softmax.log_probabilities(hidden, matrix).gather(-1, batch.data[1][..., None])
-    torch.testing.assert_close(found, torch.autograd.grad(-own.mean(), matrix)[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(gradient, torch.autograd.grad(-own.mean(), matrix)[0], rtol=1e-4, atol=1e-6)
 
 
 # --- the contract ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"micro_batch": 5}, {"settings": {"dropout": 0.2, "weight_norm": True}}])
 def test_the_workload_keeps_the_contract(root: Path, changes: dict[str, Any]) -> None:
     """All but that epochs differ: the reference reads the same streams from their beginning in each."""
@@ -189,13 +190,13 @@ def test_parts_are_one_batch_also_with_their_memories(root: Path) -> None:
         batch = list(whole.batches(0))[segment]
         expected = whole.loss(batch, "model")
         parts = list(alone.batches(0))[2 * segment : 2 * segment + 2]
-        found = sum(alone.loss(part, "model") for part in parts) / 2
+        mean = sum(alone.loss(part, "model") for part in parts) / 2
         shared = sum(w.loss(part, "model") for w, part in zip(two, parts, strict=True)) / 2
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(mean, expected)
         torch.testing.assert_close(shared, expected)
         named = dict(whole.model.named_parameters())
         theirs = torch.autograd.grad(expected, list(named.values()))
-        torch.testing.assert_close(torch.autograd.grad(found, list(alone.model.parameters())), theirs)  # type: ignore[arg-type]
+        torch.testing.assert_close(torch.autograd.grad(mean, list(alone.model.parameters())), theirs)  # type: ignore[arg-type]
     states = [w.state_dict()["memory"] for w in two]
     assert [list(state) for state in states] == [[0], [1]]
     alone.load_state_dict({"memory": states[0] | states[1]})
@@ -312,6 +313,7 @@ def learn(workload: TransformerXLWorkload, kind: Any, lr: float, updates: int) -
     raise AssertionError("epochs are empty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "weight_norm"), [("adamw", False), ("adamp", True)])
 def test_smoke_learns_the_miniature_far_below_the_unigram_model(root: Path, optimizer: str, weight_norm: bool) -> None:
     kind = torch.optim.AdamW if optimizer == "adamw" else pytest.importorskip("adamp").AdamP

@@ -400,6 +400,7 @@ def test_without_the_package_the_standin_says_what_to_install(monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("gensim") is None, reason="needs the package gensim")
 def test_the_standin_is_a_hundred_real_articles(tmp_path: Path) -> None:
     made = dataset.build(WikiText103(), tmp_path, "standin")

@@ -102,11 +102,11 @@ def test_the_command_writes_clusters_of_what_vgg16_sees_in_the_middles_of_photos
     monkeypatch.setattr(miniature, "VALIDATION", 1)
     monkeypatch.setattr(clusters, "RESIZE", 20)
     monkeypatch.setattr(clusters, "CROP", 16)
-    seen: list[np.ndarray] = []
+    matrices: list[np.ndarray] = []
 
     def in_turn(grams: Iterable[np.ndarray]) -> np.ndarray:
-        seen.extend(grams)
-        return np.arange(3 * len(seen)).reshape(3, -1) % 9
+        matrices.extend(grams)
+        return np.arange(3 * len(matrices)).reshape(3, -1) % 9
 
     monkeypatch.setattr(clusters, "cluster", in_turn)
     ImageNet9().write_miniature(tmp_path / "imagenet9")
@@ -116,7 +116,7 @@ def test_the_command_writes_clusters_of_what_vgg16_sees_in_the_middles_of_photos
     assert nine.clusters.tolist() == (np.arange(126).reshape(3, 42) % 9).tolist()
     middle = v2.Compose([v2.Resize(20), v2.CenterCrop(16)])
     with torch.no_grad():
-        for photo, found in zip(nine.val, seen, strict=True):
+        for photo, found in zip(nine.val, matrices, strict=True):
             features = published[:15](to_tensor(middle(open_photo(photo.path)))[None])[0]
             np.testing.assert_allclose(found, gram(features.numpy()), rtol=1e-3, atol=1e-5)
 
@@ -129,12 +129,12 @@ def test_photos_prepared_through_links_get_their_clusters_where_they_are_read(
     monkeypatch.setattr(miniature, "TRAINING", 1)
     monkeypatch.setattr(miniature, "VALIDATION", 1)
     monkeypatch.setattr(clusters, "vgg16", lambda _: filters)
-    kept = places.cached(tmp_path, "imagenet9")
-    ImageNet9().write_miniature(kept)
-    (kept / places.MANIFEST).write_text("{}")
-    before = (kept / CLUSTERS).read_bytes()
+    prepared = places.cached(tmp_path, "imagenet9")
+    ImageNet9().write_miniature(prepared)
+    (prepared / places.MANIFEST).write_text("{}")
+    before = (prepared / CLUSTERS).read_bytes()
     assert main([str(tmp_path)]) == 0
-    assert (kept / CLUSTERS).read_bytes() != before
+    assert (prepared / CLUSTERS).read_bytes() != before
     assert not (tmp_path / "imagenet9").exists()
 
 

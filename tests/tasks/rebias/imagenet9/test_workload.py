@@ -158,7 +158,7 @@ def test_evaluation_is_on_validation_photos_across_textures_and_on_imagenet_a(da
     live = make(data, SMALL)
     train(live, optimizers_of(live, torch.optim.Adam, 5e-3), range(1))
     scores = live.evaluate("test")
-    labels, right, loss = live._judged(live._val)
+    labels, right, loss = live._judged(live._evaluated["test"])
     assert scores["biased"] == pytest.approx(100 * right.mean())
     assert scores["unbiased"] == pytest.approx(unbiased_accuracy(right, labels, live._clusters, 5))
     _, hard, _ = live._judged(live._hard)
@@ -168,11 +168,12 @@ def test_evaluation_is_on_validation_photos_across_textures_and_on_imagenet_a(da
 
 def test_a_carved_split_has_neither_textures_nor_imagenet_a(data: Path) -> None:
     live = make(data, SMALL.with_validation())
-    assert len(live._validation) == 10
-    assert not set(live._validation) & set(live._train)
+    held_back = live._evaluated["validation"]
+    assert len(held_back) == 10
+    assert not set(held_back) & set(live._train)
     scores = live.evaluate("validation")
     assert scores["imagenet_a"] == scores["biased"]
-    labels, right, _ = live._judged(live._validation)
+    labels, right, _ = live._judged(held_back)
     per_class = [right[labels == label].mean() for label in np.unique(labels)]
     assert scores["unbiased"] == pytest.approx(100 * np.mean(per_class))
 
@@ -190,8 +191,8 @@ def test_tags(data: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"settings": {"crop": 4}}, r"protocol\.settings\.crop: 4 must be at least 5, which BagNet needs"),
-        ({"settings": {"crop": 40}}, r"protocol\.settings\.crop: 40 must be .* at most resize, which is 32"),
+        ({"settings": {"crop": 4}}, r"protocol\.settings\.crop: 4 is less than the 5 pixels that the network needs"),
+        ({"settings": {"crop": 40}}, r"protocol\.settings\.crop: 40 is more than resize, which is 32"),
         ({"settings": {"width": 0}}, r"protocol\.settings\.width: "),
         ({"settings": {"sampled": 0.0}}, r"protocol\.settings\.sampled: "),
         ({"settings": {"smallest_cell": 0}}, r"protocol\.settings\.smallest_cell: "),

@@ -18,6 +18,7 @@ from optathlon.tasks.data.dataset import FILES, build, check, prepare
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.rebias.mnist import dataset
 from optathlon.tasks.rebias.mnist.dataset import OFFICIAL, Digests, Mnist, read, read_idx
+from tests.tasks.packages import packages_or_skip
 
 NAMES = list(OFFICIAL)
 
@@ -67,6 +68,17 @@ def test_files_are_found_where_people_have_them_and_as_7_zip_names_them(folder: 
         else:
             (folder / place / path.name).write_bytes(path.read_bytes())
     shutil.rmtree(folder / "was")
+    assert Mnist().verify(folder) is None
+    for ours, theirs in zip(read(folder, "train"), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_archives_may_stay_beside_what_they_unpack_to_as_torchvision_leaves_them(folder: Path) -> None:
+    expected = read(folder, "train")
+    shutil.copytree(folder / "raw", folder / "MNIST" / "raw")
+    for path in (folder / "MNIST" / "raw").iterdir():
+        (path.parent / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    shutil.rmtree(folder / "raw")
     assert Mnist().verify(folder) is None
     for ours, theirs in zip(read(folder, "train"), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -198,12 +210,10 @@ def test_scikit_learns_digits_are_stand_in_1(tmp_path: Path) -> None:
 def test_fashion_mnist_in_mnists_files_is_a_custom_edition_with_grounds_to_color(tmp_path: Path) -> None:
     """As Debian's dataset-fashion-mnist has it: the full-size twin."""
     names = {f"{cifar.FOLDER}/{name}.gz": name for name in NAMES}
-    try:
-        found = debian.files(cifar.FASHION, names)
-    except DataError as error:
-        pytest.skip(str(error))
+    with packages_or_skip():
+        contents = debian.files(cifar.FASHION, names)
     (tmp_path / "mnist").mkdir()
-    for path, content in found.items():
+    for path, content in contents.items():
         (tmp_path / "mnist" / f"{names[path]}.gz").write_bytes(content)
     assert prepare(Mnist(), tmp_path).edition.startswith("custom-")
     for split, each in (("train", 6000), ("test", 1000)):

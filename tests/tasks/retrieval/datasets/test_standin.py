@@ -25,6 +25,7 @@ from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.retrieval import DATASETS
 from optathlon.tasks.retrieval.datasets import cars, cub, inshop, sop, standin
+from tests.tasks.packages import packages_or_skip
 
 
 def tarball(**files: bytes) -> bytes:
@@ -112,14 +113,10 @@ def test_without_the_renderer_the_standin_says_what_to_install(tmp_path, monkeyp
 
 @pytest.fixture(scope="module")
 def concepts() -> list[emoji.Concept]:
-    """The real art; skipped where it can neither be had nor drawn, except in CI."""
-    try:
+    """The real art."""
+    with packages_or_skip():
         emoji.renderer()
         return emoji.concepts(standin.FEW)
-    except DataError as error:
-        if os.environ.get("OPTATHLON_CI"):
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.mark.slow
