@@ -102,6 +102,8 @@ def to_decide(need: Need | None) -> str:
     """What the planner says of a comparison that is not decided; empty if it is, or there is none."""
     if need is None or need.decided:
         return ""
+    if need.more is None and need.chance is not None:
+        return f"decided by {need.last_look} seeds with a chance of {need.chance:.0%}"
     if need.more is None:
         return "1000 more seeds each would not decide" if need.delta and need.deviation else ""
     return f"about {count(need.more, 'more seed')} each to decide"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from optathlon.results.statistics.student import quantile
 from optathlon.results.statistics.summary import mean
@@ -23,33 +23,46 @@ def pooled_deviation(samples: Iterable[Sequence[float]]) -> float | None:
     return math.sqrt(math.fsum(squares) / df) if df else None
 
 
-def power(delta: float, deviation: float, n: int, alpha: float = 0.05) -> float:
+def power(delta: float, deviation: float, n: int, alpha: float = 0.05, df: float | None = None) -> float:
     """The chance that a two-sided t test at `alpha`, n seeds each, rejects if the means truly differ by `delta`.
 
-    deviation: of one run. By the noncentral t distribution with 2 n - 2 degrees of freedom; Welch's test is
-    weaker with few seeds (by 0.1 at n = 3). ValueError unless n >= 2 and deviation > 0.
+    deviation: of one run. df: of the test's variance; by default that of a pooled one, 2 n - 2. By the noncentral t
+    distribution. ValueError unless n >= 2 and deviation > 0.
     """
     if n < 2 or deviation <= 0:
         raise ValueError(f"n = {n}, deviation = {deviation!r}: power needs n >= 2 and a deviation above 0")
+    df = 2.0 * n - 2 if df is None else df
+    return rejection_chance(abs(delta) / (deviation * math.sqrt(2 / n)), df, quantile(1 - alpha, df))
+
+
+def rejection_chance(shift: float, df: float, limit: float) -> float:
+    """The chance that |t| is beyond `limit` if t is noncentral by `shift` >= 0, in standard errors."""
     from scipy.special import nctdtr
 
-    df, shift = 2 * n - 2, abs(delta) / (deviation * math.sqrt(2 / n))
-    limit = quantile(1 - alpha, df)
     if shift > 10 * limit:
         return 1.0
     upper, lower = float(nctdtr(df, shift, limit)), float(nctdtr(df, shift, -limit))
     return 1 - upper + (lower if math.isfinite(lower) else 0.0)
 
 
-def seeds_needed(delta: float, deviation: float, alpha: float = 0.05, target: float = POWER) -> int | None:
-    """The smallest n of at least 2 at which `power` reaches `target`; None if 1000 are not enough.
+def shift_needed(df: float, limit: float, wanted: float = POWER) -> float:
+    """The least noncentrality, in standard errors, at which `rejection_chance` reaches `wanted`; by bisection."""
+    low, high = 0.0, 10 * limit
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if rejection_chance(middle, df, limit) >= wanted else (middle, high)
+    return high
 
-    An observed delta that was picked because it is large is larger than the true one: the true n is then higher.
+
+def seeds_needed(power_at: Callable[[int], float], wanted: float = POWER) -> int | None:
+    """The smallest n of at least 2 at which `power_at`, which grows, reaches `wanted`; None if 1000 are not enough.
+
+    An observed difference that was picked because it is large is larger than the true one: the true n is then higher.
     """
-    if power(delta, deviation, MOST, alpha) < target:
+    if power_at(MOST) < wanted:
         return None
     low, high = 1, MOST
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(delta, deviation, middle, alpha) >= target else (middle, high)
+        low, high = (low, middle) if power_at(middle) >= wanted else (middle, high)
     return high

@@ -37,13 +37,17 @@ def _text(name: str, listed: list[Need]) -> str:
     if not listed:
         return f"{name}: nothing to plan: no baseline, or no complete cell to compare with it"
     rows = [
-        (n.task, n.row, f"{n.delta:+.4g}", "-" if n.deviation is None else f"{n.deviation:.4g}", n.n, _more(n))
+        (
+            *(n.task, n.row, f"{n.delta:+.4g}", _direction(n)),
+            *("-" if n.deviation is None else f"{n.deviation:.4g}", n.n, _more(n)),
+        )
         for n in listed
     ]
-    head = ("task", "row", "difference", "deviation", "seeds", "to decide it")
+    head = ("task", "row", "difference", "direction", "deviation", "seeds", "to decide it")
     return "\n".join(
         [
-            f"{name}: against {listed[0].baseline}, with {POWER:.0%} power if the true difference is the observed one",
+            f"{name}: against {listed[0].baseline}, with {POWER:.0%} power by the board's moderated t test at the "
+            "level that Holm asks of its smallest p, if the true difference is the observed one",
             "",
             table(rows, head),
             "",
@@ -52,9 +56,19 @@ def _text(name: str, listed: list[Need]) -> str:
     )
 
 
+def _direction(need: Need) -> str:
+    """Whether the row is ahead, whichever way the score counts."""
+    if not need.delta:
+        return "-"
+    word = "better" if need.better else "worse"
+    return word if need.decided else f"{word}, not shown"
+
+
 def _more(need: Need) -> str:
     if need.decided:
         return "decided"
+    if need.last_look is not None and need.more is None and need.chance is not None:
+        return f"not by {need.last_look} seeds (chance {need.chance:.0%})"
     if need.more is None:
         return "over 1000 more seeds" if need.delta and need.deviation else "cannot be told"
     return f"{need.more} more seed{'s' if need.more > 1 else ''}"

@@ -70,6 +70,11 @@ class BoardTests:
         """(..., rows, columns): half the interval of each difference to the baseline, where it is tested."""
         return self.model.compare(self._first()).half_width(level) * self.unit
 
+    def planned(self, seeds: int) -> Comparisons:
+        """The comparisons with the first row if every cell had so many seeds; see `NoiseModel.planned`."""
+        found = self.model.planned(self._first(), seeds)
+        return found._replace(delta=found.delta * self.unit, variance=found.variance * self.unit**2)
+
     def _first(self) -> np.ndarray:
         return np.zeros((*self.noisier.shape[:-2], 1, self.noisier.shape[-1]), dtype=int)
 

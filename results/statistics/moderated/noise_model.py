@@ -98,19 +98,28 @@ class NoiseModel:
 
     def compare(self, others: np.ndarray) -> Comparisons:
         """All rows less the row `others`, (..., 1, columns), of each column."""
-        cells, drawn = self.cells, self.drawn_variances()
-        count = np.maximum(cells.seeds, 1)
-        other_count = _rows(count, others)
+        count = np.maximum(self.cells.seeds, 1)
         common = (self.known & np.take_along_axis(self.known, others[..., None], -3)).sum(-1)
+        return self._compared(others, count, common, self.cells.df)
+
+    def planned(self, others: np.ndarray, seeds: int) -> Comparisons:
+        """The same if every cell had so many seeds, and its variance were what it is drawn to now."""
+        count = np.full(self.cells.seeds.shape, seeds)
+        return self._compared(others, count, count, np.where(self.scales[0] > 0, seeds - 1.0, 0.0))
+
+    def _compared(self, others: np.ndarray, count: np.ndarray, common: np.ndarray, df: np.ndarray) -> Comparisons:
+        """The differences with so many seeds a cell, so many of them common, and so much known of each variance."""
+        drawn, other_count = self.drawn_variances(), _rows(count, others)
         # The variances of the two means, their geometric mean, and the correlation of the means by common seeds.
         a, b = drawn / count, _rows(drawn, others) / other_count
         geometric = np.sqrt(a) * np.sqrt(b)
         correlation = self.correlation.cautious * common / np.sqrt(count * other_count)
-        delta = cells.mean - _rows(cells.mean, others)
+        delta = self.cells.mean - _rows(self.cells.mean, others)
         total = np.where(a + b > 0, a + b, 1.0)
-        relative = self._relative_variance(others, a / total, b / total, 2 * geometric / total)
-        df = 2 / np.maximum(relative, 1e-9)
-        return Comparisons(delta, a + b - 2 * correlation * geometric, df, self.weights[..., None, None])
+        shared = self.shared * (1 - 2 * geometric / total)
+        relative = relative_variance(df, self._prior(), shared, others, a / total, b / total)
+        variance = a + b - 2 * correlation * geometric
+        return Comparisons(delta, variance, 2 / np.maximum(relative, 1e-9), self.weights[..., None, None])
 
     def _own_share(self) -> np.ndarray:
         """(d0, ..., rows, columns): how much of a drawn variance is the cell's own."""
@@ -119,35 +128,38 @@ class NoiseModel:
     def _prior(self) -> np.ndarray:
         return self.prior_df.reshape(-1, *(1,) * self.cells.df.ndim)
 
-    def _relative_variance(self, others: np.ndarray, p: np.ndarray, q: np.ndarray, balance: np.ndarray) -> np.ndarray:
-        """The relative variance of the estimated variance of a difference, which Satterthwaite's df is 2 over.
 
-        p, q: the shares of the two rows in it. balance: 2 √(pq). Own variances vary by themselves, but partly together
-        (`together`), borrowed ones with the factors of their columns and rows (docs/statistics.md).
-        """
-        df, prior, borrowed = self.cells.df, self._prior(), 1 - self._own_share()
-        information = df * prior / (2 * (df + prior))
-        of_column, of_row = information.sum(-2, keepdims=True), information.sum(-1, keepdims=True)
-        board = np.maximum(information.sum((-2, -1), keepdims=True), 1e-9)
-        of_row = np.where(of_row > 0, of_row, board / np.maximum((of_row > 0).sum(-2, keepdims=True), 1))
-        noisy = np.maximum((df > 0).sum(-2, keepdims=True), 1)
-        mean_df = np.maximum(df.sum(-2, keepdims=True) / noisy, 1e-9)
-        shared = self.shared * (1 - balance)
-        column = 1 / np.maximum(of_column, 1e-9) - 1 / board + shared * (2 / mean_df) * (1 - 1 / noisy)
-        least = np.minimum(df, _rows(df, others))
-        most = np.where(least < 2, 1.0, _MOST_COMMON)
-        together = np.maximum(shared, np.minimum(most, _CAUTION / (least + prior)))
-        variation = 2 / (df + prior)
-        other_variation = _rows(variation, others)
-        lent, other_lent = borrowed * p, _rows(borrowed, others) * q
-        return (
-            variation * p**2
-            + other_variation * q**2
-            + 2 * np.sqrt(variation * other_variation) * p * q * together
-            + lent**2 * (column + 1 / of_row)
-            + other_lent**2 * (column + _rows(1 / of_row, others))
-            + 2 * lent * other_lent * column
-        )
+def relative_variance(
+    df: np.ndarray, prior: np.ndarray, shared: np.ndarray, others: np.ndarray, p: np.ndarray, q: np.ndarray
+) -> np.ndarray:
+    """The relative variance of the estimated variance of a difference, which Satterthwaite's df is 2 over.
+
+    df: of each cell's variance. prior: the degrees of freedom that it is drawn with. shared: how far the errors of a
+    column's variances are common. p, q: the shares of the two rows in it. Own variances vary by themselves, but partly
+    together (`together`), borrowed ones with the factors of their columns and rows (docs/statistics.md).
+    """
+    borrowed = prior / (df + prior)
+    information = df * prior / (2 * (df + prior))
+    of_column, of_row = information.sum(-2, keepdims=True), information.sum(-1, keepdims=True)
+    board = np.maximum(information.sum((-2, -1), keepdims=True), 1e-9)
+    of_row = np.where(of_row > 0, of_row, board / np.maximum((of_row > 0).sum(-2, keepdims=True), 1))
+    noisy = np.maximum((df > 0).sum(-2, keepdims=True), 1)
+    mean_df = np.maximum(df.sum(-2, keepdims=True) / noisy, 1e-9)
+    column = 1 / np.maximum(of_column, 1e-9) - 1 / board + shared * (2 / mean_df) * (1 - 1 / noisy)
+    least = np.minimum(df, _rows(df, others))
+    most = np.where(least < 2, 1.0, _MOST_COMMON)
+    together = np.maximum(shared, np.minimum(most, _CAUTION / (least + prior)))
+    variation = 2 / (df + prior)
+    other_variation = _rows(variation, others)
+    lent, other_lent = borrowed * p, _rows(borrowed, others) * q
+    return (
+        variation * p**2
+        + other_variation * q**2
+        + 2 * np.sqrt(variation * other_variation) * p * q * together
+        + lent**2 * (column + 1 / of_row)
+        + other_lent**2 * (column + _rows(1 / of_row, others))
+        + 2 * lent * other_lent * column
+    )
 
 
 def _rows(values: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -100,7 +100,9 @@ def test_numbers(value, words):
 
 
 def test_the_planners_sentence():
-    need = Need(task="t", row="r", baseline="b", delta=1.0, deviation=1.0, n=3, p_holm=0.2, decided=False, more=1)
+    need = Need(
+        task="t", row="r", baseline="b", delta=1.0, better=True, deviation=1.0, n=3, p_holm=0.2, decided=False, more=1
+    )
     assert to_decide(need) == "about 1 more seed each to decide"
     assert to_decide(msgspec.structs.replace(need, more=14)) == "about 14 more seeds each to decide"
     assert to_decide(msgspec.structs.replace(need, more=None)) == "1000 more seeds each would not decide"

@@ -9,8 +9,9 @@ import random
 import pytest
 
 from optathlon.results.statistics.budget import budget_curve, expected_best, tunability
-from optathlon.results.statistics.planner import pooled_deviation, power, seeds_needed
+from optathlon.results.statistics.planner import pooled_deviation, power, rejection_chance, seeds_needed, shift_needed
 from optathlon.results.statistics.robustness import good_region
+from optathlon.results.statistics.student import quantile
 from optathlon.results.statistics.welch import welch
 
 SCORES = [0.3, 0.9, 0.1, 0.7, 0.7]
@@ -116,11 +117,19 @@ def test_without_an_effect_power_is_the_level_and_a_huge_one_is_sure():
 
 
 def test_seeds_needed_is_the_first_n_with_the_power():
+    def needed(sigmas, **more):
+        return seeds_needed(lambda n: power(sigmas, 1.0, n, **more))
+
     for sigmas in (0.4, 1.0, 2.5):
-        n = seeds_needed(sigmas, 1.0)
+        n = needed(sigmas)
         assert power(sigmas, 1.0, n) >= 0.8 > power(sigmas, 1.0, n - 1)
     # Cohen 1988, table 2.4.1: d = 0.5 takes 64 each, d = 0.8 takes 26.
-    assert (seeds_needed(0.5, 1.0), seeds_needed(0.8, 1.0)) == (64, 26)
-    assert [seeds_needed(sigmas, 1.0) for sigmas in (2.0, 5.0, 100.0)] == [6, 3, 2]
-    assert seeds_needed(0.01, 1.0) is None
-    assert seeds_needed(1.0, 1.0, alpha=0.001) > seeds_needed(1.0, 1.0)
+    assert (needed(0.5), needed(0.8)) == (64, 26)
+    assert [needed(sigmas) for sigmas in (2.0, 5.0, 100.0)] == [6, 3, 2]
+    assert needed(0.01) is None
+    assert needed(1.0, alpha=0.001) > needed(1.0)
+
+
+def test_the_shift_needed_is_where_the_power_is_reached():
+    limit = quantile(0.999, 9.0)
+    assert rejection_chance(shift_needed(9.0, limit), 9.0, limit) == pytest.approx(0.8, abs=1e-4)

@@ -1,0 +1,64 @@
+"""What the moderated test of a board will find, before its runs are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from optathlon.results.statistics.holm import ALPHA
+from optathlon.results.statistics.moderated.looks import shares
+from optathlon.results.statistics.moderated.noise_model import Comparisons, relative_variance
+from optathlon.results.statistics.planner import POWER, rejection_chance, shift_needed
+from optathlon.results.statistics.student import quantile
+
+USUAL_PRIOR = 16.0
+"""How well variances are taken to follow row and column where nothing is known yet: as 16 degrees of freedom tell."""
+
+
+def usual_df(rows: int, columns: int, seeds: int) -> float:
+    """The degrees of freedom of a comparison on a board of so many rows, tasks and seeds whose noise is much alike."""
+    df = np.full((rows, columns), seeds - 1.0)
+    first, half = np.zeros((1, columns), dtype=int), np.full((rows, columns), 0.5)
+    relative = relative_variance(df, np.float64(USUAL_PRIOR), np.zeros((1, columns)), first, half, half)
+    return float(2 / relative[-1, 0])
+
+
+def resolution(rows: int, columns: int, seeds: int, power: float = POWER, share: float = 1.0) -> float:
+    """The difference to the baseline, in deviations between seeds, that so many seeds find with the chance `power`.
+
+    At the level that Holm asks of the smallest p of all (rows - 1) × columns comparisons, of which a look has `share`.
+    """
+    df = usual_df(rows, columns, seeds)
+    limit = quantile(1 - ALPHA * share / ((rows - 1) * columns), df)
+    return shift_needed(df, limit, power) * math.sqrt(2 / seeds)
+
+
+def expected_seeds(rows: int, columns: int, looks: Sequence[int], deviations: float) -> float:
+    """The seeds that a row is run with on average if it truly differs from the baseline by so many deviations.
+
+    A comparison is taken to be decided by a look with the highest chance that a look up to it has, which is a little
+    less than the truth, as looks err apart.
+    """
+    seeds, missed = float(looks[0]), 1.0
+    for count, following, share in zip(looks, looks[1:], shares(looks), strict=False):
+        df = usual_df(rows, columns, count)
+        limit = quantile(1 - ALPHA * share / ((rows - 1) * columns), df)
+        missed = min(missed, 1 - rejection_chance(deviations / math.sqrt(2 / count), df, limit))
+        seeds += missed * (following - count)
+    return seeds
+
+
+def chance_found(planned: Comparisons, at: tuple[int, int], delta: float, level: float) -> float:
+    """The chance that the comparison `at` (row, column) is shown at `level` if the true difference is `delta`.
+
+    planned: of one board, with the seeds that are asked about.
+    """
+    weights, variance, df = planned.weights[:, 0, 0], planned.variance[:, at[0], at[1]], planned.df[:, at[0], at[1]]
+    return sum(
+        float(weight) * rejection_chance(abs(delta) / math.sqrt(v), float(f), quantile(1 - level, float(f)))
+        for weight, v, f in zip(weights, variance, df, strict=True)
+        # What has next to no weight changes no digit that is shown.
+        if weight > 1e-3
+    ) / float(weights[weights > 1e-3].sum())
