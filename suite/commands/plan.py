@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
+import msgspec
+
 from optathlon.results import Store
+from optathlon.results.analysis.resolution import DEVIATIONS, LookedRuns, Shown, looked_runs, resolutions
+from optathlon.results.statistics.planner import POWER
 from optathlon.suite.commands.launch import add_scale, hours
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, show, table
 from optathlon.suite.errors import USAGE, UsageError
@@ -32,12 +36,16 @@ def main(args: argparse.Namespace) -> int:
     overview = status.overview(store, plan)
     allowed = sweep.budget if args.budget is None else args.budget
     due, cells = budget.bill(overview), _cells(overview)
+    shown, runs = resolutions(plan, store.records(brief=True)), looked_runs(plan)
     if args.json:
         costs = {"spent": due.spent, "predicted": due.predicted, "unknown": due.unknown, "judged_by": due.bases}
         more = {"hours_left": None if due.unknown else due.predicted, "hours": {**costs, "budget": allowed}}
+        more |= {"resolution": msgspec.to_builtins(shown), "looks": msgspec.to_builtins(runs)}
         print_json({"sweep": plan.head.name, "digest": plan.head.digest, "cells": cells, **more})
     else:
         _print(overview, due, cells)
+        for line in [*_looks(runs), *_resolution(shown)]:
+            say(line)
     if allowed is not None:
         try:
             budget.check(allowed, overview)
@@ -98,7 +106,43 @@ def _forecast(overview: status.Overview, due: budget.Bill) -> str:
     where = f" on {', '.join(sorted(overview.forecast.devices))}" if overview.forecast.devices else ""
     missing = Counter(due.unknown).total()
     more = f", and {missing} runs of unknown cost ({', '.join(due.unknown)})" if missing else ""
-    return f"hours: {_short(due.predicted)} of one slot{more}; judged by what was measured{where}: {', '.join(by)}"
+    most = ", if every look is needed" if overview.later else ""
+    return (
+        f"hours: {_short(due.predicted)} of one slot{more}{most}; judged by what was measured{where}: {', '.join(by)}"
+    )
+
+
+def _looks(runs: LookedRuns | None) -> list[str]:
+    """How many report runs a sweep with looks may come to."""
+    if runs is None:
+        return []
+    return [
+        f"looks at {', '.join(map(str, runs.looks))} seeds: at least {runs.least} report runs, about {runs.expected} if "
+        f"every row differs from the baseline by {DEVIATIONS:g} seed deviations, at most {runs.most}"
+    ]
+
+
+def _resolution(shown: list[Shown]) -> list[str]:
+    """What each task will be able to show, a line per task."""
+    by_task: dict[str, list[Shown]] = {}
+    for line in shown:
+        by_task.setdefault(line.task, []).append(line)
+    return [f"{task}: {_shown(lines)}" for task, lines in by_task.items()]
+
+
+def _shown(lines: list[Shown]) -> str:
+    first = lines[0]
+    if first.deviation is None:
+        return "what difference its seeds can show is unknown: no earlier runs of the task with two seeds of a setting"
+    if first.seeds < 2:
+        return "one seed shows no difference"
+    unit = f" {first.unit}" if first.unit else ""
+    differences = ", ".join(f"{line.difference:.3g}{unit} ({line.seeds} seeds)" for line in lines)
+    which = "" if first.same_problem else " by another protocol or on other data"
+    return (
+        f"differences of {first.metric} are shown with {POWER:.0%} power from {differences} on; "
+        f"{first.deviation:.3g}{unit} is the deviation of {first.runs} earlier runs{which}"
+    )
 
 
 def _short(hours: float) -> str:

@@ -35,18 +35,19 @@ def resolution(rows: int, columns: int, seeds: int, power: float = POWER, share:
     return shift_needed(df, limit, power) * math.sqrt(2 / seeds)
 
 
-def expected_seeds(rows: int, columns: int, looks: Sequence[int], deviations: float) -> float:
+def expected_seeds(rows: int, columns: int, looks: Sequence[int], deviations: float, comparisons: int = 1) -> float:
     """The seeds that a row is run with on average if it truly differs from the baseline by so many deviations.
 
-    A comparison is taken to be decided by a look with the highest chance that a look up to it has, which is a little
-    less than the truth, as looks err apart.
+    comparisons: the row goes on as long as any of so many is open, as the baseline does with those of its column. A
+    comparison is taken to be decided by a look with the highest chance that a look up to it has, which is a little less
+    than the truth, as looks err apart.
     """
     seeds, missed = float(looks[0]), 1.0
     for count, following, share in zip(looks, looks[1:], shares(looks), strict=False):
         df = usual_df(rows, columns, count)
         limit = quantile(1 - ALPHA * share / ((rows - 1) * columns), df)
         missed = min(missed, 1 - rejection_chance(deviations / math.sqrt(2 / count), df, limit))
-        seeds += missed * (following - count)
+        seeds += (1 - (1 - missed) ** comparisons) * (following - count)
     return seeds
 
 
