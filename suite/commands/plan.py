@@ -117,8 +117,8 @@ def _looks(runs: LookedRuns | None) -> list[str]:
     if runs is None:
         return []
     return [
-        f"looks at {', '.join(map(str, runs.looks))} seeds: at least {runs.least} report runs, about {runs.expected} if "
-        f"every row differs from the baseline by {DEVIATIONS:g} seed deviations, at most {runs.most}"
+        f"looks at {', '.join(map(str, runs.looks))} seeds: at least {runs.least} report runs, about {runs.expected} "
+        f"if every row differs from the baseline by {DEVIATIONS:g} seed deviations, at most {runs.most}"
     ]
 
 
