@@ -21,7 +21,7 @@ def usual_df(rows: int, columns: int, seeds: int) -> float:
     """The degrees of freedom of a comparison on a board of so many rows, tasks and seeds whose noise is much alike."""
     df = np.full((rows, columns), seeds - 1.0)
     first, half = np.zeros((1, columns), dtype=int), np.full((rows, columns), 0.5)
-    relative = relative_variance(df, np.float64(USUAL_PRIOR), np.zeros((1, columns)), first, half, half)
+    relative = relative_variance(df, np.array(USUAL_PRIOR), np.zeros((1, columns)), first, half, half)
     return float(2 / relative[-1, 0])
 
 
