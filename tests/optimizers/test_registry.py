@@ -103,6 +103,7 @@ def test_what_is_no_optimizer_is_refused(mine, path):
         optimizer(path)
 
 
+@pytest.mark.slow
 def test_entry_points_are_found(mine, tmp_path, monkeypatch):
     info = tmp_path / "mine-1.0.dist-info"
     info.mkdir()

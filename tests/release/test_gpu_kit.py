@@ -37,6 +37,7 @@ def test_a_folder_that_is_no_kit_is_left_alone(tmp_path):
     assert (tmp_path / "mine").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
 def test_without_a_gpu_it_says_so(tmp_path):
     done = python("-P", KIT / "check.py", "--output", tmp_path / "results")

@@ -50,6 +50,7 @@ def test_every_built_in_passes_and_its_card_says_what_it_lacks(name):
     assert msgspec.json.decode(msgspec.json.encode(card), type=type(card)) == card
 
 
+@pytest.mark.slow
 def test_the_card_measures_memory_and_how_steps_follow_gradients():
     adam, sgd, adamp = (check(optimizer(n)) for n in ("adam", "sgd", "adamp"))
     assert sgd.state_bytes == 0

@@ -146,6 +146,7 @@ def test_the_kernels_compile_for_a_gpu_without_one(tmp_path):
     assert done.stdout.split() == ["compiled"], done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_without_triton_the_plain_implementation_runs_and_only_asking_for_the_fused_one_on_a_gpu_fails():
     code = """
     import sys

@@ -103,6 +103,7 @@ def quotient(tensors):
     return (w @ (a @ a.T) @ w) / (w @ w)
 
 
+@pytest.mark.slow
 def test_sphere_sgd_at_the_scaled_rate_is_unconstrained_sgd_with_decay():
     """AdaRem with a = 1 is SGD: 2,000 steps of a cosine schedule, the directions and the norms alike."""
     free = [weights(0, 3, 4).requires_grad_(), weights(1, 5).requires_grad_()]

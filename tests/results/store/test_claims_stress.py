@@ -122,6 +122,7 @@ def check(store: Store, diary_lines: list[list[str]]) -> None:
     assert max(Counter(run_id for kind, run_id, _ in diary_lines if kind == "completed").values()) <= 1
 
 
+@pytest.mark.slow
 def test_killed_workers_lose_no_run_and_repeat_none(tmp_path):
     kills = 0
     with Crew(tmp_path, lambda _: os.kill(os.getpid(), signal.SIGKILL)) as crew:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optathlon.results.text.columns import cells, cut, fitted, fold, left, line_up, longest_piece, right, wrapped
@@ -34,6 +34,7 @@ def test_text_is_broken_between_words_then_within_names_and_never_within_a_numbe
     assert wrapped(text, width) == lines
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=60), st.integers(2, 30))
 def test_no_line_is_wider_than_asked_and_nothing_is_lost(text, width):
     text = " ".join(text.split())

@@ -110,6 +110,7 @@ def test_an_empty_variable_means_the_default_and_not_this_folder(tmp_path):
     assert done.stderr == "no sweep was launched in store\n"
 
 
+@pytest.mark.slow
 def test_a_command_whose_output_is_closed_does_its_work(tmp_path):
     write(tmp_path)
     shell = '"$@" >&- 2>&-'

@@ -85,6 +85,7 @@ def test_on_the_quickstart_kernels_step_every_weight_and_lead_where_the_loop_lea
         assert list(loop.implementations()[name]) == ["loop"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", KERNELS)
 def test_a_whole_run_of_a_model_without_normalization_leads_where_the_loop_leads(quickstart, optimizer):
     data, runs = quickstart

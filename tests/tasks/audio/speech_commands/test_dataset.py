@@ -108,6 +108,7 @@ def test_other_counts_are_a_custom_edition(tree):
     assert prepare(SpeechCommands(), tree.parent).edition.startswith("custom-")
 
 
+@pytest.mark.slow
 def test_the_archive_is_unpacked_once_and_official_by_its_digest(tree, tmp_path):
     root = tmp_path / "data"
     folder = root / "speech-commands"

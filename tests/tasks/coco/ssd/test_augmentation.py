@@ -22,6 +22,7 @@ def described(cuts: np.ndarray) -> np.ndarray:
     return np.concatenate([numbers.mean(0), numbers.std(0)])
 
 
+@pytest.mark.slow
 def test_cuts_are_those_of_torchvision_in_distribution() -> None:
     boxes = tv_tensors.BoundingBoxes(torch.from_numpy(BOXES), format="XYXY", canvas_size=(HEIGHT, WIDTH))
     torch.default_generator.manual_seed(0)
