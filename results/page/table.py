@@ -139,7 +139,7 @@ def _cell(report: Report, shown: Shown, column: Column, row: str, cell: Cell) ->
         _footnote_marks(shown, _notes(report, judged, cell)),
         tag("span", spread, seeds, class_="sd") if spread or seeds else None,
         tag("span", *filter(None, [delta, " " if delta else "", _short_verdict(judged, cell)]), class_="against"),
-        _published(report.beside(row, column), column),
+        _published(report.beside(row, column), column, shown),
         data_v=None if cell.mean is None else f"{cell.mean:.9g}",
     )
 
@@ -159,16 +159,16 @@ def _short_verdict(judged: BaselineVerdict, cell: Cell) -> Html | None:
     return tag("span", words, class_=f"verdict {judged.kind}") if words else None
 
 
-def _published(entries: list[Entry], column: Column) -> Html | None:
+def _published(entries: list[Entry], column: Column, shown: Shown) -> Html | None:
+    """The paper's number, and as a footnote how ours compares."""
     if not entries:
         return None
     theirs = entries[0].published
     spread = plus_minus(theirs.std, column.digits)
     other = "" if f"test/{theirs.metric}" == column.metric else f" {theirs.metric}"
     more = f", {len(entries) - 1} more" if len(entries) > 1 else ""
-    return tag(
-        "span", f"paper{other} {figure(theirs.mean, column.digits)}{spread}: {entries[0].verdict}{more}", class_="pub"
-    )
+    compared = _footnote_marks(shown, [f"beside the paper’s number: {entries[0].verdict}"])
+    return tag("span", f"paper{other} {figure(theirs.mean, column.digits)}{spread}{more}", compared, class_="pub")
 
 
 def _controls(report: Report) -> Html:

@@ -152,7 +152,7 @@ def _setting(report: Report, column: Column, row: str, cell: Cell) -> Html:
     keys = _varied(report, winner) if winner else []
     words = in_words(cell.hyperparameters, keys or [key for key in _USUAL if key in cell.hyperparameters])
     edge = tag("small", f"edge of the grid: {', '.join(cell.edges)}", class_="flag") if cell.edges else None
-    return join([words, edge])
+    return join([breakable(words), edge])
 
 
 def _varied(report: Report, winner: Winner) -> list[str]:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from optathlon.results.analysis.tuning import SOURCES, Budget, lines_by_task
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
-from optathlon.results.plots.style import label_once, legend, looks, named, panels, score_label, title, whole_numbers
+from optathlon.results.plots.style import (
+    label_ends,
+    label_once,
+    legend,
+    looks,
+    named,
+    panels,
+    score_label,
+    title,
+    whole_numbers,
+    y_label,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(board: Leaderboard, tuning: list[Budget]) -> Figure:
+def draw(board: Leaderboard, tuning: list[Budget], *, highlight: Collection[str] = ()) -> Figure:
     """One panel per task; TooLittle where nothing was tuned."""
     if not tuning:
         raise TooLittle(
@@ -21,7 +33,7 @@ def draw(board: Leaderboard, tuning: list[Budget]) -> Figure:
             "of an optimizer whose tuning is complete"
         )
     tasks = lines_by_task(tuning)
-    styles = looks(board)
+    styles = looks(board, highlight=highlight)
     order, gray = named(styles, (line.row for line in tuning))
     figure, axes = panels(len(tasks), order)
     handles = {}
@@ -35,7 +47,8 @@ def draw(board: Leaderboard, tuning: list[Budget]) -> Figure:
         title(axis, task)
         axis.set_xlabel("settings tried, k")
         whole_numbers(axis)
-        axis.set_ylabel(score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
+        y_label(axis, score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
+        label_ends(axis, {line.row: (len(line.best), line.best[-1]) for line in lines}, styles)
     label_once(axes)
     legend(figure, [handles[row] for row in order], order, _note(tuning) + gray)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +21,7 @@ from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
 from optathlon.results.plan import Column
 from optathlon.results.plots.style import (
+    label_ends,
     label_once,
     legend,
     looks,
@@ -30,6 +31,7 @@ from optathlon.results.plots.style import (
     short,
     title,
     whole_numbers,
+    y_label,
 )
 from optathlon.results.record import Record
 
@@ -107,12 +109,14 @@ def _unit(column: Column, name: str) -> str:
     return column.unit if name.rpartition("/")[2] == column.metric.rpartition("/")[2] else ""
 
 
-def draw(board: Leaderboard, tasks: list[TaskCurves], to_baseline: bool = False) -> Figure:
+def draw(
+    board: Leaderboard, tasks: list[TaskCurves], to_baseline: bool = False, *, highlight: Collection[str] = ()
+) -> Figure:
     """One panel per task, one line per optimizer.
 
     Of the scores it shows what the last third of training spans, from where they come to it.
     """
-    styles = looks(board)
+    styles = looks(board, highlight=highlight)
     order, gray = named(styles, (row for task in tasks for row in task.bands))
     figure, axes = panels(len(tasks), order)
     handles = {}
@@ -134,7 +138,8 @@ def draw(board: Leaderboard, tasks: list[TaskCurves], to_baseline: bool = False)
         axis.set_xlabel(task.time)
         whole_numbers(axis)
         label = score_label(task.metric, task.unit, task.higher_is_better)
-        axis.set_ylabel(f"{label}\nless {short(board.baseline or '', 24)}" if to_baseline else label)
+        y_label(axis, f"{label}\nless {short(board.baseline or '', 24)}" if to_baseline else label)
+        label_ends(axis, {row: (drawn.times[-1], drawn.middle[-1]) for row, drawn in task.bands.items()}, styles)
     label_once(axes)
     legend(figure, [handles[row] for row in order], order, _note(tasks, to_baseline) + gray)
     return figure

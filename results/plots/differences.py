@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
 from optathlon.results.analysis.against_baseline import Against
@@ -25,7 +26,13 @@ def interval(comparison: Against, intervals: Intervals) -> tuple[float, float] |
     return None if low is None or high is None else (low, high)
 
 
-def draw(board: Leaderboard, comparisons: list[Against], intervals: Intervals = "moderated") -> Figure:
+def draw(
+    board: Leaderboard,
+    comparisons: list[Against],
+    intervals: Intervals = "moderated",
+    *,
+    highlight: Collection[str] = (),
+) -> Figure:
     """One panel per task, one line per row; filled where the difference is proven.
 
     TooLittle where nothing is compared.
@@ -38,7 +45,7 @@ def draw(board: Leaderboard, comparisons: list[Against], intervals: Intervals = 
     names = [short(row) for row in rows]
     beside = max(0.0, 0.055 * (max(map(len, names)) - 12))
     figure, axes = panels(len(tasks), height=0.62 + 0.17 * len(rows), beside=beside)
-    styles = looks(board)
+    styles = looks(board, highlight=highlight)
     for number, (task, axis) in enumerate(zip(tasks, axes, strict=True)):
         of_task = [comparison for comparison in comparisons if comparison.task == task]
         for comparison in of_task:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from optathlon.results.analysis.time_to_target import Times
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
-from optathlon.results.plots.style import MOST_COLORED, legend, looks, named, panels, seeds_words
+from optathlon.results.plots.style import MOST_COLORED, label_ends, legend, looks, named, panels, seeds_words
 from optathlon.results.statistics.planner import pooled_deviation
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def score_steps(gaps: Sequence[Sequence[float]]) -> Steps:
     return steps
 
 
-def draw_times(board: Leaderboard, times: Times) -> Figure:
+def draw_times(board: Leaderboard, times: Times, *, highlight: Collection[str] = ()) -> Figure:
     """The profile of times to the targets, with AlgoPerf's score in the legend."""
     if not times.rows or not times.targets:
         why = "; ".join(f"{name}: {reason}" for name, reason in times.left_out.items()) or "no runs yet"
@@ -71,7 +71,7 @@ def draw_times(board: Leaderboard, times: Times) -> Figure:
     figure, (axis,) = panels(1, list(labels.values())[:MOST_COLORED], height=2.0)
     axis.set_xscale("log", base=2)
     furthest = max((of_row[-1][0] for of_row in steps.values() if of_row), default=1.0)
-    _steps(figure, board, steps, labels, (1.0, max(times.r_max, 1.05 * furthest)), _times_note(board, times))
+    _steps(figure, board, steps, labels, (1.0, max(times.r_max, 1.05 * furthest)), _times_note(board, times), highlight)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_xlabel("time to target, times the fastest")
     axis.set_ylabel("share of tasks")
@@ -87,7 +87,7 @@ def _times_note(board: Leaderboard, times: Times) -> str:
     )
 
 
-def draw_scores(board: Leaderboard) -> Figure:
+def draw_scores(board: Leaderboard, *, highlight: Collection[str] = ()) -> Figure:
     """The profile of scores."""
     gaps, tasks = score_gaps(board)
     if not gaps or not tasks:
@@ -99,7 +99,7 @@ def draw_scores(board: Leaderboard) -> Figure:
     count, seeds = len(tasks), seeds_words(board, board.columns)
     note = f"{count} task{'s' * (count != 1)}, {seeds}; runs that diverged are never within"
     span = (min(0.0, *starts), min(max(4.0, *ends), 20.0))
-    _steps(figure, board, steps, {row: row for row in steps}, span, note)
+    _steps(figure, board, steps, {row: row for row in steps}, span, note, highlight)
     axis.set_xlabel("τ, pooled deviations between seeds")
     axis.set_ylabel("share of runs within τ\nof the best mean")
     return figure
@@ -112,9 +112,10 @@ def _steps(
     labels: dict[str, str],
     span: tuple[float, float],
     note: str,
+    highlight: Collection[str],
 ) -> None:
     (axis,) = figure.axes
-    styles = looks(board)
+    styles = looks(board, highlight=highlight)
     order, gray = named(styles, steps)
     handles = {}
     for row, of_row in steps.items():
@@ -123,4 +124,10 @@ def _steps(
         (handles[row],) = axis.plot(xs, [*ys, ys[-1]], drawstyle="steps-post", **styles[row].line())
     axis.set_xlim(*span)
     axis.set_ylim(-0.02, 1.02)
+    label_ends(axis, {row: (span[1], _share(of_row, span[1])) for row, of_row in steps.items()}, styles)
     legend(figure, [handles[row] for row in order], [labels[row] for row in order], note + gray)
+
+
+def _share(steps: Steps, place: float) -> float:
+    """How high the profile is at `place`."""
+    return max((share for x, share in steps if x <= place), default=0.0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from optathlon.results.analysis.over_tasks import Overall
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
-from optathlon.results.plots.style import COLUMN, PAGE, looks, short, wrapped
+from optathlon.results.plots.style import COLUMN, PAGE, Look, looks, short, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _LINE, _BAR = 0.16, 0.09  # inches
 
 
-def draw(board: Leaderboard, totals: Overall) -> Figure:
+def draw(board: Leaderboard, totals: Overall, *, highlight: Collection[str] = ()) -> Figure:
     """Mean ranks of the whole rows; TooLittle unless there are two of them and two tasks."""
     if len(totals.rows) < 2 or len(totals.tasks) < 2 or totals.critical_difference is None:
         what = f"{len(totals.rows)} rows with all of {len(totals.tasks)} tasks"
@@ -36,17 +37,17 @@ def draw(board: Leaderboard, totals: Overall) -> Figure:
     axis.set_axis_off()
     axis.set_xlim(0, width)
     axis.set_ylim(0, height)
-    _Diagram(axis, totals, board, (margin, width - margin), height).draw()
+    _Diagram(axis, totals, looks(board, highlight=highlight), (margin, width - margin), height).draw()
     axis.text(width / 2, 0.04, note, ha="center", va="bottom", fontsize=6.5, color="#444444", linespacing=1.4)
     return figure
 
 
 class _Diagram:
     def __init__(
-        self, axis: Axes, totals: Overall, board: Leaderboard, span: tuple[float, float], height: float
+        self, axis: Axes, totals: Overall, styles: Mapping[str, Look], span: tuple[float, float], height: float
     ) -> None:
         self.axis, self.totals, self.span = axis, totals, span
-        self.styles = looks(board)
+        self.styles = styles
         self.top = height - 0.42
         self.most = len(totals.rows)
 

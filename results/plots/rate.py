@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from optathlon.results.analysis.tuning import Rates, lines_by_task
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.errors import TooLittle
-from optathlon.results.plots.style import Look, label_once, legend, looks, named, panels, score_label, title
+from optathlon.results.plots.style import (
+    Look,
+    label_once,
+    legend,
+    looks,
+    named,
+    panels,
+    score_label,
+    short,
+    title,
+    y_label,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def draw(board: Leaderboard, sensitivities: list[Rates]) -> Figure:
+# Inches: between two bars, and what a panel leaves for its curves.
+_BAR, _CURVES = 0.12, 1.0
+_LETTERS = 12
+
+
+def draw(board: Leaderboard, sensitivities: list[Rates], *, highlight: Collection[str] = ()) -> Figure:
     """One panel per task, with a bar below the curves over each good region; TooLittle where one rate was tried."""
     if not sensitivities:
         raise TooLittle(f"{board.name}: rate needs a sweep over lr, grid.lr = [...]; no row has two of them complete")
@@ -22,10 +39,10 @@ def draw(board: Leaderboard, sensitivities: list[Rates]) -> Figure:
     names = dict.fromkeys(line.row for line in sensitivities)
     rows = {row.name for row in board.rows}
     # Where each setting is a row, a line goes through several of them.
-    styles = looks(board, None if rows.issuperset(names) else names)
+    styles = looks(board, None if rows.issuperset(names) else names, highlight)
     order, gray = named(styles, names)
     labels = [_label(name, sensitivities) for name in order]
-    figure, axes = panels(len(tasks), labels, height=1.6 + 0.05 * len(names))
+    figure, axes = panels(len(tasks), labels, height=1.55 + _BAR * len(names))
     handles = {}
     for (task, lines), axis in zip(tasks.items(), axes, strict=True):
         _rate_axis(axis, [rate for line in lines for rate in line.scores])
@@ -38,7 +55,7 @@ def draw(board: Leaderboard, sensitivities: list[Rates]) -> Figure:
         _marks(axis, lines, styles)
         title(axis, task)
         axis.set_xlabel("learning rate")
-        axis.set_ylabel(score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
+        y_label(axis, score_label(lines[0].metric, lines[0].unit, lines[0].higher_is_better))
     label_once(axes)
     legend(figure, [handles[name] for name in order], labels, _note(sensitivities) + gray)
     return figure
@@ -57,7 +74,7 @@ def _rate_axis(axis: Axes, rates: list[float]) -> None:
 def _marks(axis: Axes, lines: list[Rates], styles: dict[str, Look]) -> None:
     """Below the curves, a bar over each good region and a cross where a rate diverged."""
     low, high = axis.get_ylim()
-    step = 0.07 * (high - low)
+    step = _BAR / _CURVES * (high - low)
     for number, line in enumerate(lines):
         y, color = low - step * (number + 0.5), styles[line.row].color
         if line.region is not None:
@@ -67,11 +84,22 @@ def _marks(axis: Axes, lines: list[Rates], styles: dict[str, Look]) -> None:
             for rate, is_open, way in ((ends[0], line.region.open_low, "<"), (ends[1], line.region.open_high, ">")):
                 if is_open:
                     axis.plot([rate], [y], marker=way, color=color, markersize=4, zorder=5)
+        axis.text(
+            1.02, y, _bar_label(line), transform=axis.get_yaxis_transform(), fontsize=6, va="center", color="#000000"
+        )
         lost = [rate for rate, score in line.scores.items() if score is None]
         axis.plot(lost, [y] * len(lost), linestyle="none", marker="x", color=color, markersize=4, zorder=5)
     axis.axhline(low, color="#444444", linewidth=0.5)
     axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= high])
     axis.set_ylim(low - step * (len(lines) + 0.3), high)
+
+
+def _bar_label(line: Rates) -> str:
+    """The row, with the width of its good region on this task."""
+    if line.region is None:
+        return short(line.row, _LETTERS)
+    least = "≥" if line.region.open_low or line.region.open_high else ""
+    return f"{short(line.row, _LETTERS)} {least}{line.region.decades:.2f}"
 
 
 def _label(name: str, sensitivities: list[Rates]) -> str:

@@ -10,7 +10,9 @@ import msgspec
 
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.plan import Column
+from optathlon.results.plots.label_places import spread
 from optathlon.results.readable import one_line
+from optathlon.results.text.columns import wrapped as wrapped_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +22,10 @@ COLUMN, PAGE = 3.25, 6.75  # inches, as most conferences have them
 PANEL = 1.75
 MOST_COLORED = 8
 MOST_LETTERS = 60
+# What fits across a panel of three, up a panel, and between two panels.
+_TITLE_LETTERS, _Y_LETTERS, _LABEL_LETTERS = 32, 17, 12
+# Between the middles of two labels, as a share of the height of a panel.
+_LABEL_GAP = 0.1
 # Okabe and Ito's colors, yellow darkened for white paper; the first is the baseline's.
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a89a00")
 # Dashes as well, so that lines on top of each other, or in gray print, are told apart.
@@ -74,7 +80,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         style: Any = (0, self.dashes) if self.dashes else "-"
         if self.number is None:
             return {"color": self.color, "linestyle": style, "linewidth": 0.9, "zorder": 2}
-        width = 2.2 if self.number == 0 else 1.3
+        width = 2.0 if self.number == 0 else 1.3
         return {"color": self.color, "linestyle": style, "linewidth": width, "zorder": 3 + 0.01 * self.number}
 
 
@@ -106,7 +112,7 @@ def named(styles: Mapping[str, Look], rows: Iterable[str]) -> tuple[list[str], s
 
 def across(count: int) -> int:
     """How many of `count` panels stand beside each other."""
-    return {1: 1, 2: 2, 4: 2}.get(count, 3 if count <= 9 else 4)
+    return {1: 1, 2: 2, 4: 2}.get(count, 3)
 
 
 def short(name: str, most: int = MOST_LETTERS) -> str:
@@ -174,16 +180,37 @@ def whole_numbers(axis: Axes) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10]))
 
 
+def label_ends(axis: Axes, ends: Mapping[str, tuple[float, float]], styles: Mapping[str, Look]) -> None:
+    """Names beside the panel, each joined to the end of its line, at (x, y), for readers who see no color; none for
+    lines in gray. To be called when the limits of the axes are set."""
+    named_ends = {row: end for row, end in ends.items() if styles[row].colored}
+    low, high = axis.get_ylim()
+    shares = [(y - low) / ((high - low) or 1.0) for _, y in named_ends.values()]
+    places = spread([min(max(share, 0.0), 1.0) for share in shares], _LABEL_GAP, 1.0)
+    for (row, (x, y)), share, place in zip(named_ends.items(), shares, places, strict=True):
+        arrow = " ↑" if share > 1 else " ↓" if share < 0 else ""
+        axis.annotate(
+            short(row, _LABEL_LETTERS) + arrow, xy=(x, min(max(y, low), high)), xytext=(1.04, place),
+            textcoords="axes fraction", fontsize=6, va="center", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": styles[row].color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+        )  # fmt: skip
+
+
 def title(axis: Axes, label: str) -> None:
     """The task as the title of its panel, with scale and editions, if there are any, on a line of their own."""
     name, bracket, marks = label.partition(" [")
-    name, marks = short(name), short(marks)
-    axis.set_title(f"{name}\n{bracket[1:]}{marks}" if bracket else name)
+    lines = wrapped_name(short(name), _TITLE_LETTERS)
+    axis.set_title("\n".join([*lines, *wrapped_name(f"[{short(marks)}", _TITLE_LETTERS)] if bracket else lines))
+
+
+def y_label(axis: Axes, label: str) -> None:
+    """A label that is no longer than the axis is high: in several lines, if it has to be."""
+    axis.set_ylabel("\n".join(part for line in label.split("\n") for part in wrapped_name(line, _Y_LETTERS)))
 
 
 def score_label(metric: str, unit: str, higher_is_better: bool) -> str:
     """ "test/accuracy (%), higher is better" as an axis says it."""
-    return f"{metric}{f' ({unit})' if unit else ''} {'↑' if higher_is_better else '↓'}"
+    return f"{metric}{f' ({unit})' if unit else ''}\u00a0{'↑' if higher_is_better else '↓'}"
 
 
 def seeds_words(board: Leaderboard, columns: Sequence[Column]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", metavar="KIND", help=f"{', '.join(KINDS)}; or a sweep whose file has a [figure]")
     _boards.add_part(parser, "the store's only one")
     _boards.add_on(parser)
+    _boards.add_highlight(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .svg, .pdf or .png (default: SWEEP-KIND.svg)")
     parser.add_argument("--metric", help="a recorded curve, such as train/loss (default: the headline, else its twin)")
     parser.add_argument("--difference", action="store_true", help="curves less the baseline's, seed by seed")
@@ -129,7 +131,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
     """Computes what is to be drawn, which says at once what is missing, and returns the function that draws it."""
-    return {
+    draw = {
         "curves": _curves,
         "profiles": _profiles,
         "ranks": _ranks,
@@ -137,52 +139,53 @@ def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Call
         "rate": _rate,
         "differences": _differences,
     }[args.kind](args, store, view)
+    return functools.partial(draw, highlight=_boards.highlighted(view, args.highlight))
 
 
-def _curves(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+def _curves(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.plots import curves
 
     found = curves.task_curves(view.board, shown_curves(store, view.board), args.metric, args.difference)
-    return lambda: curves.draw(view.board, found, args.difference)
+    return functools.partial(curves.draw, view.board, found, args.difference)
 
 
-def _profiles(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+def _profiles(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.time_to_target import times
     from optathlon.results.plots import profiles
 
     if args.of == "scores":
-        return lambda: profiles.draw_scores(view.board)
+        return functools.partial(profiles.draw_scores, view.board)
     found = times(view.board, shown_curves(store, view.board), targets(view, args.target))
-    return lambda: profiles.draw_times(view.board, found)
+    return functools.partial(profiles.draw_times, view.board, found)
 
 
-def _ranks(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+def _ranks(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.over_tasks import overall
     from optathlon.results.plots import ranks
 
     found = overall(view.board)
-    return lambda: ranks.draw(view.board, found)
+    return functools.partial(ranks.draw, view.board, found)
 
 
-def _budget(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+def _budget(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.tuning import budgets
     from optathlon.results.plots import budget
 
     found = budgets(view, args.estimator)
-    return lambda: budget.draw(view.board, found)
+    return functools.partial(budget.draw, view.board, found)
 
 
-def _rate(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+def _rate(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.tuning import rates
     from optathlon.results.plots import rate
 
     found = rates(view, args.tolerance)
-    return lambda: rate.draw(view.board, found)
+    return functools.partial(rate.draw, view.board, found)
 
 
-def _differences(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+def _differences(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.against_baseline import against
     from optathlon.results.plots import differences
 
     found = against(view.board)
-    return lambda: differences.draw(view.board, found, args.intervals)
+    return functools.partial(differences.draw, view.board, found, args.intervals)

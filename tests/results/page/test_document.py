@@ -126,7 +126,8 @@ def test_the_footer_has_command_and_commit_and_no_clock(page):
 
 
 def test_the_papers_number_stands_beside_ours(page):
-    assert "paper 70.47 ±\u00a00.40: reproduced".replace("\u00a0", " ") in page.text
+    assert "paper 70.47 ± 0.401" in page.text
+    assert "1 beside the paper’s number: reproduced" in page.text
     assert "1 published number beside rows of this board: 1 reproduced." in page.text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -20,7 +21,7 @@ from optathlon.results.analysis.tuning import budgets, rates
 from optathlon.results.errors import TooLittle
 from optathlon.results.plots import budget, curves, differences, profiles, ranks, rate
 from optathlon.results.plots.files import rendered, write
-from optathlon.results.plots.style import MOST_COLORED, looks
+from optathlon.results.plots.style import MOST_COLORED, RC, looks
 from optathlon.results.record import Curve
 from optathlon.results.sweep_results import shown_curves
 from tests.results.make import Sweep, setting
@@ -250,3 +251,59 @@ def test_what_is_missing_is_said(tmp_path):
     ):
         with pytest.raises(TooLittle, match=missing):
             draw()
+
+
+def laid_out(draw):
+    """The figure as it is written to a file."""
+    import matplotlib
+
+    with matplotlib.rc_context(dict(RC)):
+        figure = draw()
+        figure.draw_without_rendering()
+    return figure
+
+
+def test_rows_to_highlight_are_in_color_after_the_baseline(tmp_path):
+    rows = ("sgd", *(f"optimizer-{n}" for n in range(11)))
+    store = stored(tmp_path / "store", rows, ("mnist",), tune=())
+    board = load_results(store, store.plan("sweep")).board
+    plain, own = looks(board), looks(board, highlight=["optimizer-10"])
+    assert not plain["optimizer-10"].colored
+    assert (own["sgd"].number, own["optimizer-10"].number) == (0, 1)
+    assert sum(look.colored for look in own.values()) == MOST_COLORED
+
+
+def test_lines_on_each_other_all_show(looked):
+    """The widest is lowest, and what lies above has gaps, or is thinner."""
+    styles = sorted((look.line() for look in looks(looked.board).values()), key=lambda style: style["zorder"])
+    base, second, *others = styles
+    assert base["linewidth"] > second["linewidth"]
+    assert (base["linestyle"], second["linestyle"]) == ("-", "-")
+    assert all(style["linestyle"] != "-" for style in others)
+
+
+@pytest.mark.parametrize("kind", ["curves", "difference", "budget", "scores", "times"])
+def test_each_line_has_its_name_at_its_end_and_no_name_covers_another(drawings, kind):
+    from matplotlib.text import Text
+
+    for axis in laid_out(drawings[kind]).axes:
+        names = [text for text in axis.texts if text.get_text() in ROWS]
+        assert len(names) == len(ROWS) - (kind == "difference")
+        # Without the lines that lead to them, which an annotation's own extent has in it.
+        boxes = sorted((Text.get_window_extent(name) for name in names), key=lambda box: box.y0)
+        assert all(a.y1 <= b.y0 + 1 for a, b in itertools.pairwise(boxes))
+
+
+def test_each_bar_of_rates_has_its_row_and_width_beside_it(looked, drawings):
+    (first, _) = laid_out(drawings["rate"]).axes
+    of_task = [line for line in rates(looked) if line.task == rates(looked)[0].task]
+    assert [text.get_text().split()[0] for text in first.texts] == [line.row for line in of_task]
+    assert all(text.get_window_extent().x0 >= first.get_window_extent().x1 for text in first.texts)
+
+
+@pytest.mark.parametrize("kind", ["curves", "difference", "budget", "rate"])
+def test_labels_of_axes_are_no_longer_than_the_axes(drawings, kind):
+    figure = laid_out(drawings[kind])
+    for axis in figure.axes:
+        assert axis.yaxis.label.get_window_extent().height <= axis.get_window_extent().height + 4
+        assert axis.title.get_window_extent().width <= figure.bbox.width / 2
