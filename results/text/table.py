@@ -132,7 +132,8 @@ def _block(grid: Grid, widths: Sequence[int]) -> list[str]:
     lines = []
     for level in range(max(map(len, grid.heads), default=1)):
         texts = ["" if level else grid.corner, *(head[level] for head in grid.heads)]
-        lines += line_up(texts, widths, to_the_right)
+        # Where mean ranks stand alone, no column has a second line.
+        lines += line_up(texts, widths, to_the_right) if any(texts) else []
     for group in grid.groups:
         lines.append(rule)
         for line in group:

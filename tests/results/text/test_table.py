@@ -51,6 +51,16 @@ def test_many_rows_are_split_by_tasks_and_each_block_names_the_rows():
     assert sum(line.startswith("optimizer-7 ") for line in lines) == len(heads)
 
 
+def test_a_block_of_mean_ranks_alone_has_one_head_line():
+    board = make([f"optimizer-{i}" for i in range(12)], TASKS[:3])
+    for width in range(40, 140, 5):
+        lines = render(board, width=width).splitlines()
+        rules = [i for i, line in enumerate(lines) if set(line) == {"-", " "}]
+        assert all(lines[i - 1].strip() for i in rules[::2]), width
+        alone = [i for i, line in enumerate(lines) if line.split() == ["optimizer", "mean", "rank"]]
+        assert all(lines[i + 1].startswith("---") for i in alone)
+
+
 def test_a_block_leaves_out_the_reference_models_of_other_tasks(wide):
     chance = ReferenceRow(name="chance", values=[10.0, *[None] * 13])
     many = make([f"optimizer-{i}" for i in range(5)])
