@@ -49,6 +49,8 @@ COMMANDS = {
         "export": "all records as one Parquet file",
         "merge": "stores of several labs or clusters into one",
         "doctor": "check this machine and the store",
+        "schema": "the JSON schema of sweep files, for editors",
+        "completion": "the script by which a shell completes commands and names",
         "clean": "drop checkpoints and logs of finished runs",
         "forget": "move one run's record to the store's trash",
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from optathlon.results.store.refusals import refusals
 from optathlon.results.store.run_state import LOST, UNKNOWN
 from optathlon.suite import error_text, failures
 from optathlon.suite.commands.launch import positive
-from optathlon.suite.console import add_json, add_store, print_json, say
+from optathlon.suite.console import add_json, add_store, print_json, say, write_data
 from optathlon.suite.errors import UsageError
 from optathlon.suite.monitoring import find_run
 
@@ -51,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         return 0
     for attempt in attempts:
         running = state.kind == "running" and state.attempt == attempt.number
-        print(_text(attempt, endings.get(attempt.number), running))
+        _write(_text(attempt, endings.get(attempt.number), running) + "\n")
     if args.follow:
         _follow(store, attempts[-1])
         state = store.states([run])[run]
@@ -68,8 +69,22 @@ def _is(state: State) -> str:
 
 def _print_log(path: Path, lines: int | None) -> None:
     """Prints the last `lines` of a log, or all of it."""
-    if path.exists() and (text := path.read_text(errors="replace").splitlines()):
-        print("\n".join([f"\n{path}:", *(text[-lines:] if lines else text)]))
+    if path.exists() and (text := _read(path).rstrip("\n")):
+        all_lines = text.split("\n")
+        _write("\n".join([f"\n{path}:", *(all_lines[-lines:] if lines else all_lines), ""]))
+
+
+def _read(path: Path) -> str:
+    """Reads a log as it is, with the carriage returns that progress bars write."""
+    return path.read_bytes().decode(errors="replace")
+
+
+def _write(text: str) -> None:
+    """Writes `text` on stdout: into a pipe as it is, on a terminal without anything that the terminal would carry out.
+
+    What a carriage return would write over stands on a line of its own there.
+    """
+    write_data(text.replace("\r\n", "\n").replace("\r", "\n") if sys.stdout.isatty() else text)
 
 
 def _text(attempt: Attempt, ended: Ended | None, running: bool) -> str:
@@ -119,7 +134,8 @@ def _follow(store: Store, attempt: Attempt) -> None:
                 file.seek(offset)
                 data = file.read()
             offset += len(data)
-            print(decoder.decode(data), end="", flush=True)
+            _write(decoder.decode(data))
+            sys.stdout.flush()
         if not over:
             time.sleep(POLL_SECONDS)
 
@@ -138,7 +154,7 @@ def _job(store: Store, run: str, as_json: bool) -> int:
         raise UsageError(f"run {run} stands in no plan of {store.root}: no worker carried it out")
     name = planned[0].head.name
     jobs = [[p for pattern in JOB_FILES for p in sorted(f.glob(pattern))] for f in find_run.job_folders(store, name)]
-    texts = {path: path.read_text(errors="replace") for files in jobs for path in files}
+    texts = {path: _read(path) for files in jobs for path in files}
     naming = [path for path, text in texts.items() if run in text]
     if not (shown := naming or (jobs[-1] if jobs else [])):
         raise UsageError(f"run {run}: no job of sweep {name} has left a log here")
@@ -146,5 +162,5 @@ def _job(store: Store, run: str, as_json: bool) -> int:
         print_json({"run": run, "logs": [{"path": str(path), "text": texts[path]} for path in shown]})
         return 0
     for path in shown:
-        print(f"{path}:\n{texts[path]}")
+        _write(f"{path}:\n{texts[path]}\n")
     return 0

@@ -114,16 +114,21 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_a_bad_sweep_is_one_clear_line(case, tmp_path):
-    change, expected = BAD[case]
+def changed(change: str) -> str:
+    """SWEEP with the line `change` in place of its own of that key."""
     key = change.partition("=")[0].strip().partition(".")[0]
-    (tmp_path / "broken.py").write_text("def (")
     blocks = SWEEP.split("[[optimizer]]")
     kept = [line for line in blocks[0].splitlines() if not line.startswith(f"{key} =")]
     rest = "" if key == "optimizer" else "".join(f"[[optimizer]]{block}" for block in blocks[1:])
+    return "\n".join([*kept, change, rest])
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_sweep_is_one_clear_line(case, tmp_path):
+    change, expected = BAD[case]
+    (tmp_path / "broken.py").write_text("def (")
     with pytest.raises(SweepError) as caught:
-        planned(tmp_path, "\n".join([*kept, change, rest]))
+        planned(tmp_path, changed(change))
     message = str(caught.value)
     assert expected in message
     assert "sweep.toml" in message
