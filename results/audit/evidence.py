@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from optathlon.results.board.selection import free_reports
+from optathlon.results.board.report_runs import free_reports
 from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.record import Record

@@ -59,6 +59,8 @@ def _complete(argument: argparse.Action) -> None:
     """Say what completes an argument whose values argparse does not know."""
     import shtab
 
+    if isinstance(argument.choices, dict):
+        argument.choices = list(argument.choices)  # shtab takes a dictionary for commands of a command
     names = {"task": tasks.names, "optimizer": optimizers.names}
     if argument.dest in names:
         argument.choices = names[argument.dest]()

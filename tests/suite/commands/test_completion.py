@@ -13,7 +13,7 @@ from optathlon.suite.main import main
 from tests.suite.sweeps import environment, optathlon
 
 ASK = """
-source script
+source ./script
 COMP_WORDS=($LINE)
 [[ $LINE == *" " ]] && COMP_WORDS+=("")
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
