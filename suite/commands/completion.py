@@ -6,6 +6,7 @@ import argparse
 import importlib
 
 from optathlon import optimizers, tasks
+from optathlon.suite.commands import COMMANDS
 from optathlon.suite.console import write_data
 from optathlon.suite.errors import OK, MachineError
 from optathlon.suite.planning import sweep_reader
@@ -42,8 +43,6 @@ def _built_in() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """One parser of all commands, which main has one each of, so that a command imports no other's modules."""
-    from optathlon.suite.main import COMMANDS
-
     parser = argparse.ArgumentParser(prog="optathlon")
     commands = parser.add_subparsers()
     for name, summary in (item for group in COMMANDS.values() for item in group.items()):
