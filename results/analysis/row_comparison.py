@@ -23,6 +23,9 @@ from optathlon.results.statistics.standardized import mean_standardized
 from optathlon.results.statistics.welch import welch
 from optathlon.results.statistics.wilcoxon import wilcoxon
 
+ROUNDING = 1e-12
+"""A difference of means below this share of the larger is rounding."""
+
 
 class OnTask(msgspec.Struct, frozen=True, kw_only=True):
     """`a` less `b` on one task."""
@@ -98,7 +101,7 @@ def compare(board: Leaderboard, a: str, b: str) -> Comparison:
     adjusted = holm([task.difference.p if task.difference else None for task in tasks])
     tasks = [_judged(task, p, board.alpha) for task, p in zip(tasks, adjusted, strict=True)]
     compared = [task for task in tasks if task.welch]
-    gains = [_sign(task) * task.welch.delta for task in compared if task.welch]
+    gains = [_gain(task) for task in compared]
     scale, scaled = _scaled(compared, gains)
     chances = [task.improvement for task in compared if task.improvement is not None]
     won, lost = (sum(task.verdict == row for task in tasks) for row in ("a", "b"))
@@ -122,7 +125,7 @@ def compare(board: Leaderboard, a: str, b: str) -> Comparison:
 def _standardized(tasks: Sequence[OnTask], deviations: Sequence[float | None], alpha: float) -> Difference | None:
     """None if a task that is compared has no spread to measure by: a mean over fewer would be another number."""
     compared = [(task, deviation) for task, deviation in zip(tasks, deviations, strict=True) if task.welch]
-    gaps = [_sign(task) * task.welch.delta / spread for task, spread in compared if task.welch and spread]
+    gaps = [_gain(task) / spread for task, spread in compared if spread]
     return mean_standardized(gaps, 1 - alpha) if gaps and len(gaps) == len(compared) else None
 
 
@@ -165,6 +168,13 @@ def _judged(task: OnTask, p_holm: float | None, alpha: float) -> OnTask:
         return msgspec.structs.replace(task, verdict="not tested")
     better: Literal["a", "b"] = "a" if _sign(task) * task.welch.delta > 0 else "b"
     return msgspec.structs.replace(task, p_holm=p_holm, verdict=better if p_holm < alpha else "not separable")
+
+
+def _gain(task: OnTask) -> float:
+    """How much better `a` is; 0 where its mean differs by no more than rounding, which no count or rank may see."""
+    delta = task.welch.delta if task.welch else 0.0
+    largest = max(abs(task.a.mean or 0.0), abs(task.b.mean or 0.0))
+    return _sign(task) * delta if abs(delta) > ROUNDING * largest else 0.0
 
 
 def _sign(task: OnTask) -> float:

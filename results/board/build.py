@@ -71,6 +71,7 @@ def leaderboard(
         family=0 if baseline is None else len(looks.verdicts) if looks else verdicts.family,
         plan_shape=(len(plan.head.rows), len(layout.tested)),
         collapsing=verdicts.collapsing,
+        baseline_apart=verdicts.baseline_apart and baseline is not None,
         looks=looks.looks if looks else [],
         looks_over=looks.reached if looks else 0,
     )

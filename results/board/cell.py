@@ -50,6 +50,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     chosen: dict[str, int] = {}
     """How many report seeds each chosen setting has, most first, where each seed has its own winner. `setting` is then
     None if they differ, and `hyperparameters` what they have in common."""
+    tuning_std: float | None = None
+    """The deviation of what would be chosen, over tunings repeated with other seeds: of the selection score, which no
+    report seed shows; where each seed has its own winner, the part of the scores' own spread that is the choice's."""
     decided_at: int | None = None
     """Seeds of the look at which it was shown to differ from the baseline, in a sweep with looks."""
     edges: list[str] = []

@@ -14,6 +14,7 @@ from optathlon.results.plan import Column, Plan, PlannedRun
 from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import deviation, mean
+from optathlon.results.statistics.tuning_variance import deviation_of_choice, deviation_of_winners
 
 
 class Cells:
@@ -82,10 +83,27 @@ class Cells:
         return msgspec.structs.replace(
             counted,
             **_settings_of(self.plan, planned, winner),
+            tuning_std=self._tuning_std(column, name, winner, records, list(values.values())) if winner else None,
             runs=[record.id for record in records],
             notes=[*counted.notes, *faults, *_code_notes(records), *tuning],
             faults=faults,
         )
+
+    def _tuning_std(
+        self, column: Column, name: str, winner: Winner, records: Sequence[Record], values: Sequence[float | None]
+    ) -> float | None:
+        """The tuning's part of what varies; None where the runs cannot tell it, or the metric is not the task's own."""
+        if column.metric != self.columns[name].metric or not winner.complete:
+            return None
+        if winner.by_seed:
+            by_setting: dict[str, list[float]] = {}
+            for record, score in zip(records, values, strict=True):
+                if score is not None:
+                    by_setting.setdefault(record.digests.setting, []).append(score)
+            return deviation_of_winners(by_setting)
+        sign = 1.0 if self.columns[name].selection_higher_is_better else -1.0
+        whole = [[sign * v for v in c.scores if v is not None] for c in winner.candidates if not c.n_diverged]
+        return deviation_of_choice(whole)
 
     def _usable(self, column: Column, planned: Sequence[PlannedRun]) -> tuple[dict[str, float | None], list[str]]:
         """By run the scores of the records of `planned` in the metric of `column`, and why others cannot be used."""

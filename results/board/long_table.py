@@ -96,6 +96,7 @@ _FACTS: dict[str, Callable[[Column, BoardRow, Cell], Any]] = {
     "untested": lambda column, row, cell: cell.untested,
     "winners": lambda column, row, cell: _winners(cell),
     "claim": lambda column, row, cell: _claim(cell),
+    "tuning_std": lambda column, row, cell: cell.tuning_std,
     "decided_at": lambda column, row, cell: cell.decided_at,
     "kind": lambda column, row, cell: "optimizer",
 }

@@ -30,6 +30,9 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     collapsing: bool = False
     """Whether seeds of the board collapse now and then: small differences of three or four seeds are not believed."""
 
+    baseline_apart: bool = False
+    """Whether seeds of the other rows move together, and the baseline's do not move with them: p may be too small."""
+
     @property
     def family(self) -> int:
         """How many comparisons with the baseline are tested."""
@@ -55,7 +58,8 @@ def marked(
     if baseline is not None:
         _mark_differences(columns, marked_grid, tests, order)
     _shrink(columns, marked_grid, tests, order)
-    return Judged(grid=marked_grid, collapsing=bool(tests.collapses.found))
+    apart = baseline is not None and bool(tests.model.correlation.baseline_apart)
+    return Judged(grid=marked_grid, collapsing=bool(tests.collapses.found), baseline_apart=apart)
 
 
 def _ready(cell: Cell) -> bool:

@@ -40,6 +40,8 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """Rows and columns of the whole plan, which p, intervals and marks are of."""
     collapsing: bool = False
     """Seeds collapse now and then, so that small differences of three or four seeds are not believed."""
+    baseline_apart: bool = False
+    """Seeds of the other rows move together, and the baseline's do not move with them: marks † err more often."""
     looks: list[int] = []
     """Numbers of seeds at which undecided comparisons are tested; none where all seeds are run at once."""
     looks_over: int = 0

@@ -23,6 +23,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     mean: float | None
     n_diverged: int
     updates: int
+    scores: list[float | None] = []
+    """One per tuning seed, None where it diverged."""
 
 
 class Winner(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,4 +161,5 @@ def _candidate(column: Column, setting: str, records: list[Record]) -> Candidate
         mean=mean(finite),
         n_diverged=len(values) - len(finite),
         updates=sum(record.updates for record in records),
+        scores=values,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -17,6 +18,10 @@ METHOD = "moderated t test (docs/statistics.md)"
 COLLAPSING = (
     "some seeds collapse; 3 or 4 seeds cannot tell luck from difference, so that none is shown which such a seed could "
     "make; run 5 or more"
+)
+APART = (
+    "the seeds of the rows move together, but not with those of {baseline}: a board of equals has a † with a chance "
+    "of up to 0.11 in place of 0.05"
 )
 PICKED = "the best mean of a column was picked for being high: expect less of it (mean_shrunk in the CSV)"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -149,8 +154,11 @@ class Shown:
                 f"{TIED} not shown to be worse than the best of its column{self._settings(cells)}: all pairs of the "
                 f"column together, by the {METHOD}"
             )
+        sentences += self._tuning()
         if board.collapsing:
             sentences.append(COLLAPSING)
+        if board.baseline_apart:
+            sentences.append(APART.format(baseline=board.baseline))
         if any(cell.best and cell.mean_shrunk is not None and cell.mean_shrunk != cell.mean for cell in cells):
             sentences.append(PICKED)
         if board.references:
@@ -171,6 +179,25 @@ class Shown:
         if any(cell.chosen for cell in tuned):
             return ", tuning included"
         return " for these settings" if tuned else ""
+
+    def _tuning(self) -> list[str]:
+        """How far a tuning with other seeds would move what is chosen, where the runs can tell that."""
+        told = []
+        for at, column in enumerate(self.board.columns):
+            cells = [row.cells[at] for row in self.board.rows]
+            known = [cell.tuning_std for cell in cells if cell.tuning_std is not None]
+            if known:
+                counted = any(cell.chosen for cell in cells)
+                score = column.metric if counted else column.selection or column.metric
+                told.append((counted, f"{statistics.median(known):.2g} of {score} on {column.label}"))
+        return [
+            f"{what}: {', '.join(words)} (median of the rows)"
+            for counted, what in (
+                (False, "deviation that choosing again with other tuning seeds would add, which no mark counts"),
+                (True, "the choice's part of the deviation between seeds, which marks count"),
+            )
+            if (words := [text for is_counted, text in told if is_counted == counted])
+        ]
 
     def _looks(self) -> str:
         """At which numbers of seeds was tested, and how far that is."""

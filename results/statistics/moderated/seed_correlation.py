@@ -9,15 +9,19 @@ import numpy as np
 from optathlon.results.statistics.moderated.cell_moments import Moments
 
 MOST = 0.95
+_FAR_APART = 4.0
+"""Standard errors that the baseline's correlation lies below the others' before that is said."""
 
 
 class SeedCorrelation(NamedTuple):
-    """Per column, (..., 1, columns). pooled: the mean correlation over all pairs of rows, drawn to that of the board.
-    cautious: less one standard error, and no more than that with the baseline; what a standard error may rely on.
-    """
+    """How far seeds move together, per column, (..., 1, columns)."""
 
     pooled: np.ndarray
+    """The mean correlation over all pairs of rows, drawn to that of the board."""
     cautious: np.ndarray
+    """Less one standard error, and no more than that with the baseline; what a standard error may rely on."""
+    baseline_apart: np.ndarray
+    """(...,): whether the other rows of the board move together, and the baseline does not move with them."""
 
 
 def seed_correlation(cells: Moments) -> SeedCorrelation:
@@ -40,7 +44,21 @@ def seed_correlation(cells: Moments) -> SeedCorrelation:
     baseline_error = _error_with(np.clip(baseline, 0, MOST), np.maximum(rows, 2), df * columns)
     least = np.minimum(among - error, baseline - baseline_error)
     cautious = np.where(known & compared, np.clip(least, 0, MOST), 0.0)
-    return SeedCorrelation(_drawn_together(among, known, board, error)[..., None, :], cautious[..., None, :])
+    pooled = _drawn_together(among, known, board, error)
+    among_others = (among * pairs - 2 * others * with_baseline) / np.maximum(others * (others - 1), 1)
+    apart = _apart(among_others, baseline, others, df * columns)
+    return SeedCorrelation(pooled[..., None, :], cautious[..., None, :], apart)
+
+
+def _apart(among_others: np.ndarray, baseline: np.ndarray, others: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Whether the mean correlation of the other rows is above that with the baseline by more than chance."""
+    # With two others one correlation is all there is to judge by.
+    judged = others >= 3
+    together = _mean(among_others, judged)[..., 0]
+    rho, rows = np.clip(together, 0, MOST)[..., None], np.maximum(others, 2)
+    # Both errors as they are if the baseline moves like any other row.
+    errors = _error_among(rho, rows, df) ** 2 + _error_with(rho, rows + 1, df) ** 2
+    return judged.any(-1) & (together - baseline[..., 0] > _FAR_APART * np.sqrt(_mean(errors, judged)[..., 0]))
 
 
 def _mean(values: np.ndarray, used: np.ndarray) -> np.ndarray:

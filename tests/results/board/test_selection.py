@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from optathlon.results import free_reports, leaderboard, winners
+from optathlon.results import free_reports, leaderboard, render, winners
 from optathlon.results.hyperparameter_text import edges
 from optathlon.results.record import Score
 from tests.results.make import DIVERGED, Sweep, digest, setting
@@ -229,3 +229,18 @@ def test_a_cell_is_the_mean_over_the_winners_of_its_seeds_and_says_how_many_they
     assert cell.setting is None
     assert cell.hyperparameters == {"momentum": 0.9}
     assert "each seed has its own winner: 2 settings for 3 seeds" in cell.notes
+
+
+def test_the_part_of_the_tuning_is_told_where_tuning_seeds_can_tell_it(sweep):
+    records = tuned(sweep, low=[0.5, 0.7], mid=[0.6, 0.5], high=[0.7, 0.4])
+    records += [sweep.record(run, 0.5) for run in free_reports(sweep.plan, records)]
+    board = leaderboard(sweep.plan, records)
+    assert 0 < board.cell(*CELL).tuning_std < 0.1
+    assert "choosing again with other tuning seeds would add, which no mark counts" in render(board)
+
+
+def test_one_tuning_seed_tells_nothing_of_it():
+    alone = Sweep({"sgd": [LOW, HIGH]}, tune=[0])
+    records = [alone.record(run, validation=0.5 + (run.setting == digest(LOW))) for run in alone.runs(role="tune")]
+    records += [alone.record(run, 0.5) for run in free_reports(alone.plan, records)]
+    assert leaderboard(alone.plan, records).cell(*CELL).tuning_std is None

@@ -74,10 +74,10 @@ mean rank over all 2 tasks, among rows with all their seeds in each; below the l
 ⁵ 0 of 3 seeds done; not ranked<br>
 """  # noqa: E501
 LONG = """\
-task,label,metric,unit,direction,row,optimizer,status,rank,best,tied,mean,mean_lo,mean_hi,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,delta_lo,delta_hi,p,p_holm,baseline,setting_id,settings_tried,edge,runs,notes,p_welch,mean_shrunk,untested,winners,claim,decided_at,kind,lr
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,true,70.5,69.25793114412484,71.74206885587516,0.5,1,3,3,0,0,70.0,71.0,,,,,,sgd,SETTING,1,,RUNS,,,70.5,,1,,,optimizer,0.1
-ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,true,61.0,58.51586228824967,63.48413771175033,1.0,1,3,3,0,0,60.0,62.0,,,,,,sgd,SETTING,1,,RUNS,,,61.0,,1,,,optimizer,0.1
-mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,true,70.58333333333333,69.63468757493413,71.53197909173252,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,LOW,HIGH,P,1.0,sgd,SETTING,1,,RUNS,,WELCH,70.58333333333333,,1,these settings,,optimizer,0.1
+task,label,metric,unit,direction,row,optimizer,status,rank,best,tied,mean,mean_lo,mean_hi,std,ddof,n,n_planned,n_diverged,n_failed,min,max,delta,delta_lo,delta_hi,p,p_holm,baseline,setting_id,settings_tried,edge,runs,notes,p_welch,mean_shrunk,untested,winners,claim,tuning_std,decided_at,kind,lr
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,2.0,false,true,70.5,69.25793114412484,71.74206885587516,0.5,1,3,3,0,0,70.0,71.0,,,,,,sgd,SETTING,1,,RUNS,,,70.5,,1,,,,optimizer,0.1
+ptb,"ptb [smoke, standin-1]",test/accuracy,%,higher,sgd,sgd,complete,1.0,true,true,61.0,58.51586228824967,63.48413771175033,1.0,1,3,3,0,0,60.0,62.0,,,,,,sgd,SETTING,1,,RUNS,,,61.0,,1,,,,optimizer,0.1
+mnist,"mnist [smoke, standin-1]",test/accuracy,%,higher,adam,adam,complete,1.0,true,true,70.58333333333333,69.63468757493413,71.53197909173252,0.38188130791298663,1,3,3,0,0,70.25,71.0,0.0833333333333286,LOW,HIGH,P,1.0,sgd,SETTING,1,,RUNS,,WELCH,70.58333333333333,,1,these settings,,,optimizer,0.1
 """  # noqa: E501
 WIDE = """\
 row,optimizer,"mnist [smoke, standin-1] test/accuracy","mnist [smoke, standin-1] test/accuracy std","mnist [smoke, standin-1] test/accuracy n","mnist [smoke, standin-1] test/accuracy status",mean_rank,kind
