@@ -14,9 +14,9 @@ from optathlon.results.hyperparameter_text import short
 from optathlon.results.plan import Column
 from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import Unusable, value
-from optathlon.results.statistics.budget import budget_curve, tunability
 from optathlon.results.statistics.planner import pooled_deviation
-from optathlon.results.statistics.robustness import Region, good_region
+from optathlon.results.statistics.tuning.budget import budget_curve, tunability
+from optathlon.results.statistics.tuning.robustness import Region, good_region
 from optathlon.results.sweep_results import SweepResults
 
 RATE = "lr"

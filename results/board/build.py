@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -68,13 +68,18 @@ def leaderboard(
         rows=rows,
         references=reference_rows(references, _scores_of(plan, table, columns)),
         on=[column.name for column, used in zip(columns, over, strict=False) if used],
-        family=0 if baseline is None else len(looks.verdicts) if looks else verdicts.family,
         plan_shape=(len(plan.head.rows), len(layout.tested)),
-        collapsing=verdicts.collapsing,
-        baseline_apart=verdicts.baseline_apart and baseline is not None,
-        looks=looks.looks if looks else [],
-        looks_over=looks.reached if looks else 0,
+        **_said_of_tests(verdicts, looks, baseline),
     )
+
+
+def _said_of_tests(verdicts: Judged, looks: Looked | None, baseline: str | None) -> dict[str, Any]:
+    """What a board says of its tests as a whole. baseline: its label, if it is shown."""
+    found: dict[str, Any] = {"collapsing": verdicts.collapsing}
+    if baseline is not None:
+        family = len(looks.verdicts) if looks else verdicts.family
+        found |= {"family": family, "baseline_apart": verdicts.baseline_apart}
+    return found | ({"looks": looks.looks, "looks_over": looks.reached} if looks else {})
 
 
 def _cells(

@@ -14,7 +14,7 @@ from optathlon.results.plan import Column, Plan, PlannedRun
 from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import deviation, mean
-from optathlon.results.statistics.tuning_variance import deviation_of_choice, deviation_of_winners
+from optathlon.results.statistics.tuning.choice_variance import deviation_of_choice, deviation_of_winners
 
 
 class Cells:

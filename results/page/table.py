@@ -76,7 +76,7 @@ def mean(cell: Cell, digits: int) -> Html:
 
 def _shows(report: Report) -> str:
     """What the cells hold."""
-    board = report.board
+    board, shown = report.board, Shown(report.board)
     counts = report.planned
     seeds = f"n = {count(counts[0], 'seed')}" if len(counts) == 1 else "n seeds, given in the cells"
     words = [f"Mean over {seeds}, ± sample deviation (ddof = {board.ddof})"]
@@ -84,8 +84,8 @@ def _shows(report: Report) -> str:
         words.append(f", difference to {board.baseline}")
     if board.family:
         words.append(
-            f" and whether it is shown: {METHOD}, p adjusted by Holm over all {board.family} comparisons with "
-            f"{board.baseline} in the plan, at {board.alpha:g}"
+            f" and whether it is shown{shown.claim()}: {METHOD}, p adjusted by Holm over all {board.family} "
+            f"comparisons with {board.baseline} in the plan, at {board.alpha:g}{shown.looks()}"
         )
     return "".join(words) + "."
 

@@ -151,6 +151,10 @@ def _setting(report: Report, column: Column, row: str, cell: Cell) -> Html:
     winner = report.winners.get((row, column.name))
     keys = _varied(report, winner) if winner else []
     words = in_words(cell.hyperparameters, keys or [key for key in _USUAL if key in cell.hyperparameters])
+    if len(cell.chosen) > 1:
+        settings = report.plan.head.settings
+        each = (f"{in_words(hyperparameters(settings[s]), keys)} ({count(n, 'seed')})" for s, n in cell.chosen.items())
+        words = f"{len(cell.chosen)} winners: {'; '.join(each)}"
     edge = tag("small", f"edge of the grid: {', '.join(cell.edges)}", class_="flag") if cell.edges else None
     return join([breakable(words), edge])
 
@@ -190,10 +194,12 @@ def _tried(report: Report, column: Column, winner: Winner) -> Iterable[Html]:
         words = in_words(hyperparameters(settings[candidate.setting]), varied) or "the only one"
         score = figure(candidate.mean, max(4, column.digits))
         lost = f", {count(candidate.n_diverged, 'seed')} diverged" if candidate.n_diverged else ""
-        chosen = candidate.setting == winner.setting
+        seeds = winner.chosen.get(candidate.setting, 0)
+        chosen = f", chosen by {count(seeds, 'seed')}" if seeds else ", chosen"
         line = f"{words}: {score}{lost}"
         edge = tag("span", f", on the edge: {', '.join(winner.edges)}", class_="flag") if winner.edges else None
-        lines.append(tag("li", tag("b", line, ", chosen"), edge) if chosen else tag("li", line))
+        wins = bool(seeds) or candidate.setting == winner.setting
+        lines.append(tag("li", tag("b", line, chosen), edge) if wins else tag("li", line))
     for setting in winner.failed:
         lines.append(tag("li", in_words(hyperparameters(settings[setting]), varied), ": a run failed"))
     for setting, why in winner.unusable.items():

@@ -143,15 +143,15 @@ class Shown:
         if board.family:
             shown = "" if any(map(self.proven, cells)) else "; none is"
             sentences.append(
-                f"{PROVEN} shown to differ from {board.baseline}{self._settings(cells)}: p < {board.alpha:g} by the "
+                f"{PROVEN} shown to differ from {board.baseline}{self.claim()}: p < {board.alpha:g} by the "
                 f"{METHOD}, Holm over all {board.family} comparisons with it in the {self._plan()}"
-                f"{self._looks()}{shown}"
+                f"{self.looks()}{shown}"
             )
         elif any(cell.delta is not None for cell in cells):
             sentences.append("no difference is tested: one seed, no spread, or seeds to come")
         if any(cell.tied and not cell.best for cell in cells):
             sentences.append(
-                f"{TIED} not shown to be worse than the best of its column{self._settings(cells)}: all pairs of the "
+                f"{TIED} not shown to be worse than the best of its column{self.claim()}: all pairs of the "
                 f"column together, by the {METHOD}"
             )
         sentences += self._tuning()
@@ -173,9 +173,9 @@ class Shown:
             f"whole plan ({rows} rows, {tasks}), of which a part is shown" if part else f"plan ({rows} rows, {tasks})"
         )
 
-    def _settings(self, cells: Iterable[Cell]) -> str:
+    def claim(self) -> str:
         """What a mark speaks of where settings were tuned: one choice, or a choice made anew with every seed."""
-        tuned = [cell for cell in cells if cell.settings_tried > 1]
+        tuned = [cell for row in self.board.rows for cell in row.cells if cell.settings_tried > 1]
         if any(cell.chosen for cell in tuned):
             return ", tuning included"
         return " for these settings" if tuned else ""
@@ -199,7 +199,7 @@ class Shown:
             if (words := [text for is_counted, text in told if is_counted == counted])
         ]
 
-    def _looks(self) -> str:
+    def looks(self) -> str:
         """At which numbers of seeds was tested, and how far that is."""
         board = self.board
         if not board.looks:

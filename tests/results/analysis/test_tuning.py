@@ -8,9 +8,9 @@ import pytest
 
 from optathlon.results import Store, load_results
 from optathlon.results.analysis.tuning import budgets, rates
-from optathlon.results.statistics.budget import budget_curve, tunability
 from optathlon.results.statistics.planner import pooled_deviation
-from optathlon.results.statistics.robustness import good_region
+from optathlon.results.statistics.tuning.budget import budget_curve, tunability
+from optathlon.results.statistics.tuning.robustness import good_region
 from tests.results.make import DIVERGED, Sweep, setting
 
 RATES = (0.001, 0.01, 0.1, 1.0)

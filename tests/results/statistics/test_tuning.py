@@ -8,10 +8,10 @@ import random
 
 import pytest
 
-from optathlon.results.statistics.budget import budget_curve, expected_best, tunability
 from optathlon.results.statistics.planner import pooled_deviation, power, rejection_chance, seeds_needed, shift_needed
-from optathlon.results.statistics.robustness import good_region
 from optathlon.results.statistics.student import quantile
+from optathlon.results.statistics.tuning.budget import budget_curve, expected_best, tunability
+from optathlon.results.statistics.tuning.robustness import good_region
 from optathlon.results.statistics.welch import welch
 
 SCORES = [0.3, 0.9, 0.1, 0.7, 0.7]

@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from optathlon.results.statistics.tuning_variance import deviation_of_choice, deviation_of_winners
+from optathlon.results.statistics.tuning.choice_variance import deviation_of_choice, deviation_of_winners
 
 
 def tuning(chance, true, seeds):
