@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import itertools
 import os
 import re
@@ -103,10 +104,10 @@ def folder() -> Iterator[Path]:
     The job's folder is removed afterwards; those that killed jobs of this user have left are removed first. Raises
     ClusterError if the job's folder is another user's.
     """
-    path = _path()
-    for abandoned in path.parent.glob(f"{FOLDER}-*"):
+    path, shared = _path(), _shared()
+    for abandoned in shared.parent.glob(f"{glob.escape(shared.name)}-*"):
         _remove(abandoned)
-    if path.name == FOLDER:
+    if path == shared:
         yield path
         return
     held = _hold(path)
@@ -117,10 +118,15 @@ def folder() -> Iterator[Path]:
         _remove(path)
 
 
+def _shared() -> Path:
+    """Returns the folder of all users of this machine; $OPTATHLON_SLOTS names it where each has a /tmp of her own."""
+    return Path(os.environ.get("OPTATHLON_SLOTS") or Path(tempfile.gettempdir()) / FOLDER)
+
+
 def _path() -> Path:
     # Two Slurm jobs on a node may each be shown a GPU 0, and mean two. With the user, as job ids come again.
     job = f"-{os.environ['SLURM_JOB_ID']}-{os.geteuid()}" if "SLURM_JOB_ID" in os.environ else ""
-    return Path(tempfile.gettempdir()) / f"{FOLDER}{job}"
+    return _shared().with_name(f"{_shared().name}{job}")
 
 
 def _hold(folder: Path) -> int:

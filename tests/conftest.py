@@ -1,15 +1,26 @@
-"""One torch thread a process: two on two busy cores make a step ten times slower."""
+"""What all tests share: one torch thread per process, slots of their own, and no module that another test left."""
 
+import atexit
 import gc
 import os
+import shutil
 import sys
+import tempfile
 
 import hypothesis
 import pytest
 
+# Two threads on two busy cores make a step ten times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.pop("COLUMNS", None)  # tables of tests are of any width
+
+# A machine's slots are shared by all its sweeps on purpose. A test must wait neither for a real sweep nor for a test of
+# another session that failed and left a worker. The processes of one session (pytest-xdist's) share their slots.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    session = tempfile.mkdtemp(prefix="optathlon-tests-")
+    os.environ["OPTATHLON_SLOTS"] = os.path.join(session, "optathlon-slots")
+    atexit.register(shutil.rmtree, session, ignore_errors=True)
 
 from optathlon.suite import user_modules
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -136,7 +135,7 @@ def test_several_runs_at_once_in_a_job_survive_its_cancellation_and_leave_nothin
 ):
     monkeypatch.setenv("TOY_SLEEP", "0.1")
     write(tmp_path, SWEEP + CLUSTER.replace("workers = 2", "workers = 2\nslots = 2"))
-    temporary = Path(tempfile.gettempdir())
+    temporary = Path(os.environ["OPTATHLON_SLOTS"]).parent
     stale = temporary / f"optathlon-slots-{2**31 + os.getpid()}-{os.geteuid()}"
     stale.mkdir()
     (stale / "core-0.lock").touch()

@@ -122,7 +122,7 @@ def test_more_slots_than_gpus_share_them_in_turn(tmp_path, monkeypatch):
 
 def test_in_a_slurm_job_the_slots_are_the_jobs_own(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("OPTATHLON_SLOTS", str(tmp_path / "optathlon-slots"))
     for job in ("7", "8"):
         monkeypatch.setenv("SLURM_JOB_ID", job)
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
@@ -130,9 +130,36 @@ def test_in_a_slurm_job_the_slots_are_the_jobs_own(monkeypatch, tmp_path):
         assert slots.acquire(set()).name == "core-0", "another job on this node holds it"
 
 
+@pytest.mark.parametrize("name", ["our [slots]", "optathlon-slots"])
+def test_the_folder_is_in_tmp_unless_the_environment_names_another(name, monkeypatch, tmp_path, one_core):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("OPTATHLON_SLOTS", str(tmp_path / name))
+    with slots.folder() as folder:
+        assert folder == tmp_path / name
+    slots.acquire(set()).release()
+    assert os.listdir(tmp_path / name) == ["core-0.lock"]
+    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.delenv("OPTATHLON_SLOTS")
+    with slots.folder() as folder:
+        assert folder == tmp_path / "tmp" / "optathlon-slots"
+
+
+def test_two_sessions_of_tests_share_no_slot(one_core):
+    mine = slots.acquire(set())  # None where another test of this session holds it already
+    code = "import tests.conftest; " + HOLD.replace(", Path(sys.argv[1])", "")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code.replace("held =", "slots.names = lambda *_: ['core-0']; held =")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"} | {"PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    assert process.communicate()[0].strip() == "core-0"
+    if mine is not None:
+        mine.release()
+
+
 def in_job(monkeypatch, tmp_path, job="7"):
     monkeypatch.setenv("SLURM_JOB_ID", job)
-    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("OPTATHLON_SLOTS", str(tmp_path / "optathlon-slots"))
 
 
 def left_behind(folder, name="core-0.lock"):

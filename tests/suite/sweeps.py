@@ -51,6 +51,7 @@ def own_slots() -> str:
 def environment(**more: str) -> dict[str, str]:
     """For processes that run the suite from this tree, with the bytecode cache that makes them quick."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPTATHLON_", "PYTHONDONTWRITE"))}
+    kept["OPTATHLON_SLOTS"] = os.environ["OPTATHLON_SLOTS"]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TMPDIR": own_slots(), **more}
 
