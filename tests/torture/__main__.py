@@ -2,12 +2,14 @@
 
 python -m tests.torture [--most N] [--rounds N] [--parts runs stores data clocks files disks]
 
-Exits with 1 if a rule was broken. It preloads a library of its own into itself, for which it needs a C compiler.
+Exits with 1 if a rule was broken; Ctrl-C ends it with what was counted so far. It preloads a library of its own into
+itself, for which it needs a C compiler.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +29,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         if shim.is_loaded():
             return torture(Path(folder), options)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process hears it, and tells what it counted
         done = shim.start(*sys.argv[1:], folder=Path(folder), quiet=False)
         print(done.stdout, end="")
         return done.returncode
@@ -38,6 +41,7 @@ def torture(folder: Path, options: argparse.Namespace) -> int:
     from tests.torture import clocks, data_sets, full_disk, fuzz, runs, stores
     from tests.torture.tally import Tally
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run = run_of("sgd", protocol={"length": 2})
     begun, tally = time.monotonic(), Tally()
     parts = {
@@ -48,8 +52,12 @@ def torture(folder: Path, options: argparse.Namespace) -> int:
         "disks": lambda: full_disk.torture(run, folder, tally, options.most),
         "files": lambda: fuzz.torture(run, folder, tally, options.rounds),
     }
-    for part in options.parts:
-        parts[part]()
+    part = ""
+    try:
+        for part in options.parts:
+            parts[part]()
+    except KeyboardInterrupt:  # hours of counting are worth a table
+        print(f"interrupted in the part {part!r}")
     print(tally.table())
     print(f"\n{len(tally.broken)} rules broken, in {time.monotonic() - begun:.0f} s")
     return 1 if tally.broken else 0
