@@ -1,7 +1,7 @@
 """The numbers of benchmarks/board.py by pandas, polars and duckdb: python benchmarks/board_frames.py LIBRARY SOURCE...
 
-Each reads a store's index.jsonl or its record files, picks the setting with the best mean on validation over the tuning
-seeds in each cell, and prints mean, deviation and count on test over the report seeds, one cell a line.
+Each reads a file of JSON lines, or a store's record files, picks the setting with the best mean on validation over the
+tuning seeds in each cell, and prints mean, deviation and count on test over the report seeds, one cell a line.
 """
 
 from __future__ import annotations

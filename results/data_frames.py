@@ -133,7 +133,8 @@ class Results:
     @functools.cached_property
     def _unplanned(self) -> Mapping[str, Record]:
         planned = {run.id for results in self._sweeps.values() for run in results.plan.runs}
-        return {record.id: record for record in self._store.records(brief=True) if record.id not in planned}
+        records = self._store.records_by_id(brief=True)
+        return {run_id: records[run_id] for run_id in sorted(records.keys() - planned)}
 
 
 def _planned_lines(results: SweepResults) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from optathlon.results.board.build import leaderboard
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.plan_part import Part
 from optathlon.results.board.selection import Winner, winners
+from optathlon.results.collector import without_collection
 from optathlon.results.plan import Plan
 from optathlon.results.record import Record
 from optathlon.results.references import References
@@ -53,7 +54,14 @@ def load_results(
 
     on, printed, part: as `leaderboard` takes them; of a part, plan and records are the part's.
     """
-    records = {record.id: record for record in store.records(dict.fromkeys(run.id for run in plan.runs), brief=True)}
+    with without_collection():
+        return _loaded(store, plan, on, printed, part)
+
+
+def _loaded(
+    store: Store, plan: Plan, on: Sequence[str] | Literal["common"] | None, printed: bool, part: Part | None
+) -> SweepResults:
+    records = store.records_by_id((run.id for run in plan.runs), brief=True)
     states = store.states(dict.fromkeys(run.id for run in plan.runs if run.id not in records))
     references = store.references(column.problem for column in plan.head.columns)
     board = leaderboard(plan, records, states, on=on, printed=printed, part=part, references=references)

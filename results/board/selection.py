@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -78,12 +79,14 @@ def winners(
     known = by_id(records)
     columns = {column.name: column for column in plan.head.columns}
     groups = {} if plan.head.tuning is msgspec.UNSET else {group.report: group.tune for group in plan.head.tuning}
+    # Once for all cells: a row's settings are the same in each column.
+    values = {digest: hyperparameters(setting) for digest, setting in plan.head.settings.items()}
     found = {}
     for cell, settings in _tuning(plan).items():
         column = columns[cell[1]]
-        whole = _winner(plan, column, settings, known, failed)
+        whole = _winner(values, column, settings, known, failed)
         by_seed = {
-            seed: _winner(plan, column, _of_seeds(settings, tune), known, failed) for seed, tune in groups.items()
+            seed: _winner(values, column, _of_seeds(settings, tune), known, failed) for seed, tune in groups.items()
         }
         found[cell] = _together(whole, by_seed) if by_seed else whole
     return found
@@ -115,7 +118,7 @@ def _tuning(plan: Plan) -> dict[Cell, dict[str, list[PlannedRun]]]:
 
 
 def _winner(
-    plan: Plan,
+    values: Mapping[str, Mapping[str, Any]],
     column: Column,
     settings: Mapping[str, list[PlannedRun]],
     records: Mapping[str, Record],
@@ -133,7 +136,6 @@ def _winner(
     candidates.sort(key=lambda c: (c.n_diverged, c.mean is None, sign * (c.mean or 0.0), c.updates))
     complete = len(out) + len(ready) == len(settings)
     best = candidates[0] if complete and candidates else None
-    tried = {s: hyperparameters(plan.head.settings[s]) for s in settings}
     return Winner(
         setting=best.setting if best else None,
         mean=best.mean if best else None,
@@ -142,7 +144,7 @@ def _winner(
         failed=out,
         unusable=unusable,
         planned=len(settings),
-        edges=edges(tried[best.setting], tried.values()) if best else [],
+        edges=edges(values[best.setting], [values[s] for s in settings]) if best else [],
     )
 
 

@@ -40,7 +40,7 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
         if not ids:
             return {}
         finished = self.finished()
-        outcomes = {r.id: r for r in self._light_records(sorted(finished.intersection(ids)), brief=True)}
+        outcomes = self.records_by_id(ids, brief=True)
         started = {i for shard in names(self.root / "work") for i in names(self.root / "work" / shard)}
         states = {}
         for run_id in ids:
@@ -82,8 +82,8 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
         """Delete checkpoints and logs of runs that have a readable record, and the temporary files of writers that were
         killed; returns how many bytes that freed."""
         freed = self._remove_abandoned()
-        for record in self.records():
-            folder = self.work(record.id)
+        for run_id in self.records_by_id(brief=True):
+            folder = self.work(run_id)
             for path in folder.iterdir() if exists(folder) else ():
                 # Hidden ones are of attempts that were killed while they wrote.
                 if path.name.lstrip(".").startswith(_DISPOSABLE):

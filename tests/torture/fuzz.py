@@ -21,7 +21,7 @@ from tests.torture.tally import Tally, in_child
 KINDS = {
     "a record": "records/*/*.json",
     "a plan": "sweeps/sweep/plan-*.jsonl",
-    "the index": "index.jsonl",
+    "the index": "index/part-*",
     "an attempt or its end": "work/*/*/*ed-*.json",
     "a submission": "sweeps/sweep/submission-*.json",
     "the identity": "identity",

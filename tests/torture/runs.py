@@ -26,8 +26,8 @@ from tests.torture import shim
 from tests.torture.shim import ALL, CHANGES, Action, Blow
 from tests.torture.tally import Tally, in_child, sample
 
-LASTING = {"attempt", "ended", "events", "moved"}
-"""What stays of a finished run beside its record."""
+LASTING = {"attempt", "ended", "events", "moved", "part"}
+"""What stays of a finished run beside its record, and the index."""
 
 
 class Torture:
@@ -127,7 +127,7 @@ class Torture:
         Store(self.folder / "store", lease=0.0).clean()
         files = (path for path in (self.folder / "store").rglob("*") if path.is_file())
         paths = (path for path in files if path.parent.name != "sources")  # of the toy task, which is a user's own
-        known = {"identity", "index.jsonl", f"{self.run.id}.json"}
+        known = {"identity", f"{self.run.id}.json"}
         return [
             f"left over: {path.name}"
             for path in paths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import statistics
 
 import msgspec
@@ -310,7 +311,7 @@ def test_the_board_is_the_same_with_without_and_after_the_index(tmp_path):
     before = board()
     store.compact()
     assert board() == before
-    (store.root / "index.jsonl").unlink()
+    shutil.rmtree(store.root / "index")
     assert board() == before
 
 

@@ -60,37 +60,54 @@ def test_only_what_is_asked_for_and_exists_is_returned(store, three):
     assert [r.id for r in store.records((r.id for r in three[:2]), curves=True)] == [r.id for r in three[:2]]
 
 
+def parts(store):
+    """The files of the index, by name."""
+    return sorted((store.root / "index").iterdir())
+
+
 def test_with_without_and_with_a_damaged_index_the_records_are_the_same(store, three):
-    expected = store.records()
+    expected, brief = store.records(), store.records(brief=True)
     assert store.compact() == 3
-    index = store.root / "index.jsonl"
-    whole = index.read_bytes()
+    (part,) = parts(store)
+    whole = part.read_bytes()
     assert fresh(store).records() == expected
-    for damaged in (whole[: len(whole) // 2], whole.replace(b"finished", b"\xff"), b"", b"garbage\n" + whole):
-        index.write_bytes(damaged)
+    half = whole[: len(whole) // 2]
+    for damaged in (half, whole.replace(b"finished", b"\xff"), b"", b"garbage\n" + whole, whole[:-1], whole[:60]):
+        part.write_bytes(damaged)
         reader = fresh(store)
-        assert reader.records() == expected
+        assert (reader.records(), reader.records(brief=True)) == (expected, brief)
         assert reader.problems == []
-        store.compact()
-        assert index.read_bytes() == whole
-    index.unlink()
+        assert store.compact() == 3
+        (part,) = parts(store)
+        assert part.read_bytes() == whole, "made again from the records"
+    part.unlink()
     assert fresh(store).records() == expected
 
 
 def test_a_single_wrong_bit_in_the_index_changes_no_record(store, three):
     """Where one bit turns 0.5 into 0.4, or the name of a field into another."""
-    expected = store.records()
+    expected, brief = store.records(), store.records(brief=True)
     store.compact()
-    index = store.root / "index.jsonl"
-    whole = index.read_bytes()
+    (part,) = parts(store)
+    whole = part.read_bytes()
     for at in range(0, len(whole), 11):
-        index.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        part.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         reader = fresh(store)
-        assert reader.records() == expected, at
+        assert (reader.records(brief=True), reader.records()) == (brief, expected), at
         assert reader.problems == []
 
 
-def test_lines_that_disagree_about_what_a_digest_stands_for_keep_what_they_say(store):
+def test_what_is_no_part_of_the_index_disturbs_nobody(store, three):
+    store.compact()
+    (store.root / "index" / "folder").mkdir()
+    (store.root / "index" / "link").symlink_to("nowhere")
+    (store.root / "index" / "notes").write_text("hello")
+    reader = fresh(store)
+    assert reader.records() == store.records()
+    assert (reader.compact(), reader.problems) == (3, [])
+
+
+def test_records_that_disagree_about_what_a_digest_stands_for_keep_what_they_say(store):
     first = record(0.1, seed=1)
     other = record(0.2, seed=2, digests=first.digests, setting=setting("adam"))
     for r in (first, other):
@@ -173,14 +190,13 @@ def test_a_reader_that_was_not_looking_sees_the_new_record_too(store, three):
     assert {r.id: r.updates for r in reader.records()}[three[0].id] == 999
 
 
-def test_fields_of_a_newer_minor_version_survive_the_index_and_the_trash(store, three):
+def test_fields_of_a_newer_minor_version_survive_in_the_record_and_in_the_trash(store, three):
     path = path_of(store, three[0])
     values = json.loads(path.read_bytes()) | {"humidity": 0.4}
     path.write_text(json.dumps(values))
     assert fresh(store).records() == [light(r) for r in three]
     store.compact()
-    line = next(li for li in (store.root / "index.jsonl").read_text().splitlines() if three[0].id in li[:30])
-    assert json.loads(line)["humidity"] == 0.4
+    assert fresh(store).records() == [light(r) for r in three]
     assert json.loads((store.forget(three[0].id) / path.name).read_text()) == values
 
 
@@ -294,16 +310,23 @@ def test_a_record_replaced_by_one_with_an_older_date_is_seen_by_all_and_by_the_n
 
 
 def test_an_index_of_an_older_version_is_not_believed_and_is_made_anew(store, three):
-    compact_long_ago(store)
-    index = store.root / "index.jsonl"
-    lines = [json.loads(line) for line in index.read_text().splitlines()]
-    for line in lines:
-        line.pop("file")
-        line["updates"] = 7
-    index.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-    assert [r.updates for r in fresh(store).records()] == [r.updates for r in three]
+    """Versions before 0.2 wrote a record per line; what they wrote is all in the records."""
+    (store.root / "index.jsonl").write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in three))
+    damage(path_of(store, three[1]), "another type")
+    assert [r.id for r in fresh(store).records()] == [three[0].id, three[2].id]
+    assert store.compact() == 2
+    assert not (store.root / "index.jsonl").exists()
+    assert [r.id for r in fresh(store).records()] == [three[0].id, three[2].id]
+
+
+def test_a_part_of_another_format_is_made_again(store, three):
     store.compact()
-    assert index.read_text().count('"file"') == 3
+    (part,) = parts(store)
+    whole = part.read_bytes()
+    part.write_bytes(whole.replace(b"optathlon index 1", b"optathlon index 9"))
+    assert fresh(store).records() == [light(r) for r in three]
+    assert store.compact() == 3
+    assert [p.read_bytes() for p in parts(store)] == [whole]
 
 
 def test_files_that_are_no_records_are_named(store, three):
@@ -417,6 +440,7 @@ def test_the_index_of_a_shared_store_is_shared(store):
         store.compact()
     finally:
         os.umask(before)
-    for path in (store.root / "index.jsonl", path_of(store, r)):
+    for path in (*parts(store), path_of(store, r)):
         assert path.stat().st_mode & 0o060 == 0o060
-    assert path_of(store, r).parent.stat().st_mode & 0o070 == 0o070
+    for folder in (store.root / "index", path_of(store, r).parent):
+        assert folder.stat().st_mode & 0o070 == 0o070

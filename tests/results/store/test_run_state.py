@@ -211,7 +211,6 @@ def test_clean_drops_checkpoints_and_logs_of_finished_runs_only(store):
 def test_clean_removes_what_killed_writers_left_anywhere_and_nothing_of_living_ones(store, monkeypatch):
     store.commit(record())
     store.claim(RUN, this_process())
-    store.compact()
 
     def killed(*_):
         raise KeyboardInterrupt

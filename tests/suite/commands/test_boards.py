@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shutil
 
 import msgspec
 import pyarrow.parquet as pq
@@ -229,7 +230,7 @@ def test_a_deleted_index_changes_no_word_of_any_board(tuned, capsys):
     before = [ran(capsys, *words)[1] for words in (["leaderboard"], ["summary"], ["power"])]
     tuned.compact()
     assert [ran(capsys, *words)[1] for words in (["leaderboard"], ["summary"], ["power"])] == before
-    (tuned.root / "index.jsonl").unlink()
+    shutil.rmtree(tuned.root / "index")
     assert [ran(capsys, *words)[1] for words in (["leaderboard"], ["summary"], ["power"])] == before
 
 

@@ -1,0 +1,108 @@
+"""The index of a store's records: parts in columns, which are added, merged and removed, but never changed.
+
+Records are the truth. A part that is gone or damaged costs time and nothing else, so any number of processes on any
+number of hosts may write parts and remove them at once: what each of them removes is in a part that it has written, or
+has seen beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from optathlon.results.record import Record
+from optathlon.results.store.files import make_folder, names, replace
+from optathlon.results.store.index.light_records import Sharing
+from optathlon.results.store.index.part import DamagedPart, Part, PartWriter, Stamp
+
+
+class RecordIndex:
+    """The parts in `folder`, which need not exist.
+
+    sharing: holds once what is equal in the records of several parts.
+    """
+
+    def __init__(self, folder: Path, sharing: Sharing) -> None:
+        self.folder, self._sharing = folder, sharing
+        self._parts: dict[str, Part] = {}
+        """Those that were read, by name: a name never gets another content."""
+        self._damaged: set[str] = set()
+
+    def parts(self, brief: bool) -> list[Part]:
+        """The parts that can be read, the largest first; without `brief`, with all that their records hold."""
+        self._parts = {name: part for name in names(self.folder) if (part := self._loaded(name, brief))}
+        return sorted(self._parts.values(), key=lambda part: (-len(part.rows), part.path.name))
+
+    def current_rows(self, stamps: Mapping[str, Stamp | None]) -> dict[Part, dict[str, int]]:
+        """The rows of each part, by run, whose record's file still has the stamp that it had; of a record that several
+        parts hold, the row in the first."""
+        seen: set[str] = set()
+        current = {}
+        for part in self.parts(brief=False):
+            rows = {i: row for i, row in part.rows.items() if i not in seen and stamps.get(i) == part.stamps[row]}
+            seen.update(rows)
+            current[part] = rows
+        return current
+
+    def extend(self, added: PartWriter, current: Mapping[Part, Mapping[str, int]]) -> None:
+        """Write the records `added` as a part.
+
+        It takes over the `current` rows of all parts that are no larger, as in a binary counter: so there are never
+        more parts than the count of records has binary digits, and no record is written more often than that. It takes
+        over parts of which more than half is out of date, too.
+        """
+        obsolete = set(self._damaged)
+        for part, rows in sorted(current.items(), key=lambda item: len(item[1])):
+            if len(rows) <= len(added.ids) or 2 * len(rows) < len(part.rows):
+                obsolete.add(part.path.name)
+                for row in rows.values():
+                    added.add(part.make(row, brief=False), part.stamps[row])
+        if added.ids:
+            make_folder(self.folder)
+            replace(self.folder / f"part-{os.urandom(8).hex()}", added.encode())
+        for name in obsolete:
+            # Where that is forbidden, what is left is as good as it was.
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink()
+        self._damaged -= obsolete
+
+    def _loaded(self, name: str, brief: bool) -> Part | None:
+        try:
+            part = self._parts.get(name) or Part(self.folder / name, self._sharing)
+            if not brief:
+                part.load_provenances()
+            return part
+        except (DamagedPart, msgspec.DecodeError):
+            self._damaged.add(name)
+        except OSError:  # another process has removed it, or it cannot be read just now
+            pass
+        return None
+
+
+Row = tuple[Part, int]
+"""A record that lies in a part of the index."""
+
+
+class LightRecords(Mapping[str, Record]):
+    """Records by id. One that lies in the index is made when it is first asked for: a board of 100,000 runs looks at a
+    quarter of their records."""
+
+    def __init__(self, entries: Mapping[str, Record | Row], brief: bool) -> None:
+        self._entries, self._brief = entries, brief
+
+    def __getitem__(self, run_id: str) -> Record:
+        entry = self._entries[run_id]
+        return entry[0].record(entry[1], self._brief) if isinstance(entry, tuple) else entry
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
