@@ -24,6 +24,9 @@ from optathlon.results.statistics.planner import POWER
 
 FOLDER = Path(__file__).resolve().parent
 _MOST_PROBLEMS, _MOST_VERSIONS = 50, 5
+# As many tasks as a board has at most that is printed on upright paper.
+_MOST_UPRIGHT = 8
+_LANDSCAPE = "@page { size: A4 landscape; }\n"
 
 
 def html(report: Report) -> str:
@@ -41,7 +44,7 @@ def html(report: Report) -> str:
         "header": join([_header(report), _navigation(report, sections)]),
         "main": join([_summary(report), *body]),
         "footer": _footer(report),
-        "style": _asset("page.css"),
+        "style": _asset("page.css") + (_LANDSCAPE if len(report.board.columns) > _MOST_UPRIGHT else ""),
         "script": _asset("page.js"),
     }
     return string.Template(_asset("page.html")).substitute(parts)

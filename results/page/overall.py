@@ -15,7 +15,7 @@ from optathlon.results.page.rank_chart import rank_chart
 from optathlon.results.page.report import Report
 from optathlon.results.page.svg import Series, chart
 from optathlon.results.page.words import count, figure, listed, probability
-from optathlon.results.plots.profiles import Steps, score_gaps, score_steps, time_steps
+from optathlon.results.plots.profiles import Steps, area, score_gaps, score_steps, time_steps
 from optathlon.results.statistics.improvement import probability_of_improvement
 
 _LARGEST_MATRIX = 16
@@ -123,7 +123,8 @@ def _profile(
 ) -> Html:
     series = [
         Series(name=name, number=report.number[name], color=report.colors.get(name), band=_curve(of, span), area=False)
-        for name, of in steps.items()
+        # Most end at 1: their names stand in the order in which the lines rise.
+        for name, of in sorted(steps.items(), key=lambda pair: -area(pair[1], span[1]))
     ]
     ends = ", ".join(f"{one.name} {100 * one.band.middle[-1]:.0f} %" for one in series)
     svg = chart(series, span, (0.0, 1.02), axis, f"{title}; at the right end: {ends}")

@@ -75,7 +75,7 @@ def _results(report: Report, column: Column) -> Html:
         tag("th", "optimizer", scope="col"),
         tag("th", f"mean ± deviation{seeds}", scope="col"),
         tag("th", _strip_title(axis, column), scope="col"),
-        tag("th", f"less {board.baseline} [95 % interval]" if base else "", scope="col"),
+        tag("th", join(["less ", breakable(board.baseline or ""), " [95 % interval]"]) if base else "", scope="col"),
         tag("th", "verdict", scope="col"),
         tag("th", "rank", scope="col"),
         tag("th", "setting", scope="col"),

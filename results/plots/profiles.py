@@ -124,8 +124,16 @@ def _steps(
         (handles[row],) = axis.plot(xs, [*ys, ys[-1]], drawstyle="steps-post", **styles[row].line())
     axis.set_xlim(*span)
     axis.set_ylim(-0.02, 1.02)
-    label_ends(axis, {row: (span[1], _share(of_row, span[1])) for row, of_row in steps.items()}, styles)
+    # Most lines end at 1: their names stand in the order in which the lines rise.
+    rising = sorted(steps, key=lambda row: area(steps[row], span[1]))
+    label_ends(axis, {row: (span[1], _share(steps[row], span[1])) for row in rising}, styles)
     legend(figure, [handles[row] for row in order], [labels[row] for row in order], note + gray)
+
+
+def area(steps: Steps, end: float) -> float:
+    """The area below the profile up to `end`: the more, the earlier it rises."""
+    rises = zip(steps, [0.0, *(share for _, share in steps)], strict=False)
+    return sum((share - before) * (end - x) for (x, share), before in rises if x < end)
 
 
 def _share(steps: Steps, place: float) -> float:

@@ -192,7 +192,8 @@ def label_ends(axis: Axes, ends: Mapping[str, tuple[float, float]], styles: Mapp
         axis.annotate(
             short(row, _LABEL_LETTERS) + arrow, xy=(x, min(max(y, low), high)), xytext=(1.04, place),
             textcoords="axes fraction", fontsize=6, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": styles[row].color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": styles[row].color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip
 
 

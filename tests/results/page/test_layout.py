@@ -8,6 +8,9 @@ from optathlon.results.page.document import html
 from tests.results.page.synthetic import TASKS, outcomes, report_of, sweep
 
 pytestmark = pytest.mark.slow
+PAPER = 1046
+"""Pixels across A4 on its side, less the margins."""
+
 LONG = ("sgd", "my_module:MyFancyOptimizer", "sgd lr=0.1 momentum=0.9 weight_decay=0.0001", "m" * 60, "adamw", "W" * 12)
 FOURTEEN = (
     *TASKS,
@@ -61,13 +64,15 @@ def test_every_word_of_a_chart_is_inside_of_it(browser, wide_path, width):
     })""")
     assert len(browser.all("svg.chart text")) > 14 * 3 * 6
     assert outside == []
-
-
-@pytest.mark.parametrize("width", [400, 1280])
-def test_no_chart_needs_to_be_scrolled(browser, wide_path, width):
-    browser.open(wide_path, width=width)
     rights = browser.ask('[...document.querySelectorAll("svg.chart")].map((c) => c.getBoundingClientRect().right)')
-    assert max(rights) <= width
+    assert max(rights) <= width, "a chart that has to be scrolled"
+
+
+def test_on_paper_no_task_is_cut_off(browser, wide_path):
+    """A4 lies on its side where there are many tasks."""
+    assert "@page { size: A4 landscape; }" in wide_path.read_text()
+    browser.open(wide_path, width=PAPER, media="print")
+    assert browser.ask("document.querySelector('#board').getBoundingClientRect().right") <= PAPER
 
 
 @pytest.mark.parametrize("width", [400, 1280])

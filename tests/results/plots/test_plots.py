@@ -307,3 +307,10 @@ def test_labels_of_axes_are_no_longer_than_the_axes(drawings, kind):
     for axis in figure.axes:
         assert axis.yaxis.label.get_window_extent().height <= axis.get_window_extent().height + 4
         assert axis.title.get_window_extent().width <= figure.bbox.width / 2
+
+
+def test_an_area_below_a_profile_is_larger_the_earlier_it_rises():
+    early, late = [(1.0, 0.5), (2.0, 1.0)], [(1.0, 0.5), (3.0, 1.0)]
+    assert profiles.area(early, 4.0) == pytest.approx(0.5 * 3 + 0.5 * 2)
+    assert profiles.area(late, 4.0) < profiles.area(early, 4.0)
+    assert profiles.area([(5.0, 1.0)], 4.0) == 0
