@@ -33,7 +33,10 @@ def main(args: argparse.Namespace) -> int:
         "bash": f"{SWEEPS}() {{\n  compgen -f -X '!*.toml' -- \"$1\"\n  compgen -W '{_built_in()}' -- \"$1\"\n}}\n",
         "zsh": f"{SWEEPS}() {{\n  _files -g '*.toml'\n  compadd -- {_built_in()}\n}}\n",
     }
-    write_data(shtab.complete(_parser(), shell=args.shell, root_prefix="optathlon", preamble=preamble) + "\n")
+    write_data(
+        shtab.complete(_parser(), shell=args.shell, root_prefix="optathlon", preamble=preamble.get(args.shell, ""))
+        + "\n"
+    )
     return OK
 
 

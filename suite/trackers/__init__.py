@@ -1,0 +1,1 @@
+"""Recorded runs in the formats of experiment trackers: TensorBoard, MLflow, and Weights & Biases offline."""
