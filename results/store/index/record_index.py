@@ -51,13 +51,15 @@ class RecordIndex:
     def extend(self, added: PartWriter, current: Mapping[Part, Mapping[str, int]]) -> None:
         """Write the records `added` as a part.
 
-        It takes over the `current` rows of all parts that are no larger, as in a binary counter: so there are never
-        more parts than the count of records has binary digits, and no record is written more often than that. It takes
-        over parts of which more than half is out of date, too.
+        It takes over the `current` rows of all parts that are no larger, as in a binary counter: so there are no more
+        parts than the count of records has binary digits, and no record is written more often than that. Where several
+        processes wrote at once there may be more, which become one. Parts of which more than half is out of date are
+        taken over, too.
         """
         obsolete = set(self._damaged)
+        crowded = len(current) > sum(map(len, current.values())).bit_length()
         for part, rows in sorted(current.items(), key=lambda item: len(item[1])):
-            if len(rows) <= len(added.ids) or 2 * len(rows) < len(part.rows):
+            if crowded or len(rows) <= len(added.ids) or 2 * len(rows) < len(part.rows):
                 obsolete.add(part.path.name)
                 for row in rows.values():
                     added.add(part.make(row, brief=False), part.stamps[row])
