@@ -34,6 +34,14 @@ def test_creates_with_its_folders_and_leaves_nothing_else(tmp_path):
     assert path.stat().st_nlink == 1
 
 
+def test_every_folder_in_which_a_name_is_new_is_on_disk_before_it_returns(tmp_path, monkeypatch):
+    synced = []
+    sync = files_module.sync
+    monkeypatch.setattr(files_module, "sync", lambda folder: synced.append(folder) or sync(folder))
+    put_new(tmp_path / "a/b/c.json", b"one")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
+
+
 def test_does_not_touch_what_is_there(tmp_path):
     path = tmp_path / "a"
     put_new(path, b"one")
