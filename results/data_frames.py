@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -43,23 +44,34 @@ _POINT_TYPES = {"run": "string", "name": "string", "time": "float64", "value": "
 
 
 def read(store: str | Path) -> Results:
-    """Read the results in the folder `store`, which may hold no run yet.
+    """Reads the results in the folder `store`, which may hold no run yet; changes nothing there.
 
-    StoreError if there is no such folder, or it holds files but nothing of a store.
+    Raises StoreError if there is no such folder, it cannot be read, or it holds files but nothing of a store.
     """
     root = Path(store)
-    opened = Store(root)  # which refuses files
-    if not root.exists():
-        raise StoreError(f"{root}: there is no such folder; a store is what `optathlon launch` and `run` fill")
-    if any(root.iterdir()) and not any((root / part).is_dir() for part in _PARTS):
-        raise StoreError(f"{root}: is no store: it has none of {', '.join(f'{part}/' for part in _PARTS)}")
+    with _os_errors_as_ours():
+        opened = Store(root)  # which refuses files
+        if not root.exists():
+            raise StoreError(f"{root}: there is no such folder; a store is what `optathlon launch` and `run` fill")
+        if any(root.iterdir()) and not any((root / part).is_dir() for part in _PARTS):
+            raise StoreError(f"{root}: is no store: it has none of {', '.join(f'{part}/' for part in _PARTS)}")
     return Results(opened)
+
+
+@contextlib.contextmanager
+def _os_errors_as_ours(of: str = "the store") -> Iterator[None]:
+    """Raises what the system says of a file or folder `of` the store as a StoreError: that one may not read it, say."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or of}: cannot be read ({error.strerror or error})") from None
 
 
 class Results:
     """What lies in a store, read once, when it is first asked for.
 
-    A sweep is its newest plan. What could not be read is left out, and named in `problems`.
+    A sweep is its newest plan. A plan or record that could not be read is left out, and named in `problems`; where a
+    whole folder cannot be read, what asks for it raises StoreError.
     """
 
     def __init__(self, store: Store) -> None:
@@ -84,7 +96,8 @@ class Results:
     def unplanned(self) -> Leaderboard | None:
         """The board of the runs that no sweep plans, as `optathlon run` makes them; None if there are none."""
         records = list(self._unplanned.values())
-        references = self._store.references({record.digests.problem for record in records})
+        with _os_errors_as_ours():
+            references = self._store.references({record.digests.problem for record in records})
         return leaderboard_of_records(records, references=references) if records else None
 
     def runs(self) -> pandas.DataFrame:
@@ -112,28 +125,33 @@ class Results:
         run: the run's id, as in `runs`. name: "train/loss", "validation/accuracy". time: epochs or updates done, as
         the task's protocol counts them. value: NaN where it was not finite.
         """
-        lines = [
-            {"run": record.id, "name": name, "time": time, "value": value}
-            for record in self._store.records(curves=True)
-            for name, points in record.curve.points.items()
-            for time, value in points
-        ]
+        with _os_errors_as_ours():
+            lines = [
+                {"run": record.id, "name": name, "time": time, "value": value}
+                for record in self._store.records(curves=True)
+                for name, points in record.curve.points.items()
+                for time, value in points
+            ]
         return _frame(lines, _POINT_TYPES)
 
     @functools.cached_property
     def _sweeps(self) -> Mapping[str, SweepResults]:
         read = {}
-        for name in self._store.plan_names():
-            try:
-                read[name] = load_results(self._store, self._store.plan(name))
-            except StoreError as error:  # one bad sweep hides no other
-                self._refused.append(f"sweep {name}: {error}")
+        with _os_errors_as_ours():
+            for name in self._store.plan_names():
+                try:
+                    with _os_errors_as_ours("its plan"):
+                        plan = self._store.plan(name)
+                    read[name] = load_results(self._store, plan)
+                except StoreError as error:  # one bad sweep hides no other
+                    self._refused.append(f"sweep {name}: {error}")
         return read
 
     @functools.cached_property
     def _unplanned(self) -> Mapping[str, Record]:
         planned = {run.id for results in self._sweeps.values() for run in results.plan.runs}
-        records = self._store.records_by_id(brief=True)
+        with _os_errors_as_ours():
+            records = self._store.records_by_id(brief=True)
         return {run_id: records[run_id] for run_id in sorted(records.keys() - planned)}
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pandas
 import pytest
@@ -10,6 +15,7 @@ import pytest
 from optathlon.results import Store, StoreError
 from optathlon.results.data_frames import read
 from optathlon.results.record import Curve
+from optathlon.results.store.process_identity import this_process
 from tests.results.make import DIVERGED, Sweep, record, setting
 
 RUNS = ["run", "sweep", "task", "scale", "row", "optimizer", "role", "seed", "status", "metric", "unit"]
@@ -110,3 +116,94 @@ def test_a_damaged_record_or_plan_is_named_and_hides_nothing_else(store):
     assert (len(statuses), statuses[victim]) == (7, "failed")
     assert len(results.problems) == 2
     assert any(problem.startswith("sweep bad: ") for problem in results.problems)
+
+
+def first(store: Path, pattern: str) -> Path:
+    return min(store.glob(pattern))
+
+
+def in_progress(store: Path) -> None:
+    """The run that waits is claimed, by this process; its first events are torn."""
+    waiting = read(store).runs().set_index("status").run["waiting"]
+    Store(store).claim(waiting, this_process())
+    (Store(store).work(waiting) / "events-0001.jsonl").write_text('{"update": 1')
+
+
+def with_foreign_files(store: Path) -> None:
+    for name in ("thesis.pdf", "records/notes.txt", "records/zz/notes.txt", "sweeps/notes.txt", "work/zz/notes.txt"):
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        (store / name).write_text("mine")
+
+
+def replaced_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+HALF_DONE: dict[str, tuple[Callable[[Path], object], dict[str, int], int]] = {
+    "a torn record": (lambda s: first(s, "records/*/*.json").write_bytes(b'{"id": "0'), {"failed": 1}, 1),
+    "a record of zeros": (lambda s: first(s, "records/*/*.json").write_bytes(bytes(4096)), {"failed": 1}, 1),
+    "a record that is a folder": (lambda s: replaced_by_a_folder(first(s, "records/*/*.json")), {"failed": 1}, 1),
+    "a torn index": (lambda s: (s / "index.jsonl").write_bytes(b'{"id"'), {}, 0),
+    "a run in progress": (in_progress, {"running": 1, "waiting": 0}, 0),
+    "no runs": (lambda s: shutil.rmtree(s / "records"), {"waiting": 6, "finished": 0, "diverged": 0}, 0),
+    "foreign files": (with_foreign_files, {}, 1),  # that in a folder of records
+}
+
+
+@pytest.mark.parametrize("kind", HALF_DONE)
+def test_half_done_and_damaged_stores_are_read_as_far_as_they_go_and_left_as_they_are(kind, store):
+    damage, changed, problems = HALF_DONE[kind]
+    damage(store)
+    before = {path: path.is_file() and path.read_bytes() for path in store.rglob("*")}
+    results = read(store)
+    statuses = results.runs()[lambda runs: runs.sweep.notna()].status.value_counts()
+    assert statuses.sum() == 6
+    expected = {"waiting": 1, **changed}
+    assert {status: statuses.get(status, 0) for status in expected} == expected
+    assert len(results.boards["sweep"].to_pandas()) == 2
+    assert set(results.curves().columns) == {"run", "name", "time", "value"}
+    assert len(results.problems) == problems
+    assert {path: path.is_file() and path.read_bytes() for path in store.rglob("*")} == before
+
+
+def test_a_plan_that_cannot_be_read_is_named(store):
+    replaced_by_a_folder(store / "sweeps" / "sweep" / "plan-0001.jsonl")
+    results = read(store)
+    (problem,) = results.problems
+    assert problem == "sweep sweep: its plan: cannot be read (Is a directory)"
+    assert len(results.runs()) == 6, "as runs that no sweep plans"
+
+
+@pytest.mark.parametrize("part", ["records", "sweeps", "work", "references"])
+@pytest.mark.parametrize(
+    "look", [lambda r: r.runs(), lambda r: r.boards, lambda r: r.unplanned, lambda r: r.problems, repr]
+)
+def test_a_folder_that_cannot_be_read_is_one_error_that_names_it(part, look, store):
+    shutil.rmtree(store / part, ignore_errors=True)
+    (store / part).symlink_to(part)  # a loop, which nobody may follow, root included
+    with pytest.raises(StoreError, match=rf"{part}: cannot be read \(Too many levels of symbolic links\)"):
+        look(read(store))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_store_that_one_may_not_read_is_one_error(store):
+    store.chmod(0)
+    with pytest.raises(StoreError, match=r"cannot be read \(Permission denied\)"):
+        read(store)
+    store.chmod(0o700)
+
+
+def test_a_store_on_a_read_only_file_system_is_read_like_any_other(store, monkeypatch):
+    in_progress(store)
+    real = os.open
+
+    def refuse_to_write(path, flags, *more, **options):
+        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) and str(path).startswith(str(store)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return real(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refuse_to_write)
+    results = read(store)
+    assert "running" in set(results.runs().status)
+    assert (list(results.boards), results.problems) == (["sweep"], [])
