@@ -176,7 +176,8 @@ def _oscillation() -> Section:
     return Section(
         "trends-oscillation",
         "Oscillation (AdaRem, figures 1 and 2)",
-        "Q, path by displacement of single weights, falls from SGD over SGD with momentum and Adam to AdaRem.",
+        "Q, path by displacement of single weights, falls from SGD over SGD with momentum and Adam to AdaRem. (AdaRem's"
+        " memory, beta = 0.999, spans 1,000 updates; these runs have 570.)",
         {
             "q": Quantity("mean Q", "model/oscillation", digits=1),
             "median": Quantity("median Q", "model/oscillation_median", digits=2),
