@@ -116,12 +116,14 @@ def _entries(number: Published, averaged: Collection[str], sweep: Sweep) -> Iter
         for places in _places(number, averaged, row, sweep) if row.optimizer == number.optimizer else ():
             differs: dict[str, None] = {}
             for column, cell in places:
-                setting = settings.get(cell.setting or "", {})
-                if cell.setting is not None and not _agrees(number, setting):
+                # Where each seed chose for itself, all that was chosen has to be the paper's.
+                chosen = [settings[digest] for digest in cell.chosen or filter(None, [cell.setting])]
+                if not all(_agrees(number, setting) for setting in chosen):
                     break
                 differs |= dict.fromkeys(_other_data(problems[column.problem]))
                 differs |= dict.fromkeys(sweep.deviations.get(column.problem, ()))
-                differs |= dict.fromkeys(_own_protocol(number, setting))
+                for setting in chosen:
+                    differs |= dict.fromkeys(_own_protocol(number, setting))
             else:
                 yield _entry(number, sweep, row.name, [cell for _, cell in places], list(differs))
 
@@ -178,6 +180,8 @@ def _entry(number: Published, sweep: Sweep, row: str, cells: Sequence[Cell], dif
         compared = Difference(delta=compared.delta)
     margin = MARGIN * (number.std or spread or 0.0) or None
     verdict = "protocol differs" if differs else "differs" if lost else _verdict(compared, margin)
+    looks = sorted({cell.decided_at for cell in cells if cell.decided_at is not None})
+    stopped = [f"seeds ended where the baseline was told apart, at the look of {seeds}" for seeds in looks]
     silent = verdict == "could not tell" and (compared is None or compared.low is None)
     tested = compared or Difference(delta=0.0)
     return msgspec.structs.replace(
@@ -192,7 +196,7 @@ def _entry(number: Published, sweep: Sweep, row: str, cells: Sequence[Cell], dif
         z=tested.delta / tested.error if tested.error else None,
         p=tested.p,
         margin=margin,
-        notes=[*differs, *lost, *([_UNTESTED] if silent else [])],
+        notes=[*differs, *lost, *stopped, *([_UNTESTED] if silent else [])],
     )
 
 

@@ -46,8 +46,8 @@ class SequentialTests:
         Only the first `asked` seeds of each cell are used. A cell that is NaN by now is compared no more.
         """
         seeds, share = self.looks[self.reached], shares(self.looks)[self.reached]
-        used = np.where(np.less(np.arange(scores.shape[-1]), self.asked[..., None]), scores, np.nan)
-        known = np.isfinite(used).any(-1)
+        used = np.where(np.arange(scores.shape[-1]) < self.asked[..., None], scores, np.nan)
+        known: np.ndarray = np.any(np.isfinite(used), axis=-1)
         tested = self.open & known & known[..., :1, :]
         # Where seeds show no spread yet, p is 1: the family must not grow later, which would undo a decision.
         p = np.where(tested, np.nan_to_num(BoardTests(used).against_baseline().p, nan=1.0), np.nan)

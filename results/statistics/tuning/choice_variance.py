@@ -7,7 +7,7 @@ or worse ones, no report seed shows; the runs of the tuning do, in part.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from optathlon.results.statistics.shrinkage import shrunken
 from optathlon.results.statistics.summary import mean
@@ -34,7 +34,7 @@ def deviation_of_choice(scores: Sequence[Sequence[float]]) -> float | None:
     return math.sqrt(math.fsum(share * (value - center) ** 2 for share, value in zip(shares, true, strict=True)))
 
 
-def deviation_of_winners(scores: Mapping[Hashable, Sequence[float]]) -> float | None:
+def deviation_of_winners(scores: Mapping[str, Sequence[float]]) -> float | None:
     """The same of report scores by the setting that each seed chose for itself.
 
     The component between settings of a one-way analysis of variance with unequal group sizes, (MSB - MSW) / n0 with

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from optathlon.results import free_reports, leaderboard, render, report_runs
-from optathlon.results.board.looks import BEYOND_LOOKS
-from tests.results.make import DIVERGED, Sweep, setting
+from optathlon.results.plan import Table, TableColumn, TableRow
+from tests.results.make import ACCURACY, DIVERGED, Sweep, setting
 
 SEEDS = tuple(range(12))
 LOOKS = (3, 5, 8, 12)
@@ -151,4 +152,23 @@ def test_the_board_says_which_look_decided_and_how_far_the_looks_are():
 
 
 def test_what_a_printed_table_adds_is_not_tested():
-    assert BEYOND_LOOKS == "not among what the looks decide"
+    of = sweep()
+    both = TableColumn(label="mean", of=["mnist", "cub"], metric=ACCURACY, unit="%", higher_is_better=True, digits=1)
+    one = TableColumn(label="mnist", of=["mnist"], metric=ACCURACY, unit="%", higher_is_better=True, digits=1)
+    rows = [TableRow(label=row.name, row=row.name) for row in of.plan.head.rows]
+    head = msgspec.structs.replace(of.plan.head, table=Table(columns=[both, one], rows=rows))
+    done, _ = carried_out(of)
+    board = leaderboard(msgspec.structs.replace(of.plan, head=head), done.values(), printed=True)
+    added, own = board.rows[3].cells
+    assert added.p is None
+    assert added.delta is not None
+    assert own.decided_at == 3
+
+
+def test_a_sweep_that_tunes_looks_at_what_was_chosen():
+    rows = {"sgd": [setting("sgd", lr=rate) for rate in (0.1, 1.0)], "far": [setting("lion")]}
+    of = Sweep(rows, tune=(20,), report=SEEDS, baseline="sgd", looks=LOOKS)
+    tuning = [of.record(run, validation=0.5) for run in of.runs(role="tune")]
+    assert free_reports(of.plan, tuning[:1]) == []
+    assert counts(free_reports(of.plan, tuning)) == {("sgd", "mnist"): 3, ("far", "mnist"): 3}
+    assert report_runs(of.plan, []).unchosen == {("sgd", "mnist"): 3, ("far", "mnist"): 3}
