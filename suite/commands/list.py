@@ -75,15 +75,20 @@ def _optimizers(_: argparse.Namespace) -> list[dict[str, Any]]:
     return [{"name": o.name, "baseline": o.baseline or "-", "summary": o.summary} for o in found]
 
 
-def _sweeps(_: argparse.Namespace) -> list[dict[str, Any]]:
+def _sweeps(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The built-in sweeps, each with its scale and what all its runs come to there."""
     import tomllib
 
     from optathlon.suite.planning import sweep_reader
+    from optathlon.suite.planning.sweep_size import size
 
     rows = []
-    for name in sweep_reader.built_in():
-        sweep = tomllib.loads(sweep_reader.find(name).read_text())
-        rows.append({"name": name, "scale": sweep.get("scale", "paper"), "summary": sweep.get("summary", "")})
+    for name in fnmatch.filter(sweep_reader.built_in(), args.pattern):
+        table, row = tomllib.loads(sweep_reader.find(name).read_text()), {"name": name}
+        if args.what == "sweeps":  # to count sweeps, none need be read
+            cost = size(sweep_reader.load(sweep_reader.find(name)))
+            row |= {"scale": table.get("scale", "paper"), "runs": cost.runs, "in all": str(cost)}
+        rows.append(row | {"summary": table.get("summary", "")})
     return rows
 
 

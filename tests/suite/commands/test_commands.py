@@ -389,3 +389,11 @@ def test_list_alone_says_what_can_be_listed(tmp_path):
 def test_a_name_that_is_part_of_others_suggests_them(tmp_path):
     done = optathlon(tmp_path, "run", "ptb", "adamw")
     assert (done.returncode, "did you mean ptb-awd-lstm or ptb-awd-lstm-merity?" in done.stderr) == (2, True)
+
+
+def test_a_sweep_without_its_data_names_all_of_it_and_one_line_that_prepares_it(tmp_path):
+    done = optathlon(tmp_path, "launch", "quickstart", "--data", "elsewhere")
+    assert done.returncode == 4
+    assert done.stderr.startswith("optathlon: quickstart: no prepared data in elsewhere (--data or $OPTATHLON_DATA ")
+    assert "`optathlon data standin mnist ptb speech-commands`" in done.stderr
+    assert not list(tmp_path.iterdir())
