@@ -26,6 +26,10 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     column: str
 
 
+SECONDS_TO = "seconds to "
+"""How the metric of a time to a target begins: "seconds to validation/accuracy 70.00"."""
+
+
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One problem of a plan. label: its name on the board (with data edition and scale where they matter)."""
 
@@ -38,6 +42,11 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     selection: str | None
     selection_higher_is_better: bool | None
     digits: Digits = 2
+
+    @property
+    def without_value(self) -> str:
+        """What is said of a cell none of whose seeds has a value: of a time to a target, that it was never reached."""
+        return "never" if self.metric.startswith(SECONDS_TO) else "diverged"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

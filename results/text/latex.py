@@ -107,7 +107,7 @@ def _line(cells: list[str]) -> str:
 
 def _cell(shown: Shown, cell: Cell, column: Column) -> str:
     if cell.mean is None:
-        return ("diverged" if cell.status == "diverged" else "--") + _marks(shown, cell.notes)
+        return (column.without_value if cell.status == "diverged" else "--") + _marks(shown, cell.notes)
     mean = _with_minus(number(cell.mean, column.digits))
     parts = [rf"\textbf{{{mean}}}" if cell.best else rf"\underline{{{mean}}}" if cell.tied else mean]
     if cell.delta is not None:

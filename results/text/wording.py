@@ -100,7 +100,7 @@ class Shown:
 
     def _cell(self, cell: Cell, column: Column) -> str:
         if cell.mean is None:
-            return ("diverged" if cell.status == "diverged" else "–") + self._marks(cell.notes)
+            return (column.without_value if cell.status == "diverged" else "–") + self._marks(cell.notes)
         parts = [number(cell.mean, column.digits)]
         if cell.delta is not None:
             mark = PROVEN if self.proven(cell) else ""

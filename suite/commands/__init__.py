@@ -20,6 +20,7 @@ COMMANDS = {
     "Run": {
         "run": "train one task with one optimizer, here and now",
         "reproduce": "run a recorded run again, and compare digests",
+        "skeptic": "try the best of each task again on fresh seeds: what is left of its lead?",
         "launch": "run all that is missing of a sweep, and follow it",
         "retry": "let runs that failed for good be tried again",
         "cancel": "ask a sweep's workers to stop; their runs are saved",

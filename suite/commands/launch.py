@@ -97,7 +97,7 @@ def main(args: argparse.Namespace) -> int:
         references.ensure_of_plan(store, done.plan, args.data, say)
     code = FAILED if done.failed else 0
     if done.missing and done.settings.kind == "local" and not args.detach:
-        code = _follow(store, done, name)
+        code = follow(store, done, name)
     if args.json:
         print_json(launch.describe(done))
     return code
@@ -144,7 +144,8 @@ def _outcome_lines(done: launch.Launched) -> list[str]:
     return lines
 
 
-def _follow(store: Store, done: launch.Launched, name: str) -> int:
+def follow(store: Store, done: launch.Launched, name: str) -> int:
+    """Tells how the runs get on until no worker is left; returns the exit code."""
     try:
         overview = progress.follow(store, done.plan, lambda: len(alive_workers.look(store, name, done.number).names))
     except KeyboardInterrupt:

@@ -7,10 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from optathlon.results import Store, leaderboard_of_records
+from optathlon.results import Leaderboard, Store, SweepResults, leaderboard_of_records, load_results
+from optathlon.results.analysis.cost_board import cost_board
 from optathlon.results.errors import StoreError
+from optathlon.results.sweep_results import shown_curves
 from optathlon.results.text import formats
 from optathlon.suite.commands import _boards
+from optathlon.suite.commands.summary import add_target, targets
 from optathlon.suite.console import add_store, columns, say, write_data
 from optathlon.suite.errors import INCOMPLETE, UsageError
 
@@ -21,6 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _boards.add_part(parser)
     _boards.add_on(parser)
     parser.add_argument("--plain", action="store_true", help="every task and row, even if the sweep has a [table]")
+    parser.add_argument(
+        "--by", choices=("time", "memory"),
+        help="costs instead of scores: seconds of updates to a --target, or memory at most",
+    )  # fmt: skip
+    add_target(parser)
     parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument("--output", type=Path, help="a file instead of stdout")
@@ -29,13 +37,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.target and args.by != "time":
+        raise UsageError("--target: is what --by time counts to")
     if args.output:
         _boards.check_output("--output", args.output)
     store = Store(args.store)
     plain = args.plain or args.on != ["complete"]
-    boards = [view.board for view in _boards.views(store, args, printed=not plain)]
+    boards = [_shown(store, view, args) for view in _boards.views(store, args, printed=not plain and not args.by)]
     if not boards:
-        if args.tasks or args.optimizers or args.on != ["complete"]:
+        if args.tasks or args.optimizers or args.by or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
         records = store.records(brief=True)
         references = store.references({record.digests.problem for record in records})
@@ -61,3 +71,11 @@ def main(args: argparse.Namespace) -> int:
         write(text)
     cells = [cell for board in boards for row in board.rows for cell in row.cells if cell.n_planned]
     return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0
+
+
+def _shown(store: Store, view: SweepResults, args: argparse.Namespace) -> Leaderboard:
+    """The board of scores, or of costs, which are judged over the whole plan as scores are."""
+    if not args.by:
+        return view.board
+    whole = load_results(store, store.plan(view.plan.head.name)).board
+    return cost_board(whole, shown_curves(store, whole), args.by, targets(view, args.target), part=view.board)

@@ -82,14 +82,15 @@ class Launch:
     """A sweep, expanded and compared with the store. Raises SweepError for a sweep that cannot run, UsageError for one
     that passes its budget or asks for a cluster that cannot be, tasks.DataError for data that is not there."""
 
-    def __init__(self, sweep: Sweep, store: Store, wishes: Wishes) -> None:
+    def __init__(self, sweep: Sweep, store: Store, wishes: Wishes, plan: Plan | None = None) -> None:
+        """plan: what is to be run instead of the sweep's expansion, where it was made of an earlier plan of it."""
         self.sweep, self.store, self.wishes = sweep, store, wishes
         self.settings, self.shapes = _shapes(sweep, wishes)
         for entry in sweep.entries:
             entry.spec.check_implementation(wishes.implementation)
         self.unasked = ""
         """Why no Slurm was asked by `scripts`; "" where one was."""
-        self.plan = expand(sweep, wishes.data)
+        self.plan = plan or expand(sweep, wishes.data)
         self.overview = status.overview(store, self.plan)
         if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
             budgets.check(hours, self.overview, retry=wishes.retry)

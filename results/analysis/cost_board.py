@@ -1,0 +1,130 @@
+"""Boards by cost: the seconds that a row needs to reach a task's target, or the memory that it takes.
+
+Costs are what records hold of their own run (provenance.cost): they belong to the machine, and only runs on like
+devices compare. The same tests and marks as on the board of scores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from optathlon.results.analysis.learning_curves import values
+from optathlon.results.analysis.time_to_target import Target, times
+from optathlon.results.board.cell import Cell
+from optathlon.results.board.cells import sampled
+from optathlon.results.board.judging import aggregated_ranks, judged
+from optathlon.results.board.model import Leaderboard
+from optathlon.results.plan import SECONDS_TO, Column
+from optathlon.results.record import Record
+from optathlon.results.scores import number
+from optathlon.results.statistics.targets import time_to_target
+
+By = Literal["time", "memory"]
+NO_COST = "its records hold no cost"
+
+
+def cost_board(
+    board: Leaderboard,
+    records: Mapping[str, Record],
+    by: By,
+    given: Mapping[str, float] | None = None,
+    part: Leaderboard | None = None,
+) -> Leaderboard:
+    """`board`, that of a whole plan, with costs in place of its scores; lower is better, n and seeds stay.
+
+    records: those its cells show, with curves and whole provenance. given: targets by the name of a column, else those
+    of `times`, which no row sets for itself. part: a board of some of its rows and columns; only those are shown, and
+    p, intervals and marks are of the whole all the same.
+    time: seconds of updates, that is the updates at which a run first measures the target times its measured seconds
+    per update; evaluations and checkpoints are not in it. A run that never does ranks as one that diverged. Columns
+    without a curve of their score are left out. memory: MiB at most, of the GPU where the run had one, else of the
+    process.
+    """
+    part = part or board
+    targets = {target.task: target for target in times(board, records, given).targets} if by == "time" else {}
+    judging = [i for i, column in enumerate(board.columns) if by == "memory" or column.label in targets]
+    columns = [_column(board.columns[i], targets.get(board.columns[i].label)) for i in judging]
+    grid = [[_cell(row.cells[i], records, targets.get(board.columns[i].label)) for i in judging] for row in board.rows]
+    shown_rows = [i for i, row in enumerate(board.rows) if row.name in {other.name for other in part.rows}]
+    shown = [i for i, column in enumerate(columns) if column.name in {other.name for other in part.columns}]
+    baseline = next((i for i, row in enumerate(board.rows) if row.name == part.baseline), None)
+    verdicts = judged(columns, grid, baseline, shown_rows)
+    cut = [[verdicts.grid[i][at] for at in shown] for i in shown_rows]
+    on = [columns[at].name in part.on for at in shown]
+    mean_ranks = aggregated_ranks([columns[at] for at in shown], cut, on)
+    rows = [
+        msgspec.structs.replace(board.rows[i], cells=cells, mean_rank=mean_rank)
+        for i, cells, mean_rank in zip(shown_rows, cut, mean_ranks, strict=True)
+    ]
+    return msgspec.structs.replace(
+        board,
+        baseline=part.baseline,
+        columns=[columns[at] for at in shown],
+        rows=rows,
+        references=[],
+        on=[columns[at].name for at, used in zip(shown, on, strict=True) if used],
+        family=0 if baseline is None else verdicts.family,
+        plan_shape=(len(board.rows), len(columns)),
+        collapsing=verdicts.collapsing,
+        looks=[],
+        looks_over=0,
+    )
+
+
+def _column(column: Column, target: Target | None) -> Column:
+    if target is None:
+        return msgspec.structs.replace(column, metric="memory", unit="MiB", higher_is_better=False, digits=0)
+    metric = f"{SECONDS_TO}{target.curve} {target.value:.{column.digits}f}"
+    return msgspec.structs.replace(column, metric=metric, unit="s", higher_is_better=False)
+
+
+def _cell(cell: Cell, records: Mapping[str, Record], target: Target | None) -> Cell:
+    """The costs of the runs that a cell shows; one that is not complete stays so."""
+    runs = [records[run] for run in cell.runs if run in records]
+    costs = [_seconds(run, target) if target else _memory(run) for run in runs]
+    if any(cost is None for cost in costs):
+        return Cell(status="missing", n_planned=cell.n_planned, n_failed=cell.n_failed, notes=[NO_COST])
+    reached = [cost if cost is not None and math.isfinite(cost) else None for cost in costs]
+    sample = sampled(reached, [run.seed for run in runs], cell.n_planned, cell.n_failed)
+    never = reached.count(None)
+    notes = [f"{never} of {cell.n_planned} seeds never reached the target"] if never else []
+    if cell.status in ("incomplete", "missing"):
+        notes.append(f"{len(runs)} of {cell.n_planned} seeds done; not ranked")
+    devices = dict.fromkeys(str(_at(run, "machine", "device")) for run in runs)
+    if len(devices) > 1:
+        notes.append(f"measured on unlike devices: {', '.join(devices)}")
+    return msgspec.structs.replace(
+        sample,
+        setting=cell.setting,
+        hyperparameters=cell.hyperparameters,
+        settings_tried=cell.settings_tried,
+        edges=cell.edges,
+        runs=[run.id for run in runs],
+        notes=notes,
+    )
+
+
+def _seconds(record: Record, target: Target) -> float | None:
+    """Seconds of updates until `record` first measures the target, infinite if never; None without a cost."""
+    per_update = number(_at(record, "cost", "seconds_per_update"))
+    if per_update is None:
+        return None
+    points = values(record, target.curve)
+    last = max(points, default=0.0)
+    reached = time_to_target(points.items(), target.value, target.higher_is_better)
+    return reached / last * record.updates * per_update if last > 0 and math.isfinite(reached) else math.inf
+
+
+def _memory(record: Record) -> float | None:
+    gpu = number(_at(record, "cost", "peak_gpu_memory_mb"))
+    return gpu if gpu is not None else number(_at(record, "machine", "peak_rss_mb"))
+
+
+def _at(record: Record, part: str, key: str) -> Any:
+    """`provenance[part][key]`; None if there is none: a provenance may hold anything."""
+    held = record.provenance.get(part)
+    return held.get(key) if isinstance(held, Mapping) else None
