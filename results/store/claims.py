@@ -120,16 +120,17 @@ class Claims(Layout):
         found = {number: self._ended(run_id, number) for number in sorted(self._history(run_id).ended)}
         return {number: ended for number, ended in found.items() if ended}
 
-    def barren(self, run_id: str, history: History) -> int:
+    def barren(self, run_id: str, history: History, newest: Ended | None = None) -> int:
         """How many attempts on end, up to three, failed or died without moving the checkpoint; others are passed over.
 
-        The newest must not be alive.
+        The newest must not be alive. newest: how it ended, where that has been read.
         """
         count = 0
         for number in reversed(history.attempt):
             if count == BARREN_LIMIT or number in history.moved or number in history.retried:
                 break
-            ended = self._ended(run_id, number) if number in history.ended else None
+            known = newest if number == history.newest else None
+            ended = known or (self._ended(run_id, number) if number in history.ended else None)
             if ended and (ended.moved or ended.kind in ("finished", "diverged")):
                 break
             count += ended is None or ended.kind == "failed"
@@ -146,7 +147,7 @@ class Claims(Layout):
         if history.newest not in history.ended and self.liveness.alive(path, owner):
             silence = max(0.0, self.liveness.silence(path) or 0.0)
             return State(kind="running", attempt=history.newest, owner=owner, silence=silence)
-        barren = self.barren(run_id, history)
+        barren = self.barren(run_id, history, ended)
         where = f" on {owner.host}" if owner else ""
         reason = ended.reason or ended.kind if ended else f"died{where} without saying why"
         failure = LOST if ended is None else (ended.failure or UNKNOWN) if ended.kind == "failed" else ""
@@ -186,7 +187,7 @@ class Claims(Layout):
 
     def _history(self, run_id: str) -> History:
         history = History()
-        for match in filter(None, map(_FILE.fullmatch, names(self.work(run_id)))):
+        for match in filter(None, map(_FILE.fullmatch, names(self._work(run_id)))):
             kind, number = match[1], int(match[2])
             numbers = getattr(history, kind)
             numbers.append(number) if isinstance(numbers, list) else numbers.add(number)
@@ -205,7 +206,7 @@ class Claims(Layout):
         return None
 
     def _ended(self, run_id: str, number: int) -> Ended | None:
-        path = self.work(run_id) / f"ended-{number:04d}.json"
+        path = f"{self._work(run_id)}/ended-{number:04d}.json"
         data = read(path)
         with contextlib.suppress(StoreError):
             return None if data is None else decode(data, Ended, path)

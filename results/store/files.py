@@ -148,7 +148,7 @@ def age(path: Path, now: float) -> float | None:
     return None if changed is None else now - changed
 
 
-def names(folder: Path) -> list[str]:
+def names(folder: Path | str) -> list[str]:
     """The names in `folder`, sorted, without hidden ones (temporary files); none if there is no such folder."""
     return sorted(n for n in _patiently(lambda: os.listdir(folder), missing=[]) if not n.startswith("."))
 

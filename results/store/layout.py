@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -28,7 +29,11 @@ class Layout:
 
     def work(self, run_id: str) -> Path:
         """The folder of a run's attempts, events, logs and checkpoints."""
-        return self.root / "work" / run_id[:2] / checked_id(run_id)
+        return Path(self._work(run_id))
+
+    def _work(self, run_id: str) -> str:
+        """As `work`: pathlib's joins would be a third of the time that it takes to see where 10,000 runs stand."""
+        return os.path.join(self.root, "work", run_id[:2], checked_id(run_id))
 
     def _record(self, run_id: str) -> Path:
         return self.root / "records" / run_id[:2] / f"{checked_id(run_id)}.json"
