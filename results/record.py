@@ -151,6 +151,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flattened
 
 
+def tuned_values(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a sweep may try of a setting, flat: its hyperparameters, and a schedule of its own if it has one."""
+    schedule = setting.get("protocol", {}).get("schedule", {})
+    return hyperparameters(setting) | flat({"schedule": schedule})
+
+
 def hyperparameters(setting: Mapping[str, Any]) -> dict[str, Any]:
     """The hyperparameters of a setting as recorded, flat."""
     return flat(setting.get("hyperparameters", {}))

@@ -11,7 +11,7 @@ import msgspec
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.selection import Winner, winners
 from optathlon.results.plan import Column, Plan, PlannedRun
-from optathlon.results.record import Record, hyperparameters
+from optathlon.results.record import Record, hyperparameters, tuned_values
 from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import deviation, mean
 from optathlon.results.statistics.tuning.choice_variance import deviation_of_choice, deviation_of_winners
@@ -141,7 +141,8 @@ def sampled(values: Sequence[float | None], seeds: Sequence[int], planned: int, 
 def _settings_of(plan: Plan, planned: Sequence[PlannedRun], winner: Winner | None) -> dict[str, Any]:
     """What a cell says of its settings: the one it has, or what the winners of its seeds have in common."""
     settings = list(dict.fromkeys(run.setting for run in planned))
-    first, *others = [hyperparameters(plan.head.settings[setting]) for setting in settings]
+    values_of = tuned_values if winner else hyperparameters
+    first, *others = [values_of(plan.head.settings[setting]) for setting in settings]
     common = {key: value for key, value in first.items() if all(key in o and o[key] == value for o in others)}
     return {
         "setting": settings[0] if len(settings) == 1 else None,

@@ -18,7 +18,7 @@ from optathlon.results.page.svg import Axis
 from optathlon.results.page.table import mean, swatch, verdict_span
 from optathlon.results.page.words import CHANCE, count, figure, listed, plus_minus, to_decide, verdict
 from optathlon.results.plan import Column
-from optathlon.results.record import flat, hyperparameters
+from optathlon.results.record import flat, tuned_values
 from optathlon.results.text.wording import UNTRAINED, metric
 
 _MOST_FAILURES, _LONGEST = 20, 400
@@ -153,7 +153,7 @@ def _setting(report: Report, column: Column, row: str, cell: Cell) -> Html:
     words = in_words(cell.hyperparameters, keys or [key for key in _USUAL if key in cell.hyperparameters])
     if len(cell.chosen) > 1:
         settings = report.plan.head.settings
-        each = (f"{in_words(hyperparameters(settings[s]), keys)} ({count(n, 'seed')})" for s, n in cell.chosen.items())
+        each = (f"{in_words(tuned_values(settings[s]), keys)} ({count(n, 'seed')})" for s, n in cell.chosen.items())
         words = f"{len(cell.chosen)} winners: {'; '.join(each)}"
     edge = tag("small", f"edge of the grid: {', '.join(cell.edges)}", class_="flag") if cell.edges else None
     return join([breakable(words), edge])
@@ -161,7 +161,7 @@ def _setting(report: Report, column: Column, row: str, cell: Cell) -> Html:
 
 def _varied(report: Report, winner: Winner) -> list[str]:
     tried = [*(c.setting for c in winner.candidates), *winner.left_out]
-    return differing(hyperparameters(report.plan.head.settings[setting]) for setting in tried)
+    return differing(tuned_values(report.plan.head.settings[setting]) for setting in tried)
 
 
 def _settings(report: Report, column: Column) -> Html:
@@ -191,7 +191,7 @@ def _tried(report: Report, column: Column, winner: Winner) -> Iterable[Html]:
     varied = _varied(report, winner)
     lines = []
     for candidate in winner.candidates:
-        words = in_words(hyperparameters(settings[candidate.setting]), varied) or "the only one"
+        words = in_words(tuned_values(settings[candidate.setting]), varied) or "the only one"
         score = figure(candidate.mean, max(4, column.digits))
         lost = f", {count(candidate.n_diverged, 'seed')} diverged" if candidate.n_diverged else ""
         seeds = winner.chosen.get(candidate.setting, 0)
@@ -201,14 +201,14 @@ def _tried(report: Report, column: Column, winner: Winner) -> Iterable[Html]:
         wins = bool(seeds) or candidate.setting == winner.setting
         lines.append(tag("li", tag("b", line, chosen), edge) if wins else tag("li", line))
     for setting in winner.failed:
-        lines.append(tag("li", in_words(hyperparameters(settings[setting]), varied), ": a run failed"))
+        lines.append(tag("li", in_words(tuned_values(settings[setting]), varied), ": a run failed"))
     for setting, why in winner.unusable.items():
-        lines.append(tag("li", in_words(hyperparameters(settings[setting]), varied), f": {why}"))
+        lines.append(tag("li", in_words(tuned_values(settings[setting]), varied), f": {why}"))
     if left := winner.planned - len(winner.candidates) - len(winner.left_out):
         lines.append(tag("li", f"{count(left, 'setting')} to come"))
     yield tag("ol", *lines)
     if winner.candidates:
-        common = hyperparameters(settings[winner.candidates[0].setting])
+        common = tuned_values(settings[winner.candidates[0].setting])
         if words := in_words(common, [key for key in common if key not in varied]):
             yield tag("p", f"all with {words}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -57,16 +58,24 @@ class _Expansion:
         self.problems[of_problem] = msgspec.to_builtins(problem)
         self.columns.setdefault(of_problem, column(task, problem, of_problem, self._title(task)))
         candidates = self.sweep.settings(entry, task)
-        varying = _varying(candidates)
-        for hyperparameters in candidates:
+        schedules = [flat({"schedule": schedule}) for schedule in entry.schedules]
+        varying = _varying([{**candidates[0], **schedule} for schedule in schedules])
+        varying = [*_varying(candidates), *varying]
+        for hyperparameters, (protocol, schedule) in itertools.product(
+            candidates, zip(entry.protocols(), schedules, strict=True)
+        ):
             try:
-                setting = setting_of(problem, entry.spec, hyperparameters, entry.protocol, entry.probes)
+                setting = setting_of(problem, entry.spec, hyperparameters, protocol, entry.probes)
             except (tasks.TaskError, OptimizerError, UsageError) as error:
                 raise SweepError(f"{entry.where}: on {task.name}: {error}") from None
             if self.sweep.seeds.tune and "validation" not in setting.protocol.get("watch", ("validation",)):
                 raise SweepError(f"{entry.where}.protocol.watch: must name validation, as settings are tuned on it")
-            name = entry.label if self.sweep.seeds.tune else _row_name(entry.label, hyperparameters, varying)
-            self.rows.setdefault(name, Row(name=name, optimizer=entry.spec.name, notes=_notes(entry)))
+            if self.sweep.seeds.tune:
+                name, notes = _tuned_name(entry), _notes(entry, entry.protocol)
+            else:
+                name = _row_name(entry.label, hyperparameters | schedule, varying)
+                notes = _notes(entry, protocol)
+            self.rows.setdefault(name, Row(name=name, optimizer=entry.spec.name, notes=notes))
             if (other := self.labels.setdefault(name, entry.label)) != entry.label:
                 raise SweepError(f"{entry.where}: row {name!r} is also one of {other!r}; give it another label")
             self._add_runs(task, Identity(problem=of_problem, setting=digest(setting)), setting, name)
@@ -214,6 +223,10 @@ def _row_name(label: str, hyperparameters: Mapping[str, Any], varying: Iterable[
     return " ".join([label, *(f"{k}={short(hyperparameters.get(k))}" for k in varying)])
 
 
-def _notes(entry: Entry) -> list[str]:
-    notes = [f"protocol differs: {key} = {value}" for key, value in flat(entry.protocol).items()]
+def _tuned_name(entry: Entry) -> str:
+    return f"{entry.label} (schedule tuned)" if len(entry.schedules) > 1 else entry.label
+
+
+def _notes(entry: Entry, protocol: Mapping[str, Any]) -> list[str]:
+    notes = [f"protocol differs: {key} = {value}" for key, value in flat(protocol).items()]
     return notes if "lr" in entry.spec.hyperparameters else [*notes, "has no lr: schedule and warm-up change nothing"]

@@ -17,7 +17,9 @@ EPOCHS = ("length", "every", "warmup", "cooldown", "milestones", "restore_best_a
 """What counts the epochs or steps of a scale, in a protocol and in its schedule."""
 HYPERPARAMETERS_IN_EPOCHS = ("switch",)
 """What counts the epochs of a scale among optimizers' hyperparameters: when adam_sgd changes from Adam to SGD."""
-_LINE = re.compile(r"(protocol\.(length|schedule|restore_best_at)|(fixed|grid)(\.\w+)?)\s*=")
+_LINE = re.compile(
+    r"(protocol\.(length|schedule|restore_best_at)|grid\.protocol\.schedule|(fixed|grid)(\.\w+)?)(\.\w+)?\s*="
+)
 
 
 def rescaled(path: Path, data: bytes, table: dict[str, Any], scale: str) -> bytes:
@@ -55,22 +57,36 @@ def _stretched(table: Any, factor: float) -> Any:
     if not isinstance(table, dict):
         return table
     for word in {"fixed", "grid"} & table.keys():
-        if isinstance(table[word], dict):
-            table = {**table, word: {k: _times(v, factor) if k in HYPERPARAMETERS_IN_EPOCHS else v
-                                     for k, v in table[word].items()}}  # fmt: skip
+        if isinstance(words := table[word], dict):
+            words = {k: _times(v, factor) if k in HYPERPARAMETERS_IN_EPOCHS else v for k, v in words.items()}
+            if isinstance(axis := words.get("protocol"), dict):
+                words["protocol"] = _stretched_protocol(axis, factor)
+            table = {**table, word: words}
     if not isinstance(protocol := table.get("protocol"), dict):
         return table
-    schedule = protocol.get("schedule")
+    return {**table, "protocol": _stretched_protocol(protocol, factor)}
+
+
+def _stretched_protocol(protocol: dict[str, Any], factor: float) -> dict[str, Any]:
     kept = {key: _times(value, factor) if key in EPOCHS else value for key, value in protocol.items()}
-    if isinstance(schedule, dict):
-        kept["schedule"] = {k: _times(v, factor) if k in EPOCHS else v for k, v in schedule.items()}
-    return {**table, "protocol": kept}
+    if "schedule" in protocol:
+        kept["schedule"] = _stretched_schedule(protocol["schedule"], factor)
+    return kept
+
+
+def _stretched_schedule(schedule: Any, factor: float) -> Any:
+    """A schedule, or each of a list of them."""
+    if isinstance(schedule, list):
+        return [_stretched_schedule(each, factor) for each in schedule]
+    if not isinstance(schedule, dict):
+        return schedule
+    return {key: _times(value, factor) if key in EPOCHS else value for key, value in schedule.items()}
 
 
 def _times(value: Any, factor: float) -> Any:
     if isinstance(value, list):
         return sorted({_times(item, factor) for item in value})
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == 0:
         return value
     return max(1, round(value * factor)) if isinstance(value, int) else round(value * factor, 6)
 

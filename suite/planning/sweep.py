@@ -21,7 +21,8 @@ MOST_SETTINGS = 100_000
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One [[optimizer]] block. grid: its grid tables as written. protocol: what it changes in every task's protocol.
 
-    probes: what its runs measure beside the norms.
+    probes: what its runs measure beside the norms. schedules: changes of the schedule that are tried, each with each
+    setting of the grid.
     """
 
     label: str
@@ -29,7 +30,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     grid: dict[str, Any]
     protocol: dict[str, Any]
     probes: list[str] = []
+    schedules: tuple[dict[str, Any], ...] = ({},)
     where: str
+
+    def protocols(self) -> list[dict[str, Any]]:
+        """The changes of the protocol that are tried, one per schedule."""
+        return [self._with_schedule(schedule) for schedule in self.schedules]
+
+    def _with_schedule(self, schedule: dict[str, Any]) -> dict[str, Any]:
+        if not schedule:
+            return self.protocol
+        # A schedule with a kind is a whole one; without, it changes fields of the block's own, else of the task's.
+        return {
+            **self.protocol,
+            "schedule": ({} if "kind" in schedule else self.protocol.get("schedule", {})) | schedule,
+        }
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):

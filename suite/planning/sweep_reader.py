@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -212,6 +213,7 @@ class _Reader:
             if grid.get("grid") == "default":
                 self._table("fixed", block, f"{where}.")
                 grid = overridden(default_table(name), {"fixed": grid.get("fixed", {})})
+            schedules, grid = self._schedules(grid, where)
             self._not_empty(grid, where)
             settings_of(grid, f"{self.file}: {where}", spec)
         except OptimizerError as error:
@@ -219,7 +221,28 @@ class _Reader:
             raise SweepError(text if text.startswith(self.file) else f"{self.file}: {where}: {text}") from None
         protocol = {**spec.protocol, **self._protocol(block, f"{where}.", [spec])}
         probes = self._probes(block, f"{where}.")
-        return Entry(label=label, spec=spec, grid=grid, protocol=protocol, probes=probes, where=f"{self.file}: {where}")
+        place = f"{self.file}: {where}"
+        return Entry(
+            label=label, spec=spec, grid=grid, protocol=protocol, probes=probes, schedules=schedules, where=place
+        )
+
+    def _schedules(self, grid: dict[str, Any], where: str) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+        """The schedules of `grid.protocol.schedule`, a list of them or lists of single fields, and the grid without."""
+        words = grid.get("grid")
+        if not isinstance(words, dict) or "protocol" not in words:
+            return ({},), grid
+        axis, place = words["protocol"], f"{where}.grid.protocol"
+        if not isinstance(axis, dict):
+            raise self._error(f"{place}: must be a table, not {axis!r}")
+        self._only(axis, ("schedule",), f"{place}.")
+        schedules = axis.get("schedule")
+        if isinstance(schedules, dict) and all(isinstance(v, list) for v in schedules.values()):
+            fields = [[(key, value) for value in values] for key, values in schedules.items()]
+            schedules = [dict(combination) for combination in itertools.product(*fields)]
+        if not isinstance(schedules, list) or not schedules or not all(isinstance(s, dict) and s for s in schedules):
+            form = '[{kind = "cosine"}, ...], or of a field a list: schedule.warmup = [0, 5]'
+            raise self._error(f"{place}.schedule: must be a list of schedules, {form}")
+        return tuple(schedules), {**grid, "grid": {key: value for key, value in words.items() if key != "protocol"}}
 
     def _probes(self, block: Mapping[str, Any], where: str) -> list[str]:
         """Those of the whole sweep and those of an optimizer's `block`."""

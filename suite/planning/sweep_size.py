@@ -31,7 +31,7 @@ def size(sweep: Sweep) -> SweepSize:
     for task in sweep.tasks:
         problem = sweep.protocol_of(task)
         for entry in sweep.entries:
-            settings = len(sweep.settings(entry, task))
+            settings = len(sweep.settings(entry, task)) * len(entry.schedules)
             of_cell = settings * tune + report if tune else settings * report
             protocol = problem.override(entry.protocol)
             runs += of_cell
