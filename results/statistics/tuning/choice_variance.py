@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from optathlon.results.statistics.shrinkage import shrunken
 from optathlon.results.statistics.summary import mean
 
-_STEPS, _REACH = 120, 6.0
+_STEP, _REACH = 0.4, 5.0
+"""Of the integral, in standard errors. The trapezoidal rule converges so fast on normal curves that a finer step
+changes no digit that is shown; the largest of all is hardly ever further below the best of the true scores."""
 
 
 def deviation_of_choice(scores: Sequence[Sequence[float]]) -> float | None:
@@ -73,11 +75,10 @@ def _chosen(true: Sequence[float], error: float) -> list[float]:
     if error <= 0:
         return [float(value == best) / sum(other == best for other in true) for value in true]
     near = [i for i, value in enumerate(true) if best - value < 2 * _REACH * error]
-    low, high = min(true[i] for i in near) - _REACH * error, best + _REACH * error
-    steps = max(_STEPS, math.ceil((high - low) / error * 10))
+    steps = round(_REACH / _STEP)
     shares = [0.0] * len(true)
-    for step in range(steps + 1):
-        z = [(low + (high - low) * step / steps - true[i]) / error for i in near]
+    for step in range(-steps, steps + 1):
+        z = [(best - true[i]) / error + _STEP * step for i in near]
         below = [max(0.5 * math.erfc(-value / math.sqrt(2)), 1e-300) for value in z]
         product = math.exp(math.fsum(map(math.log, below)))
         for i, value, share in zip(near, z, below, strict=True):

@@ -16,7 +16,7 @@ from optathlon.results.record import Ended
 from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.suite.errors import UsageError
 from optathlon.suite.main import main
-from optathlon.suite.monitoring import find_run, progress, status
+from optathlon.suite.monitoring import budget, find_run, progress, status
 from tests.suite.stories import begin, end, finish, on_host, planned
 from tests.suite.stories import progress as said
 from tests.suite.sweeps import SWEEP, command, environment, optathlon, write
@@ -179,6 +179,15 @@ def test_reports_whose_setting_is_not_selected_yet_wait_and_cost(store, tmp_path
     assert seen.cells["sgd", "toy:TASK"] == {"finished": 1, "waiting": 3}
     assert (seen.total, seen.left) == (7, 6)
     assert seen.remaining == pytest.approx(6 * 60 / 3600)
+
+
+def test_seeds_of_later_looks_are_not_to_do_but_count_for_a_budget(store, tmp_path):
+    plan = planned(tmp_path, TUNED.replace("seeds = {tune = [0], report = [1, 2]}", "seeds.report = {looks = [2, 5]}"))
+    cells = len(plan.head.rows) * len(plan.head.columns)
+    finish(store, plan, plan.runs[0], 60.0)
+    overview = status.overview(store, plan)
+    assert (overview.total, len(overview.later)) == (2 * cells, 3 * cells)
+    assert sum(budget.bill(overview).bases.values()) + sum(budget.bill(overview).unknown.values()) == 5 * cells - 1
 
 
 def test_runs_like_which_none_was_measured_count_as_the_others_do_on_average(store, tmp_path):

@@ -62,6 +62,16 @@ def test_a_worker_that_leaves_stays_only_for_what_holds_its_runs_back(assignment
     assert free_runs(assignment(**more), this_process(OTHER), ())[1] == stays
 
 
+def test_in_a_sweep_with_looks_a_worker_stays_for_the_last_run_of_a_look(tmp_path):
+    store = Store(tmp_path / "store")
+    sweep = SWEEP.replace("seeds = [0, 1]", "seeds.report = {first = 2, most = 4}")
+    plan = expand(sweep_reader.load(write(tmp_path, sweep)), tmp_path)
+    assert store.claim(plan.runs[0].id, this_process(JOB))
+    runs, stays = free_runs(Assignment(store=store, plan=plan, data=tmp_path, leave=True), this_process(OTHER), ())
+    assert {run.seed for run in runs} == {0, 1}
+    assert stays
+
+
 def test_code_that_changed_since_the_job_was_submitted_is_noticed(monkeypatch):
     monkeypatch.delenv(SUBMITTED_TREE, raising=False)
     assert changed() is None
