@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from optathlon.tasks.errors import TaskError
+from optathlon.tasks.errors import TaskError, did_you_mean
 
 Part = TypeVar("Part")
 
 
 def split_of(splits: Mapping[str, Part], name: str) -> Part:
-    """The split called `name`; TaskError with those that this run has if it is none of them."""
+    """The split called `name`; TaskError with the nearest one, or those that this run has, if it is none of them."""
     if name not in splits:
-        raise TaskError(f"split: this run has no {name!r}, only {', '.join(splits)}")
+        raise TaskError(f"split: this run has no {name!r}{did_you_mean(name, splits)}")
     return splits[name]
 
 

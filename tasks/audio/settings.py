@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from optathlon.tasks.audio.pooling import KEYWORDS, MUSIC_TAGS, SOUND_EVENTS, Pools, check_length
-from optathlon.tasks.errors import TaskError
-from optathlon.tasks.settings import Count, DropRate, Limit, Probability, Settings
+from optathlon.tasks.settings import Count, DropRate, Limit, Probability, Settings, require_batch
 from optathlon.tasks.task import Protocol
 
 WORDS = 35
@@ -19,60 +18,23 @@ EVENTS = 17
 """Kinds of sound in DCASE 2017 task 4."""
 
 
-class KeywordSpottingSettings(Settings, frozen=True, kw_only=True):
-    """`Protocol.settings` of keyword spotting."""
-
-    holdouts: ClassVar = ("published", "none")
-    least_micro_batch: ClassVar = 2
-    least_because: ClassVar = "batch normalization needs 2 recordings or more"
-
-    channels: Count
-    """Of the first four stages; the others have twice as many."""
-    input_length: Count
-    """Samples to which each recording is padded with zeros."""
-    n_fft: Annotated[int, msgspec.Meta(ge=2)]
-    """Samples under the spectrogram's window; the hop is half of them."""
-    dropout: DropRate
-    words: Annotated[int, msgspec.Meta(ge=2, le=WORDS)]
-    """Only that many words, the first in the alphabet."""
-    training_clips: Limit
-    """At most so many of each word, 0 for all."""
-    evaluation_clips: Limit
-    """At most so many of each word, 0 for all."""
-    evaluation_batch: Count
-
-    def most(self, split: str) -> int:
-        """At most how many clips of each word in `split` count, 0 for all."""
-        return self.training_clips if split == "training" else self.evaluation_clips
-
-    def check(self, protocol: Protocol) -> None:
-        check_length(self.input_length, self.n_fft, KEYWORDS)
-        if self.training_clips and self.training_clips * self.words < protocol.batch:
-            raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than training_clips {self.training_clips} of each of"
-                f" {self.words} words; take a smaller batch, or more words or training_clips in protocol.settings"
-            )
-
-
-class TaggingSettings(Settings, frozen=True, kw_only=True):
-    """`Protocol.settings` of tagging, of music or of sound events."""
+class HarmonicCnnSettings(Settings, frozen=True, kw_only=True):
+    """What every task of a Harmonic CNN on clips can be told."""
 
     holdouts: ClassVar = ("published", "none")
     least_micro_batch: ClassVar = 2
     least_because: ClassVar = "batch normalization needs 2 clips or more"
     pools: ClassVar[Pools]
+    more_clips: ClassVar[str] = "more protocol.settings.training_clips"
+    """How there would be more training clips, for messages."""
 
     channels: Count
     """Of the first four stages; the others have twice as many."""
     input_length: Count
-    """Samples of a window."""
+    """Samples of a window, in which shorter clips lie among zeros."""
     n_fft: Annotated[int, msgspec.Meta(ge=2)]
     """Samples under the spectrogram's window; the hop is half of them."""
     dropout: DropRate
-    tags: Count
-    """At most so many, the most frequent in music; 17 is all events."""
-    windows: Count
-    """Of each clip in evaluation, whose probabilities are averaged."""
     training_clips: Limit
     """At most so many, 0 for all."""
     evaluation_clips: Limit
@@ -86,11 +48,34 @@ class TaggingSettings(Settings, frozen=True, kw_only=True):
 
     def check(self, protocol: Protocol) -> None:
         check_length(self.input_length, self.n_fft, self.pools)
-        if 0 < self.training_clips < protocol.batch:
-            raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than protocol.settings.training_clips, which is"
-                f" {self.training_clips}; take a smaller batch or more clips"
-            )
+        if self.training_clips:
+            require_batch(self._most_training_clips(), "clips", protocol, self.more_clips)
+
+    def _most_training_clips(self) -> int:
+        """At most how many clips there are to train on, where `training_clips` limits them."""
+        return self.training_clips
+
+
+class KeywordSpottingSettings(HarmonicCnnSettings, frozen=True, kw_only=True):
+    """`Protocol.settings` of keyword spotting, where `training_clips` and `evaluation_clips` are of each word."""
+
+    pools: ClassVar = KEYWORDS
+    more_clips: ClassVar = "more words or training_clips in protocol.settings"
+
+    words: Annotated[int, msgspec.Meta(ge=2, le=WORDS)]
+    """Only that many words, the first in the alphabet."""
+
+    def _most_training_clips(self) -> int:
+        return self.training_clips * self.words
+
+
+class TaggingSettings(HarmonicCnnSettings, frozen=True, kw_only=True):
+    """`Protocol.settings` of tagging, of music or of sound events."""
+
+    tags: Count
+    """At most so many, the most frequent in music; 17 is all events."""
+    windows: Count
+    """Of each clip in evaluation, whose probabilities are averaged."""
 
 
 class MusicTaggingSettings(TaggingSettings, frozen=True, kw_only=True):

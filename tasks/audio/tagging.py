@@ -3,9 +3,9 @@ appendix E.5) and as Won et al. 2020 evaluate it: several tags a clip, windows o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,21 +13,16 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from optathlon.tasks.audio import published_splits, recordings
+from optathlon.tasks.audio.clip_workload import ClipWorkload
 from optathlon.tasks.audio.dcase2017.dataset import Dcase2017
-from optathlon.tasks.audio.harmonic_cnn import HarmonicCNN, harmonic_cnn_tags
 from optathlon.tasks.audio.mtat.dataset import MagnaTagATune
-from optathlon.tasks.audio.pooling import MUSIC_TAGS, SOUND_EVENTS, Pools
+from optathlon.tasks.audio.recordings import Clip
 from optathlon.tasks.audio.settings import MusicTaggingSettings, SoundEventSettings, TaggingSettings
-from optathlon.tasks.audio.windows import Windows
-from optathlon.tasks.data.dataset import Dataset, require
-from optathlon.tasks.data.loading import load, split
-from optathlon.tasks.data.places import folder_of
-from optathlon.tasks.errors import DataError, TaskError, did_you_mean
-from optathlon.tasks.evaluation import Totals, batched, evaluating
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.evaluation import Totals, batched, evaluating, split_of
 from optathlon.tasks.metrics.tagging import average_precision, f1_scores, roc_auc
-from optathlon.tasks.randomness import generator, shuffled
 from optathlon.tasks.task import Protocol
-from optathlon.tasks.workload import Batch, Workload
+from optathlon.tasks.workload import Batch
 
 
 class Estimates(NamedTuple):
@@ -41,72 +36,38 @@ class Estimates(NamedTuple):
     """Mean binary cross-entropy in nats, over all windows and tags."""
 
 
-class Tagging(Workload):
+TagSettings = TypeVar("TagSettings", bound=TaggingSettings)
+
+
+class Tagging(ClipWorkload[TagSettings]):
     """A Harmonic CNN that says how probable each of several tags is in a clip.
 
     Each epoch has one window of each training clip, at a random place. Evaluation averages the probabilities of
-    several windows of each clip, and every rank evaluates the whole split. TaskError for settings that do not fit the
-    data, DataError for data that is missing, broken or not the published.
+    several windows of each clip.
     """
 
-    dataset: ClassVar[type[Dataset]]
-    pools: ClassVar[Pools]
-    settings_type: ClassVar[type[TaggingSettings]]
+    random_places = "windows"
 
-    def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
-        super().__init__(protocol, data, **process)
-        self.settings = s = self.settings_type.read(protocol)
-        require(self.dataset(), self.data)
-        getattr(published_splits, self.dataset.name)(protocol, self.data)
-        folder = folder_of(self.data, self.dataset.name)
-        found, samples = recordings.read(folder), recordings.samples(folder)
-        tags = min(s.tags, len(found.tags))
-        self._splits: dict[str, Windows] = {}
-        for name, clips in found.splits.items():
-            some = recordings.some(self.dataset.name, name, clips, s.most(name))
-            self._splits[name] = Windows(samples, some, recordings.truth(some, tags), s.input_length)
-        if (count := len(self._splits["training"])) < protocol.batch:
-            raise TaskError(
-                f"protocol.batch: {protocol.batch} is more than the {count} training clips; take a smaller batch, or"
-                " more protocol.settings.training_clips"
-            )
-        net = HarmonicCNN(tags, self.pools, channels=s.channels, n_fft=s.n_fft, dropout=s.dropout)
-        self.players = {"model": net.to(self.device)}
+    def _outputs(self, tags: int) -> int:
+        return min(self.settings.tags, tags)
 
-    def _windows(self, split: str) -> Windows:
-        if split not in self._splits:
-            raise TaskError(f"split: unknown {split!r}{did_you_mean(split, self._splits)}")
-        return self._splits[split]
-
-    def tags(self, player: str) -> dict[str, set[str]]:
-        """As Workload.tags, and which weights are followed by a batch norm, and which are the classifier's."""
-        return harmonic_cnn_tags(super().tags(player), self.players[player])
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Windows (n, input_length) at random places of randomly chosen clips, and their tags, bool (n, tags)."""
-        windows = self._splits["training"]
-        places = generator(self.seed, "windows", epoch).random(len(windows))
-        order = shuffled(len(windows), self.seed, epoch)
-        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        for index, data in self.load_share(windows.at_random, [(part, places[part]) for part in parts], start):
-            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+    def _labelled(self, split: str, clips: Sequence[Clip], outputs: int) -> tuple[list[Clip], np.ndarray]:
+        chosen = recordings.some(self.dataset.name, split, clips, self.settings.most(split))
+        return chosen, recordings.truth(chosen, outputs)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The mean binary cross-entropy over clips and tags, from logits and in single precision."""
         waves, tags = batch.data
-        return binary_cross_entropy_with_logits(self._logits(waves), tags.to(self.device).float())
-
-    def _logits(self, waves: Tensor) -> Tensor:
-        return self.players["model"](waves.to(self.device)).float()
+        return binary_cross_entropy_with_logits(self._logits(waves).float(), tags.to(self.device).float())
 
     def estimate(self, split: str) -> Estimates:
         """What the network makes of the clips of `split`."""
-        windows, s = self._windows(split), self.settings
+        windows, s = split_of(self._splits, split), self.settings
         jobs = [(part, s.windows) for part in batched(len(windows), s.evaluation_batch)]
         totals, probabilities = Totals(self.device), []
         with evaluating(self.players["model"]):
-            for waves, tags in load(windows.evenly, jobs, self.data_workers):
-                logits = self._logits(waves).unflatten(0, (-1, s.windows))
+            for waves, tags in self.load_all(windows.evenly, jobs):
+                logits = self._logits(waves).float().unflatten(0, (-1, s.windows))
                 truth = tags.to(self.device).float()[:, None].expand_as(logits)
                 loss = binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2)).sum()
                 totals.add(len(tags), loss=loss)
@@ -114,10 +75,11 @@ class Tagging(Workload):
         return Estimates(windows.labels, torch.cat(probabilities).numpy(), totals.means()["loss"])
 
 
-class MusicTagging(Tagging):
+class MusicTagging(Tagging[MusicTaggingSettings]):
     """Tags of music: metrics `roc_auc` and `pr_auc`, macro averages in percent, and `loss` in nats."""
 
-    dataset, pools, settings_type = MagnaTagATune, MUSIC_TAGS, MusicTaggingSettings
+    dataset, settings_type = MagnaTagATune, MusicTaggingSettings
+    require_published = staticmethod(published_splits.mtat)
 
     def __init__(self, protocol: Protocol, data: Path, **process: Any) -> None:
         super().__init__(protocol, data, **process)
@@ -140,11 +102,11 @@ class MusicTagging(Tagging):
         }
 
 
-class SoundEvents(Tagging):
+class SoundEvents(Tagging[SoundEventSettings]):
     """Sound events: metrics `f1` (over samples), `f1_micro` and `f1_macro` in percent, and `loss` in nats."""
 
-    dataset, pools, settings_type = Dcase2017, SOUND_EVENTS, SoundEventSettings
-    settings: SoundEventSettings
+    dataset, settings_type = Dcase2017, SoundEventSettings
+    require_published = staticmethod(published_splits.dcase2017)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The F1 scores of what is more probable than the threshold, and the windows' mean `loss`."""

@@ -65,5 +65,7 @@ def test_totals_are_exact_where_single_precision_is_not():
 def test_a_split_that_a_run_does_not_have_is_named_with_those_that_it_has():
     splits = {"test": [1, 2], "validation": [3]}
     assert split_of(splits, "validation") == [3]
-    with pytest.raises(TaskError, match=r"^split: this run has no 'tset', only test, validation$"):
+    with pytest.raises(TaskError, match=r"^split: this run has no 'tset' \(did you mean test\?\)$"):
         split_of(splits, "tset")
+    with pytest.raises(TaskError, match=r"^split: this run has no 'dev' \(known: test, validation\)$"):
+        split_of(splits, "dev")
