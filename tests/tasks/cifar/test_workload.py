@@ -202,6 +202,10 @@ def test_tags(data: Path) -> None:
             {"batch": 128, "micro_batch": 64, "settings": {"train_images": 100}},
             r"protocol\.batch: 128 is more than the 100 training images",
         ),
+        (
+            {"holdout": "carved", "settings": {"train_images": 9}},
+            r"protocol\.settings\.train_images: one in 10 is for validation, and 9 training samples leave none",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused_at_planning(changes: dict[str, Any], message: str) -> None:
@@ -220,7 +224,7 @@ def test_every_protocol_passes_the_check() -> None:
 def test_missing_data_and_splits_are_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cifar10: no prepared data in .*optathlon data prepare cifar10"):
         make(tmp_path, SMALL)
-    with pytest.raises(TaskError, match="no 'validation', only test"):
+    with pytest.raises(TaskError, match=r"no 'validation' \(known: test\)"):
         make(data, SMALL).evaluate("validation")
 
 

@@ -367,7 +367,7 @@ def test_the_validation_split_is_a_tenth_of_training_and_the_same_for_every_seed
     assert len(held[0]) == 10
     assert len(lives[0]._train) == 90
     assert not held[0] & set(lives[0]._train.files)
-    with pytest.raises(TaskError, match="no 'validation', only test"):
+    with pytest.raises(TaskError, match=r"no 'validation' \(known: test\)"):
         make(data, small(CENTERNET), CENTERNET).evaluate("validation")
 
 
@@ -402,6 +402,11 @@ def test_the_mean_boxes_are_a_reference_of_both_splits(data) -> None:
             CENTERNET,
             {"batch": 64},
             r"protocol\.settings\.train_images: 48 leave 48 to train on, less than one batch of 64",
+        ),
+        (
+            CENTERNET,
+            {"holdout": "carved", "settings": {"train_images": 9}},
+            r"protocol\.settings\.train_images: one in 10 is for validation, and 9 training samples leave none",
         ),
         (
             SSD,

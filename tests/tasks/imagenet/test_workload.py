@@ -343,6 +343,10 @@ def test_the_memory_format_changes_nothing_but_rounding(miniature) -> None:
         ({"settings": {"erasing": 1.5}}, r"protocol\.settings\.erasing: "),
         ({"settings": {"colour": 0.4}}, r"protocol\.settings\.colour: unknown"),
         ({"micro_batch": 1}, r"protocol\.micro_batch: 1 is too small, batch normalization needs two photos"),
+        (
+            {"batch": 64, "micro_batch": 64, "settings": {"classes": 3, "training_photos": 20}},
+            r"protocol\.batch: 64 is more than the 60 training photos; .* more protocol\.settings\.classes",
+        ),
         ({"holdout": "published"}, r"protocol\.holdout: no validation split is published"),
     ],
 )  # fmt: skip

@@ -241,7 +241,7 @@ def test_what_cannot_work_is_refused(data: Path, tmp_path: Path) -> None:
         workload(SMOKE.override({"micro_batch": 2}), data)
     with pytest.raises(TaskError, match=r"protocol\.holdout: .* expected carved or none"):
         workload(SMOKE.override({"holdout": "published"}), data)
-    with pytest.raises(TaskError, match="no 'validation', only test"):
+    with pytest.raises(TaskError, match=r"no 'validation' \(known: test\)"):
         workload(SMOKE, data).evaluate("validation")
     with pytest.raises(DataError, match="mnist: no prepared data"):
         workload(SMOKE, tmp_path)

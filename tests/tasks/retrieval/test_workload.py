@@ -251,7 +251,7 @@ def test_the_validation_split_holds_back_classes_the_same_for_every_seed(data) -
     assert {p.label for p in lives[0]._train} == set(range(90))
     assert lives[0]._evaluated["test"] == everything._evaluated["test"]
     assert set(lives[0].evaluate("validation")) == set(lives[0].evaluate("test"))
-    with pytest.raises(TaskError, match="no 'validation', only test"):
+    with pytest.raises(TaskError, match=r"no 'validation' \(known: test\)"):
         everything.evaluate("validation")
 
 

@@ -196,6 +196,7 @@ def test_tags(data: Path) -> None:
         ({"settings": {"width": 0}}, r"protocol\.settings\.width: "),
         ({"settings": {"sampled": 0.0}}, r"protocol\.settings\.sampled: "),
         ({"settings": {"smallest_cell": 0}}, r"protocol\.settings\.smallest_cell: "),
+        ({"settings": {"train_images": 2}}, r"protocol\.batch: 40 is more than the 18 training photos"),
         ({"micro_batch": 2}, r"protocol\.micro_batch: 2 is too small, HSIC needs at least 4 samples"),
         ({"holdout": "published"}, r"protocol\.holdout: .*expected carved or none"),
     ],
@@ -210,7 +211,7 @@ def test_what_the_data_cannot_give_is_refused(data: Path, tmp_path: Path) -> Non
         make(data, SMALL.override({"settings": {"smallest_cell": 1000}}))
     with pytest.raises(TaskError, match=r"protocol\.batch: 256 is more than the 108 training photos"):
         make(data, SMALL.override({"batch": 256}))
-    with pytest.raises(TaskError, match="no 'validation', only test"):
+    with pytest.raises(TaskError, match=r"no 'validation' \(known: test\)"):
         make(data, SMALL).evaluate("validation")
     with pytest.raises(DataError, match="imagenet9: no prepared data"):
         make(tmp_path, SMALL)
