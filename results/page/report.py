@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from optathlon.results.analysis import learning_curves
 from optathlon.results.analysis.seeds_needed import Need, needs
 from optathlon.results.analysis.tuning import Budget, budgets
@@ -22,12 +24,21 @@ from optathlon.results.record import Record
 from optathlon.results.sweep_results import SweepResults
 
 
+class Again(msgspec.Struct, frozen=True):
+    """What carries out runs of one setting again."""
+
+    command: str
+    """Of the first of them."""
+    other_seeds: list[int]
+    """Those of the others, whose commands differ in nothing else."""
+
+
 class Report:
     """A view with the curves of the runs that its board shows, its ledger entries and what could not be read.
 
     whole: records by id, with their curves and provenance. printed: the board as the sweep's [table] lays it out, if it
-    has one. highlight: rows that are always in color. commands: by row and column, what carries out the first run of a
-    cell again. command: what writes the page again. code: version, commit and tree of the suite that writes it.
+    has one. highlight: rows that are always in color. commands: by row and column, what carries out the runs of a cell
+    again. command: what writes the page again. code: version, commit and tree of the suite that writes it.
     """
 
     def __init__(
@@ -39,7 +50,7 @@ class Report:
         printed: Leaderboard | None = None,
         problems: Sequence[str] = (),
         highlight: Collection[str] = (),
-        commands: Mapping[tuple[str, str], str] = MappingProxyType({}),
+        commands: Mapping[tuple[str, str], Sequence[Again]] = MappingProxyType({}),
         command: str = "",
         code: Mapping[str, Any] | None = None,
     ) -> None:

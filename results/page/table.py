@@ -91,7 +91,7 @@ def _shows(report: Report) -> str:
 
 
 def _head(name: str, small: str, column: Column | None, better: str) -> Html:
-    lines = [small, breakable(metric(column))] if column else [small]
+    lines = [small, breakable(metric(column).replace(" ↑", "\u00a0↑").replace(" ↓", "\u00a0↓"))] if column else [small]
     button = tag("button", breakable(name), type="button", disabled=True)
     task = column.name if column else None
     return tag("th", button, *(tag("small", line) for line in lines), scope="col", data_better=better, data_task=task)

@@ -13,7 +13,7 @@ from optathlon.results.hyperparameter_text import differing, in_words
 from optathlon.results.page.figures import budget_figure, curve_figures, strip, strip_axis
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.names import breakable
-from optathlon.results.page.report import Report
+from optathlon.results.page.report import Again, Report
 from optathlon.results.page.svg import Axis
 from optathlon.results.page.table import mean, swatch, verdict_span
 from optathlon.results.page.words import CHANCE, count, figure, listed, plus_minus, to_decide, verdict
@@ -231,21 +231,17 @@ def _runs(report: Report, column: Column) -> Html:
 def _commands(report: Report, column: Column) -> Html | None:
     """What carries out each run again; None if there is nothing that does."""
     items = [
-        _named(row.name, tag("code", command), _other_seeds(cell))
-        for row, cell in report.cells(column)
-        if (command := report.commands.get((row.name, column.name)))
+        _named(row.name, *(tag("p", tag("code", again.command), _other_seeds(again)) for again in commands))
+        for row, _ in report.cells(column)
+        if (commands := report.commands.get((row.name, column.name)))
     ]
-    return (
-        tag("details", tag("summary", "Commands that make the runs again"), tag("dl", *items, class_="tried"))
-        if items
-        else None
-    )
+    title = tag("summary", "Commands that make the runs again")
+    return tag("details", title, tag("dl", *items, class_="tried")) if items else None
 
 
-def _other_seeds(cell: Cell) -> str:
-    """The command is the first run's; those of the others differ in nothing else."""
-    others = [str(seed) for seed in cell.seeds[1:]]
-    return f"; --seed {listed(others)} for the other{'s' * (len(others) > 1)}" if others else ""
+def _other_seeds(again: Again) -> str:
+    seeds = [str(seed) for seed in again.other_seeds]
+    return f"; --seed {listed(seeds)} for the other{'s' * (len(seeds) > 1)}" if seeds else ""
 
 
 def _run(report: Report, run: str, value: float | None, digits: int) -> Html:

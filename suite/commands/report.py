@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from optathlon.results import Store, SweepResults, leaderboard_of_records
 from optathlon.results.errors import StoreError
 from optathlon.results.page.document import html
-from optathlon.results.page.report import Report, view_of_records
+from optathlon.results.page.report import Again, Report, view_of_records
 from optathlon.results.papers.ledger import Entry, Sweep, ledger
 from optathlon.results.papers.published import published
 from optathlon.results.record import Record
@@ -21,6 +20,7 @@ from optathlon.suite.commands import _boards, _recreation
 from optathlon.suite.commands.ledger import deviations
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import OK, UsageError
+from optathlon.suite.user_modules import look_beside
 
 DEFAULT = Path("report.html")
 
@@ -34,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     _boards.check_output("--output", args.output)
+    # The commands of users' own optimizers and tasks are proven with their files, as `show` proves them.
+    look_beside(Path.cwd())
     store = Store(args.store)
     if _boards.names(store, args.sweep) or args.tasks or args.optimizers:
         report = _of_sweep(store, args)
@@ -90,13 +92,22 @@ def _of_records(store: Store, args: argparse.Namespace) -> Report:
     )
 
 
-def _commands(view: SweepResults, whole: Mapping[str, Record]) -> dict[tuple[str, str], str]:
-    """By row and column the command of the cell's first run; a cell's runs differ in their seeds alone."""
-    commands = {}
+def _commands(view: SweepResults, whole: Mapping[str, Record]) -> dict[tuple[str, str], list[Again]]:
+    """By row and column what carries out the cell's runs again: one command per setting, as seeds are all that differs
+    between runs of one."""
+    commands: dict[tuple[str, str], list[Again]] = {}
     for row in view.board.rows:
         for column, cell in zip(view.board.columns, row.cells, strict=True):
-            first = next((whole[run] for run in cell.runs if run in whole), None)
-            # Without a command (another version of the task, say) the page has none; `optathlon show RUN` says why.
-            with contextlib.suppress(UsageError):
-                commands |= {(row.name, column.name): _recreation.command(first)} if first else {}
+            by_setting: dict[str, list[Record]] = {}
+            for record in (whole[run] for run in cell.runs if run in whole):
+                by_setting.setdefault(record.digests.setting, []).append(record)
+            commands[row.name, column.name] = [again for runs in by_setting.values() if (again := _again(runs))]
     return commands
+
+
+def _again(runs: Sequence[Record]) -> Again | None:
+    """None without a command (another version of the task, say): `optathlon show RUN` says why."""
+    try:
+        return Again(command=_recreation.command(runs[0]), other_seeds=[record.seed for record in runs[1:]])
+    except UsageError:
+        return None

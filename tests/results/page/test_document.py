@@ -9,7 +9,7 @@ import pytest
 
 from optathlon.results import leaderboard_of_records
 from optathlon.results.page.document import html
-from optathlon.results.page.report import Report, view_of_records
+from optathlon.results.page.report import Again, Report, view_of_records
 from optathlon.results.papers.ledger import Entry
 from optathlon.results.papers.published import Published
 from optathlon.results.record import Curve
@@ -169,7 +169,9 @@ def test_what_takes_more_words_is_a_footnote_of_the_board():
 
 def test_a_cells_command_is_there_with_the_seeds_of_its_other_runs():
     of = sweep(tune=())
-    page = page_of(of, outcomes(of, points=5), commands={("sgd", TASKS[0]): "optathlon run a sgd --seed 10"})
+    page = page_of(
+        of, outcomes(of, points=5), commands={("sgd", TASKS[0]): [Again("optathlon run a sgd --seed 10", [11, 12])]}
+    )
     assert "Commands that make the runs again" in page.text
     assert "optathlon run a sgd --seed 10; --seed 11 and 12 for the others" in page.text
     assert "Commands that make" not in page_of(of, outcomes(of, points=5)).text

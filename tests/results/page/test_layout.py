@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optathlon.results.page.document import html
+from optathlon.results.page.report import Again
 from tests.results.page.synthetic import TASKS, outcomes, report_of, sweep
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,9 @@ def wide_path(tmp_path_factory):
     of = sweep(LONG, FOURTEEN, rates=(0.1, 0.3))
     better = {(name, task): number / 3 for number, name in enumerate(LONG) for task in FOURTEEN}
     lost = [("adamw", TASKS[0], 11), *(("adamw", TASKS[1], seed) for seed in (10, 11, 12))]
-    report = report_of(of, outcomes(of, better=better, diverged=lost), commands={("sgd", TASKS[0]): "run " * 90})
+    report = report_of(
+        of, outcomes(of, better=better, diverged=lost), commands={("sgd", TASKS[0]): [Again("run " * 90, [11])]}
+    )
     file.write_text(html(report))
     return file
 

@@ -330,6 +330,7 @@ def test_characters_that_no_font_has_are_told_in_one_line(tmp_path, monkeypatch,
         (["ranks", "--tasks", "ptb"], 1, "at least two common tasks"),
         (["curves", "--difference", "--optimizers", "adam"], 1, "need a baseline"),
         (["ranks", "other"], 4, "no plan of sweep 'other'"),
+        (["ranks", "--highlight", "adm"], 2, "--highlight: sweep: no row shown matches 'adm'"),
     ],
 )
 def test_a_figure_that_cannot_be_drawn_says_why_and_writes_nothing(tuned, tmp_path, capsys, words, code, said):

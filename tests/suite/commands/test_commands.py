@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import html
 import io
 import json
 import os
@@ -206,6 +207,18 @@ def test_show_run_tells_how_to_recreate_it(launched):
     assert {k: v for k, v in made.items() if k != "provenance"} == {
         k: v for k, v in theirs.items() if k != "provenance"
     }
+
+
+@pytest.mark.slow
+def test_the_page_has_the_command_of_each_cell(launched, tmp_path):
+    page = tmp_path / "report.html"
+    assert optathlon(launched, "report", "--output", str(page)).returncode == 0
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    ids = [path.stem for path in sorted((launched / "store" / "records").rglob("*.json"))]
+    commands = [document(optathlon(launched, "show", run, "--json"))["recreate"] for run in ids]
+    on_page = [f"<code>{command}</code>" in text for command in commands]
+    assert sum(on_page) == len(ids) / 2, "of two seeds of a cell the first has its command, the other its seed"
+    assert text.count("; --seed 1 for the other") == sum(on_page)
 
 
 @pytest.mark.slow
