@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from optathlon import tasks
 from optathlon.suite.console import add_data, add_json, print_json, say
 from optathlon.suite.errors import UsageError
+from optathlon.suite.monitoring import progress
 from optathlon.tasks.data import dataset
 from optathlon.tasks.data.places import folder_of
 
@@ -50,10 +52,14 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"data {args.action}: name at least one data set of {', '.join(tasks.dataset_paths())}")
     done = []
     for chosen in [tasks.dataset(name) for name in names]:
+        begun = time.monotonic()
+        if args.action == "standin":  # which takes a minute or more, and may fetch packages
+            say(f"{chosen.name}: builds the stand-in")
         made = _carry_out(chosen, args)
         done.append(made)
+        took = progress.duration(time.monotonic() - begun)
         say(f"{made.dataset}: edition {made.edition} in {folder_of(args.data, made.dataset)}, {made.files} files, "
-            f"{made.size / 1e6:.1f} MB ({made.verified})")  # fmt: skip
+            f"{made.size / 1e6:.1f} MB ({made.verified}), in {took}")  # fmt: skip
     if args.json:
         print_json({"datasets": msgspec.to_builtins(done)})
     return 0

@@ -19,19 +19,20 @@ MOST_SETTINGS = 100_000
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One [[optimizer]] block. grid: its grid tables as written. protocol: what it changes in every task's protocol.
-
-    probes: what its runs measure beside the norms. schedules: changes of the schedule that are tried, each with each
-    setting of the grid.
-    """
+    """One [[optimizer]] block."""
 
     label: str
     spec: OptimizerSpec
     grid: dict[str, Any]
+    """Its grid tables as written, without `grid.protocol`."""
     protocol: dict[str, Any]
+    """What it changes in every task's protocol."""
     probes: list[str] = []
+    """What its runs measure beside the norms."""
     schedules: tuple[dict[str, Any], ...] = ({},)
+    """Changes of the schedule that are tried, each with each setting of the grid."""
     where: str
+    """File and block, for messages."""
 
     def protocols(self) -> list[dict[str, Any]]:
         """The changes of the protocol that are tried, one per schedule."""

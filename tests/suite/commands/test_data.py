@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def test_prepare_from_says_where_the_data_is_and_check_finds_it(texts: Path, tmp
     assert main(["data", "prepare", "ptb", "--from", str(texts), "--data", str(data)]) == 0
     said = capsys.readouterr().err
     assert f"in {data / 'ptb'}, 3 files" in said
+    assert re.search(r", in \d+ s$", said.strip())
     assert main(["data", "check", "--data", str(data)]) == 0
     assert main(["list", "datasets", "--data", str(data)]) == 0
     assert "custom-" in capsys.readouterr().out
