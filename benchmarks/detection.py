@@ -106,8 +106,8 @@ def plain_centernet_photo(live: Detection, index: int, random: np.random.Generat
         image = alpha * image + (1 - alpha) * other
     image += np.array(EIGENVECTORS) @ (np.array(EIGENVALUES) * random.normal(0, 0.1, 3))
     image = (image - np.array(MEAN, dtype=np.float32)) / np.array(STD, dtype=np.float32)
-    boxes = window.boxes(as_corners(split.boxes[split.of(index)]))
-    return image.transpose(2, 0, 1), plain_heatmap(boxes, split.labels[split.of(index)])
+    boxes = window.boxes(as_corners(split.boxes[split.boxes_of(index)]))
+    return image.transpose(2, 0, 1), plain_heatmap(boxes, split.labels[split.boxes_of(index)])
 
 
 def plain_heatmap(boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def write_photos(folder: Path, count: int) -> PhotoIndex:
         pixels = np.clip(image + grain, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / paths[-1], format="JPEG", quality=QUALITY)
     order = sorted(range(count), key=lambda i: paths[i])
-    return PhotoIndex.of(folder, [paths[i] for i in order], [labels[i] for i in order])
+    return PhotoIndex.from_lists(folder, [paths[i] for i in order], [labels[i] for i in order])
 
 
 def ours(photos: PhotoIndex, scale: str, batch: int, workers: int) -> Iterator[Tensor]:
