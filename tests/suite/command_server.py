@@ -47,12 +47,12 @@ class Server:
 
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[2])
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("OPTATHLON_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OPTATHLON_")}
         # The packages of a GPU kit lie on the path alone.
-        path = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (root, inherited.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
             [sys.executable, "-P", __file__],
-            env={**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            env={**inherited, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -151,15 +151,15 @@ def _boards(folder: Path, tally: Tally, most: int | None) -> None:
         file = folder / "disk" / "file"
         for words in (["leaderboard", "--output"], ["report", "--output"], ["export", "--parquet"]):
             leave(folder / "disk", ROOMY)
-            code, said = _said(folder, [*words, str(file)])
-            assert code == OK, said
+            code, printed = _said(folder, [*words, str(file)])
+            assert code == OK, printed
             needed = used(folder / "disk")
             file.write_bytes(b"old")
             for pages in range(min(needed, most or needed)):
                 leave(folder / "disk", pages)
-                code, said = _said(folder, [*words, str(file)])
-                told = code == 4 and "No space left" in said and "Traceback" not in said
-                broken = [] if told else [f"ended with {code}: {said[-800:]}"]
+                code, printed = _said(folder, [*words, str(file)])
+                told = code == 4 and "No space left" in printed and "Traceback" not in printed
+                broken = [] if told else [f"ended with {code}: {printed[-800:]}"]
                 if file.read_bytes() != b"old" or len(list((folder / "disk").iterdir())) > 1:
                     broken.append("the file is torn, or something beside it was left")
                 tally.add(f"`{' '.join(words)}` to a disk that is too small", f"{pages} pages", broken)

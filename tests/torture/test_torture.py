@@ -11,6 +11,7 @@ from tests.torture.tally import sample
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # hundreds of runs: minutes, and on a slow and busy machine many
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 def test_whatever_is_killed_fails_or_is_damaged_no_rule_is_broken(tmp_path):
     done = shim.start("--most", 3, "--rounds", 2, folder=tmp_path)

@@ -58,12 +58,12 @@ def store(tmp_path):
     return Store(tmp_path / "store")
 
 
-def ensured(store, of=None, returns=None):
+def ensured(store, of_problem=None, returns=None):
     """What was said when the references of a problem were asked for."""
     if returns is not None:
         ACT.append(returns)
     lines = []
-    references.ensure(store, of or problem(), Path("data"), lines.append)
+    references.ensure(store, of_problem or problem(), Path("data"), lines.append)
     return lines
 
 
