@@ -182,21 +182,21 @@ class Shown:
 
     def _tuning(self) -> list[str]:
         """How far a tuning with other seeds would move what is chosen, where the runs can tell that."""
-        told = []
+        spreads = []
         for at, column in enumerate(self.board.columns):
             cells = [row.cells[at] for row in self.board.rows]
             known = [cell.tuning_std for cell in cells if cell.tuning_std is not None]
             if known:
                 counted = any(cell.chosen for cell in cells)
                 score = column.metric if counted else column.selection or column.metric
-                told.append((counted, f"{statistics.median(known):.2g} of {score} on {column.label}"))
+                spreads.append((counted, f"{statistics.median(known):.2g} of {score} on {column.label}"))
         return [
             f"{what}: {', '.join(words)} (median of the rows)"
             for counted, what in (
                 (False, "deviation that choosing again with other tuning seeds would add, which no mark counts"),
                 (True, "the choice's part of the deviation between seeds, which marks count"),
             )
-            if (words := [text for is_counted, text in told if is_counted == counted])
+            if (words := [text for is_counted, text in spreads if is_counted == counted])
         ]
 
     def looks(self) -> str:
