@@ -59,12 +59,12 @@ def read(store: str | Path) -> Results:
 
 
 @contextlib.contextmanager
-def _os_errors_as_ours(of: str = "the store") -> Iterator[None]:
-    """Raises what the system says of a file or folder `of` the store as a StoreError: that one may not read it, say."""
+def _os_errors_as_ours(part: str = "the store") -> Iterator[None]:
+    """Raises the system's errors of a file or folder as StoreError; `part` stands in for a file that has no name."""
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{error.filename or of}: cannot be read ({error.strerror or error})") from None
+        raise StoreError(f"{error.filename or part}: cannot be read ({error.strerror or error})") from None
 
 
 class Results:

@@ -26,7 +26,7 @@ def launch(folder: Path, *words: str) -> tuple[dict, str]:
     return json.loads(done.stdout), done.stderr
 
 
-def seen(folder: Path) -> dict:
+def status_of(folder: Path) -> dict:
     (sweep,) = json.loads(optathlon(folder, "status", "toys", "--json").stdout)["sweeps"]
     return sweep
 
@@ -39,19 +39,19 @@ def test_a_worker_that_crashes_at_its_start_is_told_of_with_its_log(slurm, tmp_p
     write(tmp_path, SWEEP + CLUSTER)
     (tmp_path / "broken/optathlon").mkdir(parents=True)
     (tmp_path / "broken/optathlon/__init__.py").write_text('raise ImportError("half an installation")')
-    for setup, said in (
+    for setup, words in (
         (f"export PYTHONPATH={tmp_path / 'broken'}", "half an installation"),
         ("echo no such module >&2; exit 1", "no such module"),
     ):
         launch(tmp_path, "--cluster", f'setup=["{setup}"]')
         wait_for(lambda: not queued(slurm))
-        told = seen(tmp_path)
-        assert (told["workers"], told["last_worker"]["slurm"]) == (0, {"FAILED": 2})
-        assert said in told["last_worker"]["said"]
-        assert said in (tmp_path / told["last_worker"]["log"]).read_text()
+        status = status_of(tmp_path)
+        assert (status["workers"], status["last_worker"]["slurm"]) == (0, {"FAILED": 2})
+        assert words in status["last_worker"]["said"]
+        assert words in (tmp_path / status["last_worker"]["log"]).read_text()
         text = optathlon(tmp_path, "status", "toys").stdout
-        assert told["last_worker"]["log"] in text
-        assert said in text
+        assert status["last_worker"]["log"] in text
+        assert words in text
 
 
 def test_nodes_that_are_drained_are_waited_for_and_what_no_node_has_is_refused(slurm, tmp_path):
@@ -64,10 +64,10 @@ def test_nodes_that_are_drained_are_waited_for_and_what_no_node_has_is_refused(s
             assert refused.returncode == 4
             assert "Requested node configuration is not available" in refused.stderr
         assert not (tmp_path / "store").exists()
-        done, told = launch(tmp_path, "--cluster", "gpus=1")
+        done, message = launch(tmp_path, "--cluster", "gpus=1")
         assert done["workers"] == 2
-        assert "too few of the nodes that would do are in service: node1 is drained: cooling; " in told
-        assert len(queued(slurm)) == seen(tmp_path)["pending"]["workers"] == 2
+        assert "too few of the nodes that would do are in service: node1 is drained: cooling; " in message
+        assert len(queued(slurm)) == status_of(tmp_path)["pending"]["workers"] == 2
         slurm.ask("scontrol", "update", nodes, "state=resume")
         wait_for(lambda: queued(slurm, "%T").count("RUNNING") == 2)
     finally:
@@ -80,20 +80,20 @@ def test_held_workers_are_named_and_those_that_cannot_start_are_replaced(slurm, 
     slurm.ask("scontrol", "update", "partitionname=high", "maxtime=90")
     try:
         launch(tmp_path, *("--cluster", "partition=high", "--cluster", "time=80", "--cluster", "sbatch.hold=true"))
-        told = seen(tmp_path)
-        assert (told["workers"], told["pending"]["workers"]) == (2, 0)
-        assert told["held_workers"] == {"workers": 2, "reasons": ["JobHeldUser"]}
-        again, said = launch(tmp_path)
+        status = status_of(tmp_path)
+        assert (status["workers"], status["pending"]["workers"]) == (2, 0)
+        assert status["held_workers"] == {"workers": 2, "reasons": ["JobHeldUser"]}
+        again, message = launch(tmp_path)
         assert (again["workers"], len(again["alive"])) == (0, 2)
         job = queued(slurm, "%F")[0]
-        assert f"2 workers are held (JobHeldUser): `scontrol release {job}`" in said
+        assert f"2 workers are held (JobHeldUser): `scontrol release {job}`" in message
 
         slurm.ask("scontrol", "update", "partitionname=high", "maxtime=60")
         slurm.ask("scontrol", "release", job)
         wait_for(lambda: set(queued(slurm, "%r")) == {"PartitionTimeLimit"})
-        told = seen(tmp_path)
-        assert (told["workers"], told["last_worker"]) == (0, None)
-        assert told["never_start"] == {"workers": 2, "reasons": ["PartitionTimeLimit"]}
+        status = status_of(tmp_path)
+        assert (status["workers"], status["last_worker"]) == (0, None)
+        assert status["never_start"] == {"workers": 2, "reasons": ["PartitionTimeLimit"]}
         assert "2 workers cannot start (PartitionTimeLimit)" in optathlon(tmp_path, "status", "toys").stdout
         again, _ = launch(tmp_path, "--cluster", "sbatch.hold=true")
         assert again["workers"] == 2
@@ -113,9 +113,9 @@ def test_limits_of_groups_and_jobs_are_kept_to_and_told_of(slurm, tmp_path):
     try:
         limit(f"account {account}", "GrpSubmitJobs=3")
         assert launch(tmp_path)[0]["workers"] == 3
-        again, said = launch(tmp_path)
+        again, message = launch(tmp_path)
         assert (again["workers"], len(again["alive"])) == (0, 3)
-        assert "limit on queued jobs" in said
+        assert "limit on queued jobs" in message
         optathlon(tmp_path, "cancel", "toys")
         wait_for(lambda: not queued(slurm))
         limit(f"account {account}", "GrpSubmitJobs=-1")
@@ -123,7 +123,7 @@ def test_limits_of_groups_and_jobs_are_kept_to_and_told_of(slurm, tmp_path):
         launch(tmp_path, "--cluster", "cpus=3")
         slurm.ask("scontrol", "release", queued(slurm, "%F")[0])
         wait_for(lambda: set(queued(slurm, "%r")) == {"QOSMaxCpuPerJobLimit"})
-        assert seen(tmp_path)["never_start"]["workers"] == 4
+        assert status_of(tmp_path)["never_start"]["workers"] == 4
     finally:
         limit("qos normal", "MaxTRESPerJob=cpu=-1")
         limit(f"account {account}", "GrpSubmitJobs=-1")
@@ -140,13 +140,13 @@ def test_several_runs_at_once_in_a_job_survive_its_cancellation_and_leave_nothin
     stale.mkdir()
     (stale / "core-0.lock").touch()
     launch(tmp_path)
-    wait_for(lambda: len(seen(tmp_path)["running"]) == 4)
+    wait_for(lambda: len(status_of(tmp_path)["running"]) == 4)
     assert not stale.exists(), "what a killed job left on this node"
     ids = queued(slurm, "%A")
     assert all(list(temporary.glob(f"optathlon-slots-{job}-*")) for job in ids)
     slurm.ask("scancel", queued(slurm)[0])
     wait_for(lambda: not queued(slurm))  # the other one takes its runs
-    assert seen(tmp_path)["counts"]["finished"] == 4
+    assert status_of(tmp_path)["counts"]["finished"] == 4
     ends = [json.loads(path.read_bytes())["kind"] for path in (tmp_path / "store/work").rglob("ended-*.json")]
     assert sorted(ends) == ["finished"] * 4 + ["stopped"] * 2
 
@@ -164,14 +164,14 @@ def test_what_failed_for_good_is_tried_again_by_the_next_launch_that_is_told_to(
     (tmp_path / "crash").touch()
     launch(tmp_path)
     wait_for(lambda: not queued(slurm))
-    assert seen(tmp_path)["counts"]["failed"] == 1
+    assert status_of(tmp_path)["counts"]["failed"] == 1
     assert len(list((tmp_path / "store/work").rglob("attempt-*.json"))) == 3
     (tmp_path / "crash").unlink()
     done = optathlon(tmp_path, *ON_SLURM)
     assert (done.returncode, json.loads(done.stdout)["workers"]) == (1, 0)
     assert launch(tmp_path, "--retry")[0]["workers"] == 1
     wait_for(lambda: not queued(slurm))
-    assert seen(tmp_path)["counts"]["finished"] == 1
+    assert status_of(tmp_path)["counts"]["finished"] == 1
 
 
 def test_no_more_workers_than_the_cap_are_at_work_with_more_shapes_follow_ups_and_a_second_launch(slurm, tmp_path):
@@ -186,4 +186,4 @@ def test_no_more_workers_than_the_cap_are_at_work_with_more_shapes_follow_ups_an
         most = max(most, states.count("RUNNING"))
         time.sleep(0.2)
     assert most == 1
-    assert seen(tmp_path)["counts"]["finished"] == 2
+    assert status_of(tmp_path)["counts"]["finished"] == 2

@@ -44,7 +44,7 @@ def gone(handle: str) -> bool:
     return SlurmCluster().alive([handle]) == {handle: Alive()}
 
 
-def said(folder: Path) -> list[dict]:
+def reports(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("seen-*"))]
 
 
@@ -54,7 +54,7 @@ def test_every_copy_knows_the_name_that_the_queue_shows(slurm, tmp_path):
     handle = cluster.submit(job(tmp_path, "three", seconds=600, copies=3))
     assert handle == cluster.handle(f"{tmp_path.name}-three")
     names = wait_for(lambda: SlurmCluster().alive([handle])[handle].running)
-    inside = wait_for(lambda: (found := said(tmp_path / "three")) and len(found) == 3 and found)
+    inside = wait_for(lambda: (found := reports(tmp_path / "three")) and len(found) == 3 and found)
     assert sorted(names) == sorted(each["name"] for each in inside)
     assert sorted(each["place"] for each in inside) == [0, 1 / 3, 2 / 3]
     assert (tmp_path / "three").stat().st_mode & 0o777 == 0o700
@@ -89,12 +89,12 @@ def test_what_is_told_to_stop_saves_and_runs_again(slurm, tmp_path):
     handles = {
         way: cluster.submit(job(tmp_path, way, seconds=600, resources=where)) for way, (_, where) in ways.items()
     }
-    wait_for(lambda: all(said(tmp_path / way) for way in ways))
+    wait_for(lambda: all(reports(tmp_path / way) for way in ways))
     names = {way: SlurmCluster().alive([handle])[handle].running[0] for way, handle in handles.items()}
     for way, (words, _) in ways.items():
         slurm.ask(*words, *([] if way == "preempted" else [names[way].rpartition(":")[2]]))
     for way, handle in handles.items():
-        first, second = wait_for(lambda way=way: (found := said(tmp_path / way)) and len(found) == 2 and found)
+        first, second = wait_for(lambda way=way: (found := reports(tmp_path / way)) and len(found) == 2 and found)
         assert (way, first["restart"], second["restart"]) == (way, 0, 1)
         assert first["name"] == second["name"] == names[way]
         assert list((tmp_path / way).glob("saved-*-0")), f"{way}: it was not given the time to save"
@@ -110,10 +110,10 @@ def test_a_site_that_does_not_requeue_by_itself_requeues_ours(slurm, tmp_path):
         cluster = SlurmCluster()
         wait_for(lambda: not site.site().requeues)
         handle = cluster.submit(job(tmp_path, "job", seconds=600))
-        wait_for(lambda: said(tmp_path / "job"))
+        wait_for(lambda: reports(tmp_path / "job"))
         (name,) = SlurmCluster().alive([handle])[handle].running
         slurm.ask("scontrol", "requeue", name.rpartition(":")[2])
-        wait_for(lambda: {each["restart"] for each in said(tmp_path / "job")} == {0, 1})
+        wait_for(lambda: {each["restart"] for each in reports(tmp_path / "job")} == {0, 1})
         wait_for(lambda: gone(handle))
     finally:
         slurm.configuration.write_text(before)
@@ -124,7 +124,7 @@ def test_a_site_that_does_not_requeue_by_itself_requeues_ours(slurm, tmp_path):
 def test_cancelled_is_saved_and_does_not_run_again_and_nobody_elses_is_touched(slurm, tmp_path):
     cluster = SlurmCluster()
     mine, other = (cluster.submit(job(tmp_path, name, seconds=600, copies=2)) for name in ("mine", "other"))
-    wait_for(lambda: len(said(tmp_path / "mine")) == len(said(tmp_path / "other")) == 2)
+    wait_for(lambda: len(reports(tmp_path / "mine")) == len(reports(tmp_path / "other")) == 2)
     names = SlurmCluster().alive([mine])[mine].running
     assert cluster.ended(names) == {}, "they are at work"
     assert cluster.cancel([mine]) == [mine]
@@ -132,7 +132,7 @@ def test_cancelled_is_saved_and_does_not_run_again_and_nobody_elses_is_touched(s
     assert wait_for(lambda: cluster.ended(names)) == dict.fromkeys(names, "CANCELLED")
     assert cluster.ended([name.replace("mine", "other") for name in names]) == {}, "an id is not a job"
     assert len(list((tmp_path / "mine").glob("saved-*-0"))) == 2
-    assert {each["restart"] for each in said(tmp_path / "mine")} == {0}
+    assert {each["restart"] for each in reports(tmp_path / "mine")} == {0}
     assert len(SlurmCluster().alive([other])[other].running) == 2
     assert cluster.cancel([mine]) == []
 
@@ -154,7 +154,7 @@ def test_a_job_of_more_copies_than_an_array_may_have_is_several(slurm, tmp_path)
 @pytest.mark.slow
 def test_a_silent_controller_is_no_answer_and_no_end(slurm, tmp_path):
     handle = SlurmCluster().submit(job(tmp_path, "job", seconds=600))
-    wait_for(lambda: said(tmp_path / "job"))
+    wait_for(lambda: reports(tmp_path / "job"))
     slurm.stop_controller()
     try:
         assert not SlurmCluster().alive([handle])[handle].known

@@ -43,7 +43,7 @@ ON_SLURM = ("launch", "sweep.toml", "--on", "slurm", "--json")
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory):
+def on_this_machine(tmp_path_factory):
     """The sweep, carried out on this machine."""
     folder = tmp_path_factory.mktemp("here")
     write(folder, SWEEP)
@@ -64,7 +64,7 @@ def endings(folder: Path) -> list[str]:
     return sorted(json.loads(path.read_bytes())["kind"] for path in (folder / "store/work").rglob("ended-*.json"))
 
 
-def seen(folder: Path) -> dict:
+def status_of(folder: Path) -> dict:
     done = optathlon(folder, "status", "--json")
     assert done.returncode == 0, done.stderr
     (sweep,) = json.loads(done.stdout)["sweeps"]
@@ -93,17 +93,19 @@ def killed(pid: int | None) -> bool:
     return False
 
 
-def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, here, tmp_path, monkeypatch):
+def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, on_this_machine, tmp_path, monkeypatch):
     """Two launches at the same time; a job requeued, a run killed, the controller restarted, a node down and back."""
     monkeypatch.setenv("TOY_SLEEP", "0.1")
     write(tmp_path, SWEEP)
-    both = [
+    launches = [
         subprocess.Popen(command(*ON_SLURM), cwd=tmp_path, env=environment(), stdout=-1, stderr=-1, text=True)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
-    assert sorted(json.loads(out)["workers"] for out, _ in told) == [0, 6], "one of two launches leaves it to the other"
+    outputs = [process.communicate(timeout=300) for process in launches]
+    assert [process.returncode for process in launches] == [0, 0], outputs
+    assert sorted(json.loads(out)["workers"] for out, _ in outputs) == [0, 6], (
+        "one of two launches leaves it to the other"
+    )
     assert len(queued(slurm)) == 6
 
     def all_at_work() -> list[str]:
@@ -113,8 +115,8 @@ def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, here, tmp
     slurm.ask("scontrol", "requeue", all_at_work()[0])
     second = all_at_work()[1]
     wait_for(lambda: killed(running(tmp_path).get(second)))
-    told = seen(tmp_path)
-    assert sum(told["counts"].values()) == told["runs"] == RUNS
+    status = status_of(tmp_path)
+    assert sum(status["counts"].values()) == status["runs"] == RUNS
     slurm.stop_controller()
     refused = optathlon(tmp_path, *ON_SLURM)
     assert refused.returncode == 4
@@ -125,16 +127,16 @@ def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, here, tmp
 
     done = 0
     while queued(slurm) and done < RUNS:
-        counts = seen(tmp_path)["counts"]
+        counts = status_of(tmp_path)["counts"]
         assert sum(counts.values()) == RUNS
         assert counts["finished"] >= done, "what was finished is not"
         assert counts["failed"] == 0
         done = counts["finished"]
         time.sleep(6)
-    done = seen(tmp_path)["counts"]["finished"]
+    done = status_of(tmp_path)["counts"]["finished"]
     assert done == RUNS
     wait_for(lambda: not queued(slurm))
-    assert outcomes(tmp_path) == outcomes(here)
+    assert outcomes(tmp_path) == outcomes(on_this_machine)
     kinds = endings(tmp_path)
     assert kinds.count("finished") == RUNS, "a run was trained twice to its end"
     assert {"failed", "stopped"} < set(kinds), "nothing happened"
@@ -185,7 +187,7 @@ def test_a_launcher_that_dies_while_submitting_leaves_jobs_that_are_found(slurm,
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     assert optathlon(tmp_path, *ON_SLURM, PATH=path).returncode == -signal.SIGKILL
     assert len(queued(slurm)) == 3
-    assert seen(tmp_path)["workers"] == 3
+    assert status_of(tmp_path)["workers"] == 3
     again = json.loads(optathlon(tmp_path, *ON_SLURM).stdout)
     assert again["workers"] == 0, "what was submitted was submitted again"
     cancelled = json.loads(optathlon(tmp_path, "cancel", "forty", "--json").stdout)["cancelled"]
@@ -225,8 +227,8 @@ def test_a_mistake_submits_and_writes_nothing(slurm, tmp_path):
 
 def test_doctor_describes_the_cluster(slurm, tmp_path):
     done = optathlon(tmp_path, "doctor", "--json")
-    found = {f["what"]: (f["level"], f["finding"]) for f in json.loads(done.stdout)["findings"]}
-    assert found["slurm"][0] == "ok"
-    assert "MaxArraySize 101" in found["slurm"][1]
-    assert found["partition main"][1].endswith("default")
-    assert found["sbatch --test-only"][0] == "ok"
+    findings = {f["what"]: (f["level"], f["finding"]) for f in json.loads(done.stdout)["findings"]}
+    assert findings["slurm"][0] == "ok"
+    assert "MaxArraySize 101" in findings["slurm"][1]
+    assert findings["partition main"][1].endswith("default")
+    assert findings["sbatch --test-only"][0] == "ok"
