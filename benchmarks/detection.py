@@ -190,9 +190,9 @@ def torchvisions_ssd(device: str) -> SSD:
     return SSD(backbone, generator, (300, 300), 1 + CLASSES, head=head).to(device)
 
 
-def ssd(live: Detection, batch: int) -> Mapping[str, tuple[Way, Way]]:
-    chosen = np.arange(batch)
-    augment = v2.Compose(
+def torchvisions_augmentation() -> v2.Compose:
+    """Its references/detection for SSD."""
+    return v2.Compose(
         [
             v2.RandomPhotometricDistort(),
             v2.RandomZoomOut(fill={tv_tensors.Image: (124, 116, 104), Image.Image: (124, 116, 104), "others": 0}),
@@ -203,6 +203,11 @@ def ssd(live: Detection, batch: int) -> Mapping[str, tuple[Way, Way]]:
             v2.ToImage(),
         ]
     )
+
+
+def ssd(live: Detection, batch: int) -> Mapping[str, tuple[Way, Way]]:
+    chosen = np.arange(batch)
+    augment = torchvisions_augmentation()
 
     def plain_input() -> None:
         images = []

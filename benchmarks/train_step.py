@@ -38,23 +38,23 @@ OPTIMIZERS = {
 Step = Callable[[], object]
 
 
-def suite_state(given: argparse.Namespace, task: str, optimizer: str, data: Path) -> State:
+def suite_state(options: argparse.Namespace, task: str, optimizer: str, data: Path) -> State:
     """The state of a run on the miniature, as `optathlon run` would have it."""
-    settings = {"crop": given.crop, "resize": given.crop + given.crop // 8, "dropout": 0.0, "training_photos": 0}
-    settings |= {} if given.narrow else {"width": 1.0, "depth": 1.0}
+    settings = {"crop": options.crop, "resize": options.crop + options.crop // 8, "dropout": 0.0, "training_photos": 0}
+    settings |= {} if options.narrow else {"width": 1.0, "depth": 1.0}
     protocol = tasks.task(task).protocol("smoke")
-    protocol = protocol.override({"batch": given.batch, "precision": given.precision, "settings": settings})
+    protocol = protocol.override({"batch": options.batch, "precision": options.precision, "settings": settings})
     values = optimizers.optimizer(optimizer).resolve(OPTIMIZERS[optimizer])
     problem = Problem(task=task, version=1, scale="smoke", data={}, protocol=protocol)
     setting = Setting(optimizer=optimizer, version=1, hyperparameters=values)
     torch.manual_seed(0)
-    workload = ImageNet(protocol, data, device=given.device)
+    workload = ImageNet(protocol, data, device=options.device)
     state = State(Run(problem=problem, setting=setting, seed=0), workload)
-    NetworkOptions(given.compile, given.memory_format).apply(workload)
+    NetworkOptions(options.compile, options.memory_format).apply(workload)
     return state
 
 
-def peers(state: State, given: argparse.Namespace) -> tuple[dict[str, Step], Callable[[], float]]:
+def peers(state: State, options: argparse.Namespace) -> tuple[dict[str, Step], Callable[[], float]]:
     """Steps of the suite, torchvision's references/classification and timm's train.py; and their networks' time in
     `optimizer.step`, in seconds a step.
 
@@ -66,20 +66,20 @@ def peers(state: State, given: argparse.Namespace) -> tuple[dict[str, Step], Cal
     labels = batch.data.labels.to(device)
     made: dict[str, Step] = {"suite": lambda: suite(state, batch)}
     for name, loop in (("torchvision", torchvision_step), ("timm", timm_step)):
-        net, optimizer, scaler = copy_of(state, given)
-        made[name] = lambda loop=loop, n=net, o=optimizer, s=scaler: loop(n, o, s, images, labels, given.precision)
-    net, optimizer, _ = copy_of(state, given)
+        net, optimizer, scaler = copy_of(state, options)
+        made[name] = lambda loop=loop, n=net, o=optimizer, s=scaler: loop(n, o, s, images, labels, options.precision)
+    net, optimizer, _ = copy_of(state, options)
     cross_entropy(net(images), labels).backward()
     return made, lambda: timed(optimizer.step, device)
 
 
-def copy_of(state: State, given: argparse.Namespace) -> tuple[nn.Module, torch.optim.Optimizer, torch.amp.GradScaler]:
+def copy_of(state: State, options: argparse.Namespace) -> tuple[nn.Module, torch.optim.Optimizer, torch.amp.GradScaler]:
     net = copy.deepcopy(state.workload.players["model"]).train()
-    if given.compile:
+    if options.compile:
         net.compile()
     spec, hyperparameters = state.spec, state.run.setting.hyperparameters
     optimizer = spec.build([{"params": [*net.parameters()]}], hyperparameters)
-    return net, optimizer, torch.amp.GradScaler(given.device, enabled=given.precision == "fp16")
+    return net, optimizer, torch.amp.GradScaler(options.device, enabled=options.precision == "fp16")
 
 
 def suite(state: State, batch) -> None:
@@ -128,15 +128,15 @@ def timed(step: Step, device: torch.device) -> float:
     return time.perf_counter() - begun
 
 
-def measure(given: argparse.Namespace, task: str, optimizer: str, data: Path) -> None:
-    state = suite_state(given, task, optimizer, data)
-    steps, stepping = peers(state, given)
+def measure(options: argparse.Namespace, task: str, optimizer: str, data: Path) -> None:
+    state = suite_state(options, task, optimizer, data)
+    steps, stepping = peers(state, options)
     times: dict[str, list[float]] = {name: [] for name in steps}
     alone: list[float] = []
-    for number in range(given.warmup + given.rounds):
+    for number in range(options.warmup + options.rounds):
         for name, step in steps.items():  # in turn, so that a busy machine is busy for all
             seconds = timed(step, state.workload.device)
-            if number >= given.warmup:
+            if number >= options.warmup:
                 times[name].append(seconds)
         alone.append(stepping())
     middle = {name: statistics.median(values) for name, values in times.items()}
@@ -145,9 +145,9 @@ def measure(given: argparse.Namespace, task: str, optimizer: str, data: Path) ->
         for name in ("torchvision", "timm")
     }
     print(
-        f"{task:28} {optimizer:6} suite {given.batch / middle['suite']:8.0f} images/s,"
+        f"{task:28} {optimizer:6} suite {options.batch / middle['suite']:8.0f} images/s,"
         f" {ratios['torchvision']:.2f} of torchvision's, {ratios['timm']:.2f} of timm's;"
-        f" the optimizer takes {100 * statistics.median(alone[given.warmup :]) / middle['suite']:.0f} %",
+        f" the optimizer takes {100 * statistics.median(alone[options.warmup :]) / middle['suite']:.0f} %",
         flush=True,
     )
 
@@ -165,15 +165,15 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="all networks by torch.compile")
     parser.add_argument("--memory-format", choices=MEMORY_FORMATS, default="auto", help="of all networks and pictures")
     parser.add_argument("--narrow", action="store_true", help="a quarter of the published widths and depths")
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    size = "a quarter as wide and deep" if given.narrow else "as published"
-    print(f"{given.device}, {given.precision}, batch {given.batch} of {given.crop} px, networks {size}")
+    size = "a quarter as wide and deep" if options.narrow else "as published"
+    print(f"{options.device}, {options.precision}, batch {options.batch} of {options.crop} px, networks {size}")
     with tempfile.TemporaryDirectory() as folder:
         build(tasks.dataset("imagenet"), Path(folder), "miniature")
-        for task in given.tasks:
-            for optimizer in given.optimizers:
-                measure(given, task, optimizer, Path(folder))
+        for task in options.tasks:
+            for optimizer in options.optimizers:
+                measure(options, task, optimizer, Path(folder))
 
 
 if __name__ == "__main__":
