@@ -20,7 +20,13 @@ os.environ.pop("COLUMNS", None)  # tables of tests are of any width
 if "PYTEST_XDIST_WORKER" not in os.environ:
     session = tempfile.mkdtemp(prefix="optathlon-tests-")
     os.environ["OPTATHLON_SLOTS"] = os.path.join(session, "optathlon-slots")
-    atexit.register(shutil.rmtree, session, ignore_errors=True)
+    session_pid = os.getpid()
+
+    @atexit.register
+    def remove_the_slots_of_this_session() -> None:
+        if os.getpid() == session_pid:  # and not in a process that a test forks
+            shutil.rmtree(session, ignore_errors=True)
+
 
 from optathlon.suite import user_modules
 
