@@ -40,11 +40,11 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """That it is decided by the last look, in a sweep with looks."""
 
 
-def needs(board: Leaderboard, wanted: float = POWER) -> list[Need]:
+def needs(board: Leaderboard, power: float = POWER) -> list[Need]:
     """Returns a Need for each complete cell that is compared with the baseline, rows by columns in their order."""
     if board.baseline is None:
         return []
-    planner = _Planner(board, wanted)
+    planner = _Planner(board, power)
     return [
         planner.need(number, at)
         for number, row in enumerate(board.rows)
@@ -83,11 +83,11 @@ class _Planner:
 
         return chance_found(self._planned(seeds), at, delta, self.level * share)
 
-    def need(self, number: int, at: int) -> Need:
+    def need(self, number: int, column_number: int) -> Need:
         """Of row `number` in column `at`."""
         board, row = self.board, self.board.rows[number]
-        column, cell, base = board.columns[at], row.cells[at], self.base.cells[at]
-        delta, place = cell.delta or 0.0, (self.place[number], at)
+        column, cell, base = board.columns[column_number], row.cells[column_number], self.base.cells[column_number]
+        delta, place = cell.delta or 0.0, (self.place[number], column_number)
         decided = cell.p_holm is not None and cell.p_holm < board.alpha
         deviation = self._deviation(place)
         plannable = not decided and bool(delta) and deviation is not None

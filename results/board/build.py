@@ -75,11 +75,11 @@ def leaderboard(
 
 def _said_of_tests(verdicts: Judged, looks: Looked | None, baseline: str | None) -> dict[str, Any]:
     """What a board says of its tests as a whole. baseline: its label, if it is shown."""
-    found: dict[str, Any] = {"collapsing": verdicts.collapsing}
+    facts: dict[str, Any] = {"collapsing": verdicts.collapsing}
     if baseline is not None:
         family = len(looks.verdicts) if looks else verdicts.family
-        found |= {"family": family, "baseline_apart": verdicts.baseline_apart}
-    return found | ({"looks": looks.looks, "looks_over": looks.reached} if looks else {})
+        facts |= {"family": family, "baseline_apart": verdicts.baseline_apart}
+    return facts | ({"looks": looks.looks, "looks_over": looks.reached} if looks else {})
 
 
 def _cells(

@@ -82,13 +82,13 @@ def looked(plan: Plan, cells: Cells) -> Looked | None:
         if scores is None:
             break
         tests.look(scores)
-        asked = {name: int(tests.asked[at]) for name, at in place.items()}
+        asked = {name: int(tests.asked[index]) for name, index in place.items()}
     verdicts = {
         name: Verdict(
-            p=float(tests.p[at]), p_holm=float(tests.p_holm[at]), decided_at=int(tests.decided_at[at]) or None
+            p=float(tests.p[index]), p_holm=float(tests.p_holm[index]), decided_at=int(tests.decided_at[index]) or None
         )
-        for name, at in place.items()
-        if tests.p[at] <= 1
+        for name, index in place.items()
+        if tests.p[index] <= 1
     }
     return Looked(looks=looks, reached=tests.reached, asked=asked, verdicts=verdicts)
 
@@ -123,11 +123,11 @@ def _with_verdict(cell: Cell, verdict: Verdict | None, own: bool) -> Cell:
         return msgspec.structs.replace(cell, p=None, p_holm=None, untested=untested)
     if verdict is None or cell.untested or not cell.comparable:
         return msgspec.structs.replace(cell, p=None, p_holm=None)
-    at = verdict.decided_at
+    decided_at = verdict.decided_at
     return msgspec.structs.replace(
         cell,
         p=verdict.p,
         p_holm=verdict.p_holm,
-        decided_at=at,
-        notes=cell.notes if at is None else [*cell.notes, f"decided at the look of {at} seeds"],
+        decided_at=decided_at,
+        notes=cell.notes if decided_at is None else [*cell.notes, f"decided at the look of {decided_at} seeds"],
     )

@@ -81,15 +81,15 @@ def winners(
     groups = {} if plan.head.tuning is msgspec.UNSET else {group.report: group.tune for group in plan.head.tuning}
     # Once for all cells: a row's settings are the same in each column.
     values = {digest: hyperparameters(setting) for digest, setting in plan.head.settings.items()}
-    found = {}
+    chosen = {}
     for cell, settings in _tuning(plan).items():
         column = columns[cell[1]]
         whole = _winner(values, column, settings, known, failed)
         by_seed = {
             seed: _winner(values, column, _of_seeds(settings, tune), known, failed) for seed, tune in groups.items()
         }
-        found[cell] = _together(whole, by_seed) if by_seed else whole
-    return found
+        chosen[cell] = _together(whole, by_seed) if by_seed else whole
+    return chosen
 
 
 def _of_seeds(settings: Mapping[str, list[PlannedRun]], seeds: Collection[int]) -> dict[str, list[PlannedRun]]:

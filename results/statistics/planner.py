@@ -45,24 +45,24 @@ def rejection_chance(shift: float, df: float, limit: float) -> float:
     return 1 - upper + (lower if math.isfinite(lower) else 0.0)
 
 
-def shift_needed(df: float, limit: float, wanted: float = POWER) -> float:
-    """The least noncentrality, in standard errors, at which `rejection_chance` reaches `wanted`; by bisection."""
+def shift_needed(df: float, limit: float, chance: float = POWER) -> float:
+    """The least noncentrality, in standard errors, at which `rejection_chance` reaches `chance`; by bisection."""
     low, high = 0.0, 10 * limit
     while high - low > 1e-6 * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if rejection_chance(middle, df, limit) >= wanted else (middle, high)
+        low, high = (low, middle) if rejection_chance(middle, df, limit) >= chance else (middle, high)
     return high
 
 
-def seeds_needed(power_at: Callable[[int], float], wanted: float = POWER) -> int | None:
-    """The smallest n of at least 2 at which `power_at`, which grows, reaches `wanted`; None if 1000 are not enough.
+def seeds_needed(power_at: Callable[[int], float], chance: float = POWER) -> int | None:
+    """The smallest n of at least 2 at which `power_at`, which grows, reaches `chance`; None if 1000 are not enough.
 
     An observed difference that was picked because it is large is larger than the true one: the true n is then higher.
     """
-    if power_at(MOST) < wanted:
+    if power_at(MOST) < chance:
         return None
     low, high = 1, MOST
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power_at(middle) >= wanted else (middle, high)
+        low, high = (low, middle) if power_at(middle) >= chance else (middle, high)
     return high

@@ -33,14 +33,14 @@ class Seeds(msgspec.Struct, frozen=True):
         return {seed: self.tune[i * share : (i + 1) * share] for i, seed in enumerate(self.report)}
 
 
-def read_seeds(given: Any, select: Any) -> Seeds:
-    """The `seeds` and `select` of a sweep file; UsageError names field, value and what would be right."""
+def read_seeds(seeds: Any, select: Any) -> Seeds:
+    """Reads `seeds` and `select` of a sweep file; UsageError names field, value and what would be right."""
     if select not in (ONCE, PER_SEED):
         raise UsageError(f'select: must be "{ONCE}" or "{PER_SEED}", not {select!r}')
     looks: tuple[int, ...] = ()
-    if isinstance(given, dict):
-        _only(given, ("tune", "report"), "seeds.")
-        tune, reported = _seed_list("seeds.tune", given.get("tune", [])), given.get("report", [])
+    if isinstance(seeds, dict):
+        _only(seeds, ("tune", "report"), "seeds.")
+        tune, reported = _seed_list("seeds.tune", seeds.get("tune", [])), seeds.get("report", [])
         if isinstance(reported, dict):
             looks = _looks(reported)
             # The smallest numbers that tune nothing: one more look changes no seed of the earlier ones.
@@ -49,7 +49,7 @@ def read_seeds(given: Any, select: Any) -> Seeds:
         else:
             report = _seed_list("seeds.report", reported)
     else:
-        tune, report = (), _seed_list("seeds", given)
+        tune, report = (), _seed_list("seeds", seeds)
     if not report:
         raise UsageError("seeds: there must be at least one seed to report, seeds = [0, 1, 2]")
     if both := sorted(set(tune) & set(report)):
@@ -65,7 +65,7 @@ def read_seeds(given: Any, select: Any) -> Seeds:
 
 
 def default_looks(first: int, most: int) -> tuple[int, ...]:
-    """Numbers of seeds from `first` to `most`, each about 1.6 times the one before."""
+    """Returns numbers of seeds from `first` to `most`, each about 1.6 times the one before."""
     looks = [first]
     while (following := max(looks[-1] + 1, round(GROWTH * looks[-1]))) * SHORTEST_LAST_STEP <= most:
         looks.append(following)

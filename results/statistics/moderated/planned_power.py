@@ -51,12 +51,16 @@ def expected_seeds(rows: int, columns: int, looks: Sequence[int], deviations: fl
     return seeds
 
 
-def chance_found(planned: Comparisons, at: tuple[int, int], delta: float, level: float) -> float:
-    """The chance that the comparison `at` (row, column) is shown at `level` if the true difference is `delta`.
+def chance_found(planned: Comparisons, place: tuple[int, int], delta: float, level: float) -> float:
+    """The chance that the comparison `place` (row, column) is shown at `level` if the true difference is `delta`.
 
     planned: of one board, with the seeds that are asked about.
     """
-    weights, variance, df = planned.weights[:, 0, 0], planned.variance[:, at[0], at[1]], planned.df[:, at[0], at[1]]
+    weights, variance, df = (
+        planned.weights[:, 0, 0],
+        planned.variance[:, place[0], place[1]],
+        planned.df[:, place[0], place[1]],
+    )
     return sum(
         float(weight) * rejection_chance(abs(delta) / math.sqrt(v), float(f), quantile(1 - level, float(f)))
         for weight, v, f in zip(weights, variance, df, strict=True)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from optathlon.results import State, Store
+from optathlon.results import State, Store, load_results
 from optathlon.results.record import Owner
 from optathlon.results.store.files import utc
 from optathlon.slurm.cluster import Alive, ClusterError, Resources
@@ -274,3 +274,23 @@ def test_where_the_gpus_do_not_work_no_run_is_tried(tmp_path):
     assert "cannot be used" in log.read_text()
     assert "cannot be used, as said above" in optathlon(tmp_path, "status", "toys").stdout
     assert not (tmp_path / "store/work").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_with_looks_goes_on_by_itself_and_ends_with_the_look_that_decides(tmp_path):
+    """Whichever look decides it: there are as many runs as that look has seeds, by one launch alone."""
+    blocks = "".join(
+        f'[[optimizer]]\nname = "sgd"\nlabel = "{label}"\nfixed.lr = {rate}\n'
+        for label, rate in (("sgd", 0.1), ("near", 0.11))
+    )
+    head = (
+        'name = "toys"\nscale = "smoke"\ntasks = ["toy:TASK"]\nprotocol.length = 1\nseeds.report = {looks = [2, 3]}\n'
+    )
+    write(tmp_path, head + blocks)
+    assert optathlon(tmp_path, "launch", "sweep.toml", "--slots", 2).returncode == 0
+    results = load_results(store := Store(tmp_path / "store"), store.plan("toys"))
+    near = results.board.cell("near", "toy:TASK")
+    sgd = results.board.cell("sgd", "toy:TASK")
+    assert results.board.looks_over == (2 if near.decided_at is None else [2, 3].index(near.decided_at) + 1)
+    assert near.n == sgd.n == (near.decided_at or 3)
+    assert len(store.finished()) == near.n + sgd.n
