@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,7 @@ def _become(order: Mapping) -> NoReturn:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests themselves may run under nohup
     tempfile.tempdir = None  # what the process found in its own environment, if it asked
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, path in enumerate(order["to"], start=1):

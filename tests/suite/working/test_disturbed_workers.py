@@ -91,6 +91,7 @@ def test_a_worker_outlives_its_launcher_and_the_terminal_of_it(tmp_path, undistu
         stdout=inner,
         stderr=inner,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
     )
     os.close(inner)
     wait_until_in_a_run(tmp_path)
