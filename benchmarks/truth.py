@@ -221,13 +221,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[3, 5, 10])
     parser.add_argument("--scenarios", nargs="+", default=[], choices=[s.name for s in SCENARIOS], metavar="NAME")
     parser.add_argument("--looks", nargs="+", type=int, help="instead: sweeps with looks at so many seeds, 3 5 8 12")
-    given = parser.parse_args()
-    if given.looks:
-        chosen = [(s.name, s.noise) for s in SCENARIOS if not given.scenarios or s.name in given.scenarios]
-        for line in truth_looks.lines(chosen, given.shapes, given.looks, given.boards):
+    args = parser.parse_args()
+    if args.looks:
+        chosen = [(s.name, s.noise) for s in SCENARIOS if not args.scenarios or s.name in args.scenarios]
+        for line in truth_looks.lines(chosen, args.shapes, args.looks, args.boards):
             print(line, flush=True)
         return
-    for line in lines(given.boards, given.shapes, given.seeds, given.scenarios):
+    for line in lines(args.boards, args.shapes, args.seeds, args.scenarios):
         print(line, flush=True)
 
 
