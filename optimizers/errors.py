@@ -10,8 +10,14 @@ class OptimizerError(ValueError):
     """An optimizer, a hyperparameter or a grid is not what it must be; the message names field, value and remedy."""
 
 
+MOST_NAMED = 40
+"""More names than these are no help in one line."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns " (did you mean X?)" with the nearest known word or those that contain `word`; else all known words."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or [name for name in known if word and word in name]
-    return f" (did you mean {' or '.join(near[:3])}?)" if near else f" (known: {', '.join(known)})"
+    if near:
+        return f" (did you mean {' or '.join(near[:3])}?)"
+    return f" (known: {', '.join(known)})" if len(known) <= MOST_NAMED else " (see `optathlon list`)"

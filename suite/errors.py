@@ -25,8 +25,13 @@ class Preempted(Exception):  # noqa: N818
     """A signal asked the run to stop; its state is saved."""
 
 
+MOST_NAMED = 40
+"""More names than these are no help in one line."""
+
+
 def hint(word: str, known: Iterable[str]) -> str:
-    """Returns, in brackets, which of the `known` words the writer of `word` may have meant, or all of them."""
+    """Returns, in brackets, which `known` word the writer of `word` may have meant; else all, or what lists them."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
+    if near := difflib.get_close_matches(word, known, n=1, cutoff=0.5):
+        return f" (did you mean {near[0]}?)"
+    return f" (known: {', '.join(known)})" if len(known) <= MOST_NAMED else " (see `optathlon list`)"

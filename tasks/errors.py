@@ -20,11 +20,17 @@ class DataError(TaskError):
     """Data is missing, corrupt or of another edition; the message names data set, file, expectation and command."""
 
 
+MOST_NAMED = 40
+"""More names than these are no help in one line."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """' (did you mean X?)' for the nearest known word, or for those that have it in them; else what is known."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or [name for name in known if word and word in name]
-    return f" (did you mean {' or '.join(near[:3])}?)" if near else f" (known: {', '.join(known)})"
+    if near:
+        return f" (did you mean {' or '.join(near[:3])}?)"
+    return f" (known: {', '.join(known)})" if len(known) <= MOST_NAMED else " (see `optathlon list`)"
 
 
 def one_line(error: BaseException) -> str:

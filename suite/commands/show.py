@@ -102,8 +102,18 @@ def _sweep(args: argparse.Namespace) -> dict[str, Any] | None:
     except SweepError:
         if args.name.endswith(".toml"):
             raise
-        return None  # it may still be a run
+        return _launched(args)
     return {"name": sweep_reader.load(path).name, "file": str(path), "toml": path.read_text()}
+
+
+def _launched(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Describes a sweep by its name in the store, as it was launched last; None for what may still be a run."""
+    store = Store(args.store)
+    if args.name not in store.plan_names():
+        return None
+    number = store.plan_numbers(args.name)[-1]
+    _, toml = store.plan_file(args.name, number)
+    return {"name": args.name, "plan": number, "toml": toml.decode()}
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any] | None:

@@ -196,6 +196,19 @@ def test_adding_a_seed_runs_only_what_is_new(launched, tmp_path):
 
 
 @pytest.mark.slow
+def test_show_prints_a_launched_sweep_by_its_name(launched):
+    shown = document(optathlon(launched, "show", "toys", "--json"))
+    assert shown["kind"] == "sweep"
+    assert shown["plan"] == 1
+    assert optathlon(launched, "show", "toys").stdout.strip() == (launched / "sweep.toml").read_text().strip()
+
+
+def test_what_is_not_known_is_said_in_a_line(tmp_path):
+    done = optathlon(tmp_path, "show", "qqqqqq")
+    assert done.returncode == 2
+    assert done.stderr == "optathlon: nothing is called 'qqqqqq' (see `optathlon list`)\n"
+
+
 def test_show_run_tells_how_to_recreate_it(launched):
     record = next((launched / "store" / "records").rglob("*.json"))
     shown = document(optathlon(launched, "show", record.stem[:6], "--json"))
