@@ -309,7 +309,7 @@ def to_parquet(folder: Path) -> None:
     for part, split in ((photos.train, "train"), (photos.val, "validation")):
         rows = [
             {
-                "image": {"bytes": p.path.read_bytes(), "path": f"{p.path.stem}_{part.classes[p.label]}.JPEG"},
+                "image": {"bytes": p.path.read_bytes(), "path": f"{p.path.stem}_{photos.classes[p.label]}.JPEG"},
                 "label": p.label,
             }
             for p in reversed(part)
