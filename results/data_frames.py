@@ -115,9 +115,14 @@ class Results:
         settings = [line.pop("settings") for line in lines]
         names = list(dict.fromkeys(name for setting in settings for name in setting))
         frame = _frame(lines, _RUN_TYPES)
-        for name, column in zip(names, column_names(names, _RUN_TYPES), strict=True):
-            frame[column] = [setting.get(name) for setting in settings]
-        return frame
+        import pandas
+
+        columns = {
+            column: [setting.get(name) for setting in settings]
+            for name, column in zip(names, column_names(names, _RUN_TYPES), strict=True)
+        }
+        # At once: pandas warns of, and gets slow by, more than 100 columns that are added one by one.
+        return pandas.concat([frame, pandas.DataFrame(columns, index=frame.index)], axis=1)
 
     def curves(self) -> pandas.DataFrame:
         """One line per point of the learning curves of all finished and diverged runs, in the order of recording.

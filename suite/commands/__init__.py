@@ -33,7 +33,7 @@ COMMANDS = {
     },
     "Care": {
         "data": "list, check, prepare, imitate (miniature) or substitute (standin) data sets",
-        "export": "all records as one Parquet file",
+        "export": "all records as Parquet files, or for TensorBoard, MLflow, W&B",
         "merge": "stores of several labs or clusters into one",
         "doctor": "check this machine and the store",
         "schema": "the JSON schema of sweep files, for editors",

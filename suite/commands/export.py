@@ -73,6 +73,11 @@ def _check(args: argparse.Namespace) -> None:
     for option in ("parquet", "curves"):
         if path := getattr(args, option):
             _boards.check_output(f"--{option}", path)
+    targets = [path.resolve() for path in (args.parquet, args.curves, *folders.values()) if path]
+    if twice := [path for path in targets if targets.count(path) > 1]:
+        raise UsageError(f"export: {twice[0]} is to be written twice; name another for each option")
+    if args.mlflow and "?" in str(args.mlflow.resolve()):
+        raise UsageError(f"--mlflow {args.mlflow}: MLflow cannot have a database in a folder with a ? in its name")
     for tracker, folder in folders.items():
         if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"--{tracker} {folder}: is not empty, and a run stands in it once; name a new folder")

@@ -16,6 +16,9 @@ NO_SWEEP = "no sweep"
 STEPS_PER_EPOCH = 1000
 """Trackers count whole steps, and curves have points within epochs: a step is a thousandth of an epoch."""
 
+LONGEST_FILE_NAME = 150
+"""File systems take 255 bytes, and a seed, a role and a run's id may follow a row's name, which has no limit."""
+
 
 class TrackedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One finished or diverged run at one place: a run that two sweeps share is tracked in both."""
@@ -68,8 +71,9 @@ def tracked(records: Mapping[str, Record], places: Iterable[Mapping[str, Any]]) 
 
 
 def file_name(text: str) -> str:
-    """Returns `text` with what a folder's name cannot have everywhere replaced."""
-    return re.sub(r"[^\w.,=+@ -]", "_", text).strip(" .") or "_"
+    """Returns `text` with what a folder's name cannot have everywhere replaced, cut to LONGEST_FILE_NAME bytes."""
+    short = re.sub(r"[^\w.,=+@ -]", "_", text).encode()[:LONGEST_FILE_NAME].decode(errors="ignore")
+    return short.strip(" .") or "_"
 
 
 def _number(value: float | None) -> float:

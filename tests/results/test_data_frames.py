@@ -207,3 +207,11 @@ def test_a_store_on_a_read_only_file_system_is_read_like_any_other(store, monkey
     results = read(store)
     assert "running" in set(results.runs().status)
     assert (list(results.boards), results.problems) == (["sweep"], [])
+
+
+@pytest.mark.filterwarnings("error")
+def test_any_number_of_hyperparameters_is_told_without_a_warning(tmp_path):
+    many = {f"option{number}": number for number in range(150)}
+    Store(tmp_path).commit(record(0.5, of_setting=setting("mine", **many)))
+    (run,) = read(tmp_path).runs().to_dict("records")
+    assert many.items() <= run.items()

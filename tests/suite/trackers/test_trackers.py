@@ -13,7 +13,8 @@ import pytest
 from optathlon.results import Store
 from optathlon.results.record import Curve, Score
 from optathlon.suite import main
-from optathlon.suite.trackers.tracked_run import file_name
+from optathlon.suite.trackers import mlflow
+from optathlon.suite.trackers.tracked_run import LONGEST_FILE_NAME, TrackedRun, file_name
 from tests.results.make import Sweep, record, setting
 
 CURVE = Curve(
@@ -85,6 +86,23 @@ def test_mlflow_reads_curves_scores_and_settings(runs, capsys):
 
 
 @pytest.mark.slow
+def test_mlflow_takes_a_sweep_called_default_odd_names_and_more_settings_than_it_takes_at_once(tmp_path):
+    from mlflow.tracking import MlflowClient
+
+    many = setting("sgd", **{f"option{number}": number for number in range(120)}, **{"a$": 1, "a%": 2})
+    odd = Curve(unit="epochs", points={"../loss": [(1.0, 2.0)]})
+    run = TrackedRun(record=record(0.5, of_setting=many, curve=odd), sweep="Default", row="sgd", role="report")
+    mlflow.write([run], tmp_path)
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    (default,) = client.search_experiments()
+    (read,) = client.search_runs([default.experiment_id])
+    assert default.name == "Default"
+    assert read.data.metrics["_/loss"] == 2.0
+    assert len(read.data.params) == len(run.settings)
+    assert (read.data.params["a_"], read.data.params["a__"]) == ("1", "2")
+
+
+@pytest.mark.slow
 def test_wandb_reads_curves_scores_and_settings(runs, capsys):
     from wandb.proto import wandb_internal_pb2
     from wandb.sdk.internal.datastore import DataStore
@@ -142,6 +160,24 @@ def test_nothing_to_write_and_a_folder_with_something_in_it_are_refused(runs, ca
     assert "say what to write: --parquet, --curves, --tensorboard" in capsys.readouterr().err
     assert main.main(["export", "--mlflow", "store", "--store", "store"]) == 2
     assert "--mlflow store: is not empty" in capsys.readouterr().err
+
+
+def test_one_place_for_two_outputs_is_refused_before_anything_is_written(runs, capsys):
+    assert main.main(["export", "--parquet", "runs.pq", "--curves", "./runs.pq", "--store", "store"]) == 2
+    assert "runs.pq is to be written twice" in capsys.readouterr().err
+    assert main.main(["export", "--mlflow", "out", "--tensorboard", "out", "--store", "store"]) == 2
+    assert "out is to be written twice" in capsys.readouterr().err
+    assert not {"runs.pq", "out"} & {path.name for path in Path().iterdir()}
+
+
+def test_a_folder_in_whose_place_mlflow_would_write_another_file_is_refused(runs, capsys):
+    assert main.main(["export", "--mlflow", "what?", "--store", "store"]) == 2
+    assert "a folder with a ? in its name" in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["store"]
+
+
+def test_a_long_row_is_cut_to_what_a_file_system_takes():
+    assert len(file_name("é" * 300).encode()) == LONGEST_FILE_NAME
 
 
 @pytest.mark.parametrize(
