@@ -7,7 +7,7 @@ devices compare. The same tests and marks as on the board of scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -24,7 +24,6 @@ from optathlon.results.scores import number
 from optathlon.results.statistics.targets import time_to_target
 
 By = Literal["time", "memory"]
-NO_COST = "its records hold no cost"
 
 
 def cost_board(
@@ -48,7 +47,11 @@ def cost_board(
     targets = {target.task: target for target in times(board, records, given).targets} if by == "time" else {}
     judging = [i for i, column in enumerate(board.columns) if by == "memory" or column.label in targets]
     columns = [_column(board.columns[i], targets.get(board.columns[i].label)) for i in judging]
-    grid = [[_cell(row.cells[i], records, targets.get(board.columns[i].label)) for i in judging] for row in board.rows]
+    devices = {i: _devices(records, [run for row in board.rows for run in row.cells[i].runs]) for i in judging}
+    grid = [
+        [_cell(row.cells[i], records, targets.get(board.columns[i].label), devices[i]) for i in judging]
+        for row in board.rows
+    ]
     shown_rows = [i for i, row in enumerate(board.rows) if row.name in {other.name for other in part.rows}]
     shown = [i for i, column in enumerate(columns) if column.name in {other.name for other in part.columns}]
     baseline = next((i for i, row in enumerate(board.rows) if row.name == part.baseline), None)
@@ -82,30 +85,43 @@ def _column(column: Column, target: Target | None) -> Column:
     return msgspec.structs.replace(column, metric=metric, unit="s", higher_is_better=False)
 
 
-def _cell(cell: Cell, records: Mapping[str, Record], target: Target | None) -> Cell:
-    """The costs of the runs that a cell shows; one that is not complete stays so."""
+def _cell(cell: Cell, records: Mapping[str, Record], target: Target | None, devices: Sequence[str]) -> Cell:
+    """The costs of the runs that a cell shows; one that is not complete stays so. devices: of its whole column."""
     runs = [records[run] for run in cell.runs if run in records]
     costs = [_seconds(run, target) if target else _memory(run) for run in runs]
-    if any(cost is None for cost in costs):
-        return Cell(status="missing", n_planned=cell.n_planned, n_failed=cell.n_failed, notes=[NO_COST])
+    if without := costs.count(None):
+        note = f"{without} of {len(costs)} records hold no cost"
+        return Cell(status="missing", n_planned=cell.n_planned, n_failed=cell.n_failed, notes=[note])
     reached = [cost if cost is not None and math.isfinite(cost) else None for cost in costs]
     sample = sampled(reached, [run.seed for run in runs], cell.n_planned, cell.n_failed)
     never = reached.count(None)
     notes = [f"{never} of {cell.n_planned} seeds never reached the target"] if never else []
     if cell.status in ("incomplete", "missing"):
         notes.append(f"{len(runs)} of {cell.n_planned} seeds done; not ranked")
-    devices = dict.fromkeys(str(_at(run, "machine", "device")) for run in runs)
-    if len(devices) > 1:
-        notes.append(f"measured on unlike devices: {', '.join(devices)}")
+    notes += _device_notes(_devices(records, cell.runs), devices)
     return msgspec.structs.replace(
         sample,
         setting=cell.setting,
         hyperparameters=cell.hyperparameters,
         settings_tried=cell.settings_tried,
         edges=cell.edges,
+        chosen=cell.chosen,
         runs=[run.id for run in runs],
         notes=notes,
     )
+
+
+def _devices(records: Mapping[str, Record], runs: Iterable[str]) -> list[str]:
+    """The devices that `runs` were measured on, each once."""
+    return list(dict.fromkeys(str(_at(records[run], "machine", "device")) for run in runs if run in records))
+
+
+def _device_notes(devices: Sequence[str], of_column: Sequence[str]) -> list[str]:
+    """What stands beside a cell whose costs do not compare with each other, or with those of other rows."""
+    if len(devices) > 1:
+        return [f"measured on unlike devices: {', '.join(devices)}"]
+    others = [device for device in of_column if device not in devices]
+    return [f"measured on {devices[0]}, other rows on {', '.join(others)}"] if devices and others else []
 
 
 def _seconds(record: Record, target: Target) -> float | None:

@@ -72,9 +72,10 @@ def claims(board: Leaderboard, tasks: Collection[str] | None = None) -> tuple[li
         whole = [name for name, cell in cells.items() if cell.status == "complete" and cell.comparable]
         ranked = sorted(whole, key=lambda name: -sign * (cells[name].mean or 0.0))
         if len(ranked) < 2:
-            left_out[column.name] = "fewer than two rows have all their seeds"
-        elif any(cells[name].setting is None for name in ranked[:2]):
-            left_out[column.name] = "each seed has a setting of its own: a fresh seed would have to be tuned first"
+            left_out[column.name] = "fewer than two rows have all their seeds, none of which diverged"
+        # Also where all seeds happened to choose one setting: a fresh seed might choose another.
+        elif any(cells[name].chosen or cells[name].setting is None for name in ranked[:2]):
+            left_out[column.name] = "each seed chooses its own setting: a fresh seed would have to be tuned first"
         else:
             found.append(_claim(column, ranked[0], ranked[1], cells[ranked[0]], cells[ranked[1]], sign))
     return found, left_out

@@ -96,9 +96,11 @@ def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
         known = [task for task in tasks if task.deviation]
         common = _tried_everywhere(view, row, known, tuned)
         if len(known) < 2:
-            left_out.append(LeftOut(row=row, why="fewer than two tasks with settings that were run with two seeds"))
+            left_out.append(LeftOut(row=row, why="fewer than two tasks on which its settings finished with two seeds"))
         elif len(common) < 2:
             left_out.append(LeftOut(row=row, why="fewer than two settings that were tried on every task"))
+        elif not any(math.isfinite(_summed_regret(known, setting)) for setting in common):
+            left_out.append(LeftOut(row=row, why="every setting diverged on one of the tasks"))
         else:
             found.append(_of_row(view, row, known, common, not tuned))
     return found, left_out
@@ -201,7 +203,11 @@ def _carried(
 
 def _best(tasks: Sequence[TaskScores], settings: Sequence[str]) -> str:
     """The setting with the least mean regret on `tasks`; of equals the first in the plan."""
-    return min(settings, key=lambda setting: math.fsum(task.regret(setting) for task in tasks))
+    return min(settings, key=lambda setting: _summed_regret(tasks, setting))
+
+
+def _summed_regret(tasks: Sequence[TaskScores], setting: str) -> float:
+    return math.fsum(task.regret(setting) for task in tasks)
 
 
 def expected_maximum(count: int) -> float:

@@ -15,7 +15,7 @@ import msgspec
 from optathlon.results.audit.evidence import Evidence
 from optathlon.results.audit.finding import Finding
 from optathlon.results.hyperparameter_text import short
-from optathlon.results.plan import Plan
+from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import number
 
@@ -67,7 +67,7 @@ def checklist(evidence: Evidence, sweep: str) -> list[Item]:
             Item(asked="NeurIPS 6, ACL C2", name=f"settings of {row.name}", answer=_search(plan, row.name))
             for row in plan.head.rows
         ),
-        Item(asked="NeurIPS 7, ACL C3", name="error bars", answer=_deviations(plan)),
+        Item(asked="NeurIPS 7, ACL C3", name="error bars", answer=_deviations(evidence, plan)),
         Item(asked="NeurIPS 8, ACL C1", name="compute", answer=_hours(records, tuning)),
         Item(asked="NeurIPS 8", name="seconds a run", answer=_seconds_by_task(plan, records)),
         Item(asked="NeurIPS 8, ACL C1", name="devices", answer=_distinct(records, "machine", "device")),
@@ -99,15 +99,18 @@ def _selection(plan: Plan) -> str:
     if not any(run.role == "tune" for run in plan.runs):
         return "none: every setting is a row, all are shown"
     scores = dict.fromkeys(column.selection for column in plan.head.columns if column.selection)
-    return f"best mean of {', '.join(scores)} over {_count(plan, 'tune')} tuning seeds"
+    if isinstance(plan.head.tuning, list):
+        seeds = _range([len(group.tune) for group in plan.head.tuning])
+        return f"each report seed its own: best mean of {', '.join(scores)} over its {seeds} tuning seeds"
+    seeds = _count(run for run in plan.runs if run.role == "tune")
+    return f"best mean of {', '.join(scores)} over {seeds} tuning seeds"
 
 
-def _count(plan: Plan, role: str) -> str:
-    """How many seeds of a role a setting has: "3", "1 to 3"."""
+def _count(runs: Iterable[PlannedRun]) -> str:
+    """How many seeds a setting has among `runs`: "3", "1 to 3"."""
     seeds: dict[tuple[str, str, str], set[int]] = {}
-    for run in plan.runs:
-        if run.role == role:
-            seeds.setdefault((run.row, run.column, run.setting), set()).add(run.seed)
+    for run in runs:
+        seeds.setdefault((run.row, run.column, run.setting), set()).add(run.seed)
     return _range([len(of_setting) for of_setting in seeds.values()])
 
 
@@ -140,8 +143,12 @@ def _values(values: Iterable[Any]) -> str:
     return " ".join(words) if len(words) <= 5 else f"{words[0]} to {words[-1]} ({len(words)} values)"
 
 
-def _deviations(plan: Plan) -> str:
-    return f"sample deviation (ddof = 1) over {_count(plan, 'report')} report seeds, 95 % t intervals"
+def _deviations(evidence: Evidence, plan: Plan) -> str:
+    planned = [run for run in plan.runs if run.role == "report"]
+    # Of a plan with looks, only the seeds that were asked for by now.
+    asked = evidence.reported(plan) if isinstance(plan.head.looks, list) else []
+    seeds = _count(asked or planned)
+    return f"sample deviation (ddof = 1) over {seeds} report seeds, 95 % t intervals"
 
 
 def _hours(records: Sequence[Record], tuning: Sequence[Record]) -> str:

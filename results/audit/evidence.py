@@ -49,6 +49,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Records whose id is not that of their problem, setting and seed."""
     altered_plans: dict[str, list[int]]
     """By sweep, the numbers of the plans that do not have their digest."""
+    missing_plans: dict[str, list[int]]
+    """By sweep, the numbers that no plan has although a later one is there."""
     problems: list[str]
     """What could not be read."""
 
@@ -69,9 +71,13 @@ def collect(store: Store, record_id: Callable[[Record], str], plan_digest: Calla
     """
     plans: dict[str, list[Plan]] = {}
     altered_plans: dict[str, list[int]] = {}
+    missing_plans: dict[str, list[int]] = {}
     problems: list[str] = []
     for name in store.plan_names():
-        for number in store.plan_numbers(name):
+        numbers = store.plan_numbers(name)
+        if missing := sorted(set(range(1, numbers[-1])).difference(numbers)):
+            missing_plans[name] = missing
+        for number in numbers:
             try:
                 plan = store.plan(name, number)
             except StoreError as error:
@@ -96,6 +102,7 @@ def collect(store: Store, record_id: Callable[[Record], str], plan_digest: Calla
         forgotten=frozenset(store.forgotten()),
         altered_records=frozenset(altered),
         altered_plans=altered_plans,
+        missing_plans=missing_plans,
         problems=[*problems, *store.problems],
     )
 

@@ -17,6 +17,7 @@ FAULTS = {
     "seeds dropped": "results that were there are not shown",
     "row dropped": "results that were there are not shown",
     "task dropped": "results that were there are not shown",
+    "rules changed": "who has seen results can take the rule by which they look best",
     "failed run": "what is shown is of survivors",
     "unfinished": "what is shown is not what was planned",
     "hidden divergence": "a run that diverged counts as finished",

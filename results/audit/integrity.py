@@ -19,6 +19,9 @@ def altered_or_mixed(evidence: Evidence, sweep: str) -> Iterator[Finding]:
     for number in evidence.altered_plans.get(sweep, ()):
         what = "its digest is not that of its contents: it was changed by hand"
         yield Finding(fault="altered plan", sweep=sweep, where=f"plan {number}", what=what)
+    for number in evidence.missing_plans.get(sweep, ()):
+        what = "it is not there, although later ones are: it was removed by hand"
+        yield Finding(fault="altered plan", sweep=sweep, where=f"plan {number}", what=what)
     plan = evidence.shown(sweep)
     planned = {run.id: run for run in plan.runs}
     records = [evidence.records[run] for run in planned if run in evidence.records]

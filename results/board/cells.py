@@ -225,11 +225,15 @@ def _tuning_notes(winner: Winner) -> list[str]:
     if not winner.complete:
         done = len(winner.candidates) + len(winner.left_out)
         notes.append(f"{done} of {winner.planned} settings tuned")
+    out = "left out"
+    if winner.by_seed and winner.left_out:
+        choosing = winner.by_seed.values()
+        out += f" of the choice of {sum(bool(w.left_out) for w in choosing)} of {len(choosing)} seeds"
     if winner.failed:
-        notes.append(f"{len(winner.failed)} of {winner.planned} settings left out: a tuning run failed")
+        notes.append(f"{len(winner.failed)} of {winner.planned} settings {out}: a tuning run failed")
     if winner.unusable:
         why = next(iter(winner.unusable.values()))
-        notes.append(f"{len(winner.unusable)} of {winner.planned} settings left out: {why}")
+        notes.append(f"{len(winner.unusable)} of {winner.planned} settings {out}: {why}")
     if winner.edges:
         notes.append(f"chosen on the edge of what was tried: {', '.join(winner.edges)}")
     return notes

@@ -85,9 +85,10 @@ def _looks(reported: Mapping[str, Any]) -> tuple[int, ...]:
     ends = {key: reported.get(key, looks and looks[at]) for key, at in (("first", 0), ("most", -1))}
     for key, value in ends.items():
         if type(value) is not int or not 2 <= value <= MOST_SEEDS:
+            given = f"not {value!r}" if key in reported else "it is missing"
             raise UsageError(
-                f"seeds.report.{key}: must be a whole number from 2 on, as one seed shows no spread; not {value!r}; "
-                "seeds.report = {first = 3, most = 12}"
+                f"seeds.report.{key}: must be a whole number from 2 to {MOST_SEEDS:,}, as one seed shows no spread; "
+                f"{given}; seeds.report = {{first = 3, most = 12}}"
             )
     first, most = ends["first"], ends["most"]
     if first > most:

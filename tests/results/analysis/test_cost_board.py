@@ -84,7 +84,7 @@ def test_a_seed_that_never_gets_there_is_last_and_a_row_of_such_says_never():
 def test_rows_without_cost_say_so_and_are_not_ranked():
     _, board, records = looked(cost={("adam", 11): {}})
     timed = cost_board(board, records, "time", {"mnist": 60.0, "ptb": 60.0})
-    assert timed.cell("adam", "mnist").notes == ["its records hold no cost"]
+    assert timed.cell("adam", "mnist").notes == ["1 of 3 records hold no cost"]
     assert [timed.cell(row, "mnist").rank for row in ROWS] == [2.0, None, 1.0]
 
 
@@ -93,6 +93,16 @@ def test_unlike_devices_in_a_cell_are_named():
     records[board.cell("adam", "mnist").runs[0]].provenance["machine"]["device"] = "A100"
     notes = cost_board(board, records, "memory").cell("adam", "mnist").notes
     assert "measured on unlike devices: A100, H100" in notes
+
+
+def test_rows_measured_on_other_devices_are_told_apart_in_each_cell_of_the_column():
+    _, board, records = looked()
+    for run in board.cell("adam", "mnist").runs:
+        records[run].provenance["machine"]["device"] = "A100"
+    taken = cost_board(board, records, "memory")
+    assert taken.cell("adam", "mnist").notes == ["measured on A100, other rows on H100"]
+    assert taken.cell("sgd", "mnist").notes == ["measured on H100, other rows on A100"]
+    assert taken.cell("sgd", "ptb").notes == []
 
 
 def test_a_part_is_shown_with_the_marks_of_the_whole():

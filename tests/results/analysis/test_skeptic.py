@@ -80,7 +80,14 @@ def test_a_row_with_a_missing_or_diverged_seed_makes_no_claim():
     board = leaderboard(sweep.plan, sweep.records(lambda r: values.get((r.row, r.seed), SCORES[r.row] + r.seed)))
     assert [(c.best, c.second) for c in claims(board)[0]] == [("sgd", "lion")]
     alone = leaderboard(sweep.plan, sweep.records(lambda r: 1.0 if r.row == "sgd" else None))
-    assert claims(alone) == ([], {"mnist": "fewer than two rows have all their seeds"})
+    assert claims(alone) == ([], {"mnist": "fewer than two rows have all their seeds, none of which diverged"})
+
+
+def test_a_setting_that_every_seed_chose_for_itself_is_not_tried_with_a_seed_that_did_not_choose_it():
+    sweep = Sweep({name: [setting(name)] for name in ROWS}, tune=(0, 1, 2), tuning={10: (0,), 11: (1,), 12: (2,)})
+    records = sweep.records(lambda run: SCORES[run.row] + 0.1 * run.seed)
+    why = "each seed chooses its own setting: a fresh seed would have to be tuned first"
+    assert claims(leaderboard(sweep.plan, records)) == ([], {"mnist": why})
 
 
 def test_fresh_seeds_are_a_function_of_the_plan_and_none_of_its_own():

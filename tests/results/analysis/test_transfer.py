@@ -101,13 +101,19 @@ def test_without_tuning_rows_of_one_optimizer_are_its_settings_and_the_scores_ar
     ("options", "why"),
     [
         ({"tasks": ("a",)}, "fewer than two tasks"),
-        ({"tune": (0,)}, "fewer than two tasks with settings that were run with two seeds"),
+        ({"tune": (0,)}, "fewer than two tasks on which its settings finished with two seeds"),
     ],
 )
 def test_too_little_is_said_to_be_too_little(options, why):
     found, (left_out,) = transfer(tuned(lambda task, rate, seed: rate + seed, **options))
     assert (found, left_out.row) == ([], "adam")
     assert why in left_out.why
+
+
+def test_where_every_setting_diverged_on_some_task_none_is_called_chosen():
+    lost = {("a", 0.01), ("a", 0.1), ("b", 1.0), ("c", 10.0)}
+    found, (left_out,) = transfer(tuned(lambda task, rate, seed: DIVERGED if (task, rate) in lost else rate + seed))
+    assert (found, left_out.why) == ([], "every setting diverged on one of the tasks")
 
 
 def test_a_cell_whose_tuning_is_not_complete_is_no_task():

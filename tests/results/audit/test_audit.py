@@ -252,6 +252,42 @@ def a_task_was_dropped_after_results():
     return draft
 
 
+def same_runs(draft: Draft) -> Draft:
+    """`draft` with its runs in another order, so that its plan is not taken for the first one."""
+    return replanned(draft, draft.plans[0].runs[::-1])
+
+
+@tampered("rules changed")
+def another_baseline_was_taken_after_results():
+    draft = Draft()
+    draft.plan(same_runs(Draft(baseline="adam")))
+    return draft
+
+
+@tampered("rules changed")
+def looks_were_given_up_after_results():
+    draft = Draft(looks=(2, 3))
+    draft.plan(same_runs(Draft()))
+    return draft
+
+
+@tampered("rules changed")
+def tuning_seeds_were_dealt_out_anew_after_results():
+    draft = Draft(tune=(0, 1, 2), tuning={10: (0,), 11: (1,), 12: (2,)})
+    draft.plan(same_runs(Draft(tune=(0, 1, 2), tuning={10: (1,), 11: (2,), 12: (0,)})))
+    return draft
+
+
+@tampered("rules changed")
+def rows_were_judged_by_another_score_after_results():
+    draft = Draft()
+    draft.plan(same_runs(Draft()))
+    later = draft.plans[1]
+    columns = [msgspec.structs.replace(column, metric="validation/accuracy") for column in later.head.columns]
+    draft.plans[1] = Plan(head=msgspec.structs.replace(later.head, columns=columns), runs=later.runs)
+    return draft
+
+
 def attempts(run: str, kind: str, count: int) -> Callable[[Store], None]:
     def act(store: Store) -> None:
         owner = Owner(host="node", boot="b", pid_namespace="1", pid=1, started="0")
@@ -340,6 +376,14 @@ def a_run_was_taken_out_of_a_plan_by_hand():
     gone = {run.id for run in draft.sweep.runs(seed=12)}
     draft.plans[0] = Plan(head=draft.plans[0].head, runs=[run for run in draft.plans[0].runs if run.id not in gone])
     draft.records = {run: record for run, record in draft.records.items() if run not in gone}
+    return draft
+
+
+@tampered("altered plan")
+def the_plan_that_came_first_was_removed():
+    draft = Draft(report=(10, 11))
+    draft.plan(Draft(report=(10, 11, 12)))
+    draft.afterwards.append(lambda store: (store.sweep_folder("sweep") / "plan-0001.jsonl").unlink())
     return draft
 
 
@@ -459,3 +503,15 @@ def test_the_checklist_has_the_numbers(tmp_path):
     assert answers["compute"] == hours
     assert (answers["devices"], answers["memory"]) == ("cpu", "500 MiB of a process at most")
     assert answers["energy"] == "not recorded"
+
+
+def test_the_checklist_counts_the_seeds_that_a_winner_has_and_those_that_looks_asked_for(tmp_path):
+    each = Draft(tune=(0, 1, 2), tuning={10: (0,), 11: (1,), 12: (2,)})
+    evidence = collect(each.write(tmp_path / "each"), record_id, plan_digest)
+    answers = {item.name: item.answer for item in audit(evidence).checklists["sweep"]}
+    assert answers["selection"] == "each report seed its own: best mean of validation/accuracy over its 1 tuning seeds"
+    first = Draft(report=(10, 11, 12, 13), looks=(2, 4))
+    first.records = {run: record for run, record in first.records.items() if record.seed < 11}
+    evidence = collect(first.write(tmp_path / "looks"), record_id, plan_digest)
+    answers = {item.name: item.answer for item in audit(evidence).checklists["sweep"]}
+    assert answers["error bars"].startswith("sample deviation (ddof = 1) over 2 report seeds")

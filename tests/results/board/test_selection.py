@@ -231,6 +231,16 @@ def test_a_cell_is_the_mean_over_the_winners_of_its_seeds_and_says_how_many_they
     assert "each seed has its own winner: 2 settings for 3 seeds" in cell.notes
 
 
+def test_a_setting_whose_tuning_failed_for_one_seed_is_left_out_of_that_seeds_choice_alone():
+    sweep, records = per_seed(lambda high, seed: 0.9 if high else 0.1)
+    (run,) = sweep.runs(role="tune", setting=digest(HIGH), seed=0)
+    kept = [record for record in records if record.id != run.id]
+    winner = winners(sweep.plan, kept, {run.id})[CELL]
+    assert winner.chosen == {digest(HIGH): 2, digest(LOW): 1}
+    notes = Cells(sweep.plan, kept, {run.id}).cell("sgd", sweep.plan.head.columns[0]).notes
+    assert "1 of 2 settings left out of the choice of 1 of 3 seeds: a tuning run failed" in notes
+
+
 def test_the_part_of_the_tuning_is_told_where_tuning_seeds_can_tell_it(sweep):
     records = tuned(sweep, low=[0.5, 0.7], mid=[0.6, 0.5], high=[0.7, 0.4])
     records += [sweep.record(run, 0.5) for run in free_reports(sweep.plan, records)]
