@@ -100,9 +100,9 @@ def test_rows_measured_on_other_devices_are_told_apart_in_each_cell_of_the_colum
     for run in board.cell("adam", "mnist").runs:
         records[run].provenance["machine"]["device"] = "A100"
     taken = cost_board(board, records, "memory")
-    assert taken.cell("adam", "mnist").notes == ["measured on A100, other rows on H100"]
-    assert taken.cell("sgd", "mnist").notes == ["measured on H100, other rows on A100"]
-    assert taken.cell("sgd", "ptb").notes == []
+    assert taken.cell("adam", "mnist").notes[0] == "measured on A100, other rows on H100"
+    assert taken.cell("sgd", "mnist").notes[0] == "measured on H100, other rows on A100"
+    assert not any("measured on" in note for note in taken.cell("sgd", "ptb").notes)
 
 
 def test_a_part_is_shown_with_the_marks_of_the_whole():

@@ -9,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from optathlon.results import free_reports, leaderboard, render, winners
+from optathlon.results.board.cells import Cells
 from optathlon.results.hyperparameter_text import edges
 from optathlon.results.record import Score
 from tests.results.make import DIVERGED, Sweep, digest, setting

@@ -67,7 +67,7 @@ def test_per_seed_each_report_seed_has_its_own_tuning_seeds_in_order():
         ([0, 1], "per seed", "must have a multiple of 2 seeds, as seeds.report has, not 0"),
         ({"tune": [0, 1, 2], "report": [3, 4]}, "per seed", "a multiple of 2 seeds, as seeds.report has, not 3"),
         ({"report": {"first": 1, "most": 3}}, "once", "seeds.report.first: must be a whole number from 2 to 10,000"),
-        ({"report": {"first": 3}}, "once", "seeds.report.most: must be a whole number from 2 to 10,000, .*; it is missing"),
+        ({"report": {"first": 3}}, "once", "seeds.report.most: must be a whole number .*; it is missing"),
         ({"report": {"first": 5, "most": 3}}, "once", "seeds.report.first: 5 is more than seeds.report.most, 3"),
         ({"report": {"first": True, "most": 3}}, "once", "seeds.report.first"),
         ({"report": {"looks": [3, 3]}}, "once", "seeds.report.looks: must be rising whole numbers"),
