@@ -212,6 +212,9 @@ class _Reader:
             grid = {key: block[key] for key in GRID_KEYS if key in block}
             if grid.get("grid") == "default":
                 self._table("fixed", block, f"{where}.")
+                if beside := [word for word in ("zip", "random") if word in grid]:
+                    what = 'stands beside grid = "default", which brings all that is tried; write the grid out'
+                    raise self._error(f"{where}.{beside[0]}: {what}")
                 grid = overridden(default_table(name), {"fixed": grid.get("fixed", {})})
             schedules, grid = self._schedules(grid, where)
             self._not_empty(grid, where)

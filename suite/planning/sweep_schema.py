@@ -73,7 +73,10 @@ def _named(names: Iterable[str], also: str) -> Schema:
 def _seeds() -> Schema:
     seeds: Schema = {**_SEEDS, "minItems": 1}
     count = {"type": "integer", "minimum": 2, "maximum": MOST_SEEDS}
-    looks = _closed({"first": count, "most": count, "looks": {"type": "array", "items": count, "minItems": 1}})
+    looks = _closed(
+        {"first": count, "most": count, "looks": {"type": "array", "items": count, "minItems": 1}},
+        anyOf=[{"required": ["first", "most"]}, {"required": ["looks"]}],
+    )
     roles = _closed({"tune": _SEEDS, "report": {"anyOf": [seeds, looks]}}, required=["report"])
     what = "seeds to report, or {tune = seeds that choose a setting, report = others that judge it}"
     return {"anyOf": [seeds, roles], "description": what}
@@ -81,21 +84,22 @@ def _seeds() -> Schema:
 
 def _grid_words() -> Schema:
     """The words of a block that say which settings are tried."""
-    random = {"type": "object", "required": ["trials"], "properties": {"trials": _COUNT, "seed": {"type": "integer"}}}
+    random = {"type": "object", "required": ["trials"], "properties": {"trials": _COUNT, "seed": _SEED}}
     return {
         "fixed": {**_TABLE, "description": "a value each, the same in all settings"},
         "grid": {"anyOf": [_TABLE, {"const": "default"}], "description": 'lists that multiply; or "default"'},
         "zip": {"type": "array", "minItems": 1, "items": _TABLE, "description": "values that move together"},
-        "random": {**random, "description": "random = {trials = 20, lr = {log = [1e-4, 1e-1]}}"},
+        "random": {**random, "description": "random = {trials = 20, seed = 1, lr = {log = [1e-4, 1e-1]}}"},
     }
 
 
 def _optimizer() -> Schema:
-    names = _named(optimizers.names(), ":")
+    names, words = _named(optimizers.names(), ":"), _grid_words()
+    words["random"]["required"] = ["trials", "seed"]
     properties = {
         "name": {**names, "description": "what is compared: optathlon list optimizers, or module:Class"},
         "label": {**_TEXT, "not": {"enum": ["protocol", "cluster"]}, "description": "the row's name, if not the name"},
-        **_grid_words(),
+        **words,
         "protocol": {"$ref": "#/definitions/Protocol"},
         "probes": _probes(),
     }

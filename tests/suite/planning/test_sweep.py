@@ -41,6 +41,19 @@ BAD = {
     "boolean rate": ('optimizer = [{name = "sgd", fixed = {lr = true}}]', "lr = True: must be a number"),
     "not finite": ('optimizer = [{name = "sgd", fixed = {lr = inf}}]', "lr = inf: must be finite"),
     "empty grid": ('optimizer = [{name = "sgd", grid = {lr = []}}]', "grid.lr must be a list of values to try, not []"),
+    "zip beside the default grid": (
+        'optimizer = [{name = "adamw", grid = "default", zip = [{eps = 1e-3}]}]',
+        'optimizer[0].zip: stands beside grid = "default"',
+    ),
+    "random beside the default grid": (
+        'optimizer = [{name = "adamw", grid = "default", random = {trials = 2, seed = 1, eps = {log = [1e-9, 1e-8]}}}]',
+        'optimizer[0].random: stands beside grid = "default"',
+    ),
+    "random without a seed": (
+        'optimizer = [{name = "sgd", random = {trials = 2, lr = {log = [0.1, 1]}}}]',
+        "random.seed must be an integer of at least 0, not None",
+    ),
+    "looks without an end": ("seeds = {report = {first = 3}}", "seeds.report.most: must be a whole number"),
     "same setting twice": ('optimizer = [{name = "sgd", grid = {lr = [1, 1.0]}}]', "two settings are the same"),
     "same label twice": ('optimizer = [{name = "sgd"}, {name = "sgd"}]', "label: 'sgd' stands twice"),
     "more settings than memory": (

@@ -58,7 +58,8 @@ def test_every_refused_file_is_refused_by_the_schema_or_by_the_expansion(case, t
     "case",
     ["unknown key", "unknown scale", "unknown task", "unknown optimizer", "no optimizer", "seed twice", "negative seed",
      "name with a slash", "unknown protocol", "protocol of wrong type", "probe that is unknown", "label over two lines",
-     "summary is no text", "override is no table", "label that is a word of the format"],
+     "random without a seed", "looks without an end", "summary is no text", "override is no table",
+     "label that is a word of the format"],
 )  # fmt: skip
 def test_what_an_editor_can_see_is_refused_as_one_writes(case):
     assert accepts(SWEEP)
