@@ -112,6 +112,11 @@ def tell_problems(store: Store) -> None:
         say(f"left out: {problem}")
 
 
+def nothing_there(store: Store) -> StoreError:
+    """The error of a store without any result, which may be a mistake in its name."""
+    return StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
+
+
 def single_view(store: Store, args: argparse.Namespace) -> SweepResults:
     """Returns the results of the one sweep that is wanted; UsageError if there are several or none."""
     known = names(store, args.sweep)

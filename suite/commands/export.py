@@ -45,6 +45,8 @@ def main(args: argparse.Namespace) -> int:
     ids = {run.id for run in store.plan(sweep).runs} if sweep else None
     records = {record.id: record for record in store.records(ids, curves=any(_folders(args).values()))}
     _boards.tell_problems(store)
+    if not records and not store.plan_names():
+        raise _boards.nothing_there(store)
     results = Results(store)
     places = [place for place in _places(results, sweep) if place["run"] in records]
     if args.parquet:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from optathlon.results import Leaderboard, Store, SweepResults, leaderboard_of_records, load_results
 from optathlon.results.analysis.cost_board import cost_board
-from optathlon.results.errors import StoreError
 from optathlon.results.sweep_results import shown_curves
 from optathlon.results.text import formats
 from optathlon.suite.commands import _boards
@@ -51,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
         references = store.references({record.digests.problem for record in records})
         _boards.tell_problems(store)
         if not records:
-            raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
+            raise _boards.nothing_there(store)
         boards = [leaderboard_of_records(records, references=references)]
     if len(boards) > 1 and args.format not in ("table", "md", "latex"):
         names = ", ".join(board.name for board in boards)

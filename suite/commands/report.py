@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from optathlon.results import Store, SweepResults, leaderboard_of_records
-from optathlon.results.errors import StoreError
 from optathlon.results.page.document import html
 from optathlon.results.page.report import Again, Report, view_of_records
 from optathlon.results.papers.ledger import Entry, Sweep, ledger
@@ -79,7 +78,7 @@ def _of_records(store: Store, args: argparse.Namespace) -> Report:
     references = store.references({record.digests.problem for record in records})
     _boards.tell_problems(store)
     if not records:
-        raise StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
+        raise _boards.nothing_there(store)
     view = view_of_records(leaderboard_of_records(records, references=references), records)
     return Report(
         view,

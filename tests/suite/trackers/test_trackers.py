@@ -162,6 +162,14 @@ def test_nothing_to_write_and_a_folder_with_something_in_it_are_refused(runs, ca
     assert "--mlflow store: is not empty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["parquet", "curves", "tensorboard"])
+def test_a_store_that_holds_nothing_is_refused_since_its_name_may_be_a_mistake(option, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main.main(["export", f"--{option}", str(out), "--store", str(tmp_path / "stoer")]) == 4
+    assert "stoer: holds no sweep and no record yet" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_one_place_for_two_outputs_is_refused_before_anything_is_written(runs, capsys):
     assert main.main(["export", "--parquet", "runs.pq", "--curves", "./runs.pq", "--store", "store"]) == 2
     assert "runs.pq is to be written twice" in capsys.readouterr().err
