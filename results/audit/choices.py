@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optathlon.results.audit.evidence import Evidence
+from optathlon.results.audit.evidence import Evidence, moment
 from optathlon.results.audit.finding import Finding
 from optathlon.results.board.selection import winners
 from optathlon.results.plan import Plan
@@ -75,12 +75,13 @@ def _tuned_elsewhere(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Fin
 
 def _compared(evidence: Evidence, sweep: str, shown: Plan) -> Compared:
     """Where seeds tuned: as tuning seeds of any other plan, or as the seeds of other sweeps' rows of one optimizer, of
-    which this sweep shows fewer."""
+    which this sweep shows fewer. Plans made later count for nothing."""
     compared: Compared = {}
     settings_here = _settings(shown)
     for name, plans in evidence.plans.items():
         for plan in plans:
-            if plan is shown:
+            # Nobody chose by what was planned only after this sweep was.
+            if plan is shown or _made_later(plan, shown):
                 continue
             several = {
                 key
@@ -97,6 +98,11 @@ def _compared(evidence: Evidence, sweep: str, shown: Plan) -> Compared:
                     if (where := f"sweep {name}" if name != sweep else "an earlier plan") not in places:
                         places.append(where)
     return compared
+
+
+def _made_later(plan: Plan, than: Plan) -> bool:
+    made, before = moment(plan.head.created), moment(than.head.created)
+    return bool(made and before and made > before)
 
 
 def _settings(plan: Plan) -> dict[tuple[str, str], set[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import math
 from collections.abc import Callable
@@ -132,3 +133,12 @@ def _is_off(score: float, points: list[tuple[float, float | None]]) -> bool:
 
 def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
+
+
+def moment(text: object) -> datetime.datetime | None:
+    """Returns the time that `text` tells, by UTC where it names no zone; None if it tells none."""
+    try:
+        told = datetime.datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return told if told.tzinfo else told.replace(tzinfo=datetime.UTC)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
-from optathlon.results.audit.evidence import Evidence
+from optathlon.results.audit.evidence import Evidence, moment
 from optathlon.results.audit.finding import Finding
 from optathlon.results.plan import Plan, PlanHead, PlannedRun
 
@@ -37,11 +36,11 @@ def changes_after_results(evidence: Evidence, sweep: str) -> Iterator[Finding]:
 
 def _seen_before(evidence: Evidence, older: Plan, newer: Plan) -> list[PlannedRun]:
     """The report runs of `older` whose outcome was there when `newer` was made."""
-    made = _time(newer.head.created)
+    made = moment(newer.head.created)
     runs = []
     for run in older.runs:
         record = evidence.records.get(run.id)
-        ended = _time(record.provenance.get("ended")) if record and run.role == "report" else None
+        ended = moment(record.provenance.get("ended")) if record and run.role == "report" else None
         if ended and made and ended < made:
             runs.append(run)
     return runs
@@ -126,11 +125,3 @@ def _tuning(head: PlanHead) -> dict[int, str]:
 
 def _select(tuning: Mapping[int, str]) -> str:
     return "per seed" if tuning else "once"
-
-
-def _time(text: object) -> datetime.datetime | None:
-    try:
-        moment = datetime.datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

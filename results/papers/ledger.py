@@ -34,6 +34,7 @@ _FINDINGS: dict[Finding, Verdict] = {
     "undecided": "could not tell",
 }
 _UNTESTED = "neither side has a deviation: nothing can be said"
+_UNCOUNTED = "theirs is the only deviation, and of how many runs is not known: nothing can be said"
 _Place = tuple[Column, Cell]
 
 
@@ -196,7 +197,7 @@ def _entry(number: Published, sweep: Sweep, row: str, cells: Sequence[Cell], dif
         z=tested.delta / tested.error if tested.error else None,
         p=tested.p,
         margin=margin,
-        notes=[*differs, *lost, *stopped, *([_UNTESTED] if silent else [])],
+        notes=[*differs, *lost, *stopped, *([_UNCOUNTED if number.std else _UNTESTED] if silent else [])],
     )
 
 

@@ -144,7 +144,7 @@ class Shown:
             shown = "" if any(map(self.proven, cells)) else "; none is"
             sentences.append(
                 f"{PROVEN} shown to differ from {board.baseline}{self.claim()}: p < {board.alpha:g} by the "
-                f"{METHOD}, Holm over all {board.family} comparisons with it in the {self._plan()}"
+                f"{METHOD}, Holm over {_all(board.family)} with it in the {self._plan()}"
                 f"{self.looks()}{shown}"
             )
         elif any(cell.delta is not None for cell in cells):
@@ -223,6 +223,10 @@ class Shown:
 
     def footnotes(self) -> list[tuple[str, str]]:
         return [(str(number).translate(_SUPERSCRIPT), note) for note, number in self.notes.items()]
+
+
+def _all(comparisons: int) -> str:
+    return "the only comparison" if comparisons == 1 else f"all {comparisons} comparisons"
 
 
 def number(value: float, digits: int, sign: str = "") -> str:

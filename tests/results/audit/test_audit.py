@@ -484,6 +484,12 @@ def test_a_second_plan_made_before_any_result_is_no_look(tmp_path):
     assert faults(draft.write(tmp_path / "store")) == []
 
 
+def test_what_another_sweep_tuned_by_after_this_one_was_planned_is_no_fault(tmp_path):
+    draft = Draft()
+    draft.plan(Draft(tune=(11,), report=(20, 21, 22)), "later")
+    assert faults(draft.write(tmp_path / "store")) == []
+
+
 def test_a_diverged_run_that_says_so_is_no_fault(tmp_path):
     draft = Draft()
     run = draft.report()
