@@ -86,6 +86,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     improvement: float | None
     """Mean over tasks."""
     alpha: float
+    looks: list[int] = []
+    """Numbers of seeds at which the board tests. What is here is tested once, at the whole of `alpha`, and may show
+    what no look has decided."""
 
 
 def compare(board: Leaderboard, a: str, b: str) -> Comparison:
@@ -107,6 +110,7 @@ def compare(board: Leaderboard, a: str, b: str) -> Comparison:
     won, lost = (sum(task.verdict == row for task in tasks) for row in ("a", "b"))
     return Comparison(
         board=board.name,
+        looks=board.looks,
         a=a,
         b=b,
         tasks=tasks,

@@ -79,6 +79,11 @@ def _text(comparison: Comparison) -> str:
         f"{comparison.a} is shown to be better on {comparison.wins} and worse on {comparison.losses} of {compared} "
         f"tasks ({METHOD})"
     )
+    if comparison.looks:
+        lines.append(
+            f"looks at {', '.join(map(str, comparison.looks))} seeds: p is here as of seeds planned at once; what the "
+            "looks decide, the board marks"
+        )
     if (mean := comparison.standardized) and mean.low is not None and mean.high is not None:
         lines.append(
             f"over tasks, mean difference in seed deviations, better is positive: {mean.delta:+.2f} "

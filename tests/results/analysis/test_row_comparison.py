@@ -37,6 +37,13 @@ def test_a_task_has_welch_pairs_and_settings():
     assert task.settings == {"lr": (0.5, pytest.approx(0.3))}
 
 
+def test_a_board_with_looks_is_said_to_be_one():
+    sweep = Sweep({r: [setting(r)] for r in ("sgd", "adamp")}, baseline="sgd", looks=(2, 3))
+    board = leaderboard(sweep.plan, sweep.records(lambda r: noise(r.row, r.seed)))
+    assert compare(board, "adamp", "sgd").looks == [2, 3]
+    assert compare(board_of(lambda *key: noise(*key)), "adamp", "sgd").looks == []
+
+
 def test_turned_round_it_says_the_same():
     board = board_of(lambda *key: noise(*key))
     comparison, turned = compare(board, "adamp", "sgd"), compare(board, "sgd", "adamp")
