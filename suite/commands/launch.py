@@ -4,6 +4,7 @@ running), or on a Slurm cluster, submitted and left alone."""
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from optathlon.results import Store
 from optathlon.slurm import unasked
@@ -19,6 +20,7 @@ from optathlon.suite.console import (
 )
 from optathlon.suite.errors import FAILED, INTERRUPTED
 from optathlon.suite.launching import launch
+from optathlon.suite.launching.slurm_orders import Order
 from optathlon.suite.monitoring import alive_workers, progress
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.working import references
@@ -111,14 +113,22 @@ def _show(begun: launch.Launch, as_json: bool) -> int:
         most = f"the default MaxArraySize of {unasked.DEFAULTS.max_array_size}"
         say(f"{name}: no Slurm answers here ({begun.unasked}): nothing was asked; arrays are cut at {most}")
     if as_json:
-        arrays = [{"stage": o.stage, "workers": o.copies, "tasks": sorted(o.tasks), "script": s} for o, s in scripts]
+        arrays = [_array(order, script) for order, script in scripts]
         print_json({"sweep": name, "cluster": begun.settings.kind, "missing": missing, "arrays": arrays})
         return 0
     for order, script in scripts:
-        print(f"# stage {order.stage}, at most {order.copies} workers, for: {', '.join(sorted(order.tasks))}\n{script}")
+        of_rows = f"; rows: {', '.join(sorted(order.scope.rows))}" if order.scope.rows else ""
+        of_tasks = ", ".join(sorted(order.scope.tasks))
+        print(f"# stage {order.stage}, at most {order.copies} workers, for: {of_tasks}{of_rows}\n{script}")
     where = f"{len(scripts)} arrays would be submitted" if begun.settings.kind == "slurm" else "one worker would start"
     say(f"{name}: {missing} runs to do; {where if missing else 'nothing would be done'}")
     return 0
+
+
+def _array(order: Order, script: str) -> dict[str, Any]:
+    """Returns an array of workers as --json prints it; no rows: of all."""
+    scope = {"tasks": sorted(order.scope.tasks), "rows": sorted(order.scope.rows)}
+    return {"stage": order.stage, "workers": order.copies, **scope, "script": script}
 
 
 def _outcome_lines(done: launch.Launched) -> list[str]:

@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_network_options(parser)
     parser.add_argument("--canary", action="store_true")
     parser.add_argument("--task", action="append", default=[], help="only runs of it (again: or of this; none: of all)")
+    parser.add_argument("--row", action="append", default=[], help="only runs of this row of the board, as --task")
     parser.add_argument("--leave", action="store_true", help="do not stay for what runs elsewhere")
     parser.add_argument("--after", action="append", default=[], help="a job that was over before this one could start")
     parser.add_argument("--beside", type=Path, help="where modules of the sweep's own tasks and optimizers are")
@@ -31,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from optathlon.slurm.slurm import SlurmCluster
     from optathlon.suite.monitoring.alive_workers import mark_followed_as_ended
+    from optathlon.suite.planning.scope import Scope
     from optathlon.suite.training.place import environment
     from optathlon.suite.working.assignment import Assignment
     from optathlon.suite.working.worker import Worker
@@ -51,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
         implementation=args.implementation,
         networks=network_options(args),
         canary=args.canary,
-        tasks=frozenset(args.task),
+        scope=Scope(frozenset(args.task), frozenset(args.row)),
         leave=args.leave,
     )
     if environment() is None:

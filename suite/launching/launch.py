@@ -20,7 +20,8 @@ from optathlon.slurm.slurm import SlurmCluster
 from optathlon.slurm.unasked import UnaskedCluster
 from optathlon.suite.code import SUBMITTED_TREE, code
 from optathlon.suite.console import say
-from optathlon.suite.launching.slurm_orders import Order, Shape, Submission, at_work, orders
+from optathlon.suite.launching.shapes import ClusterLayers
+from optathlon.suite.launching.slurm_orders import Order, Submission, at_work, orders
 from optathlon.suite.monitoring import alive_workers, status
 from optathlon.suite.monitoring import budget as budgets
 from optathlon.suite.monitoring.alive_workers import HANDLE, Workers
@@ -85,12 +86,15 @@ class Launch:
     def __init__(self, sweep: Sweep, store: Store, wishes: Wishes, plan: Plan | None = None) -> None:
         """plan: what is to be run instead of the sweep's expansion, where it was made of an earlier plan of it."""
         self.sweep, self.store, self.wishes = sweep, store, wishes
-        self.settings, self.shapes = _shapes(sweep, wishes)
+        command_line = cluster_settings.given_table(wishes.cluster, wishes.on, wishes.slots)
+        layers = ClusterLayers(sweep, command_line, wishes.data_workers)
+        self.settings = layers.settings()
         for entry in sweep.entries:
             entry.spec.check_implementation(wishes.implementation)
         self.unasked = ""
         """Why no Slurm was asked by `scripts`; "" where one was."""
         self.plan = plan or expand(sweep, wishes.data)
+        self.shapes = layers.shapes(self.plan)
         self.overview = status.overview(store, self.plan)
         if (hours := sweep.budget if wishes.budget is None else wishes.budget) is not None:
             budgets.check(hours, self.overview, retry=wishes.retry)
@@ -273,21 +277,6 @@ def _require_prepared(sweep: Sweep, data: Path) -> None:
             f" `optathlon data standin {names}` converts real ones from packages, `optathlon show NAME` says where the"
             " official one is from"
         )
-
-
-def _shapes(sweep: Sweep, wishes: Wishes) -> tuple[Settings, list[Shape]]:
-    """Returns the sweep's settings, and one shape of allocation per group of tasks with equal settings."""
-    command_line = cluster_settings.given_table(wishes.cluster, wishes.on, wishes.slots)
-    below = [cluster_settings.user_table(), sweep.cluster]
-    shapes: list[Shape] = []
-    for task in sweep.tasks:
-        of_task = sweep.override.get(task.name, {}).get("cluster", {})
-        settings = cluster_settings.settings([*below, of_task, command_line], wishes.data_workers)
-        # Settings hold a mapping, so they cannot be keys of a dict.
-        place = next((i for i, (known, _) in enumerate(shapes) if known == settings), len(shapes))
-        tasks_before = shapes[place][1] if place < len(shapes) else frozenset()
-        shapes[place : place + 1] = [(settings, tasks_before | {task.name})]
-    return cluster_settings.settings([*below, command_line], wishes.data_workers), shapes
 
 
 def _user() -> str:

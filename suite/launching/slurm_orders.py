@@ -18,12 +18,13 @@ from optathlon.slurm.cluster import Alive, ClusterError, Job
 from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite.code import SUBMITTED_TREE, code
 from optathlon.suite.monitoring.alive_workers import HANDLE, WITHDRAWN, Submitted, Workers
-from optathlon.suite.monitoring.status import LEFT, Overview
+from optathlon.suite.monitoring.status import LEFT, Cell, Overview
 from optathlon.suite.planning.cluster_settings import Settings
 from optathlon.suite.planning.ready_runs import Stage
+from optathlon.suite.planning.scope import Scope
 
-Shape = tuple[Settings, frozenset[str]]
-"""What each worker is given, and the tasks whose runs need it."""
+Shape = tuple[Settings, Scope]
+"""What each worker is given, and the runs that need it."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Order:
     stage: Stage
     settings: Settings
     """The shape of allocation of each worker."""
-    tasks: frozenset[str]
-    """The tasks whose runs the workers take."""
+    scope: Scope
+    """The runs that the workers take."""
     copies: int
     """How many workers."""
     turn: int = 0
@@ -56,15 +57,15 @@ def orders(
     follow_ups: list[Order] = []
     cap = shapes[0][0].workers
     for stage, left in _left(plan, overview).items():
-        demand = [-(-sum(left[t] for t in tasks) // settings.at_once) for settings, tasks in shapes]
+        demand = [-(-_count(left, scope) // settings.at_once) for settings, scope in shapes]
         lacking: list[tuple[bool, Order]] = []
-        for (settings, tasks), copies in zip(shapes, _shares(demand, cap), strict=True):
-            like = [(job, alive) for job, alive in workers.alive.items() if _alike(job, stage, tasks)]
+        for (settings, scope), copies in zip(shapes, _shares(demand, cap), strict=True):
+            like = [(job, alive) for job, alive in workers.alive.items() if _alike(job, stage, scope)]
             counted = sum(_counted(job, alive) for job, alive in like)
             if copies > counted:
-                lacking.append((counted > 0, Order(stage, settings, tasks, copies - counted)))
+                lacking.append((counted > 0, Order(stage, settings, scope, copies - counted)))
             elif stage == "all" and settings.chain and (busy := sum(len(at_work(alive)) for _, alive in like)):
-                follow_ups.append(Order(stage, settings, tasks, busy, follows=True))
+                follow_ups.append(Order(stage, settings, scope, busy, follows=True))
         # When the workers that report start, those that tune are over, so these take no place of theirs.
         beside = (alive for job, alive in workers.alive.items() if stage == "tune" or job.stage != "tune")
         new += in_turns(lacking, max(0, cap - others - sum(len(at_work(alive)) for alive in beside)), cap)
@@ -73,8 +74,8 @@ def orders(
     return list(_fitted(submitted, room if room is None else room // (1 + shapes[0][0].chain)))
 
 
-def _alike(job: Submitted, stage: str, tasks: frozenset[str]) -> bool:
-    return job.stage == stage and (not job.tasks or bool(job.tasks & tasks))
+def _alike(job: Submitted, stage: str, scope: Scope) -> bool:
+    return job.stage == stage and job.scope.meets(scope)
 
 
 def _counted(job: Submitted, alive: Alive) -> int:
@@ -102,13 +103,15 @@ def in_turns(lacking: Sequence[tuple[bool, Order]], free: int, cap: int) -> Iter
             yield replace(order, copies=copies, turn=turn)
 
 
-def _left(plan: Plan, overview: Overview) -> dict[Stage, Counter[str]]:
-    """Counts the runs that are left per stage and task. Workers of the last stage take what an earlier one leaves."""
-    tune = Counter(r.column for r in plan.runs if r.role == "tune" and overview.states[r.id].kind in LEFT)
-    both: Counter[str] = Counter()
-    for (_, column), counts in overview.cells.items():
-        both[column] += sum(counts[kind] for kind in LEFT)
+def _left(plan: Plan, overview: Overview) -> dict[Stage, Counter[Cell]]:
+    """Counts the runs that are left per stage and cell. Workers of the last stage take what an earlier one leaves."""
+    tune = Counter((r.row, r.column) for r in plan.runs if r.role == "tune" and overview.states[r.id].kind in LEFT)
+    both = Counter({cell: sum(counts[kind] for kind in LEFT) for cell, counts in overview.cells.items()})
     return {"tune": tune, "all": both - tune} if tune else {"all": both}
+
+
+def _count(left: Mapping[Cell, int], scope: Scope) -> int:
+    return sum(runs for (row, task), runs in left.items() if scope.has_cell(row, task))
 
 
 def _shares(demand: Sequence[int], cap: int) -> list[int]:
@@ -155,7 +158,7 @@ class Submission:
         of_sweep = {job: alive for job, alive in workers.alive.items() if alive and job.cluster == "slurm"}
         of_plan = {job: alive for job, alive in of_sweep.items() if job.plan == self.number}
         busy = [job.handle for job, alive in of_sweep.items() if at_work(alive)]
-        reported = {order.tasks for order in ordered if order.stage == "all"}
+        reported = {order.scope for order in ordered if order.stage == "all"}
 
         def job(order: Order, after: Sequence[str]) -> str:
             name = f"{self.name}-{self.number:04d}-{order.stage}-{token}-{next(numbers)}"
@@ -167,7 +170,7 @@ class Submission:
             for turn, group in itertools.groupby((o for o in ordered if o.stage == stage), key=lambda o: o.turn):
                 after = [*(busy if turn else ()), *(before if turn or stage == "all" else ())]
                 for order in group:
-                    like = {j.handle: len(at_work(a)) for j, a in of_plan.items() if _alike(j, stage, order.tasks)}
+                    like = {j.handle: len(at_work(a)) for j, a in of_plan.items() if _alike(j, stage, order.scope)}
                     ends = [handle for handle, copies in like.items() if copies]
                     if order.follows:
                         following = order
@@ -176,7 +179,7 @@ class Submission:
                         following = replace(order, stage="all", copies=order.copies + sum(like.values()), follows=True)
                     before += ends
                     # Follow-ups are chained to the last stage: to tuning jobs only where no report job comes.
-                    if stage == "all" or order.tasks not in reported:
+                    if stage == "all" or order.scope not in reported:
                         for _ in range(order.settings.chain):
                             before += (ends := [job(following, ends)])
         return made
@@ -184,7 +187,8 @@ class Submission:
     def _job(self, name: str, order: Order, after: tuple[str, ...]) -> Job:
         words = [*self.words, "--stage", order.stage, "--slots", str(order.settings.at_once), "--leave"]
         words += [word for handle in after for word in ("--after", handle)]
-        words += [word for task in sorted(order.tasks) for word in ("--task", task)]
+        words += [word for task in sorted(order.scope.tasks) for word in ("--task", task)]
+        words += [f"--row={row}" for row in sorted(order.scope.rows)]  # one word, as a label may begin with a minus
         return Job(
             argv=tuple(words),
             name=name,
@@ -244,7 +248,8 @@ def _written(store: Store, cluster: SlurmCluster, order: Order, job: Job) -> Map
     return {
         "handle": cluster.handle(job.name),
         "stage": order.stage,
-        "tasks": sorted(order.tasks),
+        "tasks": sorted(order.scope.tasks),
+        "rows": sorted(order.scope.rows),
         "copies": order.copies,
         "follows": order.follows,
         "folder": job.folder.relative_to(store.root.resolve()).as_posix(),

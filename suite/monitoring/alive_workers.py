@@ -21,6 +21,7 @@ from optathlon.slurm.cluster import Alive, Cluster
 from optathlon.slurm.local import LocalCluster
 from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite.planning.ready_runs import Stage
+from optathlon.suite.planning.scope import Scope
 
 HANDLE, WITHDRAWN = "handle", "withdrawn"
 """Files in a job's folder: its handle once it is submitted; or that it was announced and never submitted."""
@@ -44,12 +45,19 @@ class Submitted:
     stage: Stage = "all"
     tasks: frozenset[str] = frozenset()
     """The tasks whose runs it takes; empty: all."""
+    rows: frozenset[str] = frozenset()
+    """The rows whose runs it takes; empty: all."""
     folder: str = ""
     """Its own folder, below the store."""
     follows: bool = False
     """Whether it goes on with what another job leaves behind."""
     launch: int = 0
     """The number of its launch among all launches of the sweep."""
+
+    @property
+    def scope(self) -> Scope:
+        """The runs that it takes."""
+        return Scope(self.tasks, self.rows)
 
 
 @dataclass(frozen=True)

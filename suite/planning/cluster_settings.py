@@ -226,7 +226,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "sbatch": _options,
 }
 OWN = ("kind", "workers", "slots", "chain")
-PER_TASK = tuple(key for key in PARSERS if key not in ("kind", "workers", "chain"))
+PER_SHAPE = tuple(key for key in PARSERS if key not in ("kind", "workers", "chain"))
 SUITE = "array job-name output error open-mode chdir dependency signal wrap parsable requeue no-requeue"
 TAKEN = {
     **dict.fromkeys(SUITE.split(), "the suite"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +42,30 @@ def problem_of(task: tasks.Task, scale: str, protocol: tasks.Protocol, data: Pat
     return Problem(task=task.name, version=task.version or 1, scale=scale, data=editions, protocol=protocol)
 
 
+def labels_of_rows(sweep: Sweep) -> dict[str, str]:
+    """Returns by row of the plan of `sweep` the label of the block that the row is of."""
+    return {
+        row: entry.label
+        for task in sweep.tasks
+        for entry in sweep.entries
+        for _, _, row in _candidates(sweep, task, entry)
+    }
+
+
+def _candidates(sweep: Sweep, task: tasks.Task, entry: Entry) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
+    """Yields what `entry` tries on `task`: hyperparameters, changes of the protocol, and the row that they are in."""
+    candidates = sweep.settings(entry, task)
+    schedules = [flat({"schedule": schedule}) for schedule in entry.schedules]
+    varying = _varying([{**candidates[0], **schedule} for schedule in schedules])
+    varying = [*_varying(candidates), *varying]
+    for hyperparameters, (protocol, schedule) in itertools.product(
+        candidates, zip(entry.protocols(), schedules, strict=True)
+    ):
+        tuned = bool(sweep.seeds.tune)
+        row = _tuned_name(entry) if tuned else _row_name(entry.label, hyperparameters | schedule, varying)
+        yield hyperparameters, protocol, row
+
+
 class _Expansion:
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
@@ -57,24 +81,14 @@ class _Expansion:
         of_problem = digest(problem)
         self.problems[of_problem] = msgspec.to_builtins(problem)
         self.columns.setdefault(of_problem, column(task, problem, of_problem, self._title(task)))
-        candidates = self.sweep.settings(entry, task)
-        schedules = [flat({"schedule": schedule}) for schedule in entry.schedules]
-        varying = _varying([{**candidates[0], **schedule} for schedule in schedules])
-        varying = [*_varying(candidates), *varying]
-        for hyperparameters, (protocol, schedule) in itertools.product(
-            candidates, zip(entry.protocols(), schedules, strict=True)
-        ):
+        for hyperparameters, protocol, name in _candidates(self.sweep, task, entry):
             try:
                 setting = setting_of(problem, entry.spec, hyperparameters, protocol, entry.probes)
             except (tasks.TaskError, OptimizerError, UsageError) as error:
                 raise SweepError(f"{entry.where}: on {task.name}: {error}") from None
             if self.sweep.seeds.tune and "validation" not in setting.protocol.get("watch", ("validation",)):
                 raise SweepError(f"{entry.where}.protocol.watch: must name validation, as settings are tuned on it")
-            if self.sweep.seeds.tune:
-                name, notes = _tuned_name(entry), _notes(entry, entry.protocol)
-            else:
-                name = _row_name(entry.label, hyperparameters | schedule, varying)
-                notes = _notes(entry, protocol)
+            notes = _notes(entry, entry.protocol if self.sweep.seeds.tune else protocol)
             self.rows.setdefault(name, Row(name=name, optimizer=entry.spec.name, notes=notes))
             if (other := self.labels.setdefault(name, entry.label)) != entry.label:
                 raise SweepError(f"{entry.where}: row {name!r} is also one of {other!r}; give it another label")

@@ -31,6 +31,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What its runs measure beside the norms."""
     schedules: tuple[dict[str, Any], ...] = ({},)
     """Changes of the schedule that are tried, each with each setting of the grid."""
+    cluster: dict[str, Any] = {}
+    """What its workers are given instead of what the sweep's are; see planning.cluster_settings."""
     where: str
     """File and block, for messages."""
 

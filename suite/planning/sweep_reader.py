@@ -24,7 +24,7 @@ KEYS = (
     "name", "summary", "tasks", "scale", "seeds", "select", "baseline", "canary", "budget", "optimizer", "protocol",
     "override", "cluster", "probes", "table", "figure",
 )  # fmt: skip
-OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random", "probes")
+OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random", "probes", "cluster")
 GRID_KEYS = ("fixed", "grid", "zip", "random")
 BUILT_IN = Path(__file__).resolve().parent.parent / "sweeps"
 
@@ -224,9 +224,18 @@ class _Reader:
             raise SweepError(text if text.startswith(self.file) else f"{self.file}: {where}: {text}") from None
         protocol = {**spec.protocol, **self._protocol(block, f"{where}.", [spec])}
         probes = self._probes(block, f"{where}.")
-        place = f"{self.file}: {where}"
+        cluster = self._cluster(
+            self._table("cluster", block, f"{where}."), f"{where}.cluster.", cluster_settings.PER_SHAPE
+        )
         return Entry(
-            label=label, spec=spec, grid=grid, protocol=protocol, probes=probes, schedules=schedules, where=place
+            label=label,
+            spec=spec,
+            grid=grid,
+            protocol=protocol,
+            probes=probes,
+            schedules=schedules,
+            cluster=cluster,
+            where=f"{self.file}: {where}",
         )
 
     def _schedules(self, grid: dict[str, Any], where: str) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
@@ -275,7 +284,7 @@ class _Reader:
                 if not isinstance(change, dict):
                     raise self._error(f"override.{task}.{label}: must be a table, not {change!r}")
                 if label == "cluster":
-                    changes[label] = self._cluster(change, f"override.{task}.cluster.", cluster_settings.PER_TASK)
+                    changes[label] = self._cluster(change, f"override.{task}.cluster.", cluster_settings.PER_SHAPE)
                 elif label == "protocol":
                     changes[label] = self._protocol(changes, f"override.{task}.", specs.values())
                 else:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from optathlon import optimizers, tasks
-from optathlon.suite.planning.cluster_settings import PARSERS, PER_TASK
+from optathlon.suite.planning.cluster_settings import PARSERS, PER_SHAPE
 from optathlon.suite.planning.seeds import MOST_SEEDS, ONCE, PER_SEED
 from optathlon.suite.probes import PROBES
 from optathlon.tasks.task import Protocol
@@ -101,6 +101,7 @@ def _optimizer() -> Schema:
         "label": {**_TEXT, "not": {"enum": ["protocol", "cluster"]}, "description": "the row's name, if not the name"},
         **words,
         "protocol": {"$ref": "#/definitions/Protocol"},
+        "cluster": _cluster(PER_SHAPE),
         "probes": _probes(),
     }
     return _closed(properties, required=["name"])
@@ -109,7 +110,7 @@ def _optimizer() -> Schema:
 def _override() -> Schema:
     """What changes for one task: protocol, cluster, and by its label the settings of an optimizer."""
     words = _grid_words() | {"grid": _TABLE}
-    own = {"protocol": {"$ref": "#/definitions/Protocol"}, "cluster": _cluster(PER_TASK)}
+    own = {"protocol": {"$ref": "#/definitions/Protocol"}, "cluster": _cluster(PER_SHAPE)}
     return {"type": "object", "properties": own, "additionalProperties": _closed(words)}
 
 

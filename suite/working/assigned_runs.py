@@ -46,7 +46,7 @@ class AssignedRuns:
     def preload(self) -> None:
         """Imports what the runs need, before any process is forked for one."""
         head = self.plan.head
-        tasks = self.assignment.tasks or {problem["task"] for problem in head.problems.values()}
+        tasks = self.assignment.scope.tasks or {problem["task"] for problem in head.problems.values()}
         optimizers = sorted({setting["optimizer"] for setting in head.settings.values()})
         preload(sorted(tasks), optimizers, say, self.assignment.implementation)
 

@@ -9,6 +9,7 @@ from optathlon.results import Store
 from optathlon.results.plan import Plan
 from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.planning.ready_runs import Stage
+from optathlon.suite.planning.scope import ALL, Scope
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Assignment:
     """How the networks of runs that begin are laid out and carried out."""
     canary: bool = False
     """Whether runs wait for the first one of their kind; see planning.ready_runs."""
-    tasks: frozenset[str] = frozenset()
-    """Only runs of these tasks; empty: of all."""
+    scope: Scope = ALL
+    """Only runs of these tasks and rows."""
     leave: bool = False
     """Whether to leave what runs elsewhere to others, unless it holds this worker's runs back."""

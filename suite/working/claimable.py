@@ -19,9 +19,8 @@ def free_runs(assignment: Assignment, owner: Owner, busy: Collection[str]) -> tu
     states = store.states(dict.fromkeys(run.id for run in plan.runs))
     claimable = {i for i, state in states.items() if i not in busy and _can_be_claimed(state, owner)}
     running = {i for i, state in states.items() if state.kind == "running"} - claimable
-    runs = ready_runs(store, plan, assignment.stage, states, canary=assignment.canary)
-    free = [r for r in runs if r.id in claimable and (not assignment.tasks or r.column in assignment.tasks)]
-    return free, _stays_for(assignment, running.difference(busy))
+    runs = ready_runs(store, plan, assignment.stage, states, assignment.scope, canary=assignment.canary)
+    return [run for run in runs if run.id in claimable], _stays_for(assignment, running.difference(busy))
 
 
 def _can_be_claimed(state: State, owner: Owner) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from optathlon.results import Store
 from optathlon.slurm import slots
 from tests.suite.sweeps import SWEEP, optathlon, write
 from tests.waiting import wait_for
@@ -187,3 +188,24 @@ def test_no_more_workers_than_the_cap_are_at_work_with_more_shapes_follow_ups_an
         time.sleep(0.2)
     assert most == 1
     assert status_of(tmp_path)["counts"]["finished"] == 2
+
+
+def test_runs_of_an_optimizer_with_memory_of_its_own_are_in_jobs_that_have_it(slurm, tmp_path):
+    text = SWEEP.replace("seeds = [0, 1]", "seeds = [0]")
+    write(tmp_path, text + 'cluster.memory = "600M"\n' + CLUSTER + 'memory = "300M"\n')
+    document, _ = launch(tmp_path)
+    assert (document["workers"], len(document["started"])) == (2, 2)
+    wait_for(lambda: not queued(slurm))
+    assert status_of(tmp_path)["counts"]["finished"] == 2
+    store = Store(tmp_path / "store")
+    for run in (runs := store.plan("toys").runs):
+        (record,) = store.records([run.id])
+        *_, name, _ = record.provenance["job"].split(":")
+        wait_for(lambda name=name: name in requested(slurm))  # accounts lag behind
+        assert requested(slurm)[name] == {"sgd": "300M", "adamw": "600M"}[run.row]
+    assert len(runs) == 2
+
+
+def requested(slurm) -> dict[str, str]:
+    """The memory that each job asked for, by the job's name."""
+    return dict(line.split("|") for line in slurm.ask("sacct", "-X", "-n", "-P", "-o", "JobName,ReqMem").splitlines())

@@ -19,6 +19,7 @@ from optathlon.suite.monitoring.alive_workers import Submitted, Workers
 from optathlon.suite.monitoring.status import overview
 from optathlon.suite.planning import cluster_settings, sweep_reader
 from optathlon.suite.planning.plan import expand
+from optathlon.suite.planning.scope import Scope
 from tests.suite.sweeps import SWEEP, optathlon, write
 
 BAD = {
@@ -150,9 +151,9 @@ TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0, 1], report = [5, 6,
 def test_tasks_with_settings_of_their_own_have_a_shape_of_their_own(tmp_path):
     text = TUNED + '\n[cluster]\nmemory = "8G"\n[override."toy:LINEAR".cluster]\nmemory = "64G"\n'
     begun = Launch(sweep_reader.load(write(tmp_path, text)), Store(tmp_path / "store"), Wishes(data=tmp_path))
-    assert [(s.resources.memory, set(tasks)) for s, tasks in begun.shapes] == [
-        ("8G", {"toy:TASK"}),
-        ("64G", {"toy:LINEAR"}),
+    assert [(s.resources.memory, scope) for s, scope in begun.shapes] == [
+        ("8G", Scope(frozenset({"toy:TASK"}))),
+        ("64G", Scope(frozenset({"toy:LINEAR"}))),
     ]
     given = Wishes(data=tmp_path, cluster=["memory=1G"])
     begun = Launch(sweep_reader.load(write(tmp_path, text)), Store(tmp_path / "store"), given)

@@ -15,6 +15,7 @@ from optathlon.suite.monitoring.status import overview
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.planning.cluster_settings import Settings
 from optathlon.suite.planning.plan import expand
+from optathlon.suite.planning.scope import Scope
 from tests.suite.sweeps import SWEEP, write
 
 TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0, 1], report = [5, 6, 7]}").replace(
@@ -33,9 +34,13 @@ def tuned(tmp_path):
 def shapes(workers=256, split=False, **more):
     small = Settings("slurm", workers, **more)
     if not split:
-        return [(small, frozenset({"toy:TASK", "toy:LINEAR"}))]
+        return [(small, of_tasks("toy:TASK", "toy:LINEAR"))]
     big = Settings("slurm", workers, resources=Resources(memory="64G"), **more)
-    return [(small, frozenset({"toy:TASK"})), (big, frozenset({"toy:LINEAR"}))]
+    return [(small, of_tasks("toy:TASK")), (big, of_tasks("toy:LINEAR"))]
+
+
+def of_tasks(*tasks):
+    return Scope(frozenset(tasks))
 
 
 def counted(found):
@@ -106,7 +111,7 @@ def test_tuning_that_no_report_follows_has_follow_ups_of_its_own(tuned):
     found = [Order("tune", one, first, 2), Order("tune", other, second, 2), Order("all", one, first, 2)]
     ordered = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, NOBODY)
     names = [f"slurm:c:ana:{job.name}" for _, job in ordered]
-    assert [(order.stage, order.tasks, order.follows) for order, _ in ordered] == [
+    assert [(order.stage, order.scope, order.follows) for order, _ in ordered] == [
         ("tune", first, False),
         ("tune", second, False),
         ("all", second, True),
@@ -119,9 +124,43 @@ def test_tuning_that_no_report_follows_has_follow_ups_of_its_own(tuned):
 def three(**more):
     """Three shapes, of one task each."""
     tasks = ("toy:TASK", "toy:LINEAR", "toy:OTHER")
+    return [(Settings("slurm", resources=Resources(memory=f"{i}G"), **more), of_tasks(t)) for i, t in enumerate(tasks)]
+
+
+def by_row(**more):
+    """A shape per optimizer."""
+    tasks = frozenset({"toy:TASK", "toy:LINEAR"})
     return [
-        (Settings("slurm", resources=Resources(memory=f"{i}G"), **more), frozenset({t})) for i, t in enumerate(tasks)
+        (Settings("slurm", resources=Resources(memory=memory), **more), Scope(tasks, frozenset({row})))
+        for memory, row in (("8G", "sgd"), ("64G", "adamw"))
     ]
+
+
+def test_a_shape_of_a_row_has_jobs_of_its_own_and_reports_wait_for_tuning_of_both(tuned):
+    given = jobs(tuned, by_row(chain=1))
+    handles = [f"slurm:c:ana:{job.name}" for job in given]
+    assert [(job.copies, job.resources.memory, job.argv[-1]) for job in given] == [
+        (4, "8G", "--row=sgd"),
+        (4, "64G", "--row=adamw"),
+        *[(6, "8G", "--row=sgd")] * 2,
+        *[(6, "64G", "--row=adamw")] * 2,
+    ]
+    assert [job.after for job in given[:3]] == [(), (), tuple(handles[:2])]
+    assert [given[3].after, given[5].after] == [(handles[2],), (handles[4],)]
+
+
+def test_workers_that_are_alive_count_for_the_shape_of_their_rows(tuned):
+    _, plan, seen = tuned
+    (_, sgd), (_, adamw) = by_row()
+    reports = {
+        Submitted(f"slurm:c:ana:{i}", "slurm", 1, "all", scope.tasks, scope.rows): Alive(
+            running=tuple(map(str, range(6)))
+        )
+        for i, scope in enumerate((sgd, adamw))
+    }
+    tune = {Submitted("slurm:c:ana:t", "slurm", 1, "tune", adamw.tasks, adamw.rows): Alive(running=("1",))}
+    found = orders(plan, seen, by_row(), Workers(reports | tune), None)
+    assert [(order.stage, order.scope, order.copies) for order in found] == [("tune", sgd, 4), ("tune", adamw, 3)]
 
 
 @pytest.mark.parametrize(
@@ -138,12 +177,12 @@ def three(**more):
 )
 def test_what_does_not_fit_into_the_cap_takes_turns_unless_workers_like_it_are_alive(free, cap, lacking, expected):
     ordered = [
-        (alive, Order("all", settings, tasks, copies))
-        for (settings, tasks), (copies, alive) in zip(three(), lacking, strict=False)
+        (alive, Order("all", settings, scope, copies))
+        for (settings, scope), (copies, alive) in zip(three(), lacking, strict=False)
     ]
-    places = [order.tasks for _, order in ordered]
+    places = [order.scope for _, order in ordered]
     found = list(in_turns(ordered, free, cap))
-    assert [(places.index(order.tasks), order.copies, order.turn) for order in found] == expected
+    assert [(places.index(order.scope), order.copies, order.turn) for order in found] == expected
 
 
 def test_more_shapes_than_workers_take_turns(tuned):
@@ -172,15 +211,15 @@ def test_follow_ups_that_are_replaced_follow_those_that_are_alive_too(tuned):
     (small, first), (big, second) = shapes(workers=4, split=True, chain=2)
     workers = Workers(
         {
-            Submitted("slurm:c:ana:a", "slurm", 1, "all", first): Alive(running=("1",)),
-            Submitted("slurm:c:ana:b", "slurm", 1, "all", second): Alive(running=("1", "2")),
+            Submitted("slurm:c:ana:a", "slurm", 1, "all", first.tasks): Alive(running=("1",)),
+            Submitted("slurm:c:ana:b", "slurm", 1, "all", second.tasks): Alive(running=("1", "2")),
             Submitted("local:h:b:1:1", "local", 1): Alive(running=("l",)),
         }
     )
     found = [Order("all", big, second, 2, follows=True), Order("all", small, first, 1)]
     ordered = Submission(tuned[0], "toys", 1, ("work",), Path("/jobs")).jobs(Described(), found, workers)
     names = [f"slurm:c:ana:{job.name}" for _, job in ordered]
-    assert [(order.tasks, order.copies, order.follows) for order, _ in ordered] == [
+    assert [(order.scope, order.copies, order.follows) for order, _ in ordered] == [
         (second, 2, True),
         (second, 2, True),
         (first, 1, False),
@@ -196,11 +235,13 @@ def test_the_follow_ups_of_who_is_alive_are_ordered_anew_only_with_something_els
     two_shapes = shapes(workers=4, split=True, chain=1)
     alive = Alive(running=("1", "2"))
     tune = {Submitted("slurm:c:ana:t", "slurm", 1, "tune"): Alive(running=tuple("1234"))}
-    both = {Submitted(f"slurm:c:ana:{i}", "slurm", 1, "all", tasks): alive for i, (_, tasks) in enumerate(two_shapes)}
+    both = {
+        Submitted(f"slurm:c:ana:{i}", "slurm", 1, "all", scope.tasks): alive for i, (_, scope) in enumerate(two_shapes)
+    }
     assert orders(plan, states, two_shapes, Workers(tune | both), None) == []
-    (first, second), (_, tasks) = both, two_shapes[0]
+    (first, second), (_, scope) = both, two_shapes[0]
     found = orders(plan, states, two_shapes, Workers(tune | {first: alive, second: Alive()}), None)
-    assert [(o.tasks, o.copies, o.follows) for o in found] == [(tasks, 2, True), (two_shapes[1][1], 2, False)]
+    assert [(o.scope, o.copies, o.follows) for o in found] == [(scope, 2, True), (two_shapes[1][1], 2, False)]
 
 
 def test_follow_ups_that_wait_for_what_they_follow_are_no_workers_yet(tuned):

@@ -6,6 +6,7 @@ import pytest
 
 from optathlon.results import Store
 from optathlon.suite.planning.ready_runs import Canaries, ready_runs
+from optathlon.suite.planning.scope import Scope
 from tests.suite.stories import begin, end, finish, planned
 
 SWEEP = """
@@ -43,6 +44,16 @@ def test_one_run_a_task_optimizer_and_protocol_of_its_own_goes_first(store, tmp_
     rows = ("sgd lr=0.1", "adamw", "adamw in bf16")
     assert free(store, plan) == [(task, row, 0) for task in ("toy:TASK", "toy:LINEAR") for row in rows]
     assert len(ready_runs(store, plan, "all")) == 24
+
+
+def test_workers_of_some_rows_have_a_canary_among_these(store, tmp_path):
+    """Those of the others may come much later, or wait for these."""
+    plan = planned(tmp_path, SWEEP)
+    scope = Scope(frozenset({"toy:TASK"}), frozenset({"sgd lr=0.2"}))
+    first, *rest = (run for run in plan.runs if scope.covers(run))
+    assert ready_runs(store, plan, "all", scope=scope, canary=True) == [first]
+    store.note_moved(begin(store, plan.runs[0]))  # one of another row has proven the kind
+    assert ready_runs(store, plan, "all", scope=scope, canary=True) == [first, *rest]
 
 
 def test_the_rest_of_a_kind_follows_when_its_canary_has_saved_a_checkpoint(store, tmp_path):

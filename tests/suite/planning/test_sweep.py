@@ -121,6 +121,10 @@ BAD = {
         "optimizer = [{name = 'sgd', probes = ['q']}]",
         "optimizer[0].probes: 'q' is unknown",
     ),
+    "cluster of an optimizer that is the whole sweep's": (
+        "optimizer = [{name = 'sgd', cluster = {workers = 3}}]",
+        "optimizer[0].cluster.workers: unknown",
+    ),
     "settings that cannot run": (
         'tasks = ["biased-mnist-0.990"]\nprotocol.settings.sigma = 0.0',
         "biased-mnist-0.990: protocol.settings.sigma: Expected `float` > 0.0, not 0.0",

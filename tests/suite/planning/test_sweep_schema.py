@@ -59,7 +59,7 @@ def test_every_refused_file_is_refused_by_the_schema_or_by_the_expansion(case, t
     ["unknown key", "unknown scale", "unknown task", "unknown optimizer", "no optimizer", "seed twice", "negative seed",
      "name with a slash", "unknown protocol", "protocol of wrong type", "probe that is unknown", "label over two lines",
      "random without a seed", "looks without an end", "summary is no text", "override is no table",
-     "label that is a word of the format"],
+     "label that is a word of the format", "cluster of an optimizer that is the whole sweep's"],
 )  # fmt: skip
 def test_what_an_editor_can_see_is_refused_as_one_writes(case):
     assert accepts(SWEEP)
@@ -75,6 +75,7 @@ def test_what_an_editor_can_see_is_refused_as_one_writes(case):
         "protocol.schedule.warmup = 2",
         "protocol.tags.norm.weight_decay = 0.0",
         'cluster = {kind = "slurm", gpus = "a100:2", memory = "32G", time = 12:30:00, sbatch = {nice = 100}}',
+        'optimizer = [{name = "sgd", cluster = {memory = "64G", gpus = 2, time = 90}}]',
         'table = {columns = [{mean = ["toy:*"]}], rows = ["sgd"]}',
         'override."toy:TASK" = {protocol = {length = 2}, cluster = {memory = "8G"}, sgd = {grid = {lr = [1, 2]}}}',
     ],
@@ -87,6 +88,7 @@ def test_it_knows_every_key_that_the_reader_knows():
     assert SCHEMA["properties"].keys() == set(sweep_reader.KEYS)
     assert OPTIMIZER.keys() == set(sweep_reader.OPTIMIZER_KEYS)
     assert SCHEMA["properties"]["cluster"]["properties"].keys() == cluster_settings.PARSERS.keys()
+    assert OPTIMIZER["cluster"]["properties"].keys() == set(cluster_settings.PER_SHAPE)
 
 
 def test_editors_offer_the_names_that_there_are():

@@ -8,6 +8,7 @@ from optathlon.results import Store, this_process
 from optathlon.suite.code import SUBMITTED_TREE, changed, code
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.planning.plan import expand
+from optathlon.suite.planning.scope import Scope
 from optathlon.suite.working.assignment import Assignment
 from optathlon.suite.working.claimable import free_runs
 from tests.suite.sweeps import SWEEP, write
@@ -45,8 +46,13 @@ def test_what_runs_in_another_job_is_not_free_and_what_ran_before_this_one_resta
 
 
 def test_a_worker_of_some_tasks_takes_theirs_only(assignment):
-    runs, _ = free_runs(assignment(tasks=frozenset({"toy:LINEAR"})), this_process(), ())
+    runs, _ = free_runs(assignment(scope=Scope(frozenset({"toy:LINEAR"}))), this_process(), ())
     assert {run.column for run in runs} == {"toy:LINEAR"}
+
+
+def test_a_worker_of_some_rows_takes_theirs_only(assignment):
+    runs, _ = free_runs(assignment(scope=Scope(rows=frozenset({"adamw"}))), this_process(), ())
+    assert [(run.row, run.column) for run in runs] == [("adamw", t) for t in ("toy:TASK", "toy:LINEAR") for _ in "01"]
 
 
 @pytest.mark.parametrize(
