@@ -38,7 +38,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     lead: float
     """Of the means, in the score's unit, better is positive."""
     expected: float | None
-    """Of the shrunken means: what is left of it once the luck of having been picked is taken away."""
+    """Of the shrunken means: what is left of it once the luck of having been picked is taken away; None of fewer than
+    four rows."""
 
 
 class Retried(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,8 @@ def claims(board: Leaderboard, tasks: Collection[str] | None = None) -> tuple[li
 
 def _claim(column: Column, best: str, second: str, first_cell: Cell, next_cell: Cell, sign: float) -> Claim:
     shrunken = (first_cell.mean_shrunk, next_cell.mean_shrunk)
-    known = shrunken[0] is not None and shrunken[1] is not None
+    # Fewer than four means are not shrunken: what is left of their lead is then not known, and not all of it.
+    known = None not in shrunken and shrunken != (first_cell.mean, next_cell.mean)
     return Claim(
         column=column,
         best=best,

@@ -105,7 +105,8 @@ def _text(name: str, judged: list[Retried]) -> str:
             "",
             table([_row(one) for one in judged], head),
             "",
-            "expected: the lead of the shrunken means, without the luck of having been picked for it",
+            "expected: the lead of the shrunken means, without the luck of having been picked for it; - of fewer than "
+            "four rows",
         ]
     )
 

@@ -68,6 +68,12 @@ def test_the_best_and_the_next_of_each_task_are_challenged_with_the_lead_that_wa
     assert [c.column.name for c in claims(board, ["ptb"])[0]] == ["ptb"]
 
 
+def test_of_fewer_than_four_rows_nobody_knows_what_to_expect_of_the_lead():
+    sweep = Sweep({name: [setting(name)] for name in ("sgd", "adam", "adamp")}, baseline="sgd")
+    (claim,), _ = claims(board_of(sweep, SCORES))
+    assert (claim.best, claim.expected) == ("adamp", None)
+
+
 def test_where_lower_is_better_the_lowest_is_the_best_and_its_lead_is_positive():
     tried, _ = claims(board_of(sweep_of(higher_is_better=False), SCORES))
     assert {(c.best, c.second) for c in tried} == {("lion", "sgd")}
