@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -85,7 +86,9 @@ def merge(
     coming = _Coming(into)
     outcomes = [_merged(source, into, coming, fits, dry, tell) for source in sources]
     if not dry and any(outcome.copied for outcome in outcomes):
-        into.compact()
+        # The index only spares time, and what was copied is told even if there is no room left for it.
+        with contextlib.suppress(OSError):
+            into.compact()
     return outcomes
 
 

@@ -6,6 +6,8 @@ import argparse
 import keyword
 import re
 import string
+import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from optathlon.suite.console import say
@@ -43,12 +45,21 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _is_taken(module: str) -> bool:
+    """Whether `import module` would be an error, or bring something else than a file of that name in this folder."""
+    if keyword.iskeyword(module) or module in sys.stdlib_module_names or module == "optathlon":
+        return True
+    # Not importlib.util.find_spec, which also knows what this folder has and what was imported from it.
+    installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    return PathFinder.find_spec(module, installed) is not None
+
+
 def _words(kind: str, name: str) -> dict[str, str]:
     """What stands for the name in the file: in itself, as a module, as a class, and as the file's name."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise UsageError(f"{name!r}: must begin with a letter and have letters, digits, - and _ only: my-{kind}")
     module = name.lower().replace("-", "_")
-    if kind != "sweep" and (keyword.iskeyword(module) or module in ("torch", "numpy", "optathlon")):
+    if kind != "sweep" and _is_taken(module):
         raise UsageError(f"{name!r}: a module cannot be called {module}; try my-{name}")
     parts = [part for part in re.split(r"[-_]", name) if part]
     return {

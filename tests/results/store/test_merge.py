@@ -234,3 +234,12 @@ def test_a_source_is_not_written_to_even_below_its_root(labs, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match="is a file; a store is a folder"):
         merge([first], Store(tmp_path / "file"), fits)
+
+
+def test_what_was_copied_is_told_where_the_index_cannot_be_written(labs, tmp_path):
+    first, _, records = labs
+    into = Store(tmp_path / "into")
+    into.root.mkdir()
+    (into.root / "index").write_text("in the way")
+    (outcome,) = merge([first], into, fits)
+    assert outcome.copied == len(into.records()) == 6 < len(records)

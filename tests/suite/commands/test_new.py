@@ -50,7 +50,12 @@ def test_nothing_is_written_over_and_a_name_must_be_one(tmp_path):
     done = optathlon(tmp_path, "new", "task", "points")
     assert (done.returncode, "points.py: is there already" in done.stderr) == (2, True)
     assert (tmp_path / "points.py").read_text() == "mine"
-    for name, words in {"../x": "must begin with a letter", "class": "a module cannot be called class"}.items():
+    for name, words in {
+        "../x": "must begin with a letter",
+        "class": "a module cannot be called class",
+        "json": "a module cannot be called json",
+        "NumPy": "a module cannot be called numpy",
+    }.items():
         done = optathlon(tmp_path, "new", "optimizer", name)
         assert (done.returncode, words in done.stderr) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["points.py"]
