@@ -130,6 +130,9 @@ def test_our_runs_without_spread_take_theirs_and_with_neither_nothing_is_said():
     entry = entry_of([70.0] * 3, msgspec.structs.replace(THEIRS, std=None, n=None))
     assert (entry.verdict, entry.difference) == ("could not tell", pytest.approx(-0.82))
     assert entry.notes == ["neither side has a deviation: nothing can be said"]
+    entry = entry_of([70.0] * 3, msgspec.structs.replace(THEIRS, n=None))
+    assert entry.verdict == "could not tell"
+    assert entry.notes == ["theirs is the only deviation, and of how many runs is not known: nothing can be said"]
 
 
 def test_another_scale_other_data_or_another_protocol_is_no_reproduction():
