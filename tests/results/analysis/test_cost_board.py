@@ -114,3 +114,9 @@ def test_a_part_is_shown_with_the_marks_of_the_whole():
     assert ([row.name for row in shown.rows], [c.name for c in shown.columns]) == (["sgd", "adamp"], ["mnist"])
     assert shown.cell("adamp", "mnist").p_holm == whole.cell("adamp", "mnist").p_holm
     assert (shown.cell("sgd", "mnist").rank, shown.family) == (2.0, whole.family)
+
+
+def test_costs_of_what_each_seed_chose_for_itself_are_said_to_include_the_tuning():
+    _, board, records = looked(tune=(0, 1, 2), tuning={10: (0,), 11: (1,), 12: (2,)})
+    timed = cost_board(board, records, "time", {"mnist": 60.0, "ptb": 60.0})
+    assert timed.cell("adam", "mnist").chosen == board.cell("adam", "mnist").chosen != {}
