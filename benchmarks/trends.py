@@ -42,7 +42,7 @@ class Quantity(NamedTuple):
     factor: float = 1.0
     """What it is multiplied with, as 100 for percent."""
 
-    def of(self, points: pandas.Series) -> float:
+    def value(self, points: pandas.Series) -> float:
         """points: the curve's values by time."""
         half = (points.index[0] + points.index[-1]) / 2
         pick = {"first": points.iloc[0], "last": points.iloc[-1], "mean": points.mean()}
@@ -225,18 +225,23 @@ def page(store: Path) -> str:
 
 def _values(section: Section, runs: pandas.DataFrame, curves: pandas.DataFrame) -> pandas.DataFrame:
     """One row per run, by row and seed; one column per quantity."""
-    own = runs[runs["sweep"] == section.sweep]
-    if own.empty or set(own["status"]) != {"finished"}:
+    of_sweep = runs[runs["sweep"] == section.sweep]
+    if of_sweep.empty or set(of_sweep["status"]) != {"finished"}:
         raise SystemExit(
             f"{section.sweep}: not every run is finished: optathlon launch {section.sweep.replace('-', '/', 1)}"
         )
     by_run = (
-        curves[curves["run"].isin(own["run"])].sort_values("time").set_index("time").groupby(["run", "name"])["value"]
+        curves[curves["run"].isin(of_sweep["run"])]
+        .sort_values("time")
+        .set_index("time")
+        .groupby(["run", "name"])["value"]
     )
     lines = []
-    for run, row, seed in own[["run", "row", "seed"]].itertuples(index=False):
+    for run, row, seed in of_sweep[["run", "row", "seed"]].itertuples(index=False):
         delta = row.partition("delta=")[2]
-        values = {k: q.of(by_run.get_group((run, q.curve.format(delta=delta)))) for k, q in section.quantities.items()}
+        values = {
+            k: q.value(by_run.get_group((run, q.curve.format(delta=delta)))) for k, q in section.quantities.items()
+        }
         lines.append({"row": row, "seed": seed, **values})
     return pandas.DataFrame(lines).set_index(["row", "seed"])
 
@@ -259,12 +264,12 @@ def _verdicts(section: Section, table: pandas.DataFrame) -> list[Verdict]:
 
 def _head(runs: pandas.DataFrame) -> Iterator[str]:
     sweeps = [section.sweep for section in SECTIONS]
-    own = runs[runs["sweep"].isin(sweeps)]
+    of_page = runs[runs["sweep"].isin(sweeps)]
     yield "# Trends of the papers, on a small machine"
     yield ""
     yield (
-        f"{own['run'].nunique()} runs of {own['seed'].nunique()} seeds: ResNet-18 with a quarter of its channels and"
-        " blocks, 32 x 32 pixels, batches of 32, 30 epochs of [ImageNet's stand-in](imagenet.md), which are emoji."
+        f"{of_page['run'].nunique()} runs of {of_page['seed'].nunique()} seeds: ResNet-18 with a quarter of its channels"
+        " and blocks, 32 x 32 pixels, batches of 32, 30 epochs of [ImageNet's stand-in](imagenet.md), which are emoji."
         " This page is written by `python benchmarks/trends.py` from the records in [docs/trends](trends/); a claim of"
         " a paper is a difference of two rows, judged as [boards](statistics.md) judge theirs, its p adjusted over all"
         " claims of the page. Decays are a hundred times the paper's, as runs are about a thousand times as short."

@@ -166,15 +166,15 @@ def _columns(scenario: Scenario, noise: np.ndarray, ahead: float = 0.0) -> np.nd
 
 def _shares(equal: np.ndarray, ahead: np.ndarray) -> tuple[float, ...]:
     null, power = BoardTests(equal), BoardTests(ahead)
-    found = null.against_baseline()
-    tested = np.isfinite(found.p)
+    shares = null.against_baseline()
+    tested = np.isfinite(shares.p)
     # The rows are equal: an interval holds the truth, 0, where its p is at least 0.05.
     misses = null.model.compare(np.zeros((len(equal), 1, equal.shape[2]), dtype=int)).p()[tested] < ALPHA
     best = null.tied_with_best()[:, 0]
     better = power.against_baseline()
     return (
-        _any(found.p_holm),
-        _any(holm_array(found.p_welch)),
+        _any(shares.p_holm),
+        _any(holm_array(shares.p_welch)),
         1 - float(best.mean()),
         1 - float(misses.mean()) if misses.size else math.nan,
         float((better.p_holm[:, 1::2] < ALPHA).mean()),

@@ -56,9 +56,9 @@ def cost_board(
     shown = [i for i, column in enumerate(columns) if column.name in {other.name for other in part.columns}]
     baseline = next((i for i, row in enumerate(board.rows) if row.name == part.baseline), None)
     verdicts = judged(columns, grid, baseline, shown_rows)
-    cut = [[verdicts.grid[i][at] for at in shown] for i in shown_rows]
-    on = [columns[at].name in part.on for at in shown]
-    mean_ranks = aggregated_ranks([columns[at] for at in shown], cut, on)
+    cut = [[verdicts.grid[i][number] for number in shown] for i in shown_rows]
+    on = [columns[number].name in part.on for number in shown]
+    mean_ranks = aggregated_ranks([columns[number] for number in shown], cut, on)
     rows = [
         msgspec.structs.replace(board.rows[i], cells=cells, mean_rank=mean_rank)
         for i, cells, mean_rank in zip(shown_rows, cut, mean_ranks, strict=True)
@@ -66,10 +66,10 @@ def cost_board(
     return msgspec.structs.replace(
         board,
         baseline=part.baseline,
-        columns=[columns[at] for at in shown],
+        columns=[columns[number] for number in shown],
         rows=rows,
         references=[],
-        on=[columns[at].name for at, used in zip(shown, on, strict=True) if used],
+        on=[columns[number].name for number, used in zip(shown, on, strict=True) if used],
         family=0 if baseline is None else verdicts.family,
         plan_shape=(len(board.rows), len(columns)),
         collapsing=verdicts.collapsing,

@@ -63,7 +63,7 @@ class Retried(msgspec.Struct, frozen=True, kw_only=True):
 
 def claims(board: Leaderboard, tasks: Collection[str] | None = None) -> tuple[list[Claim], dict[str, str]]:
     """The claim of each column of a plan's board (or of `tasks`, by name), and why others make none, by their name."""
-    found: list[Claim] = []
+    made: list[Claim] = []
     left_out: dict[str, str] = {}
     for number, column in enumerate(board.columns):
         if tasks is not None and column.name not in tasks:
@@ -78,8 +78,8 @@ def claims(board: Leaderboard, tasks: Collection[str] | None = None) -> tuple[li
         elif any(cells[name].chosen or cells[name].setting is None for name in ranked[:2]):
             left_out[column.name] = "each seed chooses its own setting: a fresh seed would have to be tuned first"
         else:
-            found.append(_claim(column, ranked[0], ranked[1], cells[ranked[0]], cells[ranked[1]], sign))
-    return found, left_out
+            made.append(_claim(column, ranked[0], ranked[1], cells[ranked[0]], cells[ranked[1]], sign))
+    return made, left_out
 
 
 def _claim(column: Column, best: str, second: str, first_cell: Cell, next_cell: Cell, sign: float) -> Claim:
@@ -164,15 +164,16 @@ def retried(tried: Sequence[Claim], board: Leaderboard) -> list[Retried]:
 
 def _retried(claim: Claim, board: Leaderboard) -> Retried:
     rows = [row.name for row in board.rows]
-    at = [column.name for column in board.columns].index(claim.column.name)
-    first, second = (board.rows[rows.index(name)].cells[at] for name in (claim.best, claim.second))
+    number = [column.name for column in board.columns].index(claim.column.name)
+    first, second = (board.rows[rows.index(name)].cells[number] for name in (claim.best, claim.second))
     if "diverged" in (first.status, second.status) or first.n_diverged or second.n_diverged:
         return Retried(claim=claim, seeds=min(first.n, second.n), lead=None, interval=None, verdict="diverged")
     if not first.status == second.status == "complete":
         return Retried(claim=claim, seeds=min(first.n, second.n), lead=None, interval=None, verdict="not done")
     sign = 1.0 if claim.column.higher_is_better else -1.0
     grid = [list(row.cells) for row in board.rows]
-    difference = row_differences(board.columns, grid, rows.index(claim.best), rows.index(claim.second)).differences[at]
+    differences = row_differences(board.columns, grid, rows.index(claim.best), rows.index(claim.second)).differences
+    difference = differences[number]
     interval = difference and _turned(difference, sign)
     return Retried(
         claim=claim,

@@ -89,7 +89,7 @@ def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
     with a deviation between seeds. The setting chosen for a task has the least mean regret on the others; a setting
     that diverged on one of those is not chosen.
     """
-    found: list[Transfer] = []
+    transfers: list[Transfer] = []
     left_out: list[LeftOut] = []
     tuned = bool(view.winners())
     for row, tasks in (_tuned(view) if tuned else _shown(view)).items():
@@ -102,8 +102,8 @@ def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
         elif not any(math.isfinite(_summed_regret(known, setting)) for setting in common):
             left_out.append(LeftOut(row=row, why="every setting diverged on one of the tasks"))
         else:
-            found.append(_of_row(view, row, known, common, not tuned))
-    return found, left_out
+            transfers.append(_of_row(view, row, known, common, not tuned))
+    return transfers, left_out
 
 
 def _tuned(view: SweepResults) -> dict[str, list[TaskScores]]:
@@ -170,16 +170,16 @@ def _of_row(
     varied = [key for key in next(iter(tried.values())) if len({str(values.get(key)) for values in tried.values()}) > 1]
     words = {setting: {key: values.get(key) for key in varied} for setting, values in tried.items()}
     carried = [_carried(task, [other for other in tasks if other is not task], settings, words) for task in tasks]
-    one = _best(tasks, settings)
+    best_for_all = _best(tasks, settings)
     regrets = [task.regret for task in carried]
     return Transfer(
         row=row,
         settings=len(settings),
         tasks=carried,
         mean_regret=None if None in regrets else mean([regret for regret in regrets if regret is not None]),
-        one=one,
-        one_hyperparameters=words[one],
-        one_regrets=[_finite(task.regret(one)) for task in tasks],
+        one=best_for_all,
+        one_hyperparameters=words[best_for_all],
+        one_regrets=[_finite(task.regret(best_for_all)) for task in tasks],
         on_test=on_test,
     )
 
@@ -188,14 +188,14 @@ def _carried(
     task: TaskScores, others: Sequence[TaskScores], settings: Sequence[str], words: Mapping[str, dict[str, Any]]
 ) -> Carried:
     chosen = _best(others, settings)
-    here = [task.regret(setting) for setting in settings]
+    regrets = [task.regret(setting) for setting in settings]
     return Carried(
         task=task.column.label,
         metric=task.metric,
         setting=chosen,
         hyperparameters=words[chosen],
         regret=_finite(task.regret(chosen)),
-        random=_finite(math.fsum(here) / len(here)),
+        random=_finite(math.fsum(regrets) / len(regrets)),
         luck=expected_maximum(len(task.means)) / math.sqrt(max(1, task.seeds)),
         kept=task.regret(chosen) == 0,
     )

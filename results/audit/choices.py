@@ -38,11 +38,11 @@ def _seen(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Finding]:
     """Report runs with a record although their setting was not chosen, which no plan shows, or tunes by."""
     allowed = {run.id for plans in evidence.plans.values() for other in plans for run in evidence.reported(other)}
     allowed |= {r.id for plans in evidence.plans.values() for other in plans for r in other.runs if r.role == "tune"}
-    seen: dict[tuple[str, str], set[str]] = {}
+    reported: dict[tuple[str, str], set[str]] = {}
     for run in plan.runs:
         if run.role == "report" and run.id in evidence.records and run.id not in allowed:
-            seen.setdefault((run.row, run.column), set()).add(run.setting)
-    for (row, column), settings in seen.items():
+            reported.setdefault((run.row, run.column), set()).add(run.setting)
+    for (row, column), settings in reported.items():
         what = f"{len(settings)} settings that were not chosen have report runs"
         yield Finding(fault="test seen", sweep=sweep, where=f"{row} on {column}", what=what)
 
@@ -61,13 +61,13 @@ def _tuned_here(sweep: str, plan: Plan) -> Iterator[Finding]:
 def _tuned_elsewhere(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Finding]:
     """Report seeds by whose runs settings of the same optimizer were compared in another plan of the store."""
     compared = _compared(evidence, sweep, plan)
-    found: dict[tuple[str, str], dict[str, set[int]]] = {}
+    compared_at: dict[tuple[str, str], dict[str, set[int]]] = {}
     optimizers = {row.name: row.optimizer for row in plan.head.rows}
     for run in evidence.reported(plan):
         task = plan.head.problems[run.problem]["task"]
         for where in compared.get((task, optimizers[run.row], run.seed), ()):
-            found.setdefault((run.row, run.column), {}).setdefault(where, set()).add(run.seed)
-    for (row, column), places in found.items():
+            compared_at.setdefault((run.row, run.column), {}).setdefault(where, set()).add(run.seed)
+    for (row, column), places in compared_at.items():
         for where, seeds in places.items():
             what = f"seed {', '.join(map(str, sorted(seeds)))} compared settings in {where}, and reports here"
             yield Finding(fault="seed tunes and reports", sweep=sweep, where=f"{row} on {column}", what=what)

@@ -114,11 +114,11 @@ class Archive(Layout):
 
     def _stamps(self, ids: Iterable[str] | None = None) -> dict[str, Stamp | None]:
         """The stamps of the records of `ids` (all, if None) that are listed; None of one that cannot be looked at."""
-        wanted = None if ids is None else dict.fromkeys(ids)
+        chosen = None if ids is None else dict.fromkeys(ids)
         stamps: dict[str, Stamp | None] = {}
-        for shard in looked_at(shards(self.root / "records"), wanted):
+        for shard in looked_at(shards(self.root / "records"), chosen):
             stamps.update(self._runs(shard))
-        for unlisted in () if wanted is None else wanted.keys() - stamps.keys():
+        for unlisted in () if chosen is None else chosen.keys() - stamps.keys():
             checked_id(unlisted)
         return stamps
 

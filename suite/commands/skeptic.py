@@ -37,18 +37,18 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     sweep = sweep_reader.load(sweep_reader.find(args.sweep), args.scale)
     plan = store.plan(sweep.name)
-    found, left_out = _claims(store, plan, args.task)
+    claimed, left_out = _claims(store, plan, args.task)
     for task, why in left_out.items():
         say(f"{sweep.name}: {task}: no claim to try again: {why}")
-    if not found:
+    if not claimed:
         raise UsageError(f"{sweep.name}: no task has a claim to try again; `optathlon leaderboard` shows what there is")
-    seeds = fresh_seeds(plan, args.seeds or max(claim.seeds for claim in found))
-    again = challenge(plan, found, seeds, run_id, digest)
+    seeds = fresh_seeds(plan, args.seeds or max(claim.seeds for claim in claimed))
+    again = challenge(plan, claimed, seeds, run_id, digest)
     if args.dry_run:
-        return _show(again, found, seeds, args.json)
+        return _show(again, claimed, seeds, args.json)
     if code := _carry_out(store, sweep, again, args):
         return code
-    judged = retried(found, load_results(store, again).board)
+    judged = retried(claimed, load_results(store, again).board)
     if args.json:
         print_json({"sweep": again.head.name, "seeds": seeds, "claims": [_document(one) for one in judged]})
     else:
@@ -80,13 +80,15 @@ def _carry_out(store: Store, sweep: Sweep, again: Plan, args: argparse.Namespace
     return INTERRUPTED if follow(store, done, name) == INTERRUPTED else OK
 
 
-def _show(again: Plan, found: list[Claim], seeds: list[int], as_json: bool) -> int:
+def _show(again: Plan, claimed: list[Claim], seeds: list[int], as_json: bool) -> int:
     """Prints what would be run."""
     if as_json:
         runs = [msgspec.to_builtins(run) for run in again.runs]
         print_json({"sweep": again.head.name, "seeds": seeds, "runs": runs})
         return OK
-    rows = [(claim.column.label, claim.best, claim.second, f"{claim.lead:.{claim.column.digits}f}") for claim in found]
+    rows = [
+        (claim.column.label, claim.best, claim.second, f"{claim.lead:.{claim.column.digits}f}") for claim in claimed
+    ]
     show(table(rows, ("task", "claimed best", "runner-up", "lead")))
     show(f"seeds, from the hash of the plan: {', '.join(map(str, seeds))}")
     say(f"{again.head.name}: {len(again.runs)} runs would be done")
@@ -111,19 +113,19 @@ def _text(name: str, judged: list[Retried]) -> str:
     )
 
 
-def _row(one: Retried) -> tuple[str, ...]:
-    claim, digits = one.claim, one.claim.column.digits
+def _row(retried_claim: Retried) -> tuple[str, ...]:
+    claim, digits = retried_claim.claim, retried_claim.claim.column.digits
     interval = "-"
-    if one.interval and one.interval.low is not None and one.interval.high is not None:
-        interval = f"{one.interval.low:+.{digits}f} to {one.interval.high:+.{digits}f}"
+    if retried_claim.interval and retried_claim.interval.low is not None and retried_claim.interval.high is not None:
+        interval = f"{retried_claim.interval.low:+.{digits}f} to {retried_claim.interval.high:+.{digits}f}"
     return (
         claim.column.label,
         claim.best,
         claim.second,
         f"{claim.lead:+.{digits}f}",
         "-" if claim.expected is None else f"{claim.expected:+.{digits}f}",
-        "-" if one.lead is None else f"{one.lead:+.{digits}f}",
+        "-" if retried_claim.lead is None else f"{retried_claim.lead:+.{digits}f}",
         interval,
-        "-" if one.kept is None else f"{one.kept:.0%}",
-        one.verdict,
+        "-" if retried_claim.kept is None else f"{retried_claim.kept:.0%}",
+        retried_claim.verdict,
     )

@@ -205,16 +205,16 @@ class _Reader:
             raise self._error(f'{where}.name: must be an optimizer\'s name, "adamw", not {name!r}')
         label = block.get("label", name)
         if not isinstance(label, str) or not label.isprintable() or label in ("", "protocol", "cluster"):
-            what = 'must be text on one line, and neither "protocol" nor "cluster"'
-            raise self._error(f"{where}.label: {what}; it is {label!r}")
+            complaint = 'must be text on one line, and neither "protocol" nor "cluster"'
+            raise self._error(f"{where}.label: {complaint}; it is {label!r}")
         try:
             spec = optimizer_of(name)
             grid = {key: block[key] for key in GRID_KEYS if key in block}
             if grid.get("grid") == "default":
                 self._table("fixed", block, f"{where}.")
                 if beside := [word for word in ("zip", "random") if word in grid]:
-                    what = 'stands beside grid = "default", which brings all that is tried; write the grid out'
-                    raise self._error(f"{where}.{beside[0]}: {what}")
+                    complaint = 'stands beside grid = "default", which brings all that is tried; write the grid out'
+                    raise self._error(f"{where}.{beside[0]}: {complaint}")
                 grid = overridden(default_table(name), {"fixed": grid.get("fixed", {})})
             schedules, grid = self._schedules(grid, where)
             self._not_empty(grid, where)

@@ -34,18 +34,18 @@ def shards(records: Path) -> list[Path]:
     return [records / name for name in names(records)]
 
 
-def looked_at(folders: Sequence[Path], wanted: Container[str] | None) -> Iterator[Shard]:
-    """Each of `folders` with the stamps of the runs `wanted` (all, if None), by threads where that takes long."""
+def looked_at(folders: Sequence[Path], chosen: Container[str] | None) -> Iterator[Shard]:
+    """Each of `folders` with the stamps of the runs `chosen` (all, if None), by threads where that takes long."""
     begun, files = time.perf_counter(), 0
     for number, folder in enumerate(folders, start=1):
-        shard = look(folder, wanted)
+        shard = look(folder, chosen)
         yield shard
         files += len(shard.stamps)
         if files >= SAMPLE and time.perf_counter() - begun > SLOW_OPEN * files:
             from concurrent.futures import ThreadPoolExecutor
 
             with ThreadPoolExecutor(THREADS) as pool:
-                yield from pool.map(lambda folder: look(folder, wanted), folders[number:])
+                yield from pool.map(lambda folder: look(folder, chosen), folders[number:])
             return
 
 

@@ -40,11 +40,11 @@ class RecordIndex:
     def current_rows(self, stamps: Mapping[str, Stamp | None]) -> dict[Part, dict[str, int]]:
         """The rows of each part, by run, whose record's file still has the stamp that it had; of a record that several
         parts hold, the row in the first."""
-        seen: set[str] = set()
+        placed: set[str] = set()
         current = {}
         for part in self.parts(brief=False):
-            rows = {i: row for i, row in part.rows.items() if i not in seen and stamps.get(i) == part.stamps[row]}
-            seen.update(rows)
+            rows = {i: row for i, row in part.rows.items() if i not in placed and stamps.get(i) == part.stamps[row]}
+            placed.update(rows)
             current[part] = rows
         return current
 
