@@ -265,10 +265,11 @@ def _verdicts(section: Section, table: pandas.DataFrame) -> list[Verdict]:
 def _head(runs: pandas.DataFrame) -> Iterator[str]:
     sweeps = [section.sweep for section in SECTIONS]
     of_page = runs[runs["sweep"].isin(sweeps)]
+    count, seeds = of_page["run"].nunique(), of_page["seed"].nunique()
     yield "# Trends of the papers, on a small machine"
     yield ""
     yield (
-        f"{of_page['run'].nunique()} runs of {of_page['seed'].nunique()} seeds: ResNet-18 with a quarter of its channels"
+        f"{count} runs of {seeds} seeds: ResNet-18 with a quarter of its channels"
         " and blocks, 32 x 32 pixels, batches of 32, 30 epochs of [ImageNet's stand-in](imagenet.md), which are emoji."
         " This page is written by `python benchmarks/trends.py` from the records in [docs/trends](trends/); a claim of"
         " a paper is a difference of two rows, judged as [boards](statistics.md) judge theirs, its p adjusted over all"
