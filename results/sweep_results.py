@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -19,7 +20,7 @@ from optathlon.results.store.run_state import State
 from optathlon.results.store.store import Store
 
 
-class SweepResults(msgspec.Struct, frozen=True, kw_only=True):
+class SweepResults(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """records: by id, without curves, and of their provenance the attempt and the tree of the code. states: of the runs
     without a record. references: of the plan's problems, by digest."""
 
@@ -29,7 +30,9 @@ class SweepResults(msgspec.Struct, frozen=True, kw_only=True):
     board: Leaderboard
     references: Mapping[str, References] = {}
 
-    def winners(self) -> dict[tuple[str, str], Winner]:
+    # Kept, as analyses ask for it once per column and row.
+    @functools.cached_property
+    def winners(self) -> Mapping[tuple[str, str], Winner]:
         """What is chosen in each cell (row, column) that has tuning runs."""
         failed = {run for run, state in self.states.items() if state.kind == "failed"}
         return winners(self.plan, self.records.values(), failed)

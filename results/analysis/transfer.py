@@ -91,7 +91,7 @@ def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
     """
     transfers: list[Transfer] = []
     left_out: list[LeftOut] = []
-    tuned = bool(view.winners())
+    tuned = bool(view.winners)
     for row, tasks in (_tuned(view) if tuned else _shown(view)).items():
         known = [task for task in tasks if task.deviation]
         common = _tried_everywhere(view, row, known, tuned)
@@ -109,7 +109,7 @@ def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
 def _tuned(view: SweepResults) -> dict[str, list[TaskScores]]:
     """By row, the validation means of all settings of each task whose tuning is complete."""
     by_row: dict[str, list[TaskScores]] = {}
-    winners = view.winners()
+    winners = view.winners
     for column in view.plan.head.columns:
         if column.selection is None:
             continue

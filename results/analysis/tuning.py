@@ -61,7 +61,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
 def budgets(view: SweepResults, estimator: Estimator = "tang") -> list[Budget]:
     """The tuning budget of each cell of the view whose tuning is complete, task by task, as `expected_best` has it."""
-    chosen = view.winners()
+    chosen = view.winners
     listed = []
     for column in view.plan.head.columns:
         tuned = {
@@ -105,7 +105,7 @@ def rates(view: SweepResults, tolerance: float | None = None) -> list[Rates]:
 
 
 def _rates(view: SweepResults, column: Column, tolerance: float | None) -> Iterable[Rates]:
-    if column.selection is None or not any(name == column.name for _, name in view.winners()):
+    if column.selection is None or not any(name == column.name for _, name in view.winners):
         lines, metric, higher = _shown(view.board, column), column.metric, column.higher_is_better
         unit = column.unit
     else:
@@ -131,7 +131,7 @@ def _rates(view: SweepResults, column: Column, tolerance: float | None) -> Itera
 def _tuned(view: SweepResults, column: Column) -> dict[str, dict[float, float | None]]:
     """For each row the best validation mean at each rate."""
     lines: dict[str, dict[float, float | None]] = {}
-    for (row, name), winner in view.winners().items():
+    for (row, name), winner in view.winners.items():
         if name == column.name:
             for candidate in reversed(winner.candidates):  # best first: the last one written is the best
                 rate = hyperparameters(view.plan.head.settings[candidate.setting]).get(RATE)

@@ -115,7 +115,7 @@ class Report:
     @functools.cached_property
     def winners(self) -> Mapping[tuple[str, str], Winner]:
         """What was chosen in each cell that tuned, by row and column."""
-        return self.view.winners()
+        return self.view.winners
 
     @functools.cached_property
     def budgets(self) -> dict[str, list[Budget]]:

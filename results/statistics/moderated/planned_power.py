@@ -61,9 +61,13 @@ def chance_found(planned: Comparisons, place: tuple[int, int], delta: float, lev
         planned.variance[:, place[0], place[1]],
         planned.df[:, place[0], place[1]],
     )
-    return sum(
-        float(weight) * rejection_chance(abs(delta) / math.sqrt(v), float(f), quantile(1 - level, float(f)))
-        for weight, v, f in zip(weights, variance, df, strict=True)
-        # What has next to no weight changes no digit that is shown.
-        if weight > 1e-3
-    ) / float(weights[weights > 1e-3].sum())
+    # Imported here, as that takes longer than a small board; for all limits at once, as a page asks for thousands.
+    from scipy.special import stdtrit
+
+    known = weights > 1e-3  # what has next to no weight changes no digit that is shown
+    limits = -stdtrit(df[known], level / 2)
+    chances = (
+        float(weight) * rejection_chance(abs(delta) / math.sqrt(v), float(f), float(limit))
+        for weight, v, f, limit in zip(weights[known], variance[known], df[known], limits, strict=True)
+    )
+    return sum(chances) / float(weights[known].sum())
