@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ def dunnett(
     df = sum(map(len, everything)) - len(everything)
     parts = (math.sqrt(len(values) - 1) * s for values, s in zip(everything, known, strict=True))
     pooled = math.hypot(*parts) / math.sqrt(df)
-    within = _all_within(df, len(control), [len(values) for values in samples.values()])
+    within = _all_within(df, len(control), tuple(sorted(len(values) for values in samples.values())))
     allowed = _quantile(within, level)
     differences = {}
     for name, values in samples.items():
@@ -61,7 +62,9 @@ def unequal_spreads(samples: Sequence[Sequence[float]], alpha: float = 0.05) -> 
     return 2 * min(float(f.sf(ratio, df, rest)), float(f.cdf(ratio, df, rest))) < alpha
 
 
-def _all_within(df: int, control: int, sizes: Sequence[int]) -> Callable[[float], float]:
+# Most columns of a board have the same counts.
+@functools.lru_cache(maxsize=64)
+def _all_within(df: int, control: int, sizes: tuple[int, ...]) -> Callable[[float], float]:
     """The chance that no sample is more than t standard errors from the control, as a function of t.
 
     Given the control's mean and the pooled deviation, the samples are independent, so that it is an integral over these
@@ -92,6 +95,7 @@ def _all_within(df: int, control: int, sizes: Sequence[int]) -> Callable[[float]
     return within
 
 
+@functools.lru_cache(maxsize=64)
 def _quantile(within: Callable[[float], float], level: float) -> float:
     """The t within which all are with the chance `level`."""
     from scipy import optimize
