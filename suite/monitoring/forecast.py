@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,13 +66,18 @@ class Forecast:
         self._shapes: dict[tuple[str, str], tuple[Shape, float]] = {}
         self._costs: dict[tuple[str, str], Cost] = {}
         self.devices: set[str] = set()
-        self._measures: dict[tuple[Shape, str | None], list[_Measure]] = {}
+        self._states = states
         self._medians: dict[tuple[Shape, str | None], _Measure] = {}
-        tasks = {problem["task"] for problem in plan.head.problems.values()}
-        for record in store.records():
-            if record.status == "finished" and record.problem.get("task") in tasks:
-                self._add_record(record)
-        self._add_partial(states)
+
+    # Read when a cost is first asked for: of a finished sweep nobody asks, and a store may hold 100,000 records.
+    @functools.cached_property
+    def _measures(self) -> dict[tuple[Shape, str | None], list[_Measure]]:
+        """What is measured of each shape, of all optimizers (None) and of each."""
+        measures: dict[tuple[Shape, str | None], list[_Measure]] = {}
+        for shape, setting, measure in (*self._of_records(), *self._of_partial_runs()):
+            for optimizer in (setting["optimizer"], None):
+                measures.setdefault((shape, optimizer), []).append(measure)
+        return measures
 
     def cost(self, run: PlannedRun) -> Cost:
         """Returns the predicted cost of `run`."""
@@ -107,26 +113,26 @@ class Forecast:
             self._medians[key] = _Measure(rate, device, slots, measures[0].whole)
         return self._medians.get(key)
 
-    def _add_record(self, record: Record) -> None:
-        shape, length = self._shape(record.digests.problem, record.problem, record.setting)
-        seconds = _seconds(self.store, record)
-        if seconds and length:
-            device = str(_machine(record).get("device", ""))
-            self._measure(shape, record.setting, _Measure(seconds / length, device, _slots(record), True))
+    def _of_records(self) -> Iterator[tuple[Shape, Mapping[str, Any], _Measure]]:
+        """Yields shape, setting and measure of each finished run of the store that trained a task of the plan."""
+        tasks = {problem["task"] for problem in self.plan.head.problems.values()}
+        for record in self.store.records():
+            if record.status == "finished" and record.problem.get("task") in tasks:
+                shape, length = self._shape(record.digests.problem, record.problem, record.setting)
+                seconds = _seconds(self.store, record)
+                if seconds and length:
+                    device = str(_machine(record).get("device", ""))
+                    yield shape, record.setting, _Measure(seconds / length, device, _slots(record), True)
 
-    def _add_partial(self, states: Mapping[str, State]) -> None:
-        """Measures the pace of the plan's unfinished runs, of the first PARTIAL_RUNS."""
-        begun = (r for r in self.plan.runs if states[r.id].kind in ("running", "stopped"))
+    def _of_partial_runs(self) -> Iterator[tuple[Shape, Mapping[str, Any], _Measure]]:
+        """Yields the same by the pace of the plan's unfinished runs, of the first PARTIAL_RUNS."""
+        begun = (r for r in self.plan.runs if self._states[r.id].kind in ("running", "stopped"))
         for run, _ in zip(begun, range(PARTIAL_RUNS), strict=False):
             problem, setting = self.plan.head.problems[run.problem], self.plan.head.settings[run.setting]
-            pace = Pace.from_events(self.store.latest(run.id, states[run.id].attempt))
+            pace = Pace.from_events(self.store.latest(run.id, self._states[run.id].attempt))
             if pace and pace.time_rate:
                 shape, _ = self._shape(run.problem, problem, setting)
-                self._measure(shape, setting, _Measure(1.0 / pace.time_rate, "runs under way", 1, False))
-
-    def _measure(self, shape: Shape, setting: Mapping[str, Any], measure: _Measure) -> None:
-        for optimizer in (setting["optimizer"], None):
-            self._measures.setdefault((shape, optimizer), []).append(measure)
+                yield shape, setting, _Measure(1.0 / pace.time_rate, "runs under way", 1, False)
 
     def _shape(
         self, problem_digest: str, problem: Mapping[str, Any], setting: Mapping[str, Any]
