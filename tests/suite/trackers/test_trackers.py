@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import multiprocessing
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -47,6 +50,19 @@ def export(capsys, *words: str) -> str:
     return error
 
 
+def in_a_process_of_its_own(test: Callable[..., None]) -> Callable[..., None]:
+    """MLflow hooks into imports: later tests of this process would find neither packages nor torch's back ends."""
+
+    @functools.wraps(test)
+    def apart(**fixtures: object) -> None:
+        process = multiprocessing.get_context("fork").Process(target=test, kwargs=fixtures)
+        process.start()
+        process.join()
+        assert process.exitcode == 0, "its traceback is on stderr"
+
+    return apart
+
+
 @pytest.mark.slow
 def test_tensorboard_reads_curves_scores_and_settings(runs, capsys):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -64,6 +80,7 @@ def test_tensorboard_reads_curves_scores_and_settings(runs, capsys):
 
 
 @pytest.mark.slow
+@in_a_process_of_its_own
 def test_mlflow_reads_curves_scores_and_settings(runs, capsys):
     from mlflow.tracking import MlflowClient
 
@@ -86,6 +103,7 @@ def test_mlflow_reads_curves_scores_and_settings(runs, capsys):
 
 
 @pytest.mark.slow
+@in_a_process_of_its_own
 def test_mlflow_takes_a_sweep_called_default_odd_names_and_more_settings_than_it_takes_at_once(tmp_path):
     from mlflow.tracking import MlflowClient
 
@@ -103,6 +121,7 @@ def test_mlflow_takes_a_sweep_called_default_odd_names_and_more_settings_than_it
 
 
 @pytest.mark.slow
+@in_a_process_of_its_own
 def test_wandb_reads_curves_scores_and_settings(runs, capsys):
     from wandb.proto import wandb_internal_pb2
     from wandb.sdk.internal.datastore import DataStore

@@ -234,7 +234,7 @@ def test_a_tag_without_a_curve_is_refused_before_training(tagging_data):
 
 @pytest.mark.slow
 def test_an_unknown_split_and_a_batch_beyond_the_data_are_refused(tagging_data):
-    with pytest.raises(TaskError, match=r"unknown 'tests' \(did you mean test\?\)"):
+    with pytest.raises(TaskError, match=r"this run has no 'tests' \(did you mean test\?\)"):
         make(tagging_data, "mtat").evaluate("tests")
     with pytest.raises(TaskError, match=r"protocol\.batch: 64 is more than the 48 training clips"):
         make(tagging_data, "mtat", tiny("mtat", batch=64, settings={"training_clips": 0}))
