@@ -45,17 +45,18 @@ def torture(folder: Path, options: argparse.Namespace) -> int:
     run = run_of("sgd", protocol={"length": 2})
     begun, tally = time.monotonic(), Tally()
     parts = {
-        "runs": lambda: runs.torture(run, folder, tally, options.most),
-        "stores": lambda: stores.torture(folder, tally, options.most),
-        "data": lambda: data_sets.torture(folder, tally, options.most),
-        "clocks": lambda: clocks.torture(run, folder, tally, options.most),
-        "disks": lambda: full_disk.torture(run, folder, tally, options.most),
-        "files": lambda: fuzz.torture(run, folder, tally, options.rounds),
+        "runs": lambda place: runs.torture(run, place, tally, options.most),
+        "stores": lambda place: stores.torture(place, tally, options.most),
+        "data": lambda place: data_sets.torture(place, tally, options.most),
+        "clocks": lambda place: clocks.torture(run, place, tally, options.most),
+        "disks": lambda place: full_disk.torture(run, place, tally, options.most),
+        "files": lambda place: fuzz.torture(run, place, tally, options.rounds),
     }
     part = ""
     try:
         for part in options.parts:
-            parts[part]()
+            (place := folder / part).mkdir()  # no part may meet the data that another has damaged
+            parts[part](place)
     except KeyboardInterrupt:  # hours of counting are worth a table
         print(f"interrupted in the part {part!r}")
     print(tally.table())
