@@ -56,7 +56,7 @@ class Retried(msgspec.Struct, frozen=True, kw_only=True):
     """holds: the interval lies above 0; reversed: below; not shown: it holds 0, or there is none."""
 
     @property
-    def kept(self) -> float | None:
+    def share_left(self) -> float | None:
         """The share of the claimed lead that is left."""
         return None if self.lead is None or not self.claim.lead else self.lead / self.claim.lead
 

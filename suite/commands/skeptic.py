@@ -96,7 +96,7 @@ def _show(again: Plan, claimed: list[Claim], seeds: list[int], as_json: bool) ->
 
 
 def _document(one: Retried) -> dict:
-    return {**msgspec.to_builtins(one), "kept": one.kept}
+    return {**msgspec.to_builtins(one), "share_left": one.share_left}
 
 
 def _text(name: str, judged: list[Retried]) -> str:
@@ -126,6 +126,6 @@ def _row(retried_claim: Retried) -> tuple[str, ...]:
         "-" if claim.expected is None else f"{claim.expected:+.{digits}f}",
         "-" if retried_claim.lead is None else f"{retried_claim.lead:+.{digits}f}",
         interval,
-        "-" if retried_claim.kept is None else f"{retried_claim.kept:.0%}",
+        "-" if retried_claim.share_left is None else f"{retried_claim.share_left:.0%}",
         retried_claim.verdict,
     )

@@ -131,7 +131,7 @@ def test_what_is_left_of_the_lead_with_its_interval(fresh, verdict):
     (one,) = retried(tried, board)
     assert one.verdict == verdict
     lead = board.cell("adamp", "mnist").mean - board.cell("adam", "mnist").mean
-    assert (one.lead, one.seeds, one.kept) == (pytest.approx(lead), 4, pytest.approx(lead / tried[0].lead))
+    assert (one.lead, one.seeds, one.share_left) == (pytest.approx(lead), 4, pytest.approx(lead / tried[0].lead))
     assert one.interval.low < lead < one.interval.high
     assert (one.interval.low > 0, one.interval.high < 0) == (verdict == "holds", verdict == "reversed")
 

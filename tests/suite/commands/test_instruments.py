@@ -125,7 +125,7 @@ def test_skeptic_reports_once_all_fresh_runs_have_their_outcome(ran, store):
     assert (code, "holds" in text) == (0, True)
     (claim,) = json.loads(ran("skeptic", "quickstart", "--task", "ptb-awd-lstm", "--json")[1])["claims"]
     assert claim["lead"] == pytest.approx(1.5, abs=0.6)
-    assert claim["kept"] == pytest.approx(claim["lead"] / claim["claim"]["lead"])
+    assert claim["share_left"] == pytest.approx(claim["lead"] / claim["claim"]["lead"])
 
 
 def test_boards_by_cost(ran):
