@@ -25,8 +25,10 @@ for number in (signal.SIGTERM, signal.SIGUSR2):
 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGUSR2))
 from optathlon.slurm.cluster import position_in_array, this_job
 name, restart = this_job()
-with open(f"seen-{name.rpartition(':')[2]}-{restart}", "w") as file:
+seen = f"seen-{name.rpartition(':')[2]}-{restart}"
+with open(f"writing-{seen}", "w") as file:
     json.dump({"name": name, "restart": restart, "place": position_in_array()}, file)
+os.rename(f"writing-{seen}", seen)  # whoever waits for it never reads half of it
 until = time.monotonic() + float(sys.argv[1]) * (restart == 0)
 while time.monotonic() < until:
     time.sleep(0.05)
