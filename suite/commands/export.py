@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,7 @@ def _extra(tracker: str) -> str:
 def _track(tracker: str, folder: Path, records: Mapping[str, Record], places: Sequence[Mapping[str, Any]]) -> None:
     extra = _extra(tracker)
     try:
-        with _boards.writing(f"--{tracker}", folder):
+        with _boards.writing(f"--{tracker}", folder), _all_or_nothing(folder):
             importlib.import_module(f"optathlon.suite.trackers.{extra}").write(tracked(records, places), folder)
     except ImportError as error:
         missing = error.name or extra
@@ -105,6 +107,22 @@ def _track(tracker: str, folder: Path, records: Mapping[str, Record], places: Se
             f"--{tracker}: needs {missing}, which cannot be imported: pip install 'optathlon[{extra}]'"
         ) from None
     say(f"written: {folder}, {len(places)} runs")
+
+
+@contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[None]:
+    """Removes what was written into `folder`, which is empty before, if not all of it could be.
+
+    A part would pass for the whole, and the next try would be refused for its sake.
+    """
+    existed = folder.exists()
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder.resolve(), ignore_errors=True)
+        if existed:
+            folder.resolve().mkdir(exist_ok=True)
+        raise
 
 
 def _places(results: Results, sweep: str | None) -> list[dict[str, Any]]:

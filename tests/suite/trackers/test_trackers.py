@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import math
@@ -16,7 +17,7 @@ import pytest
 from optathlon.results import Store
 from optathlon.results.record import Curve, Score
 from optathlon.suite import main
-from optathlon.suite.trackers import mlflow
+from optathlon.suite.trackers import mlflow, tensorboard
 from optathlon.suite.trackers.tracked_run import LONGEST_FILE_NAME, TrackedRun, file_name
 from tests.results.make import Sweep, record, setting
 
@@ -172,6 +173,22 @@ def test_a_missing_package_is_one_line_with_its_extra(option, module, extra, run
     assert error.startswith(f"optathlon: --{option}: needs {module}")
     assert error.endswith(f"pip install 'optathlon[{extra}]'")
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_an_export_that_fails_half_way_leaves_nothing_and_can_be_tried_again(existed, runs, monkeypatch, capsys):
+    def fill_the_disk(runs, folder: Path) -> None:
+        (folder / "half").mkdir(parents=True)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if existed:
+        Path("out").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(tensorboard, "write", fill_the_disk)
+        assert main.main(["export", "--tensorboard", "out", "--store", "store"]) == 4
+    assert "--tensorboard out: cannot be written (No space left on device)" in capsys.readouterr().err
+    assert Path("out").exists() == existed
+    assert not list(Path().glob("out/*"))
 
 
 def test_nothing_to_write_and_a_folder_with_something_in_it_are_refused(runs, capsys):
