@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,6 +13,9 @@ from optathlon.results.board.cells import Cells
 from optathlon.results.board.marks import Grid, scores_of
 from optathlon.results.plan import Column, Plan
 from optathlon.results.statistics.holm import ALPHA
+
+if TYPE_CHECKING:
+    from optathlon.results.statistics.moderated.looks import SequentialTests
 
 CellName = tuple[str, str]
 BEYOND_LOOKS = "not among what the looks decide"
@@ -23,6 +28,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest p of a look over its share of α."""
     p_holm: float
     """Adjusted over all comparisons of the plan."""
+    low: float | None
+    high: float | None
+    """The ends of the difference, in the score's own direction, that lie in the intervals of all looks."""
     decided_at: int | None
     """Seeds of the look at which it was decided."""
 
@@ -84,13 +92,25 @@ def looked(plan: Plan, cells: Cells) -> Looked | None:
         tests.look(scores)
         asked = {name: int(tests.asked[index]) for name, index in place.items()}
     verdicts = {
-        name: Verdict(
-            p=float(tests.p[index]), p_holm=float(tests.p_holm[index]), decided_at=int(tests.decided_at[index]) or None
-        )
+        name: _verdict(tests, index, columns[index[1]].higher_is_better)
         for name, index in place.items()
         if tests.p[index] <= 1
     }
     return Looked(looks=looks, reached=tests.reached, asked=asked, verdicts=verdicts)
+
+
+def _verdict(tests: SequentialTests, index: tuple[int, int], higher_is_better: bool) -> Verdict:
+    ends = [float(end[index]) for end in tests.intervals()]
+    # Tests have higher scores as the better ones.
+    low, high = ends if higher_is_better else (-ends[1], -ends[0])
+    known = math.isfinite(low)
+    return Verdict(
+        p=float(tests.p[index]),
+        p_holm=float(tests.p_holm[index]),
+        low=low if known else None,
+        high=high if known else None,
+        decided_at=int(tests.decided_at[index]) or None,
+    )
 
 
 def _baseline_first(plan: Plan) -> list[str]:
@@ -103,7 +123,7 @@ def _over(cells: Cells) -> bool:
 
 
 def with_verdicts(plan: Plan, columns: Sequence[Column], grid: Grid, looks: Looked) -> Grid:
-    """Returns `grid`, the cells of all rows of `plan` in `columns`, with p and marks as its looks have them.
+    """Returns `grid`, the cells of all rows of `plan` in `columns`, with p, intervals and marks as its looks have them.
 
     Columns beyond the plan's own, as a printed table has them, are no part of what the looks decide, and not tested.
     """
@@ -117,17 +137,22 @@ def with_verdicts(plan: Plan, columns: Sequence[Column], grid: Grid, looks: Look
     ]
 
 
+_UNJUDGED: dict[str, None] = dict.fromkeys(("p", "p_holm", "delta_lo", "delta_hi"))
+
+
 def _with_verdict(cell: Cell, verdict: Verdict | None, own: bool) -> Cell:
     if not own:
         untested = BEYOND_LOOKS if cell.p is not None else cell.untested
-        return msgspec.structs.replace(cell, p=None, p_holm=None, untested=untested)
+        return msgspec.structs.replace(cell, **_UNJUDGED, untested=untested)
     if verdict is None or cell.untested or not cell.comparable:
-        return msgspec.structs.replace(cell, p=None, p_holm=None)
+        return msgspec.structs.replace(cell, **_UNJUDGED)
     decided_at = verdict.decided_at
     return msgspec.structs.replace(
         cell,
         p=verdict.p,
         p_holm=verdict.p_holm,
+        delta_lo=verdict.low,
+        delta_hi=verdict.high,
         decided_at=decided_at,
         notes=cell.notes if decided_at is None else [*cell.notes, f"decided at the look of {decided_at} seeds"],
     )

@@ -192,7 +192,7 @@ def _differences(view: SweepResults, comparisons: Sequence[Against]) -> str:
     if unequal:
         note += f", which their spreads contradict on {', '.join(unequal)}: there they are not to be relied on"
     if view.board.looks:
-        note += "; p is of the looks that are over, intervals and Dunnett's p are as of seeds planned at once"
+        note += "; p and interval are of the looks that are over, Dunnett's are as of seeds planned at once"
     return "\n".join([title, "", table(rows, head), "", note])
 
 

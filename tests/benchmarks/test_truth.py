@@ -36,12 +36,15 @@ def test_looks_keep_the_level_and_buy_fewer_seeds_of_what_is_far_ahead():
     equal = normal.noise(chance, (BOARDS, 4, 4, 12))
     split, _ = truth_looks.false_marks(equal, LOOKS)
     assert split * BOARDS <= stats.binom.ppf(0.9999, BOARDS, 0.05)
-    needed = []
+    needed, covered = [], []
     for ahead in (0.0, 3.0, 6.0):
         scores = normal.noise(chance, (15, 4, 4, 12))
         scores[:, 1::2] += ahead
-        needed.append(truth_looks.seeds_and_found(scores, LOOKS)[0])
+        seeds, _, covers = truth_looks.seeds_found_covered(scores, ahead, LOOKS)
+        needed.append(seeds)
+        covered.append(covers)
     assert needed == sorted(needed, reverse=True)
+    assert min(covered) > 0.9
     assert needed[0] > 11.5
     assert needed[1] < 7
     assert needed[2] < 4

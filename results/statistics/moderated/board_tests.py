@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from optathlon.results.statistics.holm import holm_array
+from optathlon.results.statistics.moderated.cell_moments import FLAT
 from optathlon.results.statistics.moderated.collapsing_seeds import FEW, Collapses, collapsing_seeds
 from optathlon.results.statistics.moderated.distributions import range_tail, two_sided_p
 from optathlon.results.statistics.moderated.noise_model import Comparisons, NoiseModel
@@ -55,20 +56,35 @@ class BoardTests:
         p, p_welch = differences.p(), self._welch()
         tested = self._tested(first)
         tested[..., 0, :] = False
-        # A cell that its row and column do not predict is judged by its own seeds, where those say less.
-        noisier = self.noisier | self.noisier[..., :1, :]
-        p = np.where(noisier, np.fmax(p, p_welch), p)
-        seeds = self.model.cells.seeds
-        few = np.minimum(seeds, seeds[..., :1, :]) <= FEW
+        p = np.where(self._judged_apart(), np.fmax(p, p_welch), p)
         small = np.abs(np.where(tested, differences.delta, 0.0)) <= self.collapses.reach
-        refused = tested & few & small & self.collapses.found[..., None, None]
+        refused = tested & small & self._not_believed()
         p = np.where(tested, np.where(refused, 1.0, p), np.nan)
         p_welch = np.where(tested, p_welch, np.nan)
         return AgainstBaseline(differences.delta * self.unit, p, holm_array(p), p_welch, refused, self.noisier)
 
     def half_widths(self, level: float = 0.95) -> np.ndarray:
-        """(..., rows, columns): half the interval of each difference to the baseline, where it is tested."""
-        return self.model.compare(self._first()).half_width(level) * self.unit
+        """(..., rows, columns): half the interval of each difference to the baseline, where it is tested.
+
+        What lies outside of it is what `against_baseline` would give a p below 1 - level: the interval leaves out 0
+        just where p does.
+        """
+        half = self.model.compare(self._first()).half_width(level)
+        apart = self._judged_apart() & (half > 0)
+        if apart.any():
+            error, df = self._welch_error()
+            for place in map(tuple, np.argwhere(apart & np.isfinite(error))):
+                half[place] = max(half[place], quantile(level, float(df[place])) * error[place])
+        return np.where(self._not_believed() & (half > 0), np.maximum(half, self.collapses.reach), half) * self.unit
+
+    def _judged_apart(self) -> np.ndarray:
+        """Where row and column do not predict the noise of a cell or its baseline: their own seeds may say less."""
+        return self.noisier | self.noisier[..., :1, :]
+
+    def _not_believed(self) -> np.ndarray:
+        """Where no difference is believed that collapsing seeds could make."""
+        seeds = self.model.cells.seeds
+        return (np.minimum(seeds, seeds[..., :1, :]) <= FEW) & self.collapses.found[..., None, None]
 
     def planned(self, seeds: int) -> Comparisons:
         """The comparisons with the first row if every cell had so many seeds; see `NoiseModel.planned`."""
@@ -124,12 +140,23 @@ class BoardTests:
 
     def _welch(self) -> np.ndarray:
         """Welch's p of each row against the first."""
+        mean = self.model.cells.mean
+        error, df = self._welch_error()
+        with np.errstate(invalid="ignore"):
+            t = (mean - mean[..., :1, :]) / error
+        known = np.isfinite(t)
+        return np.where(known, two_sided_p(np.where(known, t, 0.0), np.where(known, df, 1.0)), np.nan)
+
+    def _welch_error(self) -> tuple[np.ndarray, np.ndarray]:
+        """The standard error of each row less the first by the seeds of the two alone, NaN without any, and its
+        degrees of freedom."""
         cells = self.model.cells
         with np.errstate(invalid="ignore", divide="ignore"):
-            error = cells.variance / cells.seeds
+            # As they are, also where a coarse metric makes the model's variance that of rounding.
+            spread = (cells.centered**2).sum(-1) / (cells.seeds - 1)
+            error = np.where(spread > (FLAT * cells.mean) ** 2, spread, 0.0) / cells.seeds
             total = error + error[..., :1, :]
             share, rest = error / total, error[..., :1, :] / total
             df = 1 / (share**2 / (cells.seeds - 1) + rest**2 / (cells.seeds[..., :1, :] - 1))
-            t = (cells.mean - cells.mean[..., :1, :]) / np.sqrt(total)
-        known = np.isfinite(t) & np.isfinite(df) & (df > 0)
-        return np.where(known, two_sided_p(np.where(known, t, 0.0), np.where(known, df, 1.0)), np.nan)
+        known = (total > 0) & np.isfinite(total) & np.isfinite(df)
+        return np.where(known, np.sqrt(np.where(known, total, 1.0)), np.nan), np.where(known, df, 1.0)

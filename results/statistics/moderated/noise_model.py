@@ -7,6 +7,7 @@ borrowed counted. All functions take one board or a stack of boards (leading axe
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -42,8 +43,9 @@ class Comparisons(NamedTuple):
     def half_width(self, level: float = 0.95) -> np.ndarray:
         """Half the interval of each difference: the distance with p = 1 - level. 0 where there is no noise."""
         error = np.sqrt(np.where(self.variance > 0, self.variance, 1.0))
-        half = np.zeros(self.delta.shape)
-        # p is convex in the distance, so that Newton's steps from 0 approach the root from the left.
+        # p is convex in the distance, so that Newton's steps approach the root from the left: from where it would be
+        # if the least variance were known for sure.
+        half = -NormalDist().inv_cdf((1 - level) / 2) * error.min(0)
         for _ in range(_NEWTON_STEPS):
             t = half / error
             p = (self.weights * two_sided_p(t, self.df)).sum(0)

@@ -151,6 +151,42 @@ def test_the_board_says_which_look_decided_and_how_far_the_looks_are():
     assert "decided_at" in csv.splitlines()[0]
 
 
+def directed(record, higher_is_better):
+    change = msgspec.structs.replace
+    return change(record, scores=[change(s, higher_is_better=higher_is_better) for s in record.scores])
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_a_decided_cell_has_the_interval_of_the_looks(higher_is_better):
+    """At the first look that of the level 1 - 0.05 / 4, which is wider than that of the same seeds without looks."""
+    of = sweep(higher_is_better=higher_is_better)
+    first = [directed(of.record(run, score(run)), higher_is_better) for run in free_reports(of.plan, [])]
+    head = msgspec.structs.replace(of.plan.head, looks=msgspec.UNSET)
+    three = msgspec.structs.replace(of.plan, head=head, runs=[run for run in of.plan.runs if run.seed < 3])
+    looked, at_once = (leaderboard(plan, first).cell("further", "mnist") for plan in (of.plan, three))
+    assert looked.decided_at == 3
+    assert 0 < looked.delta_lo < at_once.delta_lo < looked.delta < at_once.delta_hi < looked.delta_hi
+    assert (looked.delta_lo + looked.delta_hi) / 2 == pytest.approx(looked.delta)
+
+
+def test_before_a_look_is_over_there_is_no_interval():
+    of = sweep()
+    first = free_reports(of.plan, [])
+    board = leaderboard(of.plan, [of.record(run, score(run)) for run in first[:-1]])
+    cells = [cell for row in board.rows for cell in row.cells]
+    assert any(cell.delta is not None for cell in cells)
+    assert {(cell.p, cell.delta_lo, cell.delta_hi) for cell in cells} == {(None, None, None)}
+
+
+def test_p_is_below_alpha_just_where_the_interval_leaves_out_0():
+    of = sweep()
+    done, _ = carried_out(of)
+    for row in leaderboard(of.plan, done.values()).rows:
+        for cell in row.cells:
+            if cell.p is not None:
+                assert (cell.p < 0.05) == (not cell.delta_lo <= 0 <= cell.delta_hi)
+
+
 def test_what_a_printed_table_adds_is_not_tested():
     of = sweep()
     both = TableColumn(label="mean", of=["mnist", "cub"], metric=ACCURACY, unit="%", higher_is_better=True, digits=1)
@@ -160,7 +196,7 @@ def test_what_a_printed_table_adds_is_not_tested():
     done, _ = carried_out(of)
     board = leaderboard(msgspec.structs.replace(of.plan, head=head), done.values(), printed=True)
     added, own = board.rows[3].cells
-    assert added.p is None
+    assert (added.p, added.delta_lo) == (None, None)
     assert added.delta is not None
     assert own.decided_at == 3
 

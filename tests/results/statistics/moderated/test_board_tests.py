@@ -108,6 +108,37 @@ def test_a_cell_noisier_than_its_row_and_column_has_no_smaller_p_than_welchs():
     assert found.p[3, 3] >= found.p_welch[3, 3]
 
 
+@pytest.mark.parametrize("kind", ["normal", "one noisy cell", "collapsing seeds", "coarse"])
+def test_an_interval_leaves_out_0_just_where_p_is_below_its_level(kind):
+    for seed in range(8):
+        chance = np.random.default_rng(seed)
+        scores = chance.normal(size=(6, 5, 3 + seed % 3))
+        scores[1::2] += 4 * chance.random()
+        if kind == "one noisy cell":
+            scores[chance.integers(6), chance.integers(5)] *= 60
+        elif kind == "collapsing seeds":
+            scores -= 30 * (chance.random(scores.shape) < 0.2)
+        elif kind == "coarse":
+            scores = np.round(scores)
+        tests = BoardTests(scores)
+        found = tests.against_baseline()
+        for level in (0.5, 0.95, 0.99):
+            outside = np.abs(found.delta) > tests.half_widths(level)
+            tested = np.isfinite(found.p)
+            assert (outside[tested] == (found.p < 1 - level)[tested]).all()
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_welchs_p_is_of_the_scores_as_they_are_also_on_a_coarse_metric():
+    scores = 70.1 + 0.1 * np.random.default_rng(3).integers(-1, 2, size=(6, 4, 4))
+    scores[1, 0] = scores[2, 1] = scores[0, 3] = scores[1, 3] = 70.1
+    p = BoardTests(scores).against_baseline().p_welch
+    expected = scipy.stats.ttest_ind(scores[1:], scores[:1], axis=-1, equal_var=False).pvalue
+    assert np.isnan(p[1, 3])  # neither has any spread
+    expected[0, 3] = np.nan
+    assert p[1:] == pytest.approx(expected, nan_ok=True)
+
+
 def test_ties_are_simultaneous():
     """Of eight equal rows the truly best, any of them, is left unmarked on few boards; of two far ones none is tied."""
     stack = normal(150, 8, 2, 5)
