@@ -82,22 +82,23 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
             return gradients()
 
     def gradients() -> Tensor:
-        for player in workload.players.values():
-            player.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=workload.device)
+        forget_gradients(state)
         buffers = [(b, b.clone()) for net in workload.players.values() for b in net.buffers()] if losses else []
+        shares: list[Tensor] = []
         for batch in state.team.through(parts, workload.players.values()):
             seed(workload.device, run.seed, "loss", state.epoch, batch.index, name)
             with torch.enable_grad():
                 with autocast(workload.device, p.precision):
-                    loss = loss_of(workload, batch, name) / p.parts
-                scaler.scale(loss).backward()
-            total = total + loss.detach().float()
+                    loss = loss_of(workload, batch, name)
+                    share = loss / p.parts if p.parts > 1 else loss
+                scaler.scale(share).backward()
+            # A copy: it is read many updates later, when a compiled network may have reused the memory of the loss.
+            shares.append(share.detach().to(torch.float32, copy=True))
         for buffer, value in buffers:
             buffer.copy_(value)
-        total = state.team.sum_gradients(net, total)
+        total = state.team.sum_gradients(net, sum(shares[1:], shares[0]))
         scaler.unscale_(optimizer)
-        clip(net, p.clip_norm, p.clip_value)
+        clip(state.parameters[name], p.clip_norm, p.clip_value)
         losses.append(total)
         return total
 
@@ -111,6 +112,13 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
                 scaler.step(optimizer)
                 scaler.update()
     return losses[0]
+
+
+def forget_gradients(state: State) -> None:
+    """Drop the gradients of all players, since a loss may reach all of them."""
+    for parameters in state.parameters.values():
+        for parameter in parameters:
+            parameter.grad = None
 
 
 def settle(state: State, around: Surroundings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,15 +21,16 @@ def set_rate(group: dict[str, Any], factor: float) -> None:
         group["lr"] = rate
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    return torch.autocast(
-        device.type, dtype=dtype if precision != "fp32" else torch.bfloat16, enabled=precision != "fp32"
-    )
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """Has the block compute in `precision`, of "fp32", "bf16" and "fp16"."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype={"bf16": torch.bfloat16, "fp16": torch.float16}[precision])
 
 
-def clip(net: nn.Module, norm: float | None, value: float | None) -> None:
+def clip(parameters: Iterable[nn.Parameter], norm: float | None, value: float | None) -> None:
+    """Clip the gradients to a `norm` of all together, and then each number to `value`; None leaves them."""
     if norm is not None:
-        nn.utils.clip_grad_norm_(net.parameters(), norm)
+        nn.utils.clip_grad_norm_(parameters, norm)
     if value is not None:
-        nn.utils.clip_grad_value_(net.parameters(), value)
+        nn.utils.clip_grad_value_(parameters, value)

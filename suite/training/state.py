@@ -20,6 +20,7 @@ from optathlon.suite.network_options import AS_TASKS_SAY, NetworkOptions
 from optathlon.suite.training.checkpoint import Checkpoints, SharedCheckpoints
 from optathlon.suite.training.cost import CostMeter
 from optathlon.suite.training.fresh_statistics import measure
+from optathlon.suite.training.losses import Losses
 from optathlon.suite.training.parameter_groups import groups
 from optathlon.suite.training.probes.recorder import Recorder
 from optathlon.suite.training.team import ALONE, Team
@@ -49,6 +50,8 @@ class State:
         self.run, self.workload, self.protocol, self.team = run, workload, run.protocol, team
         self.implementation, self.networks = implementation, networks
         self.spec = optimizer_of(run.setting.optimizer)
+        self.parameters = {name: list(net.parameters()) for name, net in workload.players.items()}
+        """Each player's, listed once: modules take longer to walk than gradients to drop."""
         self.optimizers = {name: self._optimizer(name) for name in workload.players}
         self.scalers = {name: self._scaler() for name in workload.players}
         self.recorders = {name: self._recorder(name) for name in workload.players}
@@ -57,9 +60,7 @@ class State:
         self.curve: dict[str, list[tuple[float, float | None]]] = {}
         self.watched: dict[str, dict[str, float]] = {}
         self.best: dict[str, Any] | None = None
-        self.sums = {name: torch.zeros((), dtype=torch.float64, device=workload.device) for name in workload.players}
-        self.summed = 0
-        self.first_bad = torch.full((), -1, dtype=torch.int64, device=workload.device)
+        self.losses = Losses(workload.players)
         self.known_bad = -1
         self.sample_at = 0
         self.cost = CostMeter(workload.device)
@@ -122,11 +123,9 @@ class State:
 
     def advance(self, parts: Sequence[Batch], means: dict[str, Tensor]) -> None:
         """Count one update made of `parts` on this process; `means` are the players' losses, left on the device."""
-        for name, mean in means.items():
-            self.first_bad = torch.where((self.first_bad < 0) & ~torch.isfinite(mean), self.update, self.first_bad)
-            self.sums[name] += mean.to(torch.float64)
-        self.summed += 1
-        self._average_weights()
+        self.losses.note(self.update, means)
+        if self.ema is not None:
+            self._average_weights(self.ema)
         self.update += 1
         self.batch += len(parts) * self.workload.world
         self.of = parts[0].of
@@ -137,33 +136,30 @@ class State:
         self.settled = not (self.batch == 0 or self.over or self.evaluation_due)
 
     def look_for_divergence(self) -> None:
-        """Read the device's first non-finite update; the only wait for the device between borders."""
-        self.known_bad = int(self.first_bad)
+        """Read the losses, of which one may not be finite; the only wait for the device between borders."""
+        self.losses.read()
+        self.known_bad = self.losses.first_bad
 
-    def _average_weights(self) -> None:
-        if self.ema is None:
-            return
+    @torch.no_grad()
+    def _average_weights(self, averages: dict[str, dict[str, Tensor]]) -> None:
         decay = self.protocol.ema
         assert decay is not None
         for name, net in self.workload.players.items():
-            values = net.state_dict()
+            values = net.state_dict(keep_vars=True)  # which are not detached, one after the other
             averaged = [key for key, value in values.items() if value.dtype.is_floating_point or value.is_complex()]
             # One call for hundreds of tensors: on a GPU one launch, and no bit differs from tensor after tensor.
-            torch._foreach_lerp_([self.ema[name][k] for k in averaged], [values[k] for k in averaged], 1.0 - decay)
+            torch._foreach_lerp_([averages[name][k] for k in averaged], [values[k] for k in averaged], 1.0 - decay)
             for key in values.keys() - set(averaged):
-                self.ema[name][key].copy_(values[key])
+                averages[name][key].copy_(values[key])
 
     def note(self, name: str, value: float) -> None:
         """Add a point to the curve `name` at the present time; a non-finite value is noted as None."""
         self.curve.setdefault(name, []).append((self.time, value if math.isfinite(value) else None))
 
     def note_losses(self) -> None:
-        """Turn the sums since the last border into points of the training curves."""
-        for name, total in self.sums.items():
-            if self.summed:
-                self.note("train/loss" if len(self.sums) == 1 else f"train/{name}/loss", float(total) / self.summed)
-            total.zero_()
-        self.summed = 0
+        """Turn the losses since the last border into points of the training curves."""
+        for name, mean in self.losses.take_means().items():
+            self.note("train/loss" if len(self.workload.players) == 1 else f"train/{name}/loss", mean)
 
     def consider(self, score: float) -> bool:
         """Whether this evaluation is the best so far by the protocol's `select`; a tie keeps the earlier."""
@@ -254,9 +250,7 @@ class State:
             "curve": self.curve,
             "watched": self.watched,
             "best": self.best,
-            "sums": self.sums,
-            "summed": self.summed,
-            "first_bad": self.first_bad,
+            **self.losses.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -275,8 +269,7 @@ class State:
         if state["ema"] is not None:
             self.ema = {n: {k: v.to(device) for k, v in weights.items()} for n, weights in state["ema"].items()}
         self.curve, self.watched, self.best = state["curve"], state["watched"], state["best"]
-        self.sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self.summed, self.first_bad = state["summed"], state["first_bad"].to(device)
+        self.losses.load_state_dict(state)
 
 
 POSITION = ("epoch", "batch", "of", "update", "settled", "known_bad", "sample_at")

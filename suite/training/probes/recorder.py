@@ -13,6 +13,8 @@ from optathlon.suite.training.probes.oscillation import Oscillation
 from optathlon.suite.training.probes.sampled import SAMPLED, norms
 from optathlon.suite.training.probes.step import Step, real
 
+_UNWATCHED = contextlib.nullcontext()
+
 
 class Recorder:
     """The probes of the player `name`.
@@ -36,12 +38,12 @@ class Recorder:
         self.sampled = [name for name in probes if name in SAMPLED]
         self.oscillation = Oscillation(self._weights()) if "oscillation" in probes else None
 
-    @contextlib.contextmanager
-    def watching(self, sample: bool) -> Iterator[None]:
+    def watching(self, sample: bool) -> contextlib.AbstractContextManager[None]:
         """Around a step of the optimizer. sample: whether the sampled probes look at it; without, it costs nothing."""
-        if not sample and self.oscillation is None:
-            yield
-            return
+        return self._hooked(sample) if sample or self.oscillation is not None else _UNWATCHED
+
+    @contextlib.contextmanager
+    def _hooked(self, sample: bool) -> Iterator[None]:
         before: dict[str, Tensor] = {}
 
         def begin(*_: Any) -> None:
