@@ -12,6 +12,7 @@ import msgspec
 
 from optathlon.results.scores import number
 from optathlon.results.store.files import make_folder, share
+from optathlon.results.store.schema_versions import NOT_JSON
 
 STEP = "update"
 NUMBERS = (STEP, "resumed", "time", "seconds", "evaluating")
@@ -52,7 +53,7 @@ def parse(data: bytes) -> list[dict[str, Any]]:
     for line in data.split(b"\n"):
         try:
             event = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             continue
         if isinstance(event, dict):
             events.append(event)

@@ -181,6 +181,6 @@ def server_time(folder: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def utc() -> str:
-    """Now, as 2025-01-31T12:00:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc(moment: float | None = None) -> str:
+    """A moment in seconds since 1970, or now, as 2025-01-31T12:00:00Z."""
+    return datetime.fromtimestamp(time.time() if moment is None else moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

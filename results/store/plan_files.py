@@ -13,10 +13,10 @@ from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan, PlanHead, PlannedRun
 from optathlon.results.store.archive import Archive
 from optathlon.results.store.events import parse
-from optathlon.results.store.files import names, read
+from optathlon.results.store.files import names, read, server_time, utc
 from optathlon.results.store.identity import ensured_identity, is_own
 from optathlon.results.store.layout import NAME
-from optathlon.results.store.schema_versions import decode, decoder
+from optathlon.results.store.schema_versions import NOT_JSON, decode, decoder
 
 _NUMBERED = re.compile(r"(plan|submission)-(\d{4,})\.jsonl?")
 
@@ -63,7 +63,7 @@ class Plans(Archive):
         head, _, rest = (read(path) or b"").partition(b"\n")
         try:
             runs = decoder(PlannedRun).decode_lines(rest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             raise StoreError(f"{path}: damaged ({error}); remove it and launch the sweep again") from None
         plan = Plan(head=decode(head, PlanHead, f"{path}, line 1"), runs=_shared(runs))
         _check(plan, path)
@@ -78,10 +78,12 @@ class Plans(Archive):
         return self._numbers(name, "plan")
 
     def put_submission(self, name: str, submission: dict[str, Any]) -> Path:
-        """Write down what is about to be submitted for the sweep `name` of this store; returns the file."""
+        """Write down what is about to be submitted for the sweep `name` of this store, and when that is by the file
+        server's clock; returns the file."""
         folder, number = self.sweep_folder(name), 1 + max(self._numbers(name, "submission"), default=0)
         self.root.mkdir(parents=True, exist_ok=True)
-        submission = {**submission, "store": ensured_identity(self.root)}
+        created = utc(server_time(self.root))
+        submission = {"created": created, **submission, "store": ensured_identity(self.root)}
         while not self._put(path := folder / f"submission-{number:04d}.json", msgspec.json.encode(submission) + b"\n"):
             number += 1
         return path

@@ -13,6 +13,9 @@ from optathlon.results.record import SCHEMA
 T = TypeVar("T", bound=msgspec.Struct)
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the kind that was asked for."""
+
 UPGRADES: dict[type[msgspec.Struct], dict[int, Upgrade]] = {}
 """For each kind of file, how schema n becomes n + 1."""
 
@@ -29,11 +32,11 @@ def decode(data: bytes, kind: type[T], where: object) -> T:
             return _checked(value)
     except msgspec.ValidationError:
         pass
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise StoreError(f"{where}: truncated or not JSON ({error})") from None
     try:
         return _checked(msgspec.convert(_upgraded(data, kind), kind))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # a ValidationError is a DecodeError
+    except NOT_JSON as error:
         raise StoreError(f"{where}: is not {_a(kind)}: {error}") from None
     except _Unreadable as error:
         raise StoreError(f"{where}: {error}") from None

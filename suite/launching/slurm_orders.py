@@ -13,7 +13,7 @@ from typing import Any
 
 from optathlon.results import Store
 from optathlon.results.plan import Plan
-from optathlon.results.store.files import make_folder, put_new, utc
+from optathlon.results.store.files import make_folder, put_new
 from optathlon.slurm.cluster import Alive, ClusterError, Job
 from optathlon.slurm.slurm import SlurmCluster
 from optathlon.suite.code import SUBMITTED_TREE, code
@@ -218,7 +218,6 @@ class Submission:
         intent = {
             "plan": self.number,
             "cluster": "slurm",
-            "created": utc(),
             "tree": code()["tree"],
             "runs": runs,
             "canary": "--canary" in self.words,

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from optathlon.results import State, Store
 from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan
 from optathlon.results.record import Ended
-from optathlon.results.store.files import exists, read, utc
+from optathlon.results.store.files import exists, read, server_time, utc
 from optathlon.results.store.run_state import LOST
 from optathlon.slurm.cluster import Alive, Cluster
 from optathlon.slurm.local import LocalCluster
@@ -182,17 +182,19 @@ def submitting(store: Store, name: str, number: int) -> bool:
     """Whether a launch of plan `number` of sweep `name` is submitting jobs at this moment, or died at it just now."""
     for _, submission in store.own_submissions(name):
         if submission.get("cluster") == "slurm" and submission.get("plan") == number:
+            recent = _seconds_since(submission.get("created"), store) < SUBMITTING_SECONDS
             for job in _of_slurm(number, submission.get("jobs")):
                 folder = store.root / job.folder
                 settled = any(exists(folder / file) for file in (HANDLE, WITHDRAWN))
-                if not settled and _seconds_since(str(submission.get("created"))) < SUBMITTING_SECONDS:
+                if recent and not settled:
                     return True
     return False
 
 
-def _seconds_since(moment: str) -> float:
+def _seconds_since(moment: Any, store: Store) -> float:
+    """Returns how long ago `moment` was by the clock of the store's file server, on which all hosts agree."""
     try:
-        return abs((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+        return abs(server_time(store.root) - datetime.fromisoformat(str(moment)).timestamp())
     except ValueError:
         return SUBMITTING_SECONDS
 

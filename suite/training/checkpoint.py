@@ -15,6 +15,7 @@ import msgspec
 import torch
 from torch import nn
 
+from optathlon.results.store.schema_versions import NOT_JSON
 from optathlon.suite.training.team import Team, on_cpu
 from optathlon.tasks.shared_state import merged
 
@@ -141,7 +142,7 @@ class Checkpoints:
         sidecars = {}
         for path in self.folder.glob("checkpoint-*.json"):
             if _SIDECAR.fullmatch(path.name) and _attempt_of(path.name) <= self.attempt:
-                with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+                with contextlib.suppress(OSError, *NOT_JSON):
                     sidecars[path.with_suffix(".pt").name] = msgspec.json.decode(path.read_bytes(), type=Sidecar)
         return sidecars
 

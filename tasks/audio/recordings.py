@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 
 from optathlon.tasks.audio import decoding
-from optathlon.tasks.data.files import file_digest, naming, write_whole
+from optathlon.tasks.data.files import NOT_JSON, file_digest, naming, write_whole
 from optathlon.tasks.data.progress import counted
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.randomness import generator
@@ -124,7 +124,7 @@ def read(folder: Path) -> Recordings:
     try:
         recordings = msgspec.json.decode((folder / FOLDER / CLIPS).read_bytes(), type=Recordings)
         size = (folder / FOLDER / SAMPLES).stat().st_size
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *NOT_JSON) as error:
         raise DataError(
             f"{folder.name}: {folder / FOLDER} is missing or unreadable ({error}); {_again(folder)}"
         ) from None

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 import numpy as np
 
+from optathlon.tasks.data.files import NOT_JSON
 from optathlon.tasks.data.layouts import require_place
 from optathlon.tasks.data.listing import below
 from optathlon.tasks.errors import DataError
@@ -145,7 +146,7 @@ def _parse(path: Path) -> File:
         return msgspec.json.decode(path.read_bytes().removeprefix(BYTE_ORDER_MARK), type=File)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); expected the official file") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise DataError(f"{path} is not the official file or is damaged ({error}); fetch or unpack it again") from None
 
 

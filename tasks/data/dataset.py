@@ -17,7 +17,15 @@ from typing import ClassVar
 import msgspec
 
 from optathlon.tasks.data import places
-from optathlon.tasks.data.files import content_digest, file_digest, is_litter, sync_folder, umask, write_whole
+from optathlon.tasks.data.files import (
+    NOT_JSON,
+    content_digest,
+    file_digest,
+    is_litter,
+    sync_folder,
+    umask,
+    write_whole,
+)
 from optathlon.tasks.data.places import MANIFEST, folder_of
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
@@ -89,7 +97,7 @@ def manifest(root: Path, name: str) -> Manifest | None:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, OSError) as error:
+    except (*NOT_JSON, OSError) as error:
         raise DataError(f"{name}: {path} is unreadable ({error}); remove that file, then {_commands(name)}") from None
 
 
@@ -210,8 +218,10 @@ def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> Non
         try:
             actual_size = (folder / path).stat().st_size
             actual_digest = file_digest(folder / path) if digests and actual_size == size else digest
-        except OSError as error:
-            raise DataError(f"{name}: {folder / path} cannot be read ({error.strerror}); {_again(name)}") from None
+        except (OSError, ValueError) as error:  # a ValueError for names that no file can have, of a damaged list
+            why = getattr(error, "strerror", None) or error
+            where = folder / path if path.isprintable() else f"{folder}/{path!r}"
+            raise DataError(f"{name}: {where} cannot be read ({why}); {_again(name)}") from None
         if actual_size != size:
             raise DataError(f"{name}: {folder / path} has {actual_size} bytes, expected {size}; {_again(name)}")
         if actual_digest != digest:

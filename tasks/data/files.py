@@ -10,10 +10,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 MARK = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8."""
 TEXTS = (".txt", ".tokens", ".csv", ".tsv")
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the kind that was asked for."""
 
 
 def is_litter(name: str) -> bool:

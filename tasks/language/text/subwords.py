@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -55,28 +57,25 @@ class Subwords:
 
 
 def load_or_train(corpus: Corpus, vocabulary: int, data: Path) -> Subwords:
-    """The subwords of `corpus`, from the cache below the data root, made first if need be (whole or not at all, also if
-    several processes do at once).
+    """The subwords of `corpus`, from the cache below the data root or, where that cannot be written to, the user's.
 
-    Raises DataError if the cache cannot be written, or is there and not as it was made.
+    Made first if they are not there, or not as they were made; whole or not at all, also if several processes do at
+    once. Raises DataError if the cache cannot be written.
     """
-    folder = _folder(Path(data), _key(corpus, vocabulary))
-    if not folder.exists():
-        try:
-            _make(corpus, vocabulary, folder)
-        except OSError as error:
-            raise DataError(
-                f"{error.filename or folder}: {error.strerror or error}; subwords are kept in {folder.parent}: expected"
-                " a --data folder, or else an $OPTATHLON_CACHE, that can be written to and is not full"
-            ) from None
+    data, key = Path(data), _key(corpus, vocabulary)
+    below_data, below_user = data / CACHE / key, places.cached(data, CACHE) / key
+    for folder in (below_data, below_user):
+        with suppress(DataError):
+            return _read(folder)
+    folder = below_data if places.is_writable(data) else below_user
+    try:
+        _make(corpus, vocabulary, folder)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: {error.strerror or error}; subwords are kept in {folder.parent}: expected"
+            " a --data folder, or else an $OPTATHLON_CACHE, that can be written to and is not full"
+        ) from None
     return _read(folder)
-
-
-def _folder(data: Path, key: str) -> Path:
-    """Where the subwords of that key are kept: below the data root, or, where that cannot be written to and has none,
-    below the user's cache."""
-    folder = data / CACHE / key
-    return folder if folder.exists() or places.is_writable(data) else places.cached(data, CACHE) / key
 
 
 def lines(ids: np.ndarray, words: Sequence[str]) -> Iterator[str]:
@@ -126,10 +125,14 @@ def _make(corpus: Corpus, vocabulary: int, folder: Path) -> None:
         sizes = {split: _encode(tokenizer, corpus, split, work) for split in SPLITS}
         about = About(sizes, {path.name: file_digest(path) for path in sorted(work.iterdir())})
         (work / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about)) + b"\n")
+        with suppress(DataError):
+            _read(folder)
+            return  # another process was faster
+        shutil.rmtree(folder, ignore_errors=True)  # damaged; who has mapped it keeps it
         try:
             work.rename(folder)
-        except OSError:  # another process was faster
-            if not folder.exists():
+        except OSError:
+            if not folder.exists():  # by another process, since the line above
                 raise
 
 
@@ -150,13 +153,13 @@ def _read(folder: Path) -> Subwords:
         about = msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
         changed = [name for name, digest in about.digests.items() if file_digest(folder / name) != digest]
         if changed:
-            raise DataError(f"{folder / changed[0]} is not what was written; remove {folder}, and it is made again")
+            raise DataError(f"{folder / changed[0]} is not what was written")
         vocabulary = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab_size()
         ids = {split: np.memmap(folder / f"{split}.u32", dtype=np.uint32, mode="r") for split in SPLITS}
     except DataError:
         raise
     except Exception as error:  # tokenizers raises bare ones
-        raise DataError(f"{folder} cannot be read ({error}); remove it, and it is made again") from None
+        raise DataError(f"{folder} cannot be read ({error})") from None
     return Subwords(vocabulary, {split: np.asarray(array) for split, array in ids.items()}, about.sizes)
 
 

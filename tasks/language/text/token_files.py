@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from optathlon.tasks.data.files import file_digest, writing
+from optathlon.tasks.data.files import NOT_JSON, file_digest, writing
 from optathlon.tasks.data.workspace import workspace
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.text.corpus import EOS, Corpus
@@ -76,7 +76,7 @@ def about(folder: Path) -> About | None:
     """What folder/tokens says of itself; None if it is not there or of another schema."""
     try:
         content = msgspec.json.decode((folder / FOLDER / ABOUT).read_bytes(), type=About)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, *NOT_JSON):
         return None
     return content if content.schema == SCHEMA else None
 

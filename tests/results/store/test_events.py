@@ -48,7 +48,7 @@ def test_a_line_torn_by_a_kill_is_left_out(store):
 
 def test_garbage_between_lines_does_not_hide_what_follows(store):
     path = attempt(store, {"update": 1})
-    path.write_bytes(path.read_bytes() + b'\xff\xfe{"x\n[1]\n{"update": 2}\n')
+    path.write_bytes(path.read_bytes() + b'\xff\xfe{"x\n[1]\n' + b"[" * 10**5 + b'\n{"update": 2}\n')
     assert store.events(RUN) == [{"update": 1}, {"update": 2}]
 
 

@@ -13,6 +13,7 @@ import pytest
 from optathlon.results import StoreError, put_new
 from optathlon.results.store import files as files_module
 from optathlon.results.store.files import exists, names, read, replace
+from tests import file_deeds
 
 
 @pytest.fixture
@@ -40,6 +41,17 @@ def test_every_folder_in_which_a_name_is_new_is_on_disk_before_it_returns(tmp_pa
     monkeypatch.setattr(files_module, "sync", lambda folder: synced.append(folder) or sync(folder))
     put_new(tmp_path / "a/b/c.json", b"one")
     assert synced == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
+
+
+@pytest.mark.parametrize(("write", "named"), [(put_new, "link"), (replace, "rename")])
+def test_bytes_are_on_disk_before_they_have_their_name_and_the_name_before_it_returns(
+    write, named, tmp_path, monkeypatch
+):
+    deeds = file_deeds.noted(monkeypatch)
+    write(tmp_path / "a", b"one")
+    synced, renamed, durable = [deed for deed in deeds if not deed.startswith("remove")]
+    assert synced.startswith("sync .a.")
+    assert (renamed, durable) == (f"{named} a", f"sync {tmp_path.name}/")
 
 
 def test_does_not_touch_what_is_there(tmp_path):

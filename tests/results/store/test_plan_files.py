@@ -75,7 +75,7 @@ def test_a_damaged_plan_is_named(store):
     store.put_plan(plan(0.1, 0.3), b"")
     path = store.root / "sweeps/sweep/plan-0001.jsonl"
     whole = path.read_bytes()
-    for damaged in (whole[:100], whole[:-20], whole.replace(b'"sgd"}', b'"sgd"') + b"{", b""):
+    for damaged in (whole[:100], whole[:-20], whole.replace(b'"sgd"}', b'"sgd"') + b"{", whole + b"[" * 10**5, b""):
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=r"plan-0001\.jsonl"):
             store.plan("sweep")

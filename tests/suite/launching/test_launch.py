@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -250,6 +251,16 @@ def test_a_launch_that_is_submitting_is_seen_until_it_has_or_has_not(tmp_path):
     (tmp_path / "jobs/ana/x").mkdir(parents=True)
     (tmp_path / "jobs/ana/x" / alive_workers.HANDLE).touch()
     assert not alive_workers.submitting(store, "toys", 1)
+
+
+@pytest.mark.parametrize("ahead", [-6 * 3600, 6 * 3600])
+def test_a_launch_that_is_submitting_is_seen_whatever_the_clocks_of_both_machines_say(ahead, tmp_path, monkeypatch):
+    now = time.time
+    job = {"handle": "slurm:c:ana:x", "stage": "all", "tasks": [], "copies": 1, "folder": "jobs/ana/x"}
+    monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    Store(tmp_path).put_submission("toys", {"plan": 1, "cluster": "slurm", "jobs": [job]})
+    monkeypatch.setattr(time, "time", lambda: now() - ahead)
+    assert alive_workers.submitting(Store(tmp_path), "toys", 1)
 
 
 def test_without_slurm_a_launch_on_it_is_refused_and_writes_nothing(tmp_path, monkeypatch):

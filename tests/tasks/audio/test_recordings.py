@@ -86,6 +86,10 @@ def test_what_is_there_is_kept_until_a_file_or_a_list_changes(folder):
     (folder / "decoded" / "samples.f32").write_bytes(b"")
     with pytest.raises(DataError, match="decoded is not whole"):
         recordings.read(folder)
+    for damaged in (b'{"splits":{"\xf0":1}}', b'{"x":' + b"[" * 10**5):
+        (folder / "decoded" / "clips.json").write_bytes(damaged)
+        with pytest.raises(DataError, match="decoded is missing or unreadable"):
+            recordings.read(folder)
     assert len(recordings.samples(folder) if make(folder) else ()) > 0
 
 

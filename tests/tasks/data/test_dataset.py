@@ -14,6 +14,7 @@ import pytest
 from optathlon import tasks
 from optathlon.tasks.data.dataset import Dataset, Source, build, check, edition, manifest, prepare, require
 from optathlon.tasks.errors import DataError
+from tests import file_deeds
 
 
 class Words(Dataset):
@@ -102,6 +103,12 @@ def test_a_miniature_and_a_standin_say_what_they_are(tmp_path):
     assert b"MIT" in (tmp_path / "b" / "words" / "SOURCES.json").read_bytes()
 
 
+def test_a_data_set_that_was_built_has_its_name_on_disk(tmp_path, monkeypatch):
+    deeds = file_deeds.noted(monkeypatch)
+    build(Words(), tmp_path, "miniature")
+    assert deeds[-2:] == ["rename words", f"sync {tmp_path.name}/"]
+
+
 def test_a_standin_of_unknown_sources_is_named_by_them(tmp_path, monkeypatch):
     monkeypatch.setattr(Words, "standins", {})
     made = build(Words(), tmp_path, "standin").edition
@@ -180,6 +187,15 @@ def test_damage_is_found_and_the_file_named(data, damage, expected):
             look(Words(), data)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "gone"])
+def test_a_damaged_list_of_files_is_named(name, data):
+    put(data)
+    prepare(Words(), data)
+    (data / "words" / "files.tsv").write_text(f"{name}\t8\t0\n")
+    with pytest.raises(DataError, match=r"words: .*words/.* cannot be read \(.*optathlon data prepare words"):
+        require(Words(), data)
+
+
 def test_what_systems_leave_beside_the_data_is_no_part_of_it(data):
     put(data, "mine\n")
     mine = prepare(Words(), data)
@@ -231,9 +247,9 @@ def test_a_manifest_and_its_list_are_written_whole_or_not_at_all(data, monkeypat
     assert check(Words(), data).edition.startswith("custom-")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"dataset": 3}'])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"dataset": 3}', b'{"dataset": "\xf0"}', b'{"x":' + b"[" * 10**5])
 def test_an_unreadable_manifest_is_named(data, text):
-    (data / "words" / "manifest.json").write_text(text)
+    (data / "words" / "manifest.json").write_bytes(text)
     with pytest.raises(DataError, match=r"manifest.json is unreadable .*optathlon data"):
         manifest(data, "words")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from optathlon.tasks.data.files import content_digest, is_litter, text_of, writing
+from optathlon.tasks.data.files import content_digest, is_litter, text_of, write_whole, writing
+from tests import file_deeds
 
 
 @pytest.mark.parametrize("name", ["._a.jpg", ".DS_Store", ".ipynb_checkpoints", "__MACOSX", "Thumbs.db"])
@@ -28,6 +29,18 @@ def test_the_digest_of_a_clean_text_and_of_other_files_is_that_of_their_bytes(tm
     for name, content in (("a.txt", b"a\n"), ("a.bin", b"a\r\n")):
         (tmp_path / name).write_bytes(content)
         assert content_digest(tmp_path / name) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_bytes_are_on_disk_before_they_have_their_name_and_the_name_before_it_returns(tmp_path, monkeypatch) -> None:
+    deeds = file_deeds.noted(monkeypatch)
+    write_whole(tmp_path / "a", b"one")
+    synced, *named = deeds
+    assert synced.startswith("sync .a.")
+    assert named == ["rename a", f"sync {tmp_path.name}/"]
+    deeds.clear()
+    with writing(tmp_path / "b") as file:
+        file.write(b"two")
+    assert deeds == ["write b", "sync b"]
 
 
 def test_an_error_of_writing_names_the_file() -> None:

@@ -82,26 +82,33 @@ def test_the_same_text_gives_the_same_subwords_and_another_gives_others(tmp_path
     assert len(list((tmp_path / "a" / subwords.CACHE).iterdir())) == 3
 
 
-@pytest.mark.parametrize("name", ["test.u32", "train.u32", "tokenizer.json"])
-def test_a_cache_of_which_a_file_is_cut_short_or_edited_is_named(name: str, tmp_path: Path) -> None:
-    subwords.load_or_train(corpus(TEXT), 300, tmp_path)
+@pytest.mark.parametrize("name", ["test.u32", "train.u32", "tokenizer.json", "about.json"])
+def test_a_cache_of_which_a_file_is_cut_short_edited_or_gone_is_made_again(name: str, tmp_path: Path) -> None:
+    first = subwords.load_or_train(corpus(TEXT), 300, tmp_path)
     (folder,) = (tmp_path / subwords.CACHE).iterdir()
-    made = (folder / name).read_bytes()
-    for content in (made[:-4], bytes(len(made)), b""):
-        (folder / name).write_bytes(content)
-        with pytest.raises(DataError, match=rf"{name} is not what was written; remove .*made again"):
-            subwords.load_or_train(corpus(TEXT), 300, tmp_path)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for content in (whole[name][:-4], bytes(len(whole[name])), b"", b"\xf0" + whole[name], None):
+        (folder / name).unlink()
+        if content is not None:
+            (folder / name).write_bytes(content)
+        again = subwords.load_or_train(corpus(TEXT), 300, tmp_path)
+        assert np.array_equal(again.ids["train"], first.ids["train"])
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
-def test_a_cache_that_is_not_whole_or_cannot_be_written_is_named(tmp_path: Path) -> None:
-    subwords.load_or_train(corpus(TEXT), 300, tmp_path)
+def test_a_damaged_cache_below_data_that_are_only_read_is_made_again_below_the_users(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path / "cache"))
+    first = subwords.load_or_train(corpus(TEXT), 300, tmp_path)
     (folder,) = (tmp_path / subwords.CACHE).iterdir()
-    (folder / "about.json").write_text("{")
-    with pytest.raises(DataError, match=r"cannot be read .* remove it"):
-        subwords.load_or_train(corpus(TEXT), 300, tmp_path)
-    (folder / "about.json").unlink()
-    with pytest.raises(DataError, match=r"cannot be read .* remove it"):
-        subwords.load_or_train(corpus(TEXT), 300, tmp_path)
+    (folder / "train.u32").unlink()  # which `first` has mapped
+    (folder / "train.u32").write_bytes(b"")
+    monkeypatch.setattr(subwords.places, "is_writable", lambda _: False)
+    for _ in range(2):
+        assert np.array_equal(subwords.load_or_train(corpus(TEXT), 300, tmp_path).ids["train"], first.ids["train"])
+    assert (folder / "train.u32").read_bytes() == b""
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"expected a --data folder, or else an \$OPTATHLON_CACHE, that can be"):
         subwords.load_or_train(corpus(TEXT), 300, tmp_path / "file")

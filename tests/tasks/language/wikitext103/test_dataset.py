@@ -139,8 +139,9 @@ def test_what_stands_in_the_place_of_token_files_is_no_obstacle(tmp_path: Path) 
     lay(tmp_path)
     (tmp_path / "tokens").write_text("no folder")
     prepare(tmp_path)
-    (tmp_path / "tokens" / "about.json").write_bytes(b'{"source":"\xff"}')
-    prepare(tmp_path)
+    for damaged in (b'{"source":"\xff"}', b'{"x":' + b"[" * 10**5):
+        (tmp_path / "tokens" / "about.json").write_bytes(damaged)
+        prepare(tmp_path)
     assert read(tmp_path).words == WORDS
 
 
