@@ -18,7 +18,7 @@ from optathlon.results.store.files import read
 from optathlon.results.store.index.light_records import Sharing
 from optathlon.results.store.index.part import PartWriter, Stamp
 from optathlon.results.store.index.record_files import SAMPLE, SLOW_OPEN, THREADS, Shard, listed, looked_at, shards
-from optathlon.results.store.index.record_index import LightRecords, RecordIndex, Row
+from optathlon.results.store.index.record_index import LightRecords, RecordIndex
 from optathlon.results.store.layout import Layout, checked_id
 from optathlon.results.store.schema_versions import decode
 
@@ -35,8 +35,8 @@ class Archive(Layout):
         self.problems: list[str] = []
         self._sharing = Sharing()
         self._index = RecordIndex(self.root / "index", self._sharing)
-        self._known: dict[bool, dict[str, tuple[Stamp | None, Record | Row]]] = {False: {}, True: {}}
-        """What was read of the brief records and of the others, with the stamp that the file had before."""
+        self._read_before: dict[bool, dict[str, tuple[Stamp | None, Record]]] = {False: {}, True: {}}
+        """What was read of files: brief records and others, with the stamp that the file had before."""
 
     def commit(self, record: Record) -> bool:
         """Write the outcome of a run, on disk when this returns; False if it has one: the first wins."""
@@ -68,19 +68,16 @@ class Archive(Layout):
 
         They come from memory or from the index, if their files are as they were then, else from the files.
         """
-        known, stamps = self._known[brief], self._stamps(ids)
-        for run_id in [i for i in known.keys() & stamps.keys() if known[i][0] != stamps[i] or not stamps[i]]:
-            del known[run_id]
         with without_collection():
-            changed = stamps.keys() - known.keys()
-            for part in self._index.parts(brief) if changed else ():
-                for (run_id, row), stamp in zip(part.rows.items(), part.stamps, strict=True):
-                    if stamps.get(run_id) == stamp and run_id in changed:
-                        known[run_id] = stamp, (part, row)
-            for run_id, data in self._read(sorted(changed - known.keys())):
+            stamps, known = self._stamps(ids), self._read_before[brief]
+            for run_id in [i for i in known.keys() & stamps.keys() if known[i][0] != stamps[i] or not stamps[i]]:
+                del known[run_id]
+            unknown = {i: stamp for i, stamp in stamps.items() if i not in known} if known else stamps
+            rows, changed = self._index.current_rows(unknown, brief)
+            for run_id, data in self._read(sorted(changed)):
                 if record := self._usable(run_id, data):
                     known[run_id] = stamps[run_id], self._sharing.light(record, brief)
-        return LightRecords({i: known[i][1] for i in stamps if i in known}, brief)
+            return LightRecords(rows, {i: known[i][1] for i in known.keys() & stamps.keys()}, brief)
 
     def written(self) -> Iterator[tuple[Record, bytes]]:
         """Every record with its bytes as they are on disk, by id; those that cannot be read are named in `problems`."""
@@ -97,13 +94,12 @@ class Archive(Layout):
         # Before the records are read, so that one which is replaced meanwhile does not match its stamp.
         stamps = self._stamps()
         with without_collection():
-            rows = self._index.current_rows(stamps)
+            rows, changed = self._index.current_rows(stamps)
             added = PartWriter()
-            indexed = set().union(*rows.values())
-            for run_id, data in self._read(sorted(stamps.keys() - indexed)):
+            for run_id, data in self._read(sorted(changed)):
                 if (stamp := stamps[run_id]) and (record := self._usable(run_id, data)):
                     added.add(record, stamp)
-            count = len(indexed) + len(added.ids)
+            count = sum(map(len, rows.values())) + len(added.ids)
             self._index.extend(added, rows)
         with contextlib.suppress(OSError):  # as versions before 0.2 wrote it
             (self.root / "index.jsonl").unlink()

@@ -150,7 +150,12 @@ def age(path: Path, now: float) -> float | None:
 
 def names(folder: Path | str) -> list[str]:
     """The names in `folder`, sorted, without hidden ones (temporary files); none if there is no such folder."""
-    return sorted(n for n in _patiently(lambda: os.listdir(folder), missing=[]) if not n.startswith("."))
+    return sorted(name for name in listing(folder) if not name.startswith("."))
+
+
+def listing(folder: Path | str) -> list[str]:
+    """All names in `folder`, in no order; none if there is no such folder."""
+    return _patiently(lambda: os.listdir(folder), missing=[])
 
 
 def read(path: Path | str) -> bytes | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from optathlon.results.store.files import names
+from optathlon.results.store.files import listing, names
 from optathlon.results.store.index.part import Stamp
 
 THREADS = 16
@@ -17,7 +17,7 @@ SAMPLE = 200
 """Files that are looked at one by one before it is judged whether that is slow here, as on a network file system."""
 SLOW_OPEN = 0.2e-3
 """Seconds per file."""
-_RECORD = re.compile(r"[0-9a-f]{16}\.json")
+_RECORDS = re.compile(r"(?:/[0-9a-f]{16}\.json)*+")
 
 
 class Shard(NamedTuple):
@@ -51,26 +51,38 @@ def looked_at(folders: Sequence[Path], chosen: Container[str] | None) -> Iterato
 
 def look(folder: Path, wanted: Container[str] | None) -> Shard:
     """One folder with the stamps of the runs `wanted` (all, if None)."""
-    shard, place = listed(folder), f"{folder}{os.sep}"
-    stamps = {i: _stamp(f"{place}{i}.json") for i in shard.stamps if wanted is None or i in wanted}
-    return shard._replace(stamps=stamps)
+    shard = listed(folder)
+    runs = shard.stamps if wanted is None else [run for run in shard.stamps if run in wanted]
+    return shard._replace(stamps=_stamps(folder, runs))
 
 
 def listed(folder: Path) -> Shard:
     """One folder without a look at its files."""
-    runs: dict[str, Stamp | None] = {}
-    strange = []
-    for name in names(folder):
-        if _RECORD.fullmatch(name) and name[:2] == folder.name:
-            runs[name[:-5]] = None
-        else:
-            strange.append(folder / name)
-    return Shard(runs, strange)
+    entries = listing(folder)
+    together = "/".join(("", *entries))
+    # All at once, since one by one would be as long as the looks at the files.
+    if len(folder.name) == 2 and _RECORDS.fullmatch(together) and together.count(f"/{folder.name}") == len(entries):
+        return Shard(dict.fromkeys([name[:16] for name in entries]), [])
+    shown = sorted(name for name in entries if not name.startswith("."))
+    runs = [name[:16] for name in shown if _RECORDS.fullmatch(f"/{name}") and name[:2] == folder.name]
+    listed_runs = frozenset(f"{run}.json" for run in runs)
+    return Shard(dict.fromkeys(runs), [folder / name for name in shown if name not in listed_runs])
 
 
-def _stamp(path: str) -> Stamp | None:
+def _stamps(folder: Path, runs: Iterable[str]) -> dict[str, Stamp | None]:
+    stamps: dict[str, Stamp | None] = dict.fromkeys(runs)
     try:
-        status = os.stat(path)
+        # By the folder, as a walk down the whole path would be repeated for each file.
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
+        return stamps
+    try:
+        for run in stamps:
+            try:
+                status = os.stat(f"{run}.json", dir_fd=descriptor)
+            except OSError:
+                continue
+            stamps[run] = status.st_size, status.st_mtime_ns
+    finally:
+        os.close(descriptor)
+    return stamps

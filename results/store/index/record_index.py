@@ -8,8 +8,9 @@ has seen beside it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import msgspec
@@ -37,16 +38,23 @@ class RecordIndex:
         self._parts = {name: part for name in names(self.folder) if (part := self._loaded(name, brief))}
         return sorted(self._parts.values(), key=lambda part: (-len(part.rows), part.path.name))
 
-    def current_rows(self, stamps: Mapping[str, Stamp | None]) -> dict[Part, dict[str, int]]:
-        """The rows of each part, by run, whose record's file still has the stamp that it had; of a record that several
-        parts hold, the row in the first."""
-        placed: set[str] = set()
-        current = {}
-        for part in self.parts(brief=False):
-            rows = {i: row for i, row in part.rows.items() if i not in placed and stamps.get(i) == part.stamps[row]}
-            placed.update(rows)
-            current[part] = rows
-        return current
+    def current_rows(
+        self, stamps: Mapping[str, Stamp | None], brief: bool = False
+    ) -> tuple[dict[Part, dict[str, int]], Set[str]]:
+        """The rows of each part, by run, whose record's file still has the stamp that it had, and the other runs.
+
+        Of a record that several parts hold, the row is in the first. brief: as `parts` takes it.
+        """
+        current: dict[Part, dict[str, int]] = {}
+        left = stamps
+        for part in self.parts(brief):
+            rows, known = part.rows, part.stamps
+            current[part] = {
+                run: row for run, stamp in left.items() if (row := rows.get(run)) is not None and known[row] == stamp
+            }
+            # Most often the first part has all, of which no second look needs be taken.
+            left = {} if len(current[part]) == len(left) else {i: left[i] for i in left.keys() - current[part].keys()}
+        return current, left.keys()
 
     def extend(self, added: PartWriter, current: Mapping[Part, Mapping[str, int]]) -> None:
         """Write the records `added` as a part.
@@ -85,26 +93,31 @@ class RecordIndex:
         return None
 
 
-Row = tuple[Part, int]
-"""A record that lies in a part of the index."""
-
-
 class LightRecords(Mapping[str, Record]):
     """Records by id. One that lies in the index is made when it is first asked for: a board of 100,000 runs looks at a
-    quarter of their records."""
+    quarter of their records.
 
-    def __init__(self, entries: Mapping[str, Record | Row], brief: bool) -> None:
-        self._entries, self._brief = entries, brief
+    rows: by part those in the index. read: the others, which are not among them.
+    """
+
+    def __init__(self, rows: Mapping[Part, Mapping[str, int]], read: Mapping[str, Record], brief: bool) -> None:
+        self._places = [(part, of_part) for part, of_part in rows.items() if of_part]
+        self._read, self._brief = read, brief
 
     def __getitem__(self, run_id: str) -> Record:
-        entry = self._entries[run_id]
-        return entry[0].record(entry[1], self._brief) if isinstance(entry, tuple) else entry
+        for part, rows in self._places:
+            if (row := rows.get(run_id)) is not None:
+                return part.record(row, self._brief)
+        return self._read[run_id]
 
     def __contains__(self, run_id: object) -> bool:
-        return run_id in self._entries
+        for _, rows in self._places:
+            if run_id in rows:
+                return True
+        return run_id in self._read
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return itertools.chain(*(rows for _, rows in self._places), self._read)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(len(rows) for _, rows in self._places) + len(self._read)
