@@ -25,8 +25,13 @@ def short(value: Any) -> str:
     return str(value)
 
 
-def edges(chosen: Mapping[str, Any], candidates: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Hyperparameters that took several numbers in `candidates` and of which `chosen` has the smallest or largest.
+def edges(chosen: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Hyperparameters of which `chosen` has one of the ends of what was searched, as `searched_ranges` tells it."""
+    return [key for key, ends in ranges.items() if chosen.get(key) in ends]
+
+
+def searched_ranges(candidates: Iterable[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest value of each hyperparameter that took several numbers in `candidates`.
 
     Where several were drawn at random, the outermost values are no edge of what was searched, and are not told.
     """
@@ -37,7 +42,7 @@ def edges(chosen: Mapping[str, Any], candidates: Iterable[Mapping[str, Any]]) ->
             if isinstance(value, int | float) and not isinstance(value, bool):
                 tried.setdefault(key, []).append(value)
     drawn = _drawn(tried, len(candidates))
-    return [k for k, v in tried.items() if len(set(v)) > 1 and chosen.get(k) in (min(v), max(v)) and k not in drawn]
+    return {k: (min(v), max(v)) for k, v in tried.items() if len(set(v)) > 1 and k not in drawn}
 
 
 def _drawn(tried: Mapping[str, list[float]], count: int) -> list[str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import msgspec
 
-from optathlon.results.hyperparameter_text import edges
+from optathlon.results.hyperparameter_text import edges, searched_ranges
 from optathlon.results.plan import Column, Plan, PlannedRun
 from optathlon.results.record import Record, hyperparameters
 from optathlon.results.scores import Unusable, by_id, value
 from optathlon.results.statistics.summary import mean
+from optathlon.results.store.index.record_index import LightRecords
 
 Cell = tuple[str, str]
 
@@ -79,17 +79,31 @@ def winners(
     known = by_id(records)
     columns = {column.name: column for column in plan.head.columns}
     groups = {} if plan.head.tuning is msgspec.UNSET else {group.report: group.tune for group in plan.head.tuning}
-    # Once for all cells: a row's settings are the same in each column.
-    values = {digest: hyperparameters(setting) for digest, setting in plan.head.settings.items()}
+    tried = _Tried(plan)
     chosen = {}
     for cell, settings in _tuning(plan).items():
         column = columns[cell[1]]
-        whole = _winner(values, column, settings, known, failed)
+        whole = _winner(tried, column, settings, known, failed)
         by_seed = {
-            seed: _winner(values, column, _of_seeds(settings, tune), known, failed) for seed, tune in groups.items()
+            seed: _winner(tried, column, _of_seeds(settings, tune), known, failed) for seed, tune in groups.items()
         }
         chosen[cell] = _together(whole, by_seed) if by_seed else whole
     return chosen
+
+
+class _Tried:
+    """The hyperparameters of a plan's settings, and the ranges that groups of settings search."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._values = {digest: hyperparameters(setting) for digest, setting in plan.head.settings.items()}
+        self._ranges: dict[tuple[str, ...], dict[str, tuple[float, float]]] = {}
+
+    def edges(self, chosen: str, settings: tuple[str, ...]) -> list[str]:
+        """The hyperparameters of which `chosen` has the smallest or largest value of `settings`."""
+        # Kept, as a row's settings are the same in each column.
+        if settings not in self._ranges:
+            self._ranges[settings] = searched_ranges(self._values[setting] for setting in settings)
+        return edges(self._values[chosen], self._ranges[settings])
 
 
 def _of_seeds(settings: Mapping[str, list[PlannedRun]], seeds: Collection[int]) -> dict[str, list[PlannedRun]]:
@@ -118,23 +132,24 @@ def _tuning(plan: Plan) -> dict[Cell, dict[str, list[PlannedRun]]]:
 
 
 def _winner(
-    values: Mapping[str, Mapping[str, Any]],
+    tried: _Tried,
     column: Column,
     settings: Mapping[str, list[PlannedRun]],
     records: Mapping[str, Record],
     failed: Collection[str],
 ) -> Winner:
-    out = [s for s, runs in settings.items() if any(r.id in failed and r.id not in records for r in runs)]
-    ready = [s for s, runs in settings.items() if all(r.id in records for r in runs)]
-    candidates, unusable = [], {}
-    for s in ready:
+    candidates, out, unusable = [], [], {}
+    for setting, runs in settings.items():
+        if missing := [run.id for run in runs if run.id not in records]:
+            out += [setting] if any(run_id in failed for run_id in missing) else []
+            continue
         try:
-            candidates.append(_candidate(column, s, [records[r.id] for r in settings[s]]))
+            candidates.append(_candidate(column, setting, runs, records))
         except Unusable as error:
-            unusable[s] = str(error)
+            unusable[setting] = str(error)
     sign = -1.0 if column.selection_higher_is_better else 1.0
     candidates.sort(key=lambda c: (c.n_diverged, c.mean is None, sign * (c.mean or 0.0), c.updates))
-    complete = len(out) + len(ready) == len(settings)
+    complete = len(out) + len(candidates) + len(unusable) == len(settings)
     best = candidates[0] if complete and candidates else None
     return Winner(
         setting=best.setting if best else None,
@@ -144,24 +159,39 @@ def _winner(
         failed=out,
         unusable=unusable,
         planned=len(settings),
-        edges=edges(values[best.setting], [values[s] for s in settings]) if best else [],
+        edges=tried.edges(best.setting, tuple(settings)) if best else [],
     )
 
 
-def _candidate(column: Column, setting: str, records: list[Record]) -> Candidate:
+def _candidate(column: Column, setting: str, runs: list[PlannedRun], records: Mapping[str, Record]) -> Candidate:
     """Unusable, naming the record, if one is not of the planned problem and setting, or has no selection score."""
     higher = bool(column.selection_higher_is_better)
     if column.selection is None:
-        raise Unusable(records[0], f"tuned, but {column.name} has no score to select by")
-    for record in records:
-        if record.digests.setting != setting or record.digests.problem != column.problem:
-            raise Unusable(record, f"its problem or setting is not the planned one of {column.name}")
-    values = [value(record, column.selection, higher) for record in records]
-    finite = [v for v in values if v is not None]
+        raise Unusable(records[runs[0].id], f"tuned, but {column.name} has no score to select by")
+    outcomes = _outcomes(column, column.selection, higher, setting, runs, records)
+    finite = [score for score, _ in outcomes if score is not None]
     return Candidate(
         setting=setting,
         mean=mean(finite),
-        n_diverged=len(values) - len(finite),
-        updates=sum(record.updates for record in records),
-        scores=values,
+        n_diverged=len(outcomes) - len(finite),
+        updates=sum(updates for _, updates in outcomes),
+        scores=[score for score, _ in outcomes],
     )
+
+
+def _outcomes(
+    column: Column, metric: str, higher: bool, setting: str, runs: list[PlannedRun], records: Mapping[str, Record]
+) -> list[tuple[float | None, int]]:
+    """The score and the updates of each run; raises as `_candidate` does."""
+    if isinstance(records, LightRecords):
+        wanted = column.problem, setting, metric, higher
+        finished: list[tuple[float | None, int]] = [
+            outcome for run in runs if (outcome := records.finished_score(run.id, *wanted))
+        ]
+        if len(finished) == len(runs):
+            return finished
+    of_setting = [records[run.id] for run in runs]
+    for record in of_setting:
+        if record.digests.setting != setting or record.digests.problem != column.problem:
+            raise Unusable(record, f"its problem or setting is not the planned one of {column.name}")
+    return [(value(record, metric, higher), record.updates) for record in of_setting]

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Generic, Literal, TypeVar
 import msgspec
 
 from optathlon.results.record import SCHEMA, Record, Score
+from optathlon.results.scores import usable
 from optathlon.results.store.index.light_records import Sharing, brief_provenance
 
 T = TypeVar("T")
@@ -53,6 +54,14 @@ class _Kind(msgspec.Struct, frozen=True, array_like=True):
     """Whether `diverged_at` is a number."""
     scores: tuple[tuple[str, str, bool], ...]
     """Name, unit and higher_is_better of each score."""
+
+    def finished_places(self) -> dict[tuple[str, bool], int]:
+        """The places of its scores by name and direction, if it is finished; of scores of one name, only the first."""
+        first: dict[str, int] = {}
+        for place, (name, _, _) in enumerate(self.scores):
+            first.setdefault(name, place)
+        finished = first.items() if self.status == "finished" else ()
+        return {(name, self.scores[place][2]): place for name, place in finished}
 
 
 class _Documents:
@@ -121,6 +130,7 @@ class Part:
         self._problems = [(digest, sharing.value(digest, problem)) for digest, problem in columns.problems]
         self._settings = [(digest, sharing.value(digest, setting)) for digest, setting in columns.settings]
         self._kinds = columns.kinds
+        self._finished_places = [kind.finished_places() for kind in columns.kinds]
         self._origins = list(map(sharing.origin, columns.origins))
         self._problem_at, self._setting_at = columns.problem_at.cast(PLACE), columns.setting_at.cast(PLACE)
         self._kind_at, self._origin_at = columns.kind_at.cast(PLACE), columns.origin_at.cast(PLACE)
@@ -166,6 +176,21 @@ class Part:
             curve=self._sharing.curve(kind.curve_unit),
             provenance=self._origins[self._origin_at[row]] if brief else self._provenances.value(row),  # pyright: ignore
         )
+
+    def finished_score(
+        self, row: int, problem: str, setting: str, metric: str, higher_is_better: bool
+    ) -> tuple[float, int] | None:
+        """The score `metric` of the run in `row`, and its updates, for which no record need be made.
+
+        None where only the record tells more: unless the run is of the problem and the setting with these digests, is
+        finished, and has a usable score of that name and direction.
+        """
+        place = self._finished_places[self._kind_at[row]].get((metric, higher_is_better))
+        digests = self._problems[self._problem_at[row]][0], self._settings[self._setting_at[row]][0]
+        if place is None or digests != (problem, setting):
+            return None
+        score = self._scores[self._scores_from[row] + place]
+        return (score, self._updates[row]) if usable(score) else None
 
     def _scores_of(self, row: int, kind: _Kind) -> list[Score]:
         start = self._scores_from[row]

@@ -110,6 +110,15 @@ class LightRecords(Mapping[str, Record]):
                 return part.record(row, self._brief)
         return self._read[run_id]
 
+    def finished_score(
+        self, run_id: str, problem: str, setting: str, metric: str, higher_is_better: bool
+    ) -> tuple[float, int] | None:
+        """As `Part.finished_score`; None also of runs that do not lie in the index."""
+        for part, rows in self._places:
+            if (row := rows.get(run_id)) is not None:
+                return part.finished_score(row, problem, setting, metric, higher_is_better)
+        return None
+
     def __contains__(self, run_id: object) -> bool:
         for _, rows in self._places:
             if run_id in rows:

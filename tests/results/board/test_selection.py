@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from optathlon.results import free_reports, leaderboard, render, winners
+from optathlon.results import Store, free_reports, leaderboard, render, winners
 from optathlon.results.board.cells import Cells
-from optathlon.results.hyperparameter_text import edges
-from optathlon.results.record import Score
+from optathlon.results.hyperparameter_text import edges, searched_ranges
+from optathlon.results.record import Identity, Score
 from tests.results.make import DIVERGED, Sweep, digest, setting
 
 LOW, MID, HIGH = (setting("sgd", lr=rate, momentum=0.9) for rate in (0.01, 0.1, 1.0))
@@ -34,6 +34,10 @@ def tuned(sweep, **values):
             elif score is not None:
                 records.append(sweep.record(run, test=0.0, validation=score))
     return records
+
+
+def validation(value, higher_is_better=True):
+    return Score(name="validation/accuracy", unit="%", higher_is_better=higher_is_better, value=value)
 
 
 def choose(sweep, records, failed=()):
@@ -115,11 +119,11 @@ def test_a_winner_on_the_edge_of_its_grid_is_told(sweep):
 
 def test_settings_drawn_at_random_have_no_edge_but_those_that_move_together_do():
     drawn = [{"lr": lr, "wd": wd, "beta": 0.9} for lr, wd in ((0.013, 0.2), (0.4, 0.07), (0.09, 0.9), (0.7, 0.31))]
-    assert [edges(values, drawn) for values in drawn] == [[], [], [], []]
+    assert [edges(values, searched_ranges(drawn)) for values in drawn] == [[], [], [], []]
     together = [{"lr": 0.1 * 3**i, "wd": 0.1 / 3**i} for i in range(4)]
-    assert [edges(values, together) for values in together] == [["lr", "wd"], [], [], ["lr", "wd"]]
+    assert [edges(values, searched_ranges(together)) for values in together] == [["lr", "wd"], [], [], ["lr", "wd"]]
     rates = [{"lr": values["lr"]} for values in drawn]
-    assert [edges(values, rates) for values in rates] == [["lr"], [], [], ["lr"]]
+    assert [edges(values, searched_ranges(rates)) for values in rates] == [["lr"], [], [], ["lr"]]
 
 
 def test_words_and_switches_have_no_edge():
@@ -168,6 +172,34 @@ def test_a_plan_without_a_score_to_select_by_selects_nothing_and_says_so(sweep):
     (winner,) = winners(plan, records).values()
     assert (winner.setting, winner.complete, len(winner.left_out)) == (None, True, 3)
     assert leaderboard(plan, records).cell("sgd", "mnist").status == "missing"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"status": "diverged"},
+        {"scores": [Score(name="validation/accuracy", unit="%", higher_is_better=True, value=1e101)]},
+        {"scores": [Score(name="validation/accuracy", unit="%", higher_is_better=True, value=None)]},
+        {
+            "scores": [
+                Score(name="validation/accuracy", unit="%", higher_is_better=h, value=0.95) for h in (False, True)
+            ]
+        },
+        {"scores": []},
+        {"digests": Identity(problem=digest("other"), setting=digest(LOW))},
+        {"updates": 7},
+    ],
+    ids=str,
+)
+def test_records_in_the_index_choose_as_any_others_do(sweep, tmp_path, changes):
+    first, *others = tuned(sweep, low=[0.9, 0.8], mid=[0.85, 0.85], high=[0.3, 0.3])
+    records = [msgspec.structs.replace(first, **changes), *others]
+    store = Store(tmp_path)
+    for each in records:
+        store.commit(each)
+    store.compact()
+    assert winners(sweep.plan, store.records_by_id(brief=True)) == winners(sweep.plan, records)
 
 
 @hypothesis_settings(max_examples=60, deadline=None)
