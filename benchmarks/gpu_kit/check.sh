@@ -2,6 +2,7 @@
 # Checks Optathlon on a machine without a network: bash gpu-kit/check.sh --minutes 9 --output results [--device cpu]
 # It needs Python with torch, torchvision, torchaudio, transformers, SciPy, scikit-learn, pyarrow, matplotlib, timm and pytest;
 # what else there is comes from wheels/ beside this file.
+# Exits with 0 if all parts passed, 1 if one failed, 3 if none failed but some did not come to their end, 5 without a GPU.
 set -euo pipefail
 kit="$(cd "$(dirname "$0")" && pwd)"
 python="${PYTHON:-python3}"
