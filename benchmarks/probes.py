@@ -1,8 +1,8 @@
 """What norms and probes cost: python benchmarks/probes.py --batch 16 --size 64 --rounds 9
 
 A ResNet-18 is trained on random pictures; updates without, with the standard norms and with each probe take turns. A
-ratio is the time of an update that is measured to that of one that is not. Probes but oscillation look at one update an
-epoch, so that their share of a run is (ratio - 1) by the updates of an epoch.
+ratio is the time of an update that is measured to that of one that is not. Probes but oscillation
+and trajectory look at one update an epoch, so that their share of a run is (ratio - 1) by the updates of an epoch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from optathlon.optimizers.rules.sgdp import SGDP
 from optathlon.suite.probes import PROBES
-from optathlon.suite.training.probes.recorder import Recorder
+from optathlon.suite.training.probes.recorder import FOLLOWING, Recorder
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         start = time.perf_counter()
         optimizer.zero_grad()
         functional.cross_entropy(net(pictures), labels).backward()
-        with recorders[kind].watching(kind not in ("none", "oscillation")):
+        with recorders[kind].watching(kind not in ("none", *FOLLOWING)):
             optimizer.step()
         if options.device == "cuda":
             torch.cuda.synchronize()

@@ -58,6 +58,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
 
+class TableCurve(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of a curve that a run recorded."""
+
+    name: str
+    """Its name; {delta} in it stands for the hyperparameter of that name."""
+    at: float | Literal["last", "mean"]
+    """The time of the point, or of the first after it; or the last of all; or the mean over all."""
+    factor: float
+    """What it is multiplied with, as 100 for percent."""
+
+
 class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     """A column of a printed table: one score of the plan's columns `of`; of several, their mean, taken seed by seed."""
 
@@ -67,6 +78,8 @@ class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     higher_is_better: bool
     digits: Digits
+    curve: TableCurve | msgspec.UnsetType = msgspec.UNSET
+    """What the score is taken from, where it is none that a run recorded as such."""
 
 
 class TableRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +94,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     columns: list[TableColumn]
     rows: list[TableRow]
+    across: Literal["tasks", "optimizers"] | msgspec.UnsetType = msgspec.UNSET
+    """What stands side by side, in columns; left out: tasks."""
+    published: str | msgspec.UnsetType = msgspec.UNSET
+    """The table of a paper whose numbers are printed beside: "AdamP Table 2, H.1"."""
 
 
 class TuningSeeds(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from optathlon.results.board.build import leaderboard
+from optathlon.results.board.curve_scores import curve_columns, with_curve_scores
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.plan_part import Part
 from optathlon.results.board.selection import Winner, winners
@@ -64,7 +65,7 @@ def load_results(
 def _loaded(
     store: Store, plan: Plan, on: Sequence[str] | Literal["common"] | None, printed: bool, part: Part | None
 ) -> SweepResults:
-    records = store.records_by_id((run.id for run in plan.runs), brief=True)
+    records = _records(store, plan)
     states = store.states(dict.fromkeys(run.id for run in plan.runs if run.id not in records))
     references = store.references(column.problem for column in plan.head.columns)
     board = leaderboard(plan, records, states, on=on, printed=printed, part=part, references=references)
@@ -74,6 +75,14 @@ def _loaded(
         records = {i: record for i, record in records.items() if i in ids}
         states = {i: state for i, state in states.items() if i in ids}
     return SweepResults(plan=plan, records=records, states=states, board=board, references=references)
+
+
+def _records(store: Store, plan: Plan) -> Mapping[str, Record]:
+    """The records of `plan` without curves, with the scores that its [table] takes from curves."""
+    ids = [run.id for run in plan.runs]
+    if columns := curve_columns(plan.head.table):
+        return with_curve_scores(store.records(dict.fromkeys(ids), curves=True), columns)
+    return store.records_by_id(ids, brief=True)
 
 
 def shown_curves(store: Store, board: Leaderboard) -> dict[str, Record]:

@@ -19,6 +19,7 @@ PROBES = {
     "angular_update": "angle in radians by which a row of scale-invariant weights turns in an update, on average",
     "layers": "the norms and the effective step of each of the network's outermost modules",
     "oscillation": "AdaRem's Q, path by displacement of single weights over 2,000 updates: mean and median",
+    "trajectory": "where one weight is after each of the first 2,000 updates, and how long its path to there was",
 }
 
 

@@ -43,6 +43,14 @@ def shown_curve(column: Column, records: Iterable[Record]) -> str | None:
     return next((name for name in [*preferred, *others, *losses] if name in recorded), None)
 
 
+def direction_of(name: str, column: Column, records: Sequence[Record]) -> bool | None:
+    """Whether higher values of the curve `name` are better; None of one that no score goes by, as a norm."""
+    metric = name.rpartition("/")[2]
+    scores = {s.name.rpartition("/")[2] for record in records for s in record.scores}
+    known = scores | {full.rpartition("/")[2] for full in (column.metric, column.selection) if full} | {"loss"}
+    return higher_is_better(name, column, records) if metric in known else None
+
+
 def higher_is_better(name: str, column: Column, records: Iterable[Record]) -> bool:
     """The direction of the curve `name`: the column's if it is of its metric, else as the records' scores say."""
     metric = name.rpartition("/")[2]

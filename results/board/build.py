@@ -69,6 +69,7 @@ def leaderboard(
         references=reference_rows(references, _scores_of(plan, table, columns)),
         on=[column.name for column, used in zip(columns, over, strict=False) if used],
         plan_shape=(len(plan.head.rows), len(layout.tested)),
+        across=(table and table.across) or "tasks",
         **_said_of_tests(verdicts, looks, baseline),
     )
 

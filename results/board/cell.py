@@ -7,6 +7,14 @@ from typing import Any, Literal
 import msgspec
 
 
+class PaperNumber(msgspec.Struct, frozen=True, kw_only=True):
+    """What a paper prints in a cell."""
+
+    mean: float
+    std: float | None = None
+    note: str = ""
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """What an optimizer came to on a problem. Mean, deviation and counts never depend on other cells."""
 
@@ -63,6 +71,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     faults: list[str] = []
     """Why other records, or the plan of the cell, cannot be used; they are among the notes."""
+    published: list[PaperNumber] = []
+    """What the table that the board is laid out as has here; two where it prints its own and another's."""
 
     @property
     def finite(self) -> list[float]:

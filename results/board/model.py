@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -48,6 +48,12 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     """How many looks are over."""
     alpha: float = ALPHA
     """Of all verdicts."""
+    across: Literal["tasks", "optimizers"] = "tasks"
+    """What stands side by side where it is printed, in columns."""
+    published: str = ""
+    """The table of a paper whose numbers stand in the cells: "AdamP Table 2, H.1"."""
+    only_published: list[str] = []
+    """What that table has beside, and no row here: in words."""
     ddof: int = DDOF
     schema: int = SCHEMA
 

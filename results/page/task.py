@@ -10,6 +10,7 @@ from optathlon.results.board.cell import Cell
 from optathlon.results.board.row import BoardRow
 from optathlon.results.board.selection import Winner
 from optathlon.results.hyperparameter_text import differing, in_words
+from optathlon.results.page.diagnostics import diagnostics
 from optathlon.results.page.figures import budget_figure, curve_figures, strip, strip_axis
 from optathlon.results.page.markup import Html, join, tag
 from optathlon.results.page.names import breakable
@@ -44,6 +45,7 @@ def task_section(report: Report, column: Column) -> Html:
         tag("p", _facts(report, column), class_="facts"),
         _results(report, column),
         tag("div", *figures, class_="figures"),
+        diagnostics(report, column),
         _settings(report, column),
         _runs(report, column),
         _commands(report, column),

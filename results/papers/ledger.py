@@ -11,9 +11,10 @@ from typing import Any, Literal
 import msgspec
 
 from optathlon.results.board.cell import Cell
+from optathlon.results.board.curve_scores import CURVE_SPLIT
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.row import BoardRow
-from optathlon.results.papers.published import Published
+from optathlon.results.papers.published import Published, averaged_tasks
 from optathlon.results.plan import Column, Plan
 from optathlon.results.record import Record, flat
 from optathlon.results.scores import usable
@@ -88,7 +89,7 @@ def ledger(published: Iterable[Published], sweeps: Sequence[Sweep]) -> list[Entr
     numbers = list(published)
     entries = []
     for number in numbers:
-        averaged = _averaged(number, numbers)
+        averaged = averaged_tasks(number, numbers)
         beside = [entry for sweep in sweeps for entry in _entries(number, averaged, sweep)]
         run = [entry for entry in beside if entry.verdict != "not run"]
         entries += run or beside[:1] or [Entry(published=number, verdict="not run")]
@@ -103,14 +104,6 @@ def expected_false(entries: Iterable[Entry]) -> float:
     return ALPHA * sum(entry.judged for entry in entries)
 
 
-def _averaged(number: Published, numbers: Iterable[Published]) -> list[str]:
-    """The tasks that `number` is an average over, by its note: "task-a" and "task-b" of its table for "task"."""
-    if not number.note.startswith("average of"):
-        return []
-    same = (p for p in numbers if (p.table, p.optimizer, p.metric) == (number.table, number.optimizer, number.metric))
-    return sorted({p.task for p in same if p.task.startswith(f"{number.task}-")})
-
-
 def _entries(number: Published, averaged: Collection[str], sweep: Sweep) -> Iterator[Entry]:
     problems, settings = sweep.plan.head.problems, sweep.plan.head.settings
     for row in sweep.board.rows:
@@ -119,7 +112,7 @@ def _entries(number: Published, averaged: Collection[str], sweep: Sweep) -> Iter
             for column, cell in places:
                 # Where each seed chose for itself, all that was chosen has to be the paper's.
                 chosen = [settings[digest] for digest in cell.chosen or filter(None, [cell.setting])]
-                if not all(_agrees(number, setting) for setting in chosen):
+                if not all(number.fits(setting) for setting in chosen):
                     break
                 differs |= dict.fromkeys(_other_data(problems[column.problem]))
                 differs |= dict.fromkeys(sweep.deviations.get(column.problem, ()))
@@ -138,19 +131,6 @@ def _places(number: Published, averaged: Collection[str], row: BoardRow, sweep: 
     parts = [of_task.get(task, []) for task in averaged]
     together = [[place for (place,) in parts]] if parts and all(len(part) == 1 for part in parts) else []
     return [[place] for place in of_task.get(number.task, [])] + together
-
-
-def _agrees(number: Published, setting: Mapping[str, Any]) -> bool:
-    """Whether the hyperparameters that the paper's number is told apart by are ours."""
-    ours = flat(setting.get("hyperparameters", {})) | flat(setting.get("protocol", {}), "protocol.")
-    missing = object()
-    return all(_same(ours.get(key, missing), value) for key, value in number.setting.items())
-
-
-def _same(ours: Any, theirs: Any) -> bool:
-    if isinstance(ours, int | float) and isinstance(theirs, int | float):
-        return math.isclose(ours, theirs, rel_tol=1e-9)
-    return ours == theirs
 
 
 def _other_data(problem: Mapping[str, Any]) -> list[str]:
@@ -214,7 +194,8 @@ def _mean(values: Sequence[float | str | None]) -> float | None:
 
 def _score(record: Record, number: Published) -> float | str | None:
     """Our score of the paper's metric; None if the run diverged, words if it was not measured so."""
-    score = next((s for s in record.scores if s.name == f"test/{number.metric}"), None)
+    names = (f"test/{number.metric}", f"{CURVE_SPLIT}/{number.metric}")
+    score = next((s for s in record.scores if s.name in names), None)
     if record.status == "diverged":
         return None
     if score is None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from optathlon.results.errors import StoreError
+from optathlon.results.record import flat
 
 FOLDER = Path(__file__).resolve().parent / "tables"
 HEADER = ["task", "optimizer", "setting", "metric", "unit", "mean", "std", "n", "table", "note"]
@@ -33,6 +36,26 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     """Where it is printed: "AdamP Table 2, H.1"."""
     note: str
+
+    def fits(self, setting: Mapping[str, Any]) -> bool:
+        """Whether the hyperparameters that the number is told apart by are those of `setting`, as records hold it."""
+        ours = flat(setting.get("hyperparameters", {})) | flat(setting.get("protocol", {}), "protocol.")
+        missing = object()
+        return all(_same(ours.get(key, missing), value) for key, value in self.setting.items())
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, int | float) and isinstance(theirs, int | float):
+        return math.isclose(ours, theirs, rel_tol=1e-9)
+    return ours == theirs
+
+
+def averaged_tasks(number: Published, numbers: Iterable[Published]) -> list[str]:
+    """The tasks that `number` is an average over, by its note: "task-a" and "task-b" of its table for "task"."""
+    if not number.note.startswith("average of"):
+        return []
+    same = (p for p in numbers if (p.table, p.optimizer, p.metric) == (number.table, number.optimizer, number.metric))
+    return sorted({p.task for p in same if p.task.startswith(f"{number.task}-")})
 
 
 def published(folder: Path = FOLDER) -> list[Published]:

@@ -11,7 +11,7 @@ from optathlon.results.analysis.learning_curves import (
     Band,
     band,
     difference,
-    higher_is_better,
+    direction_of,
     shown_curve,
     start,
     values,
@@ -47,7 +47,8 @@ class TaskCurves(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     """The curve's name as recorded, "validation/accuracy"."""
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None of a curve that is no score: a norm, a step."""
     time: str
     """The unit of the time axis, "epochs" or "steps"."""
     bands: dict[str, Band]
@@ -98,7 +99,7 @@ def _task(
         task=column.label,
         metric=name,
         unit=next((s.unit for r in measured for s in r.scores if s.name == name), _unit(column, name)),
-        higher_is_better=higher_is_better(name, column, records_shown),
+        higher_is_better=direction_of(name, column, records_shown),
         time=measured[0].curve.unit,
         bands=bands,
         lost=[row for row in by_row if row not in bands and not (to_baseline and row == board.baseline)],
@@ -110,11 +111,17 @@ def _unit(column: Column, name: str) -> str:
 
 
 def draw(
-    board: Leaderboard, tasks: list[TaskCurves], to_baseline: bool = False, *, highlight: Collection[str] = ()
+    board: Leaderboard,
+    tasks: list[TaskCurves],
+    to_baseline: bool = False,
+    *,
+    whole: bool = False,
+    highlight: Collection[str] = (),
 ) -> Figure:
     """One panel per task, one line per optimizer.
 
-    Of the scores it shows what the last third of training spans, from where they come to it.
+    Of the scores it shows what the last third of training spans, from where they come to it; whole: all of training,
+    as the papers' figures do.
     """
     styles = looks(board, highlight=highlight)
     order, gray = named(styles, (row for task in tasks for row in task.bands))
@@ -123,12 +130,13 @@ def draw(
     for task, axis in zip(tasks, axes, strict=True):
         for row, drawn in task.bands.items():
             style = styles[row]
-            (line,) = axis.plot(drawn.times, drawn.middle, **style.line())
+            marker = {"marker": "o", "markersize": 4} if len(drawn.times) == 1 else {}
+            (line,) = axis.plot(drawn.times, drawn.middle, **style.line(), **marker)
             handles.setdefault(row, line)
             if drawn.seeds > 1 and style.colored:
                 axis.fill_between(drawn.times, drawn.low, drawn.high, color=style.color, alpha=0.15, linewidth=0)
         colored = [drawn for row, drawn in task.bands.items() if styles[row].colored]
-        if shown := window(colored):
+        if not whole and (shown := window(colored)):
             axis.set_ylim(*shown)
             if first := start(colored, shown):
                 axis.set_xlim(left=first)

@@ -209,9 +209,10 @@ def y_label(axis: Axes, label: str) -> None:
     axis.set_ylabel("\n".join(part for line in label.split("\n") for part in wrapped_name(line, _Y_LETTERS)))
 
 
-def score_label(metric: str, unit: str, higher_is_better: bool) -> str:
-    """ "test/accuracy (%), higher is better" as an axis says it."""
-    return f"{metric}{f' ({unit})' if unit else ''}\u00a0{'↑' if higher_is_better else '↓'}"
+def score_label(metric: str, unit: str, higher_is_better: bool | None) -> str:
+    """ "test/accuracy (%), higher is better" as an axis says it; None: neither direction is better."""
+    arrow = "" if higher_is_better is None else "\u00a0↑" if higher_is_better else "\u00a0↓"
+    return f"{metric}{f' ({unit})' if unit else ''}{arrow}"
 
 
 def seeds_words(board: Leaderboard, columns: Sequence[Column]) -> str:

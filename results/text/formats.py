@@ -100,12 +100,15 @@ def _markdown(board: Leaderboard) -> str:
     board = with_names(board, _unmarked)
     shown = Shown(board)
     lines = [["optimizer", *(f"{c.label}<br>{metric(c)}" for c in board.columns), *shown.rank_title]]
-    lines.append([":--", *("--:" for _ in lines[0][1:])])
     for row in itertools.chain(*shown.groups()):
         name = shown.row(row)
         cells = [f"**{text}**" if cell.best else text for cell, text in shown.cells(row)]
         lines.append([name, *cells, *shown.mean_rank(row)])
     lines += shown.references()
+    if board.across == "optimizers":
+        lines[0] = ["task", *(head.replace("<br>", " ") for head in lines[0][1:])]
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    lines.insert(1, [":--", *("--:" for _ in lines[0][1:])])
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     notes = "".join(f"{mark} {note}<br>\n" for mark, note in shown.footnotes())
     said = "".join(f"\n{line}\n" for line in [shown.caption(), *shown.verdicts()])

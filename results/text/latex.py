@@ -8,6 +8,7 @@ import unicodedata
 
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column
 from optathlon.results.readable import one_line
 from optathlon.results.text.wording import Shown, metric, number, with_names
@@ -57,18 +58,15 @@ def latex(board: Leaderboard) -> str:
     shown = Shown(board)
     head = ["Optimizer", *(escaped(c.label) for c in board.columns), *shown.rank_title]
     under = ["", *(escaped(metric(c)) for c in board.columns), *("" for _ in shown.rank_title)]
-    body = []
-    for group in shown.groups():
-        body.append(r"\midrule")
-        for row in group:
-            name = escaped(row.name) + _marks(shown, row.notes)
-            cells = [_cell(shown, cell, column) for column, cell in zip(board.columns, row.cells, strict=True)]
-            body.append(_line([name, *cells, *map(escaped, shown.mean_rank(row))]))
+    groups = [[_row(shown, row) for row in group] for group in shown.groups()]
     if board.references:
-        body += [
-            r"\midrule",
-            *(_line([escaped(name), *map(_with_minus, texts)]) for name, *texts in shown.references()),
-        ]
+        groups.append([[escaped(name), *map(_with_minus, texts)] for name, *texts in shown.references()])
+    if board.across == "optimizers":
+        heads = [" ".join(filter(None, texts)) for texts in zip(["Task", *head[1:]], under, strict=True)]
+        lines = [line for group in groups for line in group]
+        head, *body_lines = map(list, zip(heads, *lines, strict=True))
+        under, groups = [], [body_lines]
+    body = [text for group in groups for text in (r"\midrule", *map(_line, group))]
     notes = [f"{number}: {note}" for note, number in shown.notes.items()]
     comments = [shown.caption(), *shown.verdicts(), *notes]
     lines = [
@@ -76,12 +74,18 @@ def latex(board: Leaderboard) -> str:
         rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
         r"\toprule",
         _line(head),
-        _line(under),
+        *([_line(under)] if under else []),
         *body,
         r"\bottomrule",
         r"\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _row(shown: Shown, row: BoardRow) -> list[str]:
+    name = escaped(row.name) + _marks(shown, row.notes)
+    cells = [_cell(shown, cell, column) for column, cell in zip(shown.board.columns, row.cells, strict=True)]
+    return [name, *cells, *map(escaped, shown.mean_rank(row))]
 
 
 def escaped(text: str) -> str:
@@ -107,7 +111,8 @@ def _line(cells: list[str]) -> str:
 
 def _cell(shown: Shown, cell: Cell, column: Column) -> str:
     if cell.mean is None:
-        return (column.without_value if cell.status == "diverged" else "--") + _marks(shown, cell.notes)
+        word = column.without_value if cell.status == "diverged" else "--"
+        return word + _marks(shown, cell.notes) + _published(shown, cell, column)
     mean = _with_minus(number(cell.mean, column.digits))
     parts = [rf"\textbf{{{mean}}}" if cell.best else rf"\underline{{{mean}}}" if cell.tied else mean]
     if cell.delta is not None:
@@ -117,7 +122,17 @@ def _cell(shown: Shown, cell: Cell, column: Column) -> str:
         parts.append(rf"$\pm$ {number(cell.std, column.digits)}")
     if count := shown.count(cell):
         parts.append(count)
-    return " ".join(parts) + _marks(shown, cell.notes)
+    return " ".join(parts) + _marks(shown, cell.notes) + _published(shown, cell, column)
+
+
+def _published(shown: Shown, cell: Cell, column: Column) -> str:
+    numbers = [
+        _with_minus(number(theirs.mean, column.digits))
+        + (rf" $\pm$ {number(theirs.std, column.digits)}" if theirs.std is not None else "")
+        + _marks(shown, [theirs.note] if theirs.note else [])
+        for theirs in cell.published
+    ]
+    return f" {{\\footnotesize[{'; '.join(numbers)}]}}" if numbers else ""
 
 
 def _with_minus(number: str) -> str:

@@ -59,6 +59,8 @@ def table(board: Leaderboard, *, color: bool, width: int | None) -> str:
     grid = _grid(board, shown, color)
     notes = (f"{mark} {note}" for mark, note in shown.footnotes())
     said = [shown.caption() + "; * best", *shown.verdicts(), *notes]
+    if board.across == "optimizers":
+        grid = grid.transposed("task")
     return "\n".join([*_laid_out(grid, width), *(fold(line, width) for line in said)]) + "\n"
 
 
@@ -83,7 +85,7 @@ def _laid_out(grid: Grid, width: int | None) -> list[str]:
     if width is None or sum(natural) + GAP * (len(natural) - 1) <= width:
         return _block(grid, natural)
     layouts = [_blocks(grid, width)]
-    turned = grid.transposed("task")
+    turned = grid.transposed("task" if grid.corner == "optimizer" else "optimizer")
     if len(pages := list(_pages(turned, width))) == 1:
         layouts.append(_block(turned, pages[0][1]))
     return min(layouts, key=len)

@@ -100,7 +100,8 @@ class Shown:
 
     def _cell(self, cell: Cell, column: Column) -> str:
         if cell.mean is None:
-            return (column.without_value if cell.status == "diverged" else "–") + self._marks(cell.notes)
+            word = column.without_value if cell.status == "diverged" else "–"
+            return word + self._marks(cell.notes) + self.published(cell, column)
         parts = [number(cell.mean, column.digits)]
         if cell.delta is not None:
             mark = PROVEN if self.proven(cell) else ""
@@ -111,7 +112,17 @@ class Shown:
             parts.append(count)
         if cell.tied and not cell.best:
             parts.append(TIED)
-        return " ".join(parts) + self._marks(cell.notes)
+        return " ".join(parts) + self._marks(cell.notes) + self.published(cell, column)
+
+    def published(self, cell: Cell, column: Column) -> str:
+        """ " [70.47 ± 0.16]", what the paper has; "" where it has nothing."""
+        numbers = [
+            number(theirs.mean, column.digits)
+            + (f" ± {number(theirs.std, column.digits)}" if theirs.std is not None else "")
+            + self._marks([theirs.note] if theirs.note else [])
+            for theirs in cell.published
+        ]
+        return f" [{'; '.join(numbers)}]" if numbers else ""
 
     def proven(self, cell: Cell) -> bool:
         """Whether the cell is shown to differ from the baseline."""
@@ -161,6 +172,9 @@ class Shown:
             sentences.append(APART.format(baseline=board.baseline))
         if any(cell.best and cell.mean_shrunk is not None and cell.mean_shrunk != cell.mean for cell in cells):
             sentences.append(PICKED)
+        if board.published:
+            sentences.append(f"[ ] as published: {board.published}")
+            sentences += [f"{board.published} has beside: {number}" for number in board.only_published]
         if board.references:
             sentences.append(f"{UNTRAINED} a reference model on the same data: in no rank, test or aggregate")
         return [*sentences, *self._aggregates()]

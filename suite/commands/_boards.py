@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from optathlon import optimizers
+from optathlon import optimizers, tasks
 from optathlon.results import Store, SweepResults, load_results
 from optathlon.results.board.plan_part import Part
 from optathlon.results.errors import StoreError
@@ -52,7 +52,19 @@ def highlighted(view: SweepResults, patterns: Sequence[str] | None) -> list[str]
 
 def names(store: Store, sweep: str | None) -> list[str]:
     """Returns the name in the store of the sweep that was named, or of each sweep of the store."""
-    return [sweep_reader.name_of(sweep)] if sweep else store.plan_names()
+    return [stored_name(store, sweep)] if sweep else store.plan_names()
+
+
+def stored_name(store: Store, given: str) -> str:
+    """Returns the name of a plan of `store`: of the sweep as it was given, or of that sweep at the one other scale at
+    which it was launched. UsageError if there are several."""
+    name, known = sweep_reader.name_of(given), store.plan_names()
+    scaled = [other for other in known if other in (f"{name}-{scale}" for scale in tasks.SCALES)]
+    if name in known or not scaled:
+        return name
+    if len(scaled) > 1:
+        raise UsageError(f"{given} was launched at other scales only; name one: {', '.join(scaled)}")
+    return scaled[0]
 
 
 def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[SweepResults]:
@@ -74,7 +86,10 @@ def plans(store: Store, sweep: str | None) -> list[Plan]:
     """Returns the newest plan of the sweep that was named, or of each of the store. A plan of the store that cannot be
     read is said on stderr and hides no other."""
     if sweep:
-        return [store.plan(sweep_reader.name_of(sweep))]
+        name = stored_name(store, sweep)
+        if name != sweep_reader.name_of(sweep):
+            say(f"{sweep} was not launched at its own scale here: this is {name}")
+        return [store.plan(name)]
     readable = []
     for name in store.plan_names():
         try:

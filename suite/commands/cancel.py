@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from optathlon.results import Store
+from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, say
 from optathlon.suite.monitoring import alive_workers
-from optathlon.suite.planning import sweep_reader
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    name = sweep_reader.name_of(args.sweep)
+    name = _boards.stored_name(store, args.sweep)
     store.plan(name)
     asked = alive_workers.cancel(store, name)
     what = f"asked to stop: {', '.join(asked)}" if asked else "no worker of it is alive, as seen from here"

@@ -18,7 +18,6 @@ from optathlon.results.store.parquet import PLACE, write_curves, write_parquet
 from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import OK, MachineError, UsageError
-from optathlon.suite.planning import sweep_reader
 from optathlon.suite.trackers.tracked_run import tracked
 
 TRACKERS = {
@@ -43,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     _check(args)
     store = Store(args.store)
-    sweep = sweep_reader.name_of(args.sweep) if args.sweep else None
+    sweep = _boards.stored_name(store, args.sweep) if args.sweep else None
     ids = {run.id for run in store.plan(sweep).runs} if sweep else None
     records = {record.id: record for record in store.records(ids, curves=any(_folders(args).values()))}
     _boards.tell_problems(store)

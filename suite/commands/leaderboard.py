@@ -9,6 +9,8 @@ from pathlib import Path
 
 from optathlon.results import Leaderboard, Store, SweepResults, leaderboard_of_records, load_results
 from optathlon.results.analysis.cost_board import cost_board
+from optathlon.results.papers.beside import with_published
+from optathlon.results.papers.published import published
 from optathlon.results.sweep_results import shown_curves
 from optathlon.results.text import formats
 from optathlon.suite.commands import _boards
@@ -42,7 +44,8 @@ def main(args: argparse.Namespace) -> int:
         _boards.check_output("--output", args.output)
     store = Store(args.store)
     plain = args.plain or args.on != ["complete"]
-    boards = [_shown(store, view, args) for view in _boards.views(store, args, printed=not plain and not args.by)]
+    printed = not (plain or args.by or args.tasks or args.optimizers)
+    boards = [_shown(store, view, args, printed=printed) for view in _boards.views(store, args, printed=printed)]
     if not boards:
         if args.tasks or args.optimizers or args.by or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
@@ -72,9 +75,10 @@ def main(args: argparse.Namespace) -> int:
     return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0
 
 
-def _shown(store: Store, view: SweepResults, args: argparse.Namespace) -> Leaderboard:
-    """The board of scores, or of costs, which are judged over the whole plan as scores are."""
+def _shown(store: Store, view: SweepResults, args: argparse.Namespace, *, printed: bool) -> Leaderboard:
+    """The board of scores, or of costs, which are judged over the whole plan as scores are. printed: as the sweep's
+    [table] says, with the paper's numbers where it names a table of one."""
     if not args.by:
-        return view.board
+        return with_published(view.board, view.plan, published()) if printed else view.board
     whole = load_results(store, store.plan(view.plan.head.name)).board
     return cost_board(whole, shown_curves(store, whole), args.by, targets(view, args.target), part=view.board)

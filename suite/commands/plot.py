@@ -31,8 +31,8 @@ KINDS = {
 }
 TOYS = {f"adamp/figure-{n.lower().replace('.', '')}": n for n in ("1", "3", "G.1", "G.2", "H.1")}
 SUFFIXES = (".svg", ".pdf", ".png")
-_ONLY = {"metric": "curves", "difference": "curves", "of": "profiles", "target": "profiles", "tolerance": "rate",
-         "intervals": "differences", "estimator": "budget"}  # fmt: skip
+_ONLY = {"metric": "curves", "difference": "curves", "whole": "curves", "of": "profiles", "target": "profiles",
+         "tolerance": "rate", "intervals": "differences", "estimator": "budget"}  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .svg, .pdf or .png (default: SWEEP-KIND.svg)")
     parser.add_argument("--metric", help="a recorded curve, such as train/loss (default: the headline, else its twin)")
     parser.add_argument("--difference", action="store_true", help="curves less the baseline's, seed by seed")
+    parser.add_argument("--whole", action="store_true", help="curves from their first point on, whatever they span")
     parser.add_argument("--of", choices=("times", "scores"), default="times", help="what profiles are of")
     parser.add_argument(
         "--intervals",
@@ -85,11 +86,14 @@ def _figure_of_sweep(args: argparse.Namespace) -> int:
         name, curves = figure_of(args.kind)
     except SweepError as error:
         raise UsageError(f"{args.kind!r} is neither a kind of figure nor a sweep with one: {error}") from None
+    name = _boards.stored_name(Store(args.store), name)
     for curve in curves:
         path = Path(f"{name}-{curve.replace('/', '-')}.svg")
         if args.output is not None:
             path = args.output.with_stem(f"{args.output.stem}-{curve.replace('/', '-')}")
-        own = argparse.Namespace(**vars(args) | {"kind": "curves", "sweep": name, "metric": curve, "output": path})
+        own = argparse.Namespace(
+            **vars(args) | {"kind": "curves", "sweep": name, "metric": curve, "output": path, "whole": True}
+        )
         _check(own)
         if code := _plot(own):
             return code
@@ -146,7 +150,7 @@ def _curves(args: argparse.Namespace, store: Store, view: SweepResults) -> Calla
     from optathlon.results.plots import curves
 
     found = curves.task_curves(view.board, shown_curves(store, view.board), args.metric, args.difference)
-    return functools.partial(curves.draw, view.board, found, args.difference)
+    return functools.partial(curves.draw, view.board, found, args.difference, whole=args.whole)
 
 
 def _profiles(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from optathlon.results import State, Store, StoreError
 from optathlon.results.plan import Plan
+from optathlon.suite.commands import _boards
 from optathlon.suite.console import add_json, add_store, print_json, say, show, table
 from optathlon.suite.errors import ENVIRONMENT, INCOMPLETE
 from optathlon.suite.monitoring import alive_workers, progress, status
 from optathlon.suite.monitoring.ended_workers import EndedWorkers, of_newest_launch
-from optathlon.suite.planning import sweep_reader
 
 RUNNING = 20
 Standing = tuple[status.Overview, alive_workers.Workers, EndedWorkers | None]
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    names = [sweep_reader.name_of(args.sweep)] if args.sweep else store.plan_names()
+    names = [_boards.stored_name(store, args.sweep)] if args.sweep else store.plan_names()
     if not names:
         say(f"no sweep was launched in {args.store}")
     plans = [store.plan(names[0])] if args.sweep else list(_readable(store, names))

@@ -31,7 +31,7 @@ def expand(sweep: Sweep, data: Path) -> Plan:
     expansion = _Expansion(sweep)
     for task in sweep.tasks:
         problem = problem_of(task, sweep.scale, sweep.protocol_of(task), data)
-        for entry in sweep.entries:
+        for entry in sweep.entries_on(task):
             expansion.add(task, problem, entry)
     return expansion.plan()
 
@@ -47,7 +47,7 @@ def labels_of_rows(sweep: Sweep) -> dict[str, str]:
     return {
         row: entry.label
         for task in sweep.tasks
-        for entry in sweep.entries
+        for entry in sweep.entries_on(task)
         for _, _, row in _candidates(sweep, task, entry)
     }
 
@@ -89,7 +89,9 @@ class _Expansion:
             if self.sweep.seeds.tune and "validation" not in setting.protocol.get("watch", ("validation",)):
                 raise SweepError(f"{entry.where}.protocol.watch: must name validation, as settings are tuned on it")
             notes = _notes(entry, entry.protocol if self.sweep.seeds.tune else protocol)
-            self.rows.setdefault(name, Row(name=name, optimizer=entry.spec.name, notes=notes))
+            row = self.rows.setdefault(name, Row(name=name, optimizer=entry.spec.name, notes=notes))
+            if other_notes := [f"{note} on {task.name}" for note in notes if note not in row.notes]:
+                self.rows[name] = msgspec.structs.replace(row, notes=[*row.notes, *other_notes])
             if (other := self.labels.setdefault(name, entry.label)) != entry.label:
                 raise SweepError(f"{entry.where}: row {name!r} is also one of {other!r}; give it another label")
             self._add_runs(task, Identity(problem=of_problem, setting=digest(setting)), setting, name)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from optathlon import tasks
-from optathlon.results.plan import Column, Row, Table, TableColumn, TableRow, label_marks
+from optathlon.results.board.curve_scores import CURVE_SPLIT
+from optathlon.results.papers.published import published
+from optathlon.results.plan import Column, Row, Table, TableColumn, TableCurve, TableRow, label_marks
 from optathlon.suite.errors import SweepError, hint
 from optathlon.suite.planning.sweep import Sweep
 
-KEYS = ("columns", "rows", "digits")
+KEYS = ("columns", "rows", "digits", "across", "published")
 COLUMN_KEYS = ("task", "mean", "metric", "label", "digits")
+CURVE_KEYS = ("task", "curve", "at", "metric", "unit", "factor", "higher_is_better", "label", "digits")
+"""Of a column whose numbers are taken from a curve."""
 ROW_KEYS = ("row", "label")
 
 
@@ -42,13 +46,29 @@ class _Reader:
         for what, labels in (("columns", [c.label for c in columns]), ("rows", [r.label for r in rows])):
             if twice := [label for label in labels if labels.count(label) > 1]:
                 raise self._error(f"table.{what}: {twice[0]!r} stands twice; give each its own label")
-        return Table(columns=columns, rows=rows)
+        return Table(columns=columns, rows=rows, across=self._across(), published=self._published())
+
+    def _across(self) -> Literal["optimizers"] | msgspec.UnsetType:
+        across = self.given.get("across", "tasks")
+        if across not in ("tasks", "optimizers"):
+            raise self._error(f'table.across: must be "tasks" or "optimizers", not {across!r}')
+        return "optimizers" if across == "optimizers" else msgspec.UNSET
+
+    def _published(self) -> str | msgspec.UnsetType:
+        if "published" not in self.given:
+            return msgspec.UNSET
+        name, known = self.given["published"], dict.fromkeys(number.table for number in published())
+        if name not in known:
+            raise self._error(f"table.published: {name!r} is no table of published numbers{hint(str(name), known)}")
+        return str(name)
 
     def _column(self, entry: Any, number: int, digits: int) -> TableColumn:
         where = f"table.columns[{number}]"
         entry = {"task": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or ("task" in entry) == ("mean" in entry):
             raise self._error(f'{where}: must be a task, {{task = "..."}} or {{mean = ["...", "..."]}}, not {entry!r}')
+        if "curve" in entry:
+            return self._curve_column(entry, where, digits)
         self._only(entry, COLUMN_KEYS, f"{where}.")
         task_names = (
             [self._task(entry["task"], f"{where}.task")] if "task" in entry else self._mean(entry["mean"], where)
@@ -66,6 +86,30 @@ class _Reader:
             unit=metrics[0].unit,
             higher_is_better=metrics[0].higher_is_better,
             digits=self._digits(entry, f"{where}.", digits),
+        )
+
+    def _curve_column(self, entry: Mapping[str, Any], where: str, digits: int) -> TableColumn:
+        """A column of numbers that are taken from a curve: `metric` is what they are called."""
+        self._only(entry, CURVE_KEYS, f"{where}.")
+        name = self._task(entry.get("task"), f"{where}.task")
+        for key in ("curve", "metric"):
+            if not isinstance(entry.get(key), str) or not entry[key]:
+                raise self._error(f"{where}.{key}: must be a name, not {entry.get(key)!r}")
+        at, factor, higher = entry.get("at", "last"), entry.get("factor", 1.0), entry.get("higher_is_better", False)
+        if at not in ("last", "mean") and type(at) not in (int, float):
+            raise self._error(f'{where}.at: must be a time, "last" or "mean", not {at!r}')
+        if type(factor) not in (int, float):
+            raise self._error(f"{where}.factor: must be a number, not {factor!r}")
+        if not isinstance(higher, bool) or not isinstance(entry.get("unit", ""), str):
+            raise self._error(f"{where}: higher_is_better must be true or false, and unit text")
+        return TableColumn(
+            label=self._label(entry, where, f"{name} {entry['metric']}") + self._marks([name]),
+            of=[name],
+            metric=f"{CURVE_SPLIT}/{entry['metric']}",
+            unit=entry.get("unit", ""),
+            higher_is_better=higher,
+            digits=self._digits(entry, f"{where}.", digits),
+            curve=TableCurve(name=entry["curve"], at=at if isinstance(at, str) else float(at), factor=float(factor)),
         )
 
     def _marks(self, task_names: Iterable[str]) -> str:

@@ -67,7 +67,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     protocol: dict[str, Any]
     """Changes of every task's protocol."""
     override: dict[str, dict[str, Any]]
-    """By task, changes of protocol, of cluster and, by optimizer label, of grids."""
+    """By task, which optimizers run it (`optimizers`, by label; default: all), changes of protocol, of cluster and, by
+    optimizer label, of grids and of what the optimizer changes in the protocol."""
     cluster: dict[str, Any]
     """Where and with what workers run; see planning.cluster_settings."""
     table: dict[str, Any]
@@ -86,6 +87,14 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         except tasks.TaskError as error:
             raise SweepError(f"{self.file}: {task.name}: {error}") from None
 
+    def entries_on(self, task: tasks.Task) -> list[Entry]:
+        """The blocks that run `task`, each with what it changes in the protocol there."""
+        changes = self.override.get(task.name, {})
+        chosen = changes.get("optimizers", [entry.label for entry in self.entries])
+        entries = [entry for entry in self.entries if entry.label in chosen]
+        own = {entry.label: changes.get(entry.label, {}).get("protocol", {}) for entry in entries}
+        return [msgspec.structs.replace(e, protocol=_merged(e.protocol, own[e.label])) for e in entries]
+
     def settings(self, entry: Entry, task: tasks.Task) -> list[dict[str, Any]]:
         """Every setting of `entry` on `task`, as resolved hyperparameters."""
         changes = self.override.get(task.name, {}).get(entry.label, {})
@@ -94,6 +103,15 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
             return settings_of(overridden(entry.grid, changes), where, entry.spec)
         except OptimizerError as error:
             raise SweepError(str(error)) from None
+
+
+def _merged(protocol: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`protocol` with `changes`: settings and tags one by one, a schedule as a whole."""
+    merged = dict(protocol)
+    for key, value in changes.items():
+        by_parts = key in ("settings", "tags") and isinstance(value, Mapping)
+        merged[key] = {**merged.get(key, {}), **value} if by_parts else value
+    return merged
 
 
 def settings_of(table: Mapping[str, Any], where: str, spec: OptimizerSpec) -> list[dict[str, Any]]:

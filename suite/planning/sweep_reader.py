@@ -26,6 +26,8 @@ KEYS = (
 )  # fmt: skip
 OPTIMIZER_KEYS = ("name", "label", "protocol", "grid", "fixed", "zip", "random", "probes", "cluster")
 GRID_KEYS = ("fixed", "grid", "zip", "random")
+OVERRIDE_KEYS = ("optimizers", "protocol", "cluster")
+"""What `[override."TASK"]` says beside an optimizer's label."""
 BUILT_IN = Path(__file__).resolve().parent.parent / "sweeps"
 
 
@@ -52,17 +54,26 @@ def built_in() -> list[str]:
 
 
 def name_of(given: str) -> str:
-    """Returns the name in a store of a launched sweep, given by that name, by its file or by a built-in's place."""
-    return _own_name(find(given)) if given.endswith(".toml") or given in built_in() else given
+    """Returns the name in a store of a launched sweep, given by that name, by its file or by a built-in's place, also
+    at another scale: "adamp-table-2-smoke" of "adamp/table-2-smoke"."""
+    base, mark = _without_scale(given)
+    return _own_name(find(base)) + mark if given.endswith(".toml") or base in built_in() else given
+
+
+def _without_scale(given: str) -> tuple[str, str]:
+    """What a sweep's name is without the scale that `rescaled` puts behind it, and what it puts: "-smoke", or ""."""
+    base, dash, scale = given.rpartition("-")
+    return (base, dash + scale) if dash and scale in tasks.SCALES and given not in built_in() else (given, "")
 
 
 def figure_of(name: str) -> tuple[str, list[str]]:
     """Returns a sweep's name in a store and the curves of its [figure]; SweepError if it has none."""
+    name, mark = _without_scale(name)
     path = find(name)
     curves = _figure(str(path), _read(path)[1].get("figure"))
     if not curves:
         raise SweepError(f'{path}: has no [figure]; curves = ["model/effective_step"] there names what to draw')
-    return _own_name(path), curves
+    return _own_name(path) + mark, curves
 
 
 def _figure(file: str, figure: Any) -> list[str]:
@@ -204,8 +215,8 @@ class _Reader:
         if not isinstance(name, str):
             raise self._error(f'{where}.name: must be an optimizer\'s name, "adamw", not {name!r}')
         label = block.get("label", name)
-        if not isinstance(label, str) or not label.isprintable() or label in ("", "protocol", "cluster"):
-            complaint = 'must be text on one line, and neither "protocol" nor "cluster"'
+        if not isinstance(label, str) or not label.isprintable() or label in ("", *OVERRIDE_KEYS):
+            complaint = f"must be text on one line, and none of {', '.join(OVERRIDE_KEYS)}"
             raise self._error(f"{where}.label: {complaint}; it is {label!r}")
         try:
             spec = optimizer_of(name)
@@ -279,20 +290,36 @@ class _Reader:
                 raise self._error(f"override.{task}: is none of this sweep's tasks{hint(task, names)}")
             if not isinstance(changes, dict):
                 raise self._error(f"override.{task}: must be a table, not {changes!r}")
-            self._only(changes, ("protocol", "cluster", *specs), f"override.{task}.")
-            for label, change in changes.items():
-                if not isinstance(change, dict):
-                    raise self._error(f"override.{task}.{label}: must be a table, not {change!r}")
-                if label == "cluster":
-                    changes[label] = self._cluster(change, f"override.{task}.cluster.", cluster_settings.PER_SHAPE)
-                elif label == "protocol":
-                    changes[label] = self._protocol(changes, f"override.{task}.", specs.values())
-                else:
-                    self._only(change, GRID_KEYS, f"override.{task}.{label}.")
-                    for word in ("fixed", "grid", "random"):
-                        self._table(word, change, f"override.{task}.{label}.")
-                    self._not_empty(change, f"override.{task}.{label}")
+            self._only(changes, (*OVERRIDE_KEYS, *specs), f"override.{task}.")
+            for key, change in changes.items():
+                changes[key] = self._task_override(task, key, change, specs)
+        running = {label for task in names for label in override.get(task, {}).get("optimizers", specs)}
+        if idle := [label for label in specs if label not in running]:
+            raise self._error(f"override: {idle[0]!r} runs no task; leave its block out")
         return override
+
+    def _task_override(self, task: str, key: str, change: Any, specs: Mapping[str, OptimizerSpec]) -> Any:
+        """What `key` of `[override."TASK"]` says, checked."""
+        where = f"override.{task}.{key}"
+        if key == "optimizers":
+            if not isinstance(change, list) or not change or not all(isinstance(label, str) for label in change):
+                raise self._error(f"{where}: must be a list of this sweep's optimizers, not {change!r}")
+            for label in change:
+                if label not in specs:
+                    raise self._error(f"{where}: {label!r} is none of this sweep's optimizers{hint(label, specs)}")
+            return change
+        if not isinstance(change, dict):
+            raise self._error(f"{where}: must be a table, not {change!r}")
+        if key == "cluster":
+            return self._cluster(change, f"{where}.", cluster_settings.PER_SHAPE)
+        if key == "protocol":
+            return self._protocol({key: change}, f"override.{task}.", specs.values())
+        self._only(change, (*GRID_KEYS, "protocol"), f"{where}.")
+        for word in ("fixed", "grid", "random"):
+            self._table(word, change, f"{where}.")
+        self._not_empty({word: change[word] for word in GRID_KEYS if word in change}, where)
+        own = {"protocol": self._protocol(change, f"{where}.", [specs[key]])} if "protocol" in change else {}
+        return {**change, **own}
 
     def _protocol(self, table: Mapping[str, Any], where: str, specs: Iterable[OptimizerSpec]) -> dict[str, Any]:
         try:

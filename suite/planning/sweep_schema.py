@@ -98,7 +98,11 @@ def _optimizer() -> Schema:
     words["random"]["required"] = ["trials", "seed"]
     properties = {
         "name": {**names, "description": "what is compared: optathlon list optimizers, or module:Class"},
-        "label": {**_TEXT, "not": {"enum": ["protocol", "cluster"]}, "description": "the row's name, if not the name"},
+        "label": {
+            **_TEXT,
+            "not": {"enum": ["optimizers", "protocol", "cluster"]},
+            "description": "the row's name, if not the name",
+        },
         **words,
         "protocol": {"$ref": "#/definitions/Protocol"},
         "cluster": _cluster(PER_SHAPE),
@@ -108,9 +112,16 @@ def _optimizer() -> Schema:
 
 
 def _override() -> Schema:
-    """What changes for one task: protocol, cluster, and by its label the settings of an optimizer."""
-    words = _grid_words() | {"grid": _TABLE}
-    own = {"protocol": {"$ref": "#/definitions/Protocol"}, "cluster": _cluster(PER_SHAPE)}
+    """What changes for one task: who runs it, protocol, cluster, and by label an optimizer's settings and protocol."""
+    protocol = {"$ref": "#/definitions/Protocol"}
+    words = _grid_words() | {"grid": _TABLE, "protocol": protocol}
+    labels = {
+        "type": "array",
+        "minItems": 1,
+        "items": _TEXT,
+        "description": "those that run it, by label (default: all)",
+    }
+    own = {"optimizers": labels, "protocol": protocol, "cluster": _cluster(PER_SHAPE)}
     return {"type": "object", "properties": own, "additionalProperties": _closed(words)}
 
 
@@ -146,13 +157,25 @@ def _printed_table() -> Schema:
          "metric": {"type": "string"}, "digits": _DIGITS, **label},
         oneOf=[{"required": ["task"]}, {"required": ["mean"]}],
     )  # fmt: skip
+    number = {"type": "number"}
+    curve = _closed(
+        {"task": {"type": "string"}, "curve": _TEXT, "metric": _TEXT, "unit": {"type": "string"},
+         "at": {"anyOf": [number, {"enum": ["last", "mean"]}]}, "factor": number,
+         "higher_is_better": {"type": "boolean"}, "digits": _DIGITS, **label},
+        required=["task", "curve", "metric"],
+    )  # fmt: skip
     row = _closed({"row": {"type": "string"}, **label}, required=["row"])
-    kinds = {"columns": column, "rows": row}
+    kinds = {"columns": [column, curve], "rows": [row]}
     entries = {
-        key: {"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, kind]}}
-        for key, kind in kinds.items()
+        key: {"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, *of_key]}}
+        for key, of_key in kinds.items()
     }
-    return _closed({**entries, "digits": _DIGITS}, description="how results are printed: docs/leaderboards.md")
+    more = {
+        "digits": _DIGITS,
+        "across": {"enum": ["tasks", "optimizers"], "description": "what stands side by side"},
+        "published": {**_TEXT, "description": "the paper's table whose numbers stand beside: AdamP Table 3"},
+    }
+    return _closed({**entries, **more}, description="how results are printed: docs/leaderboards.md")
 
 
 def _protocol_definitions() -> Schema:

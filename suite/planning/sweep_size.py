@@ -30,7 +30,7 @@ def size(sweep: Sweep) -> SweepSize:
     runs, lengths = 0, Counter[str]()
     for task in sweep.tasks:
         problem = sweep.protocol_of(task)
-        for entry in sweep.entries:
+        for entry in sweep.entries_on(task):
             settings = len(sweep.settings(entry, task)) * len(entry.schedules)
             of_cell = settings * tune + report if tune else settings * report
             protocol = problem.override(entry.protocol)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, TuningSeeds
+from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row, Table, TuningSeeds
 from optathlon.results.record import Curve, Identity, Record, Score
 
 DIVERGED = "diverged"
@@ -165,6 +165,11 @@ class Sweep:
         """Outcomes of the runs as `wanted`; none where `values` is None."""
         found = ((run, values(run)) for run in self.runs(**wanted))
         return [self.record(run, value) for run, value in found if value is not None]
+
+
+def laid_out(plan: Plan, table: Table) -> Plan:
+    """`plan` with the printed layout `table`."""
+    return msgspec.structs.replace(plan, head=msgspec.structs.replace(plan.head, table=table))
 
 
 def counted(*values: float | str | None) -> Callable[[PlannedRun], float | str | None]:

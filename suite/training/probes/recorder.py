@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from optathlon.suite.training.probes.oscillation import Oscillation
 from optathlon.suite.training.probes.sampled import SAMPLED, norms
 from optathlon.suite.training.probes.step import Step, real
+from optathlon.suite.training.probes.trajectory import Trajectory
+
+FOLLOWING: dict[str, type[Oscillation] | type[Trajectory]] = {"oscillation": Oscillation, "trajectory": Trajectory}
+"""The probes that look at every update; the others are in SAMPLED."""
 
 _UNWATCHED = contextlib.nullcontext()
 
@@ -36,11 +40,14 @@ class Recorder:
         self.params = dict(net.named_parameters())
         self.invariant = frozenset(invariant)
         self.sampled = [name for name in probes if name in SAMPLED]
-        self.oscillation = Oscillation(self._weights()) if "oscillation" in probes else None
+        self.following: dict[str, Oscillation | Trajectory] = {
+            name: FOLLOWING[name](self._weights()) for name in FOLLOWING if name in probes
+        }
+        """What looks at every update."""
 
     def watching(self, sample: bool) -> contextlib.AbstractContextManager[None]:
         """Around a step of the optimizer. sample: whether the sampled probes look at it; without, it costs nothing."""
-        return self._hooked(sample) if sample or self.oscillation is not None else _UNWATCHED
+        return self._hooked(sample) if sample or self.following else _UNWATCHED
 
     @contextlib.contextmanager
     def _hooked(self, sample: bool) -> Iterator[None]:
@@ -53,8 +60,8 @@ class Recorder:
         def end(*_: Any) -> None:
             if sample:
                 self._note_sampled(before)
-            if self.oscillation is not None:
-                self._note(self.oscillation.after_step())
+            for probe in self.following.values():
+                self._note(probe.after_step())
 
         hooks = (self.optimizer.register_step_pre_hook(begin), self.optimizer.register_step_post_hook(end))
         try:
@@ -65,15 +72,15 @@ class Recorder:
 
     def at_end(self) -> None:
         """Note what is known only when the run is over."""
-        if self.oscillation is not None:
-            self._note(self.oscillation.at_end())
+        for probe in self.following.values():
+            self._note(probe.at_end())
 
     def state_dict(self) -> dict[str, Any]:
-        return {} if self.oscillation is None else {"oscillation": self.oscillation.state_dict()}
+        return {name: probe.state_dict() for name, probe in self.following.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if self.oscillation is not None:
-            self.oscillation.load_state_dict(state["oscillation"])
+        for name, probe in self.following.items():
+            probe.load_state_dict(state[name])
 
     def _note_sampled(self, before: dict[str, Tensor]) -> None:
         step = Step(

@@ -21,7 +21,7 @@ from optathlon.results.analysis.tuning import budgets, rates
 from optathlon.results.errors import TooLittle
 from optathlon.results.plots import budget, curves, differences, profiles, ranks, rate
 from optathlon.results.plots.files import rendered, write
-from optathlon.results.plots.style import MOST_COLORED, RC, looks
+from optathlon.results.plots.style import MOST_COLORED, RC, looks, score_label
 from optathlon.results.record import Curve
 from optathlon.results.sweep_results import shown_curves
 from tests.results.make import Sweep, setting
@@ -314,3 +314,20 @@ def test_an_area_below_a_profile_is_larger_the_earlier_it_rises():
     assert profiles.area(early, 4.0) == pytest.approx(0.5 * 3 + 0.5 * 2)
     assert profiles.area(late, 4.0) < profiles.area(early, 4.0)
     assert profiles.area([(5.0, 1.0)], 4.0) == 0
+
+
+def test_a_figure_shows_all_of_training_where_it_is_asked_for(looked, records):
+    drawn = curves.task_curves(looked.board, records)
+    (cut, *_), (whole, *_) = (curves.draw(looked.board, drawn, whole=w).axes for w in (False, True))
+    first = min(of_row.times[0] for of_row in drawn[0].bands.values())
+    lowest = min(min(of_row.middle) for of_row in drawn[0].bands.values())
+    assert whole.get_xlim()[0] <= first < cut.get_xlim()[0]
+    assert whole.get_ylim()[0] <= lowest < cut.get_ylim()[0]
+
+
+def test_an_arrow_says_which_direction_is_better_if_one_is(looked, records):
+    (accuracy, *_) = curves.task_curves(looked.board, records)
+    (loss, *_) = curves.task_curves(looked.board, records, "train/loss")
+    assert (accuracy.higher_is_better, loss.higher_is_better) == (True, False)
+    assert curves.direction_of("model/weight_norm", looked.board.columns[0], list(records.values())) is None
+    assert score_label("model/weight_norm", "", None) == "model/weight_norm"

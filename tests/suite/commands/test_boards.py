@@ -103,7 +103,7 @@ def test_the_ledger_puts_the_papers_numbers_beside_ours(store, capsys):
     document = json.loads(ran(capsys, "ledger", "--json")[1])
     assert document["counts"]["protocol differs"] == 2
     assert {e["row"] for e in document["entries"]} == {"sgd", "adam"}
-    assert document["counts"]["not run"] == 259
+    assert document["counts"]["not run"] == 271
 
 
 def test_the_ledger_can_be_narrowed_and_widened(store, capsys):
@@ -475,3 +475,45 @@ def test_a_damaged_plan_hides_no_other(store, capsys):
     code, _, err = ran(capsys, "leaderboard", "torn")
     assert code == 4
     assert "plan-0001.jsonl" in err
+
+
+@pytest.fixture
+def figure_store(tmp_path, monkeypatch):
+    """The runs of a paper's figure, at smoke scale only."""
+    sweep = Sweep({"sgd": [setting("sgd")]}, report=range(2))
+    head = msgspec.structs.replace(sweep.plan.head, name="adamp-figure-f2-smoke")
+    found = Store(tmp_path / "store")
+    names = ("model/scale_invariant_norm", "model/effective_step", "test/accuracy")
+    curve = Curve(unit="epochs", points={name: [(float(t), 10.0 - t) for t in range(9)] for name in names})
+    for run in sweep.plan.runs:
+        found.commit(sweep.record(run, 50.0 + run.seed, curve=curve))
+    found.put_plan(msgspec.structs.replace(sweep.plan, head=head), b"")
+    monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+@pytest.mark.parametrize("name", ["adamp/figure-f2", "adamp/figure-f2-smoke", "adamp-figure-f2-smoke"])
+def test_a_built_in_sweep_is_found_at_the_scale_at_which_it_was_launched(figure_store, capsys, name):
+    code, text, said = ran(capsys, "leaderboard", name)
+    assert (code, "50.50" in text) == (0, True)
+    assert ("adamp/figure-f2 was not launched at its own scale here: this is adamp-figure-f2-smoke" in said) == (
+        name == "adamp/figure-f2"
+    )
+    assert ran(capsys, "status", name)[0] == 0
+
+
+def test_of_several_scales_one_must_be_named(figure_store, capsys):
+    plan = figure_store.plan("adamp-figure-f2-smoke")
+    head = msgspec.structs.replace(plan.head, name="adamp-figure-f2-mini")
+    figure_store.put_plan(msgspec.structs.replace(plan, head=head), b"")
+    code, _, said = ran(capsys, "leaderboard", "adamp/figure-f2")
+    assert code == 2
+    assert "at other scales only; name one: adamp-figure-f2-mini, adamp-figure-f2-smoke" in said
+
+
+def test_a_figure_of_a_sweep_is_drawn_whole_at_the_scale_at_which_it_was_launched(figure_store, capsys, tmp_path):
+    assert ran(capsys, "plot", "adamp/figure-f2")[0] == 0
+    names = {path.name for path in tmp_path.glob("*.svg")}
+    curves = ("model-scale_invariant_norm", "model-effective_step", "test-accuracy")
+    assert names == {f"adamp-figure-f2-smoke-{curve}.svg" for curve in curves}

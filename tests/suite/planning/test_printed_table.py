@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optathlon.results.plan import TableColumn, TableRow
+from optathlon.results.plan import TableColumn, TableCurve, TableRow
 from optathlon.suite.errors import SweepError
 from optathlon.suite.planning import sweep_reader
 from optathlon.suite.planning.plan import expand
@@ -107,3 +107,47 @@ def test_a_table_that_is_none_is_refused(tmp_path):
     path.write_text("table = 3\n" + HEAD)
     with pytest.raises(SweepError, match="table: must be a table"):
         sweep_reader.load(path)
+
+
+def test_a_column_is_taken_from_a_curve_and_a_table_turned_round(tmp_path):
+    plan = planned(
+        tmp_path,
+        """
+        [table]
+        across = "optimizers"
+        published = "AdaRem Table 3"
+        columns = [{task = "ptb-awd-lstm", curve = "model/weight_norm", at = 1, metric = "norm_first", digits = 1},
+                   {task = "ptb-awd-lstm", curve = "model/d/{lr}", at = "mean", factor = 100, metric = "share", \
+unit = "%", higher_is_better = true, label = "Share"}]
+        """,
+    )
+    table = plan.head.table
+    norm, share = table.columns
+    assert (table.across, table.published) == ("optimizers", "AdaRem Table 3")
+    assert (norm.metric, norm.unit, norm.higher_is_better, norm.digits) == ("training/norm_first", "", False, 1)
+    assert norm.curve == TableCurve(name="model/weight_norm", at=1.0, factor=1.0)
+    assert (share.unit, share.higher_is_better, share.curve) == (
+        "%", True, TableCurve(name="model/d/{lr}", at="mean", factor=100.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('across = "rows"', 'table.across: must be "tasks" or "optimizers", not \'rows\''),
+        ('published = "AdaRem Table 33"', r"'AdaRem Table 33' is no table of published numbers \(did you mean AdaRem"),
+        ('columns = [{curve = "a/b", metric = "m"}]', r"columns\[0\]: must be a task"),
+        ('columns = [{task = "ptb-awd-lstm", curve = "a/b"}]', r"columns\[0\].metric: must be a name, not None"),
+        ('columns = [{task = "ptb-awd-lstm", curve = 3, metric = "m"}]', r"columns\[0\].curve: must be a name, not 3"),
+        (
+            'columns = [{task = "ptb-awd-lstm", curve = "a", metric = "m", at = "end"}]',
+            'at: must be a time, "last" or',
+        ),
+        ('columns = [{task = "ptb-awd-lstm", curve = "a", metric = "m", factor = true}]', "factor: must be a number"),
+        ('columns = [{task = "ptb-awd-lstm", curve = "a", metric = "m", means = []}]', r"columns\[0\].means: unknown"),
+        ('columns = [{task = "ptb-awd-lstm", curve = "a", metric = "m", unit = 3}]', "and unit text"),
+    ],
+)
+def test_a_mistake_in_a_papers_layout_names_field_and_value(tmp_path, text, said):
+    with pytest.raises(SweepError, match=said):
+        planned(tmp_path, f"[table]\n{text}")

@@ -453,3 +453,43 @@ def test_schedules_of_another_scale_are_stretched(tmp_path):
 def test_what_is_no_schedule_to_try_is_refused(line, expected, tmp_path):
     with pytest.raises(SweepError, match=re.escape(expected)):
         planned(tmp_path, SWEEP.replace("fixed.lr = 0.1", f"fixed.lr = 0.1\n{line}"))
+
+
+TWO_TASKS = SWEEP.replace('"toy:TASK"', '"toy:TASK", "toy:PLAIN"')
+
+
+def test_a_task_is_run_by_the_optimizers_that_it_names(tmp_path):
+    plan = planned(tmp_path, f'{TWO_TASKS}\n[override."toy:PLAIN"]\noptimizers = ["adamw"]\n')
+    assert Counter((run.column, run.row) for run in plan.runs) == {
+        ("toy:TASK", "sgd"): 2,
+        ("toy:TASK", "adamw"): 2,
+        ("toy:PLAIN", "adamw"): 2,
+    }
+    assert [row.name for row in plan.head.rows] == ["sgd", "adamw"]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ('"toy:TASK".optimizers = ["sdg"]', "toy:TASK.optimizers: 'sdg' is none of this sweep's optimizers"),
+        ('"toy:TASK".optimizers = []', "toy:TASK.optimizers: must be a list of this sweep's optimizers, not []"),
+        ('"toy:TASK".optimizers = ["adamw"]', "'sgd' runs no task; leave its block out"),
+        ('"toy:TASK".sgd.protocol = 3', "toy:TASK.sgd.protocol: must be a table, not 3"),
+    ],
+)
+def test_what_an_override_of_optimizers_cannot_mean_is_refused(tmp_path, override, said):
+    with pytest.raises(SweepError, match=re.escape(said)):
+        planned(tmp_path, f"{SWEEP}\n[override]\n{override}\n")
+
+
+def test_what_an_optimizer_changes_in_a_protocol_can_be_another_for_one_task(tmp_path):
+    text = TWO_TASKS.replace('name = "sgd"', 'name = "sgd"\nprotocol.length = 2\nprotocol.clip_norm = 1.0', 1)
+    plan = planned(tmp_path, f'{text}\n[override."toy:PLAIN"]\nsgd.protocol.length = 3\n')
+    lengths = {run.column: plan.head.settings[run.setting]["protocol"] for run in plan.runs if run.row == "sgd"}
+    assert lengths["toy:TASK"] == {"length": 2, "clip_norm": 1.0}
+    assert lengths["toy:PLAIN"] == {"length": 3, "clip_norm": 1.0}
+    assert plan.head.rows[0].notes == [
+        "protocol differs: length = 2",
+        "protocol differs: clip_norm = 1.0",
+        "protocol differs: length = 3 on toy:PLAIN",
+    ]

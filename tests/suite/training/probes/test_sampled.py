@@ -9,7 +9,7 @@ import torch
 
 from optathlon.optimizers.rules.sgdp import SGDP
 from optathlon.suite.probes import PROBES
-from optathlon.suite.training.probes import sampled
+from optathlon.suite.training.probes import recorder, sampled
 from optathlon.suite.training.probes.step import Step, real
 
 
@@ -21,7 +21,7 @@ def step(before, after, grads=None, invariant=("w",), projected=None) -> Step:
 
 
 def test_every_named_probe_can_be_computed():
-    assert set(PROBES) == {*sampled.SAMPLED, "oscillation"}
+    assert set(PROBES) == {*sampled.SAMPLED, *recorder.FOLLOWING}
 
 
 def test_norms_are_the_mean_over_rows_of_scale_invariant_weights():
