@@ -14,6 +14,8 @@ Kind = TypeVar("Kind", bound=msgspec.Struct)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+)`$")
 _TABLE = re.compile(r"(?<=Expected )`object`")
+_ENTRY = re.compile(r"\.(\w+)\[\.\.\.\]")
+"""Of a dictionary's entry msgspec leaves out the key."""
 _SCHEDULE = 'a table such as {kind = "cosine"}'
 
 
@@ -31,7 +33,7 @@ def convert(values: Mapping[str, Any], kind: type[Kind], place: str) -> Kind:
 def _explained(error: msgspec.ValidationError, values: Mapping[str, Any], kind: type, place: str) -> TaskError:
     """msgspec's `error` with what it leaves out: the value, and of a fixed list of words those that are known."""
     message, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`")
+    path = _with_key(path.rstrip("`"), values, kind)
     steps = [name or int(index) for name, index in _STEP.findall(path)]
     value, choices = _value(values, steps), _choices(kind, steps)
     if field := _UNKNOWN.match(message):
@@ -42,6 +44,19 @@ def _explained(error: msgspec.ValidationError, values: Mapping[str, Any], kind: 
     elif value is not None and not isinstance(value, Mapping):
         message += f" {value!r}" if ", got " in message else f", not {value!r}"
     return TaskError(f"{place}{path}: {message}")
+
+
+def _with_key(path: str, values: Mapping[str, Any], kind: type) -> str:
+    """`path` with the key of the entry that is wrong, which is the first that is wrong alone as well."""
+    if not (entry := _ENTRY.match(path)):
+        return path
+    table = values[entry[1]]
+    for key, value in table.items():
+        try:
+            msgspec.convert({**values, entry[1]: {key: value}}, kind)
+        except msgspec.ValidationError:
+            return f".{entry[1]}.{key}{path[entry.end() :]}"
+    return path
 
 
 def _value(values: Any, steps: Iterable[str | int]) -> Any:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import operator
 import sys
@@ -118,10 +119,27 @@ def _outside(path: str, name: str) -> Task:
         raise TaskError(f"{path}: is {kind(candidate)}, not a Task; name the Task that describes it, as in mine:TASK")
     try:
         verify(candidate)
+        _verify_paths(candidate)
     except TaskError as error:
         raise TaskError(f"{path}: {error}") from None
     version = candidate.version if candidate.version is not None else _file_digest(path.partition(":")[0])
     return msgspec.structs.replace(candidate, name=name, version=version)
+
+
+def _verify_paths(task: Task) -> None:
+    """TaskError where a dotted path of `task` leads nowhere, as far as one sees without importing a module."""
+    for field in ("workload", "check", "ready", "references"):
+        if not (path := getattr(task, field)):
+            continue
+        module = path.partition(":")[0]
+        top = module.partition(".")[0]
+        if top not in sys.modules and importlib.util.find_spec(top) is None:
+            raise TaskError(f"{field}: {path}: there is no module {top!r}; its file must lie beside the task's own")
+        if module in sys.modules:
+            try:
+                resolve(path)
+            except TaskError as error:
+                raise TaskError(f"{field}: {error}") from None
 
 
 def _file(path: str) -> str | None:

@@ -86,6 +86,7 @@ OF_A_FAMILY: list[tuple[str, str, Any, str]] = [
     ("biased-mnist-0.990", "settings.channels", [], "settings.channels"),
     ("biased-mnist-0.990", "settings.channels", [8, 0], "settings.channels[1]"),
     ("biased-mnist-0.990", "settings.channels", [8, 1.5], "settings.channels[1]"),
+    ("biased-mnist-0.990", "settings.channels", ["8"], "settings.channels[0]"),
     ("biased-mnist-0.990", "settings.kernel_f", 6, "settings.kernel_f"),
     ("biased-mnist-0.990", "settings.kernel_g", 0, "settings.kernel_g"),
     ("biased-mnist-0.990", "settings.train_images", 3, "settings.train_images"),

@@ -26,7 +26,6 @@ FAULTS = {
     "TASK_NoPlayers": ("is built", 'has no players; set them in its __init__: self.players = {"model": net}'),
     "TASK_Raises": ("is built", "raised ArithmeticError: no such width (faulty.py, line "),
     "TASK_NoFile": ("is built", "points.npy' (faulty.py, line "),
-    "NO_WORKLOAD": ("is built", "faulty:Nowhere: module 'faulty' has no attribute 'Nowhere'"),
     "NO_DATA": ("data is there", "mnist: no prepared data"),
     "NO_DATASET": ("data is there", "unknown data set 'mnits' (did you mean mnist?)"),
     "TASK_BatchesRaise": ("yields batches", "raised ArithmeticError: no such epoch (faulty.py, line "),
@@ -74,7 +73,6 @@ FAULTS = {
     "CHECK_RAISES": ("settings are checked", "faulty:raises raised KeyError: 'width' (faulty.py, line "),
     "CHECK_IS_FALSE": ("settings are checked", "returned False; to refuse a protocol it must raise TaskError"),
     "NOT_READY": ("data is there", "faulty:raises raised KeyError: 'width' (faulty.py, line "),
-    "NO_REFERENCES": ("references are scores", "faulty:nowhere: module 'faulty' has no attribute 'nowhere'"),
     "BAD_REFERENCES": ("references are scores", "expected {model: {'test/accuracy': value}}"),
     "TASK_Forgets": (
         "memory survives a resume",
