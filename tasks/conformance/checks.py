@@ -44,6 +44,10 @@ NEEDS: dict[Proof, tuple[Proof, ...]] = {
         proofs.processes_share_the_batches,
         proofs.memory_survives_a_resume,
     ),
+    proofs.processes_evaluate_alike: (
+        proofs.same_seed_builds_same_weights,
+        proofs.evaluation_leaves_no_trace,
+    ),
 }
 """The proofs in their order, and those without which each has nothing to stand on: one cause is told once."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from optathlon.tasks.conformance.digests import changed, digest, digest_of_batch, pieces
 from optathlon.tasks.conformance.kit import MOST_BATCHES, Kit, Lacks, first, loss_and_gradients, require
 from optathlon.tasks.shared_state import merged
+from optathlon.tasks.task import Protocol
 from optathlon.tasks.verified_workload import modes, scores_of, state_of, tags_of, verify_same_modes
 from optathlon.tasks.workload import Batch, Workload
 
@@ -28,15 +30,22 @@ TORCH_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 def is_built(kit: Kit) -> None:
     """Also: with a state that can be saved, and without a change of torch's settings, which hold for all else."""
+    with _torch_settings_stay(kit.name):
+        state_of(kit.fresh())
+
+
+@contextlib.contextmanager
+def _torch_settings_stay(call: str) -> Iterator[None]:
+    """Raises Broken if the block, which makes the `call`, sets what holds for the whole process; puts it back."""
     before = {name: get() for name, (get, _) in TORCH_SETTINGS.items()}
     try:
-        state_of(kit.fresh())
+        yield
         changes = [f"{n} to {get()}" for n, (get, _) in TORCH_SETTINGS.items() if get() != before[n]]
     finally:
         for name, (get, put) in TORCH_SETTINGS.items():
             if get() != before[name]:
                 put(before[name])
-    require(not changes, f"{kit.name} sets torch's {', '.join(changes)} for the whole process; leave it as it is")
+    require(not changes, f"{call} sets torch's {', '.join(changes)} for the whole process; leave it as it is")
 
 
 def same_seed_builds_same_weights(kit: Kit) -> None:
@@ -54,17 +63,21 @@ def yields_batches(kit: Kit) -> None:
     """They count from 0, agree on how many there are, and make at least one update."""
     workload = kit.started()
     batches, parts = first(workload), workload.protocol.parts
-    enough = f"an update takes {parts} micro-batches of {workload.protocol.part}"
-    require(len(batches) >= parts, f"{kit.name}.batches(0) yields {len(batches)}, but {enough}: too few data")
+    _require_counted(f"{kit.name}.batches(0)", batches, workload.protocol)
+    _require_sizes(kit, batches, workload.protocol.part, parts)
+
+
+def _require_counted(call: str, batches: list[Batch], protocol: Protocol) -> None:
+    """Raises Broken unless the Batches, which `call` yields, count themselves as `Batch` says."""
+    parts = protocol.parts
+    enough = f"an update takes {parts} micro-batches of {protocol.part}"
+    require(len(batches) >= parts, f"{call} yields {len(batches)}, but {enough}: too few data")
     indices = [batch.index for batch in batches]
-    require(
-        indices == list(range(len(indices))), f"{kit.name}.batches(0) has indices {indices[:4]}..., not 0, 1, 2, ..."
-    )
+    require(indices == list(range(len(indices))), f"{call} has indices {indices[:4]}..., not 0, 1, 2, ...")
     counts = sorted({batch.of for batch in batches})
     right = len(counts) == 1 and (len(batches) == counts[0] or len(batches) == MOST_BATCHES < counts[0])
-    require(right, f"{kit.name}.batches(0) yields {len(batches)} Batches whose `of` says {counts}")
-    require(counts[0] % parts == 0, f"{kit.name}.batches(0): `of` is {counts[0]}, no whole number of updates; {enough}")
-    _require_sizes(kit, batches, workload.protocol.part, parts)
+    require(right, f"{call} yields {len(batches)} Batches whose `of` says {counts}")
+    require(counts[0] % parts == 0, f"{call}: `of` is {counts[0]}, no whole number of updates; {enough}")
 
 
 def _require_sizes(kit: Kit, batches: list[Batch], part: int, parts: int) -> None:
@@ -81,7 +94,9 @@ def _require_sizes(kit: Kit, batches: list[Batch], part: int, parts: int) -> Non
 def starts_anywhere(kit: Kit) -> None:
     """batches(epoch, start) goes on exactly where a stopped run was."""
     workload = kit.started()
-    whole, parts = list(map(digest_of_batch, first(workload, epoch=1))), workload.protocol.parts
+    batches, parts = first(workload, epoch=1), workload.protocol.parts
+    _require_counted(f"{kit.name}.batches(1)", batches, workload.protocol)
+    whole = list(map(digest_of_batch, batches))
     again = list(map(digest_of_batch, first(workload, epoch=1)))
     fewer = f"yields {len(whole)} Batches, and {len(again)} when asked again: make a new generator each time"
     require(len(again) == len(whole), f"{kit.name}.batches(1) {fewer}")
@@ -126,8 +141,10 @@ def loss_has_finite_gradients(kit: Kit) -> None:
     workload = kit.started()
     for batch in first(workload, 3):
         for player in workload.players:
-            gradients = loss_and_gradients(workload, batch, player)
-            call, loss = f"{kit.name}.loss(batch, {player!r})", float(gradients["loss"])
+            call = f"{kit.name}.loss(batch, {player!r})"
+            with _torch_settings_stay(call):
+                gradients = loss_and_gradients(workload, batch, player)
+            loss = float(gradients["loss"])
             require(
                 math.isfinite(loss),
                 f"{call} is {loss} on micro-batch {batch.index}: look for logarithms or quotients of 0",
@@ -171,7 +188,9 @@ def loss_is_repeatable(kit: Kit) -> None:
 def evaluates_every_split(kit: Kit) -> None:
     workload = kit.started()
     for split in kit.splits:
-        for name, value in _scores(kit, workload, split).items():
+        with _torch_settings_stay(f"{kit.name}.evaluate({split!r})"):
+            scores = _scores(kit, workload, split)
+        for name, value in scores.items():
             require(math.isfinite(value), f"{kit.name}.evaluate({split!r}): {name!r} is {value} for initial weights")
 
 
@@ -239,6 +258,17 @@ def two_processes_are_one(kit: Kit) -> None:
                     buffer.copy_(alone[0].players[player].get_buffer(name))
     states = merged([state_of(workload) for workload in pair])
     _require_close(states, alone[0].state_dict(), f"{kit.name}.state_dict()")
+
+
+def processes_evaluate_alike(kit: Kit) -> None:
+    """Each of them decides by the scores when to stop and what is best, so they must have the same ones."""
+    _require_shareable(kit)
+    scores = [_scores(kit, kit.started(rank=rank, world=2), kit.splits[0]) for rank in range(2)]
+    require(
+        digest(scores[0]) == digest(scores[1]),
+        f"{kit.name}.evaluate({kit.splits[0]!r}) gives {scores[0]} on one process and {scores[1]} on the other: "
+        "evaluate the whole split on every process",
+    )
 
 
 def _scores(kit: Kit, workload: Workload, split: str) -> dict[str, float]:

@@ -242,6 +242,17 @@ class EveryEpochDoubles(Sound):
         self.factor = state["factor"]
 
 
+class CountsOn(Sound):
+    def batches(self, epoch, start=0):
+        for b in super().batches(epoch, start):
+            yield Batch(b.data, b.index + epoch * b.of, b.of, b.size)
+
+
+class FewerLater(Sound):
+    def batches(self, epoch, start=0):
+        yield from (batch for batch in super().batches(epoch, start) if epoch == 0 or batch.index < 6)
+
+
 class OneGenerator(Sound):
     def __init__(self, protocol, data, **process):
         super().__init__(protocol, data, **process)
@@ -338,6 +349,26 @@ class RemembersValidation(Sound):
 class NanScore(Sound):
     def evaluate(self, split):
         return {"accuracy": super().evaluate(split)["accuracy"] * math.nan}
+
+
+class ScoresOfItsShare(Sound):
+    def points(self, split, count):
+        points, labels = super().points(split, count)
+        return (
+            (points, labels) if split == "train" else (points[self.rank :: self.world], labels[self.rank :: self.world])
+        )
+
+
+class LossTakesThreads(Sound):
+    def loss(self, batch, player):
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        return super().loss(batch, player)
+
+
+class EvaluatesInDoubles(Sound):
+    def evaluate(self, split):
+        torch.set_default_dtype(torch.float64)
+        return super().evaluate(split)
 
 
 class NumpyScore(Sound):
