@@ -116,7 +116,7 @@ def updates_of(run: Run, workload: Workload) -> Iterator[list[Batch]]:
     """The micro-batches of one update after another, epoch after epoch."""
     for epoch in itertools.count():
         workload.start_epoch(epoch, False)
-        yield from chunks(workload.batches(epoch, 0), run.protocol.parts)
+        yield from chunks(workload.batches(epoch, 0), run.protocol.micro_batches)
 
 
 def seconds(action: Callable[[], object], device: torch.device) -> float:
@@ -170,7 +170,7 @@ def measure_alone(task: str, optimizer: str, folder: Path, device: torch.device,
     for workload in workloads:
         weights = {name: next(net.parameters()) for name, net in workload.players.items()}
         workload.loss = lambda batch, player, weights=weights: weights[player].sum()  # pyright: ignore
-    parts = [Batch(None, index, 10**9, 1) for index in range(run.protocol.parts)]
+    parts = [Batch(None, index, 10**9, 1) for index in range(run.protocol.micro_batches)]
     taken: tuple[list[float], list[float]] = ([], [])
     for number in range(warmup + rounds):
         for way in (0, 1) if number % 2 else (1, 0):

@@ -52,9 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if protocol.holdout not in cls.holdouts:
             expected = " or ".join(cls.holdouts)
             raise TaskError(f"protocol.holdout: {_HOLDOUTS[protocol.holdout]}, expected {expected}")
-        if protocol.part < cls.least_micro_batch:
+        if protocol.micro_batch_size < cls.least_micro_batch:
             field = "batch" if protocol.micro_batch is None else "micro_batch"
-            raise TaskError(f"protocol.{field}: {protocol.part} is too small, {cls.least_because}")
+            raise TaskError(f"protocol.{field}: {protocol.micro_batch_size} is too small, {cls.least_because}")
         settings.check(protocol)
         return settings
 

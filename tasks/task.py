@@ -82,8 +82,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         self._verify_types()
-        if self.batch % self.part:
-            raise ValueError(f"batch {self.batch} must be a multiple of micro_batch {self.part}")
+        if self.batch % self.micro_batch_size:
+            raise ValueError(f"batch {self.batch} must be a multiple of micro_batch {self.micro_batch}")
         if self.needs_best and self.holdout == "none":
             raise ValueError("checkpoint = best and restore_best_at need a validation split: holdout must not be none")
         if self.needs_best and (self.select is None or "validation" not in self.watch):
@@ -111,14 +111,14 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"select {self.select!r} must be a Select(metric=..., higher_is_better=...)")
 
     @property
-    def part(self) -> int:
-        """Samples in one micro-batch."""
+    def micro_batch_size(self) -> int:
+        """Samples in one micro-batch, `micro_batch` or all of an update's."""
         return self.batch if self.micro_batch is None else self.micro_batch
 
     @property
-    def parts(self) -> int:
+    def micro_batches(self) -> int:
         """Micro-batches in one update, spread over processes and accumulation."""
-        return self.batch // self.part
+        return self.batch // self.micro_batch_size
 
     @property
     def needs_best(self) -> bool:

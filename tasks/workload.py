@@ -48,15 +48,17 @@ class Workload(ABC):
     from torch's global generator, which the loop seeds before it builds the workload.
 
     **Several processes.** This one is number `rank` of `world` that train one run together. An update is
-    `Protocol.parts` micro-batches of the same size; the process takes those of its epoch's micro-batches whose
+    `Protocol.micro_batches` micro-batches of the same size; the process takes those of its epoch's micro-batches whose
     index % world == rank (`split` and `share` of `optathlon.tasks.data.loading` give them), and `world` divides
-    `parts`, so that each has as many. Index and `of` count the whole epoch's. A loss is the mean over its own
-    micro-batch, with that one's batch statistics; the loop averages the gradients over all parts and folds every
-    part's batch-norm statistics in, in their order: n processes are one process with n parts. No workload communicates.
+    them, so that each has as many. Index and `of` count the whole epoch's. A loss is the mean over its own
+    micro-batch, with that one's batch statistics; the loop averages the gradients over an update's micro-batches and
+    folds the batch-norm statistics of each in, in their order: n processes are one process that has all of them. No
+    workload communicates.
 
-    What is carried from update to update for one part (the memory of its text streams) is kept for each part that the
-    process has, by `index % Protocol.parts`, and saved under that number, so that any number of processes can go on
-    with it: part k of parallel streams is the columns k * Protocol.part to (k + 1) * Protocol.part.
+    What is carried from update to update for one part of them (the memory of its text streams) is kept for each part
+    that the process has, by `index % Protocol.micro_batches`, and saved under that number, so that any number of
+    processes can go on with it: part k of parallel streams is the columns k * size to (k + 1) * size, where size is
+    `Protocol.micro_batch_size`.
     """
 
     players: Mapping[str, nn.Module]

@@ -42,7 +42,7 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
         workload.start_epoch(state.epoch, state.batch > 0)
         first_update = state.update
         with around.clock.updating():
-            for parts in chunks(micro_batches(workload, state.epoch, state.batch), p.parts // workload.world):
+            for parts in chunks(micro_batches(workload, state.epoch, state.batch), p.micro_batches // workload.world):
                 with state.timed_update(parts):
                     means = {name: update(state, name, parts) for name in workload.players}
                     state.advance(parts, means)
@@ -53,7 +53,8 @@ def train(run: Run, workload: Workload, around: Surroundings) -> Outcome:
         if state.update == first_update:
             raise TaskError(
                 f"{run.problem.task}: batches({state.epoch}, {state.batch}) yields no update, which takes "
-                f"{p.parts} micro-batches of {p.part}; there are too few data, or `of` says more than it yields"
+                f"{p.micro_batches} micro-batches of {p.micro_batch_size}; there are too few data, or `of` says more "
+                "than it yields"
             )
 
 
@@ -90,7 +91,7 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
             with torch.enable_grad():
                 with autocast(workload.device, p.precision):
                     loss = loss_of(workload, batch, name)
-                    share = loss / p.parts if p.parts > 1 else loss
+                    share = loss / p.micro_batches if p.micro_batches > 1 else loss
                 scaler.scale(share).backward()
             # A copy: it is read many updates later, when a compiled network may have reused the memory of the loss.
             shares.append(share.detach().to(torch.float32, copy=True))

@@ -100,9 +100,10 @@ def first_host(nodes: str) -> str:
 
 def unshareable(protocol: Protocol, world: int) -> str | None:
     """Why `world` processes cannot share the updates of `protocol`, whose parts are its micro-batches; else None."""
-    if protocol.parts % world == 0:
+    if protocol.micro_batches % world == 0:
         return None
-    refusal = f"an update of {protocol.batch} in micro-batches of {protocol.part} cannot be shared by {world} processes"
+    micro_batches = f"an update of {protocol.batch} in micro-batches of {protocol.micro_batch_size}"
+    refusal = f"{micro_batches} cannot be shared by {world} processes"
     if protocol.batch % world:
         return f"{refusal}; take a number of processes that divides the batch"
     fitting = f"protocol.micro_batch={protocol.batch // world}"

@@ -73,9 +73,11 @@ class ClipWorkload(Workload, Generic[SettingsOfTask]):
         windows = self._splits["training"]
         places = generator(self.seed, self.random_places, epoch).random(len(windows))
         order = shuffled(len(windows), self.seed, epoch)
-        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        for index, data in self.load_share(windows.at_random, [(part, places[part]) for part in parts], start):
-            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+        micro_batches = split(order, self.protocol.micro_batch_size, self.protocol.micro_batches, drop_last=True)
+        for index, data in self.load_share(
+            windows.at_random, [(chosen, places[chosen]) for chosen in micro_batches], start
+        ):
+            yield Batch(data=data, index=index, of=len(micro_batches), size=self.protocol.micro_batch_size)
 
     def _logits(self, waves: Tensor) -> Tensor:
         return self.players["model"](waves.to(self.device))

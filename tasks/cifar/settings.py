@@ -87,5 +87,5 @@ class AdversarialSettings(Settings, frozen=True, kw_only=True):
             )
         check_carved("train_images", self.train_images, protocol)
         left = self.train_images - carved(self.train_images, protocol)
-        if protocol.parts > 1:  # else the last, short batch is trained on as well
+        if protocol.micro_batches > 1:  # else the last, short batch is trained on as well
             require_batch(left, "images", protocol, "more protocol.settings.train_images")

@@ -46,7 +46,7 @@ class AdversarialCifar10(Workload):
         train = self._images("train", s.train_images)
         held = carved(len(train.labels), protocol)
         self._train = train.after(held)
-        if protocol.parts > 1:  # else the last, short batch is trained on as well
+        if protocol.micro_batches > 1:  # else the last, short batch is trained on as well
             require_batch(len(self._train.labels), "images", protocol, "more protocol.settings.train_images")
         self._evaluated = {"test": self._images("test", s.test_images)}
         if held:
@@ -102,10 +102,14 @@ class AdversarialCifar10(Workload):
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Images (n, 3, side, side) in [0, 1], cut and mirrored at random, and labels (n,)."""
-        pieces = split(shuffled(len(self._train.labels), self.seed, epoch), self.protocol.part, self.protocol.parts)
+        micro_batches = split(
+            shuffled(len(self._train.labels), self.seed, epoch),
+            self.protocol.micro_batch_size,
+            self.protocol.micro_batches,
+        )
         augmented = Augmented(self._train, self.seed, epoch)
-        for index, taken in self.load_share(augmented.take, pieces, start):
-            yield Batch(self._ready(taken), index, len(pieces), len(pieces[index]))
+        for index, taken in self.load_share(augmented.take, micro_batches, start):
+            yield Batch(self._ready(taken), index, len(micro_batches), len(micro_batches[index]))
 
     def _ready(self, taken: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         pixels, labels = taken
@@ -115,7 +119,7 @@ class AdversarialCifar10(Workload):
         """Cross-entropy on the attacked images. The attack sees the batch-norm statistics of before this update and
         does not move them; the pass over the attacked images does."""
         images, labels = batch.data
-        with self._statistics.as_before(batch.index // self.protocol.parts):
+        with self._statistics.as_before(batch.index // self.protocol.micro_batches):
             images = attacked(self.net, images, labels, self.training_attack)
         return F.cross_entropy(self.net(images), labels)
 
@@ -125,7 +129,7 @@ class AdversarialCifar10(Workload):
         headline = next(iter(attacks))
         totals = Totals(self.device)
         with evaluating(self.net):
-            for chosen in batched(len(images.labels), self.protocol.part):
+            for chosen in batched(len(images.labels), self.protocol.micro_batch_size):
                 clean, labels = self._ready(images.take(chosen))
                 right = {STANDARD: correct(self.net(clean), labels)}
                 for name, attack in attacks.items():

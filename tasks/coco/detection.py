@@ -77,9 +77,9 @@ class Detection(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Randomly chosen training images; the last, short batch is left out."""
         order = shuffled(len(self._train), self.seed, epoch)
-        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        for index, data in self.load_share(self._training, [(epoch, part) for part in parts], start):
-            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+        micro_batches = split(order, self.protocol.micro_batch_size, self.protocol.micro_batches, drop_last=True)
+        for index, data in self.load_share(self._training, [(epoch, chosen) for chosen in micro_batches], start):
+            yield Batch(data=data, index=index, of=len(micro_batches), size=self.protocol.micro_batch_size)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """COCO's average precision of all boxes found in the split, in percent, by `average_precision`'s names."""

@@ -65,7 +65,7 @@ class CenterNetSettings(DetectionSettings, frozen=True, kw_only=True):
         super().check(protocol)
         if len(self.up_channels) not in (0, 3):
             raise TaskError(f"protocol.settings.up_channels: {self.up_channels} must be three numbers, or none")
-        if protocol.part * (self.size // STRIDE) ** 2 < 2:
+        if protocol.micro_batch_size * (self.size // STRIDE) ** 2 < 2:
             raise TaskError(
                 f"protocol.settings.size: {self.size} leaves one place in the last feature map, of which batch"
                 " normalization in micro-batches of 1 needs two or more"

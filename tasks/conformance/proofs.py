@@ -62,15 +62,15 @@ def tags_are_known(kit: Kit) -> None:
 def yields_batches(kit: Kit) -> None:
     """They count from 0, agree on how many there are, and make at least one update."""
     workload = kit.started()
-    batches, parts = first(workload), workload.protocol.parts
+    batches, parts = first(workload), workload.protocol.micro_batches
     _require_counted(f"{kit.name}.batches(0)", batches, workload.protocol)
-    _require_sizes(kit, batches, workload.protocol.part, parts)
+    _require_sizes(kit, batches, workload.protocol.micro_batch_size, parts)
 
 
 def _require_counted(call: str, batches: list[Batch], protocol: Protocol) -> None:
     """Raises Broken unless the Batches, which `call` yields, count themselves as `Batch` says."""
-    parts = protocol.parts
-    enough = f"an update takes {parts} micro-batches of {protocol.part}"
+    parts = protocol.micro_batches
+    enough = f"an update takes {parts} micro-batches of {protocol.micro_batch_size}"
     require(len(batches) >= parts, f"{call} yields {len(batches)}, but {enough}: too few data")
     indices = [batch.index for batch in batches]
     require(indices == list(range(len(indices))), f"{call} has indices {indices[:4]}..., not 0, 1, 2, ...")
@@ -80,11 +80,13 @@ def _require_counted(call: str, batches: list[Batch], protocol: Protocol) -> Non
     require(counts[0] % parts == 0, f"{call}: `of` is {counts[0]}, no whole number of updates; {enough}")
 
 
-def _require_sizes(kit: Kit, batches: list[Batch], part: int, parts: int) -> None:
+def _require_sizes(kit: Kit, batches: list[Batch], expected: int, parts: int) -> None:
     """The gradient of an update is the mean over its micro-batches, each of which counts alike."""
     sizes = [batch.size for batch in batches]
-    small = len(sizes) > 1 and sizes[0] < part
-    require(not small, f"{kit.name}.batches(0) yields Batches of size {sizes[0]}; protocol.part says {part}")
+    small = len(sizes) > 1 and sizes[0] < expected
+    require(
+        not small, f"{kit.name}.batches(0) yields Batches of size {sizes[0]}; protocol.micro_batch_size says {expected}"
+    )
     for start in range(0, len(sizes) // parts * parts, parts):
         update = sizes[start : start + parts]
         alike = len(set(update)) == 1
@@ -94,7 +96,7 @@ def _require_sizes(kit: Kit, batches: list[Batch], part: int, parts: int) -> Non
 def starts_anywhere(kit: Kit) -> None:
     """batches(epoch, start) goes on exactly where a stopped run was."""
     workload = kit.started()
-    batches, parts = first(workload, epoch=1), workload.protocol.parts
+    batches, parts = first(workload, epoch=1), workload.protocol.micro_batches
     _require_counted(f"{kit.name}.batches(1)", batches, workload.protocol)
     whole = list(map(digest_of_batch, batches))
     again = list(map(digest_of_batch, first(workload, epoch=1)))
@@ -109,7 +111,7 @@ def starts_anywhere(kit: Kit) -> None:
 
 
 def does_not_depend_on_data_workers(kit: Kit) -> None:
-    parts = kit.fresh().protocol.parts
+    parts = kit.fresh().protocol.micro_batches
     digests = [list(map(digest_of_batch, first(kit.fresh(data_workers=n), epoch=1, start=parts))) for n in (0, 1, 2)]
     for workers, batches in enumerate(digests):
         require(
@@ -282,7 +284,7 @@ def _scores(kit: Kit, workload: Workload, split: str) -> dict[str, float]:
 
 
 def _require_shareable(kit: Kit) -> None:
-    if (parts := kit.fresh().protocol.parts) % 2:
+    if (parts := kit.fresh().protocol.micro_batches) % 2:
         raise Lacks(f"an update has {parts} micro-batches, which two processes cannot share (micro_batch)")
 
 
@@ -294,13 +296,13 @@ def _require_close(actual: object, expected: object, compared: str) -> None:
         place = re.search(r"for item (\[.+\])", words)
         size = re.search(r"absolute difference: (\S+)", words)
         detail = f"{place[1]} by {size[1]}" if place and size else words
-        rule = "a loss is the mean over its own micro-batch, and memory is kept by index % protocol.parts"
+        rule = "a loss is the mean over its own micro-batch, and memory is kept by index % protocol.micro_batches"
         require(False, f"{compared} of two processes are not those of one ({detail}): {rule}")
 
 
 def _updates(workloads: list[Workload]) -> list[list[list[Batch]]]:
     """The first three updates of an epoch, each as the micro-batches that each of the processes has of it."""
-    count = workloads[0].protocol.parts // len(workloads)
+    count = workloads[0].protocol.micro_batches // len(workloads)
     firsts = [first(workload, 3 * count) for workload in workloads]
     return [[batches[i : i + count] for batches in firsts] for i in range(0, len(firsts[0]) // count * count, count)]
 
@@ -313,7 +315,7 @@ def _summed_gradients(workloads: list[Workload], shares: list[list[Batch]], play
             net.zero_grad(set_to_none=True)
         for batch in batches:
             torch.default_generator.manual_seed(batch.index)
-            (workload.loss(batch, player) / workload.protocol.parts).backward()
+            (workload.loss(batch, player) / workload.protocol.micro_batches).backward()
         for name, parameter in workload.players[player].named_parameters():
             if parameter.grad is not None:
                 summed[name] = summed.get(name, torch.zeros_like(parameter)) + parameter.grad

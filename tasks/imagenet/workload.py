@@ -144,11 +144,11 @@ class ImageNet(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """`Shown` micro-batches of randomly chosen photos; the last, short one is left out."""
         order = shuffled(len(self._train), self.seed, epoch)
-        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        jobs = [(epoch, number, part) for number, part in enumerate(parts)]
-        augmented = Augmented(self._pictures(self._train), self.settings, self.protocol.parts)
+        micro_batches = split(order, self.protocol.micro_batch_size, self.protocol.micro_batches, drop_last=True)
+        jobs = [(epoch, number, chosen) for number, chosen in enumerate(micro_batches)]
+        augmented = Augmented(self._pictures(self._train), self.settings, self.protocol.micro_batches)
         for index, data in self.load_share(augmented, jobs, start):
-            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+            yield Batch(data=data, index=index, of=len(micro_batches), size=self.protocol.micro_batch_size)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Cross-entropy, smoothed and over mixed labels as the settings say, in single precision."""

@@ -55,7 +55,7 @@ class BiasedMnistSettings(ReBiasSettings, frozen=True, kw_only=True):
                 )
         check_carved("train_images", self.train_images, protocol)
         left = self.train_images - carved(self.train_images, protocol)
-        needed = FEWEST if protocol.parts == 1 else protocol.batch
+        needed = FEWEST if protocol.micro_batches == 1 else protocol.batch
         if left < needed:
             raise TaskError(
                 f"protocol.settings.train_images: {self.train_images} leave {left} to train on, less than one update's"

@@ -46,8 +46,10 @@ class TwoPlayers(Workload):
 
     def micro_batches(self, count: int, epoch: int) -> list[np.ndarray]:
         """The shuffled indices of `count` images in micro-batches; a last one too small for HSIC is left out."""
-        pieces = split(shuffled(count, self.seed, epoch), self.protocol.part, self.protocol.parts)
-        return pieces[:-1] if pieces and len(pieces[-1]) < FEWEST else pieces
+        micro_batches = split(
+            shuffled(count, self.seed, epoch), self.protocol.micro_batch_size, self.protocol.micro_batches
+        )
+        return micro_batches[:-1] if micro_batches and len(micro_batches[-1]) < FEWEST else micro_batches
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Cross-entropy minus (for g) or plus (for f) lambda times the HSIC of both networks' features.

@@ -91,10 +91,10 @@ class Retrieval(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Bytes (n, 3, crop, crop) and labels (n,) of randomly chosen photos; the last, short batch is left out."""
         order = shuffled(len(self._train), self.seed, epoch)
-        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
-        jobs = [(epoch, part) for part in parts]
+        micro_batches = split(order, self.protocol.micro_batch_size, self.protocol.micro_batches, drop_last=True)
+        jobs = [(epoch, chosen) for chosen in micro_batches]
         for index, data in self.load_share(self._pictures(self._train).training, jobs, start):
-            yield Batch(data=data, index=index, of=len(parts), size=self.protocol.part)
+            yield Batch(data=data, index=index, of=len(micro_batches), size=self.protocol.micro_batch_size)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Semi-hard triplets or Proxy-Anchor, in single precision."""

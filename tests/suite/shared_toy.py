@@ -17,10 +17,10 @@ class SharedToy(Toy):
     def __init__(self, protocol, data, **process):
         super().__init__(protocol, data, **process)
         fresh = (self.memory, self.before, self.at)
-        self.kept = dict.fromkeys(range(self.rank, protocol.parts, self.world), fresh)
+        self.kept = dict.fromkeys(range(self.rank, protocol.micro_batches, self.world), fresh)
 
     def loss(self, batch, player):
-        settings, part = self.protocol.settings, batch.index % self.protocol.parts
+        settings, part = self.protocol.settings, batch.index % self.protocol.micro_batches
         if settings["fail_on"] == self.rank and batch.data[2] == 1:
             raise ZeroDivisionError(f"process {self.rank} was told to fail")
         if settings["drift"]:

@@ -67,7 +67,9 @@ class Toy(Workload):
 
     def batches(self, epoch, start=0):
         images, labels = self.points("train", self.protocol.settings["samples"])
-        parts = split(shuffled(len(labels), self.seed, epoch), self.protocol.part, self.protocol.parts)
+        parts = split(
+            shuffled(len(labels), self.seed, epoch), self.protocol.micro_batch_size, self.protocol.micro_batches
+        )
         jobs = [(i, parts[i]) for i in share(len(parts), start, self.rank, self.world)]
 
         def fetch(job):

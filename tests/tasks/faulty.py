@@ -29,10 +29,10 @@ class Sound(Workload):
     def batches(self, epoch, start=0):
         points, labels = self.points("train", 64)
         order = randomness.shuffled(len(labels), self.seed, epoch)
-        parts = loading.split(order, self.protocol.part, self.protocol.parts)
-        for index in loading.share(len(parts), start, self.rank, self.world):
-            chosen = parts[index]
-            yield Batch((points[chosen], labels[chosen]), index, len(parts), len(chosen))
+        micro_batches = loading.split(order, self.protocol.micro_batch_size, self.protocol.micro_batches)
+        for index in loading.share(len(micro_batches), start, self.rank, self.world):
+            chosen = micro_batches[index]
+            yield Batch((points[chosen], labels[chosen]), index, len(micro_batches), len(chosen))
 
     def loss(self, batch, player):
         points, labels = batch.data

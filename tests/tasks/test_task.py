@@ -84,6 +84,6 @@ def test_a_validation_split_is_carved_only_where_none_is_published():
 
 
 def test_parts_of_an_update():
-    assert (BASE.part, BASE.parts) == (8, 1)
+    assert (BASE.micro_batch_size, BASE.micro_batches) == (8, 1)
     divided = BASE.override({"micro_batch": 2})
-    assert (divided.part, divided.parts) == (2, 4)
+    assert (divided.micro_batch_size, divided.micro_batches) == (2, 4)

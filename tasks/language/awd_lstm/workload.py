@@ -50,8 +50,8 @@ class AwdLstm(Workload):
         self._forget()
 
     def _forget(self) -> None:
-        parts = range(self.rank, self.protocol.parts, self.world)
-        self._memory = CarriedMemory(parts, lambda: self.model.no_memory(self.protocol.part))
+        parts = range(self.rank, self.protocol.micro_batches, self.world)
+        self._memory = CarriedMemory(parts, lambda: self.model.no_memory(self.protocol.micro_batch_size))
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As the modules tell; the tied matrix is one parameter, both embedding and head."""
@@ -68,7 +68,7 @@ class AwdLstm(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Windows of random length; data is (tokens read, tokens to predict), each length × streams of a part."""
         drawn = windows(len(self.train), self.settings, self.seed, epoch)
-        jobs = [(window, part) for window in drawn for part in range(self.protocol.parts)]
+        jobs = [(window, part) for window in drawn for part in range(self.protocol.micro_batches)]
         for index, fetched in self.load_share(self._cut, jobs, start):
             tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in fetched)
             scale = jobs[index][0].drawn / self.settings.bptt
@@ -76,12 +76,12 @@ class AwdLstm(Workload):
 
     def _cut(self, job: tuple[Window, int]) -> tuple[Tensor, Tensor]:
         window, part = job
-        size = self.protocol.part
+        size = self.protocol.micro_batch_size
         return cut(self.train[:, part * size : (part + 1) * size], window)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Mean cross-entropy + alpha · mean(dropped²) + beta · mean((rawₜ₊₁ - rawₜ)²), of the last layer's output."""
-        part, (tokens, targets) = batch.index % self.protocol.parts, batch.data
+        part, (tokens, targets) = batch.index % self.protocol.micro_batches, batch.data
         output = self.model(tokens, self._memory.before(part, batch.index))
         self._memory.after[part] = [(hidden.detach(), cell.detach()) for hidden, cell in output.memory]
         loss = F.cross_entropy(self.model.decode(output.dropped).flatten(0, 1), targets.flatten())

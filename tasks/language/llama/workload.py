@@ -64,11 +64,11 @@ class LlamaWorkload(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """data is (subwords read, subwords to predict), each blocks × context."""
         order = generator(self.seed, "order", epoch).permutation(self.blocks)
-        parts = split(order, self.protocol.part, self.protocol.parts, drop_last=True)
+        micro_batches = split(order, self.protocol.micro_batch_size, self.protocol.micro_batches, drop_last=True)
         fetch = functools.partial(blocks, self.text.ids["train"], self.settings.context)
-        for index, data in self.load_share(fetch, parts, start):
+        for index, data in self.load_share(fetch, micro_batches, start):
             tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in data)
-            yield Batch((tokens, targets), index, len(parts), size=targets.numel())
+            yield Batch((tokens, targets), index, len(micro_batches), size=targets.numel())
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Mean cross-entropy, nats a subword."""

@@ -58,8 +58,8 @@ class TransformerXLWorkload(Workload):
         self._forget()
 
     def _forget(self) -> None:
-        parts = range(self.rank, self.protocol.parts, self.world)
-        self._memory = CarriedMemory(parts, lambda: self.model.no_memory(self.protocol.part))
+        parts = range(self.rank, self.protocol.micro_batches, self.world)
+        self._memory = CarriedMemory(parts, lambda: self.model.no_memory(self.protocol.micro_batch_size))
 
     def tags(self, player: str) -> dict[str, set[str]]:
         """As the modules tell; the tied matrix is one parameter, both embedding and head; a direction of weight
@@ -79,13 +79,13 @@ class TransformerXLWorkload(Workload):
             self._forget()
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Segments in order, each in `Protocol.parts` shares of the streams; every epoch has the same.
+        """Segments in order, each in `Protocol.micro_batches` shares of the streams; every epoch has the same.
 
         data is (tokens read, tokens to predict), each streams × length. Read in this process: a segment is a few
         kilobytes of a file that is mapped into memory.
         """
         epoch_segments = segments(len(self.train), self.settings.tgt_len)
-        parts, size = self.protocol.parts, self.protocol.part
+        parts, size = self.protocol.micro_batches, self.protocol.micro_batch_size
         count = len(epoch_segments) * parts
         for index in share(count, start, self.rank, self.world):
             segment, part = divmod(index, parts)
@@ -95,7 +95,7 @@ class TransformerXLWorkload(Workload):
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The mean cross-entropy of the segment's tokens."""
-        part, (tokens, targets) = batch.index % self.protocol.parts, batch.data
+        part, (tokens, targets) = batch.index % self.protocol.micro_batches, batch.data
         memory = self._memory.before(part, batch.index)
         loss, self._memory.after[part] = self.model(tokens, targets, memory, self.reading)
         return loss / targets.numel()

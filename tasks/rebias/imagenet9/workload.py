@@ -125,7 +125,7 @@ class ImageNet9ReBias(TwoPlayers):
 
     def _judged(self, photos: Sequence[Photo]) -> tuple[np.ndarray, np.ndarray, float]:
         """Labels (n,), which of them the model gets right (n,), and its mean cross-entropy."""
-        net, jobs = self.players["model"], batched(len(photos), self.protocol.part)
+        net, jobs = self.players["model"], batched(len(photos), self.protocol.micro_batch_size)
         with evaluating(net):
             loaded = self.load_all(self._pictures(photos).evaluation, jobs)
             outputs = [(net(images)[0].float(), labels) for images, labels in map(self._ready, loaded)]

@@ -74,7 +74,7 @@ def test_an_update_does_not_wait_for_the_device(optimizer, tmp_path):
     run = run_of(optimizer)
     state = State(run, build(run, tmp_path, torch.device(DEVICE), 0))
     state.sample_at = -1  # norms are read at borders, which may wait
-    parts = list(micro_batches(state.workload, 0, 0))[: run.protocol.parts]
+    parts = list(micro_batches(state.workload, 0, 0))[: run.protocol.micro_batches]
     update(state, "model", parts)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")

@@ -44,7 +44,7 @@ def train(state: State, after_each=lambda name: None) -> None:
     run, workload = state.run, state.workload
     while state.update < UPDATES:
         workload.start_epoch(state.epoch, state.batch > 0)
-        for parts in chunks(micro_batches(workload, state.epoch, state.batch), run.protocol.parts):
+        for parts in chunks(micro_batches(workload, state.epoch, state.batch), run.protocol.micro_batches):
             means = {}
             for name in workload.players:
                 means[name] = update(state, name, parts)

@@ -118,7 +118,7 @@ def test_what_earlier_versions_saved_is_read():
 def test_between_logged_updates_nothing_is_read_from_the_device(optimizer, tmp_path):
     run = run_of(optimizer)
     state = State(run, build(run, tmp_path, torch.device("cpu"), 0))
-    parts = list(micro_batches(state.workload, 0, 0))[: run.protocol.parts]
+    parts = list(micro_batches(state.workload, 0, 0))[: run.protocol.micro_batches]
     state.sample_at = -1  # norms are read at borders, which may wait
     state.update, state.of = 1, 10**9
 

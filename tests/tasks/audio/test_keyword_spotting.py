@@ -45,7 +45,7 @@ def test_descriptions_need_no_torch():
 def test_the_paper_scale_is_the_published_protocol():
     spotting = task("speech-commands")
     paper = spotting.protocol("paper")
-    assert (paper.length, paper.unit, paper.batch, paper.parts) == (30, "epochs", 16, 1)
+    assert (paper.length, paper.unit, paper.batch, paper.micro_batches) == (30, "epochs", 16, 1)
     assert (paper.checkpoint, paper.holdout, paper.watch) == ("best", "published", ("validation",))
     assert paper.select is not None
     assert (paper.select.metric, paper.select.higher_is_better, paper.select.start) == ("loss", False, 0)

@@ -52,7 +52,7 @@ def test_the_paper_scales_are_the_published_protocols():
     for name, length in lengths.items():
         described = task(name)
         paper = described.protocol("paper")
-        assert (paper.length, paper.unit, paper.batch, paper.parts) == (length, "epochs", 16, 1)
+        assert (paper.length, paper.unit, paper.batch, paper.micro_batches) == (length, "epochs", 16, 1)
         assert (paper.checkpoint, paper.holdout, paper.watch) == ("best", "published", ("validation",))
         rates = [paper.schedule.factor(t, length) for t in (0, 0.9, length / 2, length)]
         assert rates == pytest.approx([1, 1, 0.5, 0])

@@ -53,7 +53,7 @@ def test_the_paper_protocol() -> None:
     assert [task.name for task in TASKS] == list(training)
     for task in TASKS:
         paper = task.protocol("paper")
-        assert (paper.length, paper.unit, paper.batch, paper.parts) == (200, "epochs", 128, 1)
+        assert (paper.length, paper.unit, paper.batch, paper.micro_batches) == (200, "epochs", 128, 1)
         assert (paper.holdout, paper.checkpoint, paper.watch) == ("none", "last", ("test",))
         # Counted from 1, epochs 100 and 150 are the first with a lower rate.
         factors = [paper.schedule.factor(epoch - 1, 200) for epoch in (1, 99, 100, 149, 150, 200)]

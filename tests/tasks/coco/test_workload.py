@@ -91,7 +91,7 @@ def test_the_paper_protocols() -> None:
     ]
     for task in TASKS:
         paper = task.protocol("paper")
-        assert (paper.batch, paper.parts, paper.unit, paper.checkpoint, paper.holdout) == (
+        assert (paper.batch, paper.micro_batches, paper.unit, paper.checkpoint, paper.holdout) == (
             64,
             1,
             "epochs",

@@ -51,7 +51,7 @@ FAULTS = {
     "TASK_NoSize": ("yields batches", "a Batch whose size is 0: must be a whole number from 1 on"),
     "TASK_NoScale": ("yields batches", "a Batch whose lr_scale is None: must be a number from 0 on"),
     "TASK_SmallLast": ("yields batches", "yields sizes [8, 3] in one update: leave out the last, smaller ones"),
-    "TASK_HalfMicroBatches": ("yields batches", "yields Batches of size 4; protocol.part says 8"),
+    "TASK_HalfMicroBatches": ("yields batches", "yields Batches of size 4; protocol.micro_batch_size says 8"),
     "TASK_NormalizesInPlace": ("loss changes only buffers", "changes batch.data in place: change a copy of it"),
     "TASK_CallsBackward": ("loss has finite gradients", "computes gradients itself; the loop calls backward()"),
     "TASK_LossInEvalMode": ("loss changes only buffers", "in eval mode; put it back in training mode, as it was, at"),

@@ -111,5 +111,5 @@ def test_a_resume_anywhere_is_exact(miniature, name, optimizer) -> None:
     resumed.players["model"].load_state_dict(saved[0])
     stepping.load_state_dict(saved[1])
     resumed.load_state_dict(saved[2])
-    train(resumed, stepping, range(stop // updates, 2), start=stop % updates * protocol.parts)
+    train(resumed, stepping, range(stop // updates, 2), start=stop % updates * protocol.micro_batches)
     assert digest(resumed.players["model"].state_dict()) == digest(whole.players["model"].state_dict())

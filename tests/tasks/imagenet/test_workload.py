@@ -65,7 +65,7 @@ def train(live: ImageNet, optimizer: torch.optim.Optimizer, epochs: range, start
     net, protocol = live.players["model"], live.protocol
     for epoch in epochs:
         for batch in live.batches(epoch, start):
-            if batch.index % protocol.parts == 0:
+            if batch.index % protocol.micro_batches == 0:
                 if most == 0:
                     return
                 most -= 1
@@ -74,8 +74,8 @@ def train(live: ImageNet, optimizer: torch.optim.Optimizer, epochs: range, start
                     time = epoch + batch.index / batch.of
                     group["lr"] = group["initial_lr"] * protocol.schedule.factor(time, protocol.length)
             torch.default_generator.manual_seed(1000 * epoch + batch.index)
-            (live.loss(batch, "model") / protocol.parts).backward()
-            if (batch.index + 1) % protocol.parts == 0:
+            (live.loss(batch, "model") / protocol.micro_batches).backward()
+            if (batch.index + 1) % protocol.micro_batches == 0:
                 optimizer.step()
         start = 0
     assert all(torch.isfinite(p).all() for p in net.parameters())
@@ -96,7 +96,7 @@ def test_the_references_need_no_torch() -> None:
 
 def recipe(name: str) -> tuple[Any, ...]:
     p = tasks.task(f"imagenet-{name}").protocol("paper")
-    return p.length, p.batch, p.part, p.precision, p.settings["label_smoothing"], p.settings["mixing"]
+    return p.length, p.batch, p.micro_batch_size, p.precision, p.settings["label_smoothing"], p.settings["mixing"]
 
 
 def test_the_paper_protocols() -> None:

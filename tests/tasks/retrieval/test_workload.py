@@ -102,7 +102,13 @@ def test_the_paper_protocol() -> None:
     assert [task.name for task in TASKS] == [f"{data}-{loss}" for data in DATASETS for loss in LOSSES]
     for task in TASKS:
         paper = task.protocol("paper")
-        assert (paper.length, paper.unit, paper.batch, paper.parts, paper.clip_value) == (60, "epochs", 120, 1, 10.0)
+        assert (paper.length, paper.unit, paper.batch, paper.micro_batches, paper.clip_value) == (
+            60,
+            "epochs",
+            120,
+            1,
+            10.0,
+        )
         assert (paper.holdout, paper.checkpoint, paper.watch) == ("none", "last", ("test",))
         factors = [paper.schedule.factor(epoch, 60) for epoch in (0, 4.9, 5, 10, 59)]
         assert factors == [1, 1, 0.5, 0.25, 2**-11]

@@ -77,7 +77,7 @@ def test_the_descriptions_need_neither_torch_nor_numpy() -> None:
 
 def test_the_paper_protocol() -> None:
     paper = TASK.protocol("paper")
-    assert (paper.length, paper.unit, paper.batch, paper.parts) == (120, "epochs", 128, 1)
+    assert (paper.length, paper.unit, paper.batch, paper.micro_batches) == (120, "epochs", 128, 1)
     assert (paper.holdout, paper.checkpoint, paper.watch) == ("none", "last", ("test",))
     factors = [paper.schedule.factor(epoch + part, 120) for epoch, part in ((0, 0.9), (60, 0), (60, 0.9), (119, 0))]
     assert factors == pytest.approx([1, 0.5, 0.5, (1 + np.cos(np.pi * 119 / 120)) / 2]), "cosine, per epoch"
