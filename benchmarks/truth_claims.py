@@ -22,10 +22,10 @@ from optathlon.results.statistics.dunnett import dunnett, unequal_spreads
 from optathlon.results.statistics.equivalence import equivalence
 from optathlon.results.statistics.iqm import iqm_interval
 from optathlon.results.statistics.moderated.board_tests import BoardTests
+from optathlon.results.statistics.printed_summary import largest_deviation, less_printed
 from optathlon.results.statistics.shrinkage import shrunken
 from optathlon.results.statistics.standardized import mean_standardized
 from optathlon.results.statistics.targets import algoperf_score, time_ratios, time_to_target
-from optathlon.results.statistics.welch import from_summaries
 from optathlon.results.statistics.wilcoxon import wilcoxon
 
 ROWS, TASKS = 8, 8
@@ -120,7 +120,7 @@ def ledgers(chance: np.random.Generator, numbers: int, ours: int, ddof: int) -> 
     """Verdicts beside a paper's mean of three runs, whose deviation has `ddof`."""
     for truth in (0.0, MARGIN, 5.0):
         verdicts = collections.Counter(
-            equivalence(_difference(a, b, ddof), MARGIN * float(b.std(ddof=ddof)))
+            equivalence(_difference(a, b, ddof), MARGIN * largest_deviation(float(b.std(ddof=ddof)), len(b)))
             for a, b in zip(chance.normal(truth, size=(numbers, ours)), chance.normal(size=(numbers, 3)), strict=True)
         )
         shares = {finding: verdicts[finding] / numbers for finding in ("equivalent", "different", "undecided")}
@@ -131,7 +131,7 @@ def ledgers(chance: np.random.Generator, numbers: int, ours: int, ddof: int) -> 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray, ddof: int) -> Difference:
     delta = float(ours.mean() - theirs.mean())
-    return from_summaries(delta, float(ours.std(ddof=1)), len(ours), float(theirs.std(ddof=ddof)), len(theirs))
+    return less_printed(delta, float(ours.std(ddof=1)), len(ours), float(theirs.std(ddof=ddof)), len(theirs))
 
 
 def lines(boards: int, seed: int = 0) -> Iterator[str]:

@@ -21,8 +21,8 @@ from optathlon.results.scores import usable
 from optathlon.results.statistics.difference import Difference, from_error
 from optathlon.results.statistics.equivalence import Finding, equivalence
 from optathlon.results.statistics.holm import ALPHA
+from optathlon.results.statistics.printed_summary import largest_deviation, less_printed
 from optathlon.results.statistics.summary import deviation, mean
-from optathlon.results.statistics.welch import from_summaries
 
 Verdict = Literal["reproduced", "differs", "could not tell", "protocol differs", "not run"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "could not tell", "protocol differs", "not run")
@@ -57,12 +57,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Ours less theirs."""
     low: float | None = None
     high: float | None = None
-    """The ends of the difference's 95 % interval, by Welch's test of the two summaries."""
+    """The ends of the difference's 95 % interval, by Welch's test of the two summaries, made more careful."""
     z: float | None = None
     """The difference in standard errors."""
     p: float | None = None
     margin: float | None = None
-    """Within which the two would be equivalent: three of their deviations; of ours, where they give none."""
+    """Within which the two would be equivalent: three of their deviations, of ddof = 1 if the printed one has 0; of ours,
+    where they give none."""
     notes: list[str] = []
 
     @property
@@ -159,7 +160,7 @@ def _entry(number: Published, sweep: Sweep, row: str, cells: Sequence[Cell], dif
     compared = None if ours is None else _compared(ours, spread, len(finite), number)
     if compared and lost:  # a mean of mere survivors is not tested
         compared = Difference(delta=compared.delta)
-    margin = MARGIN * (number.std or spread or 0.0) or None
+    margin = MARGIN * (_theirs(number) or spread or 0.0) or None
     verdict = "protocol differs" if differs else "differs" if lost else _verdict(compared, margin)
     looks = sorted({cell.decided_at for cell in cells if cell.decided_at is not None})
     stopped = [f"seeds ended where the baseline was told apart, at the look of {seeds}" for seeds in looks]
@@ -209,11 +210,15 @@ def _compared(ours: float, spread: float | None, n: int, number: Published) -> D
     """Ours less theirs. A missing deviation is taken to be the other's, a missing count of theirs to be 1."""
     delta = ours - number.mean
     if spread and number.std and number.n and number.n > 1:
-        return from_summaries(delta, spread, n, number.std, number.n, 1 - ALPHA)
-    std, df = (spread, n - 1) if spread else (number.std, (number.n or 1) - 1)
+        return less_printed(delta, spread, n, number.std, number.n, 1 - ALPHA)
+    std, df = (spread, n - 1) if spread else (_theirs(number), (number.n or 1) - 1)
     if not std or df < 1:
         return Difference(delta=delta)
     return from_error(delta, std * math.sqrt(1 / n + 1 / (number.n or 1)), df, 1 - ALPHA)
+
+
+def _theirs(number: Published) -> float | None:
+    return None if number.std is None else largest_deviation(number.std, number.n)
 
 
 def _verdict(compared: Difference | None, margin: float | None) -> Verdict:

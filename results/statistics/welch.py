@@ -24,11 +24,20 @@ def welch(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Differ
 
 def from_summaries(delta: float, std_a: float, n_a: int, std_b: float, n_b: int, level: float = 0.95) -> Difference:
     """The same of a difference of means, sample deviations, not both 0, and counts of at least two."""
+    return from_error(delta, welch_error(std_a, n_a, std_b, n_b), satterthwaite(std_a, n_a, std_b, n_b), level)
+
+
+def welch_error(std_a: float, n_a: int, std_b: float, n_b: int) -> float:
+    """The standard error of a difference of two means with these deviations."""
+    return math.sqrt(std_a**2 / n_a + std_b**2 / n_b)
+
+
+def satterthwaite(std_a: float, n_a: int, std_b: float, n_b: int) -> float:
+    """The degrees of freedom of that standard error (Welch 1938, Satterthwaite 1946)."""
     error_a, error_b = std_a**2 / n_a, std_b**2 / n_b
     # In shares of the whole: the squares of very small variances would vanish.
     share_a, share_b = error_a / (error_a + error_b), error_b / (error_a + error_b)
-    df = 1 / (share_a**2 / (n_a - 1) + share_b**2 / (n_b - 1))
-    return from_error(delta, math.sqrt(error_a + error_b), df, level)
+    return 1 / (share_a**2 / (n_a - 1) + share_b**2 / (n_b - 1))
 
 
 def _spread(values: Sequence[float], deviation: float) -> bool:

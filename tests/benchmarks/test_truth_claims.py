@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from benchmarks.truth_claims import best_mean, dunnetts, first_by_target, ledgers, over_tasks
@@ -20,9 +21,10 @@ def test_no_row_sets_the_target_that_it_is_measured_by():
     assert shares(seen)[0] * 12 <= stats.binom.ppf(0.9999, 12, 1 / 8)
 
 
-def test_the_ledger_calls_neither_equals_different_nor_far_ones_reproduced():
+@pytest.mark.parametrize(("ours", "ddof"), [(3, 1), (10, 1), (3, 0), (10, 0)])
+def test_the_ledger_calls_neither_equals_different_nor_far_ones_reproduced(ours, ddof):
     chance = np.random.default_rng(1)
-    equal, at_margin, far = (shares(seen) for _, _, seen in ledgers(chance, 400, ours=3, ddof=1))
+    equal, at_margin, far = (shares(seen) for _, _, seen in ledgers(chance, 400, ours, ddof))
     assert equal[1] <= stats.binom.ppf(0.9999, 400, 0.05) / 400
     assert at_margin[0] <= stats.binom.ppf(0.9999, 400, 0.05) / 400
     assert far[0] == 0.0

@@ -30,8 +30,8 @@ THEIRS = Published(
 )
 
 
-def looked(values, scale="paper", rows=None, **options):
-    sweep = Sweep(rows or {"adamp": [setting("adamp")]}, scale=scale)
+def looked(values, scale="paper", rows=None, report=(10, 11, 12), **options):
+    sweep = Sweep(rows or {"adamp": [setting("adamp")]}, scale=scale, report=report)
     records = sweep.records(counted(*values))
     return Looked(
         plan=sweep.plan, board=leaderboard(sweep.plan, records), records={r.id: r for r in records}, **options
@@ -60,31 +60,38 @@ def test_verdicts(values, verdict):
     assert entry_of(values).verdict == verdict
 
 
-def test_difference_interval_z_and_p_are_welchs_of_the_two_summaries():
+def test_difference_interval_z_and_p_are_welchs_with_their_deviation_as_large_as_it_may_be():
+    """A deviation of three runs with ddof = 0 stands for one that is larger by √(3/2)."""
     entry = entry_of([70.0, 71.0, 70.2])
-    expected = scipy.stats.ttest_ind_from_stats(entry.mean, entry.std, 3, 70.82, 0.06, 3, equal_var=False)
+    theirs = 0.06 * 1.5**0.5
+    expected = scipy.stats.ttest_ind_from_stats(entry.mean, entry.std, 3, 70.82, theirs, 3, equal_var=False)
     assert entry.difference == pytest.approx(entry.mean - 70.82)
     assert entry.z == pytest.approx(expected.statistic)
     assert entry.p == pytest.approx(expected.pvalue)
-    assert (entry.low, entry.high) == pytest.approx(tuple(expected_interval(entry)))
-
-
-def expected_interval(entry):
-    a, b = entry.std**2 / 3, 0.06**2 / 3
+    a, b = entry.std**2 / 3, theirs**2 / 3
     df = (a + b) ** 2 / (a**2 / 2 + b**2 / 2)
-    return scipy.stats.t.interval(0.95, df, loc=entry.mean - 70.82, scale=(a + b) ** 0.5)
+    assert (entry.low, entry.high) == pytest.approx(scipy.stats.t.interval(0.95, df, entry.difference, (a + b) ** 0.5))
+
+
+def test_ten_of_our_runs_lend_their_three_no_degrees_of_freedom():
+    """Two samples of one variance, 10 and 3, have 1 / ((3/13)² / 9 + (10/13)² / 2); Welch's own would be 10.3 here."""
+    entry = entry_of([70.0, 71.0, 70.2, 70.4, 70.6, 70.1, 70.9, 70.5, 70.3, 70.7], report=tuple(range(10, 20)))
+    df = 1 / ((3 / 13) ** 2 / 9 + (10 / 13) ** 2 / 2)
+    error = (entry.std**2 / 10 + 0.06**2 / 2) ** 0.5
+    assert (entry.low, entry.high) == pytest.approx(scipy.stats.t.interval(0.95, df, entry.mean - 70.82, error))
 
 
 def test_the_margin_is_three_of_their_deviations_and_the_interval_must_lie_within_it():
-    inside, outside = entry_of([70.85, 70.75, 70.82]), entry_of([70.95, 70.85, 70.92])
-    assert inside.margin == outside.margin == pytest.approx(0.18)
-    assert -0.18 <= inside.low < 0 < inside.high <= 0.18
-    assert (outside.verdict, outside.high > 0.18 > 0 > outside.low) == ("could not tell", True)
+    inside, outside = entry_of([70.85, 70.75, 70.82]), entry_of([70.95, 70.85, 70.97])
+    margin = 3 * 0.06 * 1.5**0.5
+    assert inside.margin == outside.margin == pytest.approx(margin)
+    assert -margin <= inside.low < 0 < inside.high <= margin
+    assert (outside.verdict, outside.high > margin > 0 > outside.low) == ("could not tell", True)
 
 
 def test_a_difference_that_is_real_but_within_the_margin_is_a_reproduction():
     broad = msgspec.structs.replace(THEIRS, std=1.0, n=30)
-    entry = entry_of([71.5, 71.5001, 71.5], broad)
+    entry = entry_of([72.0, 72.0001, 72.0], broad)
     assert (entry.verdict, entry.low > 0) == ("reproduced", True)
 
 
