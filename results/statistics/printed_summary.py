@@ -17,10 +17,10 @@ def largest_deviation(printed: float, n: int | None) -> float:
 def less_printed(delta: float, std: float, n: int, printed: float, n_printed: int, level: float = 0.95) -> Difference:
     """The difference `delta` of our mean of `n` runs less a printed one, by Welch's test made more careful.
 
-    The printed deviation is taken for the largest that it may stand for. Degrees of freedom are no more than two samples
-    of one variance have: where the printed deviation of three runs happens to be small, Welch's count rises with its
-    share's fall, and ten runs of ours would find a difference to an equal in 6 to 9 % of cases (docs/statistics.md).
-    Counts are at least two, deviations not both 0.
+    The printed deviation is taken for the largest that it may stand for. Degrees of freedom are no more than those of
+    two samples of one variance: Welch's rise where the deviation of three runs happens to be small, so that ten runs of
+    ours would differ from their equals in 6 to 9 % of cases (docs/statistics.md). Counts are at least two, deviations
+    not both 0.
     """
     theirs = largest_deviation(printed, n_printed)
     df = min(satterthwaite(std, n, theirs, n_printed), satterthwaite(1.0, n, 1.0, n_printed))
