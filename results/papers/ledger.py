@@ -62,7 +62,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The difference in standard errors."""
     p: float | None = None
     margin: float | None = None
-    """Within which the two would be equivalent: three of their deviations, taken as large as they may be; of ours, where
+    """Within which the two would be equivalent: three of their deviations, as large as they may be; of ours, where
     they give none."""
     notes: list[str] = []
 
