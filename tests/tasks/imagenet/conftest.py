@@ -1,7 +1,15 @@
+"""ImageNet in the official folders: its miniature, and a few photos written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 
 from optathlon import tasks
 from optathlon.tasks.data.dataset import build
+from optathlon.tasks.imagenet.ilsvrc2012.miniature import wnid
+from tests.tasks.imagenet.trees import CLASSES, TRAINING, VALIDATION, photo, write
 
 
 @pytest.fixture(scope="session")
@@ -10,3 +18,14 @@ def miniature(tmp_path_factory: pytest.TempPathFactory):
     root = tmp_path_factory.mktemp("imagenet")
     build(tasks.dataset("imagenet"), root, "miniature")
     return root
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """DATA/imagenet with three classes of four and two photos, written by hand."""
+    for number in range(CLASSES):
+        for place in range(TRAINING):
+            write(tmp_path / f"imagenet/train/{wnid(number)}/{wnid(number)}_{place}.JPEG", number + place)
+        for place in range(VALIDATION):
+            write(tmp_path / f"imagenet/val/{wnid(number)}/{photo(1 + number + CLASSES * place)}", number)
+    return tmp_path / "imagenet"

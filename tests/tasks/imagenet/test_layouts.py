@@ -9,12 +9,10 @@ from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from scipy.io import savemat
 from torchvision.datasets import ImageFolder
 
 from optathlon import tasks
@@ -23,58 +21,12 @@ from optathlon.tasks.data import places
 from optathlon.tasks.data.dataset import prepare
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.imagenet.ilsvrc2012 import dataset as ilsvrc
-from optathlon.tasks.imagenet.ilsvrc2012 import devkit, hub, kaggle, official
-from optathlon.tasks.imagenet.ilsvrc2012.layout import ImageNet, read
+from optathlon.tasks.imagenet.ilsvrc2012 import devkit, hub, official
+from optathlon.tasks.imagenet.ilsvrc2012.layout import read
 from optathlon.tasks.imagenet.ilsvrc2012.miniature import wnid
 from optathlon.tasks.imagenet.references import references
 from optathlon.tasks.registry import resolve
-
-CLASSES, TRAINING, VALIDATION = 3, 4, 2
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """DATA/imagenet with three classes of four and two photos, written by hand."""
-    for number in range(CLASSES):
-        for place in range(TRAINING):
-            write(tmp_path / f"imagenet/train/{wnid(number)}/{wnid(number)}_{place}.JPEG", number + place)
-        for place in range(VALIDATION):
-            write(tmp_path / f"imagenet/val/{wnid(number)}/{photo(1 + number + CLASSES * place)}", number)
-    return tmp_path / "imagenet"
-
-
-def write(path: Path, shade: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (shade * 20, 9, 9)).save(path, format="JPEG")
-
-
-def photo(number: int) -> str:
-    return f"ILSVRC2012_val_{number:08}.JPEG"
-
-
-def contents(found: ImageNet) -> list[tuple[str, int, bytes]]:
-    """Names, labels and bytes of the photos of both splits, in order."""
-    return [(p.path.name, p.label, p.path.read_bytes()) for part in (found.train, found.val) for p in part]
-
-
-def write_kit(place: Path) -> Path:
-    """A development kit: its class numbers run the other way round than the synsets, and one synset has no photos."""
-    kit = place / devkit.FOLDER
-    (kit / "data").mkdir(parents=True)
-    rows = [(number + 1, wnid(CLASSES - 1 - number), 0) for number in range(CLASSES)] + [(CLASSES + 1, "n00001740", 3)]
-    fields = [("ILSVRC2012_ID", object), ("WNID", object), ("num_children", object)]
-    savemat(kit / devkit.META, {"synsets": np.array(rows, dtype=fields)})
-    shown = [CLASSES - (number % CLASSES) for number in range(CLASSES * VALIDATION)]  # photo 1 is of class 0, and so on
-    (kit / devkit.TRUTH).write_text("".join(f"{number}\n" for number in shown))
-    return kit
-
-
-def flatten(folder: Path) -> None:
-    """Validation photos without class folders, as their archive has them."""
-    for path in (folder / "val").glob("*/*"):
-        path.rename(folder / "val" / path.name)
-    for path in [*(folder / "val").glob("n*")]:
-        path.rmdir()
+from tests.tasks.imagenet.trees import contents, flatten, photo, write, write_kit
 
 
 def test_the_order_is_imagefolders(folder) -> None:
@@ -214,86 +166,6 @@ def test_broken_archives_are_named_and_leave_nothing(archives, kind) -> None:
         prepare(tasks.dataset("imagenet"), archives.parent)
     assert not (archives / "val").exists()
     assert not [*archives.glob(".unpacking-*")]
-
-
-def as_kaggle(folder: Path, lies_in: str = "ILSVRC/Data/CLS-LOC") -> Path:
-    """What Kaggle's archive unpacks to, with photos without labels and boxes; returns the table of labels."""
-    shown = {path.stem: path.parent.name for path in folder.glob("val/*/*")}
-    flatten(folder)
-    (folder / lies_in).mkdir(parents=True)
-    for part in ("train", "val"):
-        (folder / part).rename(folder / lies_in / part)
-    write(folder / lies_in / "test/ILSVRC2012_test_00000001.JPEG", 1)
-    (folder / "ILSVRC/Annotations/CLS-LOC/val").mkdir(parents=True)
-    (folder / "ILSVRC/Annotations/CLS-LOC/val/ILSVRC2012_val_00000001.xml").write_text("<annotation/>")
-    rows = [f"{name},{synset} 85 1 499 272 {synset} 3 4 50 60 \n" for name, synset in reversed(shown.items())]
-    (folder / kaggle.SOLUTION).write_text("".join([f"{kaggle.HEAD}\n", *rows]))
-    (folder / "LOC_synset_mapping.txt").write_text(f"{wnid(0)} tench, Tinca tinca\n")
-    return folder / kaggle.SOLUTION
-
-
-@pytest.mark.parametrize("lies_in", kaggle.TREES)
-def test_kaggles_archive_is_read_as_it_is_unpacked(folder, lies_in) -> None:
-    before = contents(read(folder))
-    as_kaggle(folder, lies_in)
-    assert contents(read(folder)) == before
-
-
-def test_boxes_and_photos_without_labels_are_no_part_of_the_data(folder) -> None:
-    as_kaggle(folder)
-    made = prepare(tasks.dataset("imagenet"), folder.parent)
-    assert made.files == CLASSES * (TRAINING + VALIDATION) + 1  # and the table
-    shutil.rmtree(folder / "ILSVRC/Annotations")
-    assert data.check(tasks.dataset("imagenet"), folder.parent) == made
-
-
-def test_kaggles_archive_is_read_where_it_lies(folder, tmp_path) -> None:
-    before = contents(read(folder))
-    as_kaggle(folder)
-    folder.rename(tmp_path / "site")
-    prepare(tasks.dataset("imagenet"), tmp_path, tmp_path / "site")
-    assert contents(read(folder)) == before
-
-
-def test_kaggles_table_labels_photos_in_folders_linked_beside_it(folder, tmp_path) -> None:
-    before = contents(read(folder))
-    as_kaggle(folder)
-    folder.rename(tmp_path / "site")
-    folder.mkdir()
-    for part in ("train", "val"):
-        (folder / part).symlink_to(tmp_path / "site/ILSVRC/Data/CLS-LOC" / part)
-    (folder / kaggle.SOLUTION).symlink_to(tmp_path / "site" / kaggle.SOLUTION)
-    assert contents(read(folder)) == before
-
-
-def replaced(old: str, new: str) -> Callable[[Path], object]:
-    return lambda table: table.write_text(table.read_text().replace(old, new, 1))
-
-
-def added(line: str) -> Callable[[Path], object]:
-    return lambda table: table.write_text(f"{table.read_text()}{line}\n")
-
-
-TABLES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no table": (Path.unlink, r"nor LOC_val_solution\.csv, which would say"),
-    "another head": (replaced("ImageId", "id"), r"begins with 'id,Pred.*'; expected ImageId,PredictionString"),
-    "another row": (replaced(f"{photo(6)[:-5]},n", "6,7,"), r"line \d: '6,7,.*; expected a photo's name, a comma"),
-    "a row too few": (replaced(f"{photo(6)[:-5]},", "a,"), r"says nothing about ILSVRC2012_val_00000006, which lies"),
-    "a row too many": (added(f"a,{wnid(0)} 1 2 3 4"), r"has 7 photos, but val/ has 6: a"),
-    "two classes": (
-        added(f"{photo(1)[:-5]},{wnid(1)} 1 2 3 4"),
-        r"line 8: ILSVRC2012_val_00000001 is a n01440765, but an earlier line says n01440764",
-    ),
-    "strange class": (replaced(wnid(2), "n09999999"), r"'n09999999' is in .*LOC_val_solution\.csv, but not in"),
-}
-
-
-@pytest.mark.parametrize("kind", TABLES)
-def test_broken_tables_of_labels_are_named(folder, kind) -> None:
-    spoil, message = TABLES[kind]
-    spoil(as_kaggle(folder))
-    with pytest.raises(DataError, match=message):
-        read(folder)
 
 
 def test_two_copies_are_not_chosen_between(folder) -> None:

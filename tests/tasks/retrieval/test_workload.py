@@ -7,87 +7,23 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import adamp
 import pytest
 import torch
-from PIL import Image
 from torch.nn.functional import normalize as unit_rows
 from torchvision.models import resnet50 as torchvision_resnet50
-from torchvision.transforms import v2
 
 from optathlon import tasks
 from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.conformance.digests import digest
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.images import weights
-from optathlon.tasks.images.crops import center_crop, random_crop
-from optathlon.tasks.images.transforms import normalize
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.retrieval import DATASETS, LOSSES, RECALLS, TASKS
 from optathlon.tasks.retrieval.networks import Embedder, resnet50
 from optathlon.tasks.retrieval.settings import HELD_BACK
-from optathlon.tasks.retrieval.weights import require
-from optathlon.tasks.retrieval.workload import Cub, Retrieval
-from optathlon.tasks.task import Protocol
-
-SMALL = {"length": 3, "batch": 40, "settings": {"channels": [4, 8], "embedding": 8, "resize": 20, "crop": 16}}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    build(tasks.dataset("cub"), root, "miniature")
-    return root
-
-
-@pytest.fixture(scope="module")
-def all_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    for name in DATASETS:
-        build(tasks.dataset(name), root, "miniature")
-    return root
-
-
-def small(name: str, **changes: Any) -> Protocol:
-    settings = changes.pop("settings", {})
-    return tasks.task(name).protocol("smoke").override(SMALL).override({**changes, "settings": settings})
-
-
-def make(data: Path, protocol: Protocol, name: str = "cub-proxyanchor", **how: Any) -> Retrieval:
-    torch.default_generator.manual_seed(1)
-    return resolve(tasks.task(name).workload)(protocol, data, **how)
-
-
-def optimizer_of(live: Retrieval, kind: str, lr: float) -> torch.optim.Optimizer:
-    """With the rate of the parameters tagged proxy multiplied as the protocol says."""
-    tags, named = live.tags("model"), dict(live.players["model"].named_parameters())
-    groups = [
-        {"params": [p for n, p in named.items() if ("proxy" in tags[n]) == proxy], "lr": rate, "initial_lr": rate}
-        for proxy, rate in ((False, lr), (True, lr * live.protocol.tags["proxy.lr_scale"]))
-    ]
-    make_one = {"adamw": torch.optim.AdamW, "adamp": adamp.AdamP}[kind]
-    return make_one([group for group in groups if group["params"]], lr=lr, weight_decay=0.0)
-
-
-def train(live: Retrieval, optimizer: torch.optim.Optimizer, epochs: range, start: int = 0, most: int = 10**6) -> None:
-    """The training loop in its shortest form, for `most` updates at most."""
-    net = live.players["model"]
-    for epoch in epochs:
-        live.start_epoch(epoch, resuming=start > 0)
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * live.protocol.schedule.factor(epoch, live.protocol.length)
-        for batch in live.batches(epoch, start):
-            if most == 0:
-                return
-            most -= 1
-            optimizer.zero_grad()
-            live.loss(batch, "model").backward()
-            torch.nn.utils.clip_grad_value_(net.parameters(), live.protocol.clip_value or 0.0)
-            optimizer.step()
-        start = 0
+from optathlon.tasks.retrieval.workload import Cub
+from tests.tasks.retrieval.workloads import make, optimizer_of, small, train
 
 
 def test_the_descriptions_need_neither_torch_nor_numpy() -> None:
@@ -278,50 +214,6 @@ def test_evaluation_does_not_depend_on_its_batch(data) -> None:
     assert parts == pytest.approx(whole, abs=0.3)  # a near tie of 480 may turn
 
 
-def test_training_cuts_are_those_of_torchvision_in_distribution() -> None:
-    """Means and deviations of the corner and size of 3,000 cuts, read off a photo whose colors are its coordinates."""
-    width, height = 100, 60
-    ramp = torch.stack(
-        [
-            torch.linspace(0, 250, width).expand(height, width),
-            torch.linspace(0, 250, height)[:, None].expand(height, width),
-            torch.zeros(height, width),
-        ]
-    )
-    image = v2.functional.to_pil_image(ramp.to(torch.uint8))
-
-    def described(cuts: list[Image.Image]) -> torch.Tensor:
-        pixels = torch.stack([v2.functional.pil_to_tensor(c).float() for c in cuts])
-        left, right = pixels[:, 0, :, 0].mean(1), pixels[:, 0, :, -1].mean(1)
-        top, bottom = pixels[:, 1, 0].mean(1), pixels[:, 1, -1].mean(1)
-        rows = torch.stack([left, right, top, bottom, (left - right).abs(), bottom - top])
-        return torch.cat([rows.mean(1), rows.std(1)])
-
-    from optathlon.tasks.randomness import generator
-
-    torch.default_generator.manual_seed(0)
-    theirs = v2.Compose([v2.RandomResizedCrop(8), v2.RandomHorizontalFlip()])
-    expected = described([theirs(image) for _ in range(3000)])
-    ours = described([random_crop(image, 8, 0.08, generator("cut", i)) for i in range(3000)])
-    torch.testing.assert_close(ours, expected, rtol=0, atol=6.0)  # of 250; a mean's own deviation is about 1.3
-
-
-@pytest.mark.parametrize("size", [(500, 333), (61, 300), (64, 64), (40, 57)])
-def test_evaluation_cuts_are_torchvisions(size) -> None:
-    random = torch.Generator().manual_seed(0)
-    image = v2.functional.to_pil_image(
-        torch.randint(0, 256, (3, size[1], size[0]), generator=random, dtype=torch.uint8)
-    )
-    theirs = v2.Compose([v2.Resize(72), v2.CenterCrop(64)])(image)
-    assert center_crop(image, 72, 64).tobytes() == theirs.tobytes()
-
-
-def test_photos_are_normalized_as_imagenets() -> None:
-    pixels = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
-    theirs = v2.functional.normalize(pixels.float() / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    torch.testing.assert_close(normalize(pixels), theirs)
-
-
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """A data folder with random weights in the published file's place, and the network that they are of."""
@@ -372,39 +264,6 @@ def test_weights_that_are_damaged_are_named(imagenet, monkeypatch, tmp_path) -> 
     (tmp_path / weights.FOLDER / file.name).write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match=rf"{file.name} has SHA-256 .*, expected one that begins with {file.stem[9:]}"):
         weights.find(tmp_path)
-
-
-def test_without_imagenets_weights_the_paper_scale_says_where_they_come_from(data) -> None:
-    with pytest.raises(DataError, match=r"no resnet50-0676ba61\.pth in .*imagenet-weights; .* put https://download"):
-        make(data, tasks.task("cub-triplet").protocol("paper"))
-    with pytest.raises(DataError, match=r"no resnet50-0676ba61\.pth"):
-        require(tasks.task("cub-triplet").protocol("paper"), data)
-    require(tasks.task("cub-triplet").protocol("mini"), data)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"settings": {"loss": "contrastive"}}, r"protocol\.settings\.loss: "),
-        ({"settings": {"backbone": "vgg"}}, r"protocol\.settings\.backbone: "),
-        ({"settings": {"margin": -0.1}}, r"protocol\.settings\.margin: "),
-        ({"settings": {"smallest_crop": 0.0}}, r"protocol\.settings\.smallest_crop: "),
-        ({"settings": {"crop": 21}}, r"protocol\.settings\.crop: 21 is more than resize, which is 20"),
-        ({"settings": {"channels": []}}, r"protocol\.settings\.channels: the small backbone needs"),
-        ({"settings": {"crop": 3}}, r"protocol\.settings\.crop: 3 is too small to be halved 2 times"),
-        ({"settings": {"training_classes": 6}}, r"protocol\.batch: 40 is more than the 36 training photos"),
-        ({"micro_batch": 1}, r"protocol\.micro_batch: 1 is too small"),
-        ({"holdout": "published"}, r"protocol\.holdout: no validation split is published, expected carved or none"),
-    ],
-)
-def test_what_cannot_run_is_refused(data, changes, message) -> None:
-    with pytest.raises(TaskError, match=message):
-        make(data, small("cub-triplet", **changes), "cub-triplet")
-
-
-def test_missing_data_names_the_command(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"no prepared data in .*optathlon data prepare cub"):
-        make(tmp_path, small("cub-triplet"), "cub-triplet")
 
 
 def test_every_task_has_its_own_class(data) -> None:
