@@ -15,39 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from optathlon.results import Store, leaderboard, render
-from optathlon.results.record import Curve, Identity
-from optathlon.suite import main
-from optathlon.suite.identity import digest, run_id
-from tests.results.make import Sweep, problem, record, setting
-
-
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    """Two tasks with three rows; adamp is far better on the first, adam everywhere as good as sgd."""
-    sweep = Sweep(
-        {name: [setting(name, lr=0.1)] for name in ("sgd", "adam", "adamp")},
-        tasks=("ptb-awd-lstm", "mnist"),
-        report=range(4),
-        baseline="sgd",
-        scale="paper",
-    )
-    chance = random.Random(0)
-    far = {("adamp", "mnist"): 50.0}
-    found = Store(tmp_path / "store")
-    for each in sweep.records(lambda r: 50 + far.get((r.row, r.column), 0.0) + chance.gauss(0, 1)):
-        perplexity = msgspec.structs.replace(each.scores[0], name="test/perplexity", unit="", higher_is_better=False)
-        found.commit(msgspec.structs.replace(each, scores=[*each.scores, perplexity]))
-    found.put_plan(sweep.plan, b"")
-    monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
-    monkeypatch.chdir(tmp_path)
-    return found
-
-
-def ran(capsys, *words):
-    """Exit code, stdout and stderr of a command."""
-    code = main._run(words[0], words[1:])
-    out = capsys.readouterr()
-    return code, out.out, out.err
+from tests.results.make import Sweep, record, setting
+from tests.suite.commands.in_process import ran
 
 
 def test_compare_tells_each_task_and_all_of_them(store, capsys):
@@ -149,29 +118,6 @@ def test_a_board_read_back_from_the_store_has_its_verdicts(store):
     (line,) = [line for line in lines if (line["row"], line["task"]) == ("adamp", "mnist")]
     assert float(line["p_holm"]) < 0.05
     assert float(line["delta_lo"]) < float(line["delta"]) < float(line["delta_hi"])
-
-
-def learned(store, sweep):
-    """Fill `store` with a sweep whose rows all have learning curves; later rows are better."""
-    chance = random.Random(1)
-    for run in sweep.plan.runs:
-        end = 60 + 3 * [row.name for row in sweep.plan.head.rows].index(run.row) + chance.gauss(0, 0.3)
-        points = [(float(epoch), end - 20 / epoch) for epoch in range(1, 9)]
-        points[-1] = (8.0, end)
-        curve = Curve(unit="epochs", points={"validation/accuracy": points, "train/loss": points})
-        store.commit(sweep.record(run, end, validation=end, curve=curve))
-    store.put_plan(sweep.plan, b"")
-    return store
-
-
-@pytest.fixture
-def tuned(tmp_path, monkeypatch):
-    """Two tasks, three rows tuned over two rates."""
-    rows = {name: [setting(name, lr=rate) for rate in (0.01, 0.1)] for name in ("sgd", "adam", "adamp")}
-    sweep = Sweep(rows, tasks=("mnist", "ptb"), tune=(0, 1), report=(10, 11, 12), baseline="sgd")
-    monkeypatch.setenv("OPTATHLON_STORE", str(tmp_path / "tuned"))
-    monkeypatch.chdir(tmp_path)
-    return learned(Store(tmp_path / "tuned"), sweep)
 
 
 def test_a_part_of_a_board_has_the_same_cells(store, capsys):
@@ -280,99 +226,6 @@ def test_a_summary_may_be_of_one_section_with_a_target_and_a_tolerance(tuned, ca
         assert (code, words[0] in error) == (2, True)
 
 
-@pytest.mark.parametrize("kind", ["curves", "profiles", "ranks", "budget", "rate", "differences"])
-def test_each_kind_of_figure_is_written_under_its_own_name(tuned, tmp_path, capsys, kind):
-    code, out, error = ran(capsys, "plot", kind)
-    assert (code, out, error) == (0, "", f"written: sweep-{kind}.svg\n")
-    assert (tmp_path / f"sweep-{kind}.svg").read_bytes().startswith(b"<?xml")
-
-
-def test_a_sweeps_own_figure_is_a_file_for_each_curve_it_names(tuned, tmp_path, capsys):
-    text = 'name = "sweep"\n[figure]\ncurves = ["train/loss", "validation/accuracy"]\n'
-    (tmp_path / "mine.toml").write_text(text)
-    code, out, error = ran(capsys, "plot", "mine.toml", "--output", "a.pdf")
-    assert (code, out) == (0, "")
-    assert error == "written: a-train-loss.pdf\nwritten: a-validation-accuracy.pdf\n"
-    assert {path.name for path in tmp_path.glob("a-*.pdf")} == {"a-train-loss.pdf", "a-validation-accuracy.pdf"}
-
-
-def test_a_toy_figure_needs_no_store(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert ran(capsys, "plot", "adamp/figure-3")[0] == 0
-    assert (tmp_path / "figure-3.svg").read_bytes().startswith(b"<?xml")
-
-
-@pytest.mark.parametrize("words", [["curvs"], ["adamp/table-2"], ["curvs", "sweep"]])
-def test_what_is_neither_a_kind_nor_a_sweep_with_a_figure_is_refused(tuned, capsys, words):
-    code, _, error = ran(capsys, "plot", *words)
-    assert code == 2
-    assert len(error.splitlines()) == 1
-
-
-def test_characters_that_no_font_has_are_told_in_one_line(tmp_path, monkeypatch, capsys):
-    of = Sweep({name: [setting("sgd")] for name in ("日本語", "sgd\ufeff")}, baseline="日本語")
-    monkeypatch.chdir(tmp_path)
-    for made in of.records(lambda r: 50.0 + r.seed):
-        Store(tmp_path / "store").commit(made)
-    Store(tmp_path / "store").put_plan(of.plan, b"")
-    code, _, error = ran(capsys, "plot", "curves", "--output", "x.pdf")
-    assert (code, len(error.splitlines())) == (0, 2), error
-    assert error.startswith("no font of matplotlib's has some characters")
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["ranks", "--output", "ranks.jpg"], 2, "must end in .svg, .pdf or .png"),
-        (["ranks", "--output", "nowhere/ranks.svg"], 2, "there is no folder nowhere"),
-        (["ranks", "--metric", "train/loss"], 2, "--metric: belongs to curves, not to ranks"),
-        (["curves", "--metric", "train/lss"], 1, "there are train/loss, validation/accuracy"),
-        (["ranks", "--tasks", "ptb"], 1, "at least two common tasks"),
-        (["curves", "--difference", "--optimizers", "adam"], 1, "need a baseline"),
-        (["ranks", "other"], 4, "no plan of sweep 'other'"),
-        (["ranks", "--highlight", "adm"], 2, "--highlight: sweep: no row shown matches 'adm'"),
-    ],
-)
-def test_a_figure_that_cannot_be_drawn_says_why_and_writes_nothing(tuned, tmp_path, capsys, words, code, said):
-    got, out, error = ran(capsys, "plot", *words)
-    assert (got, out) == (code, "")
-    assert said in error
-    assert not [path for path in tmp_path.iterdir() if path.is_file()]
-
-
-def test_merge_tells_what_it_did_and_fails_on_conflicts(tmp_path, capsys):
-    ours = run_of("mnist", 0.5, {"machine": {"host": "here"}})
-    theirs = run_of("mnist", 0.6, {"machine": {"host": "there"}})
-    for name, made in (("a", ours), ("b", theirs)):
-        Store(tmp_path / name).commit(made)
-    words = [str(tmp_path / "a"), str(tmp_path / "b"), "--into", str(tmp_path / "all")]
-    code, text, _ = ran(capsys, "merge", *words, "--dry-run")
-    assert (code, "1 records would be copied" in text, (tmp_path / "all").exists()) == (3, True, False)
-    code, text, _ = ran(capsys, "merge", *words)
-    assert code == 3
-    assert "conflict" in text
-    assert "kept:     host here" in text
-    assert "left out: host there" in text
-    assert [r.scores[0].value for r in Store(tmp_path / "all").records()] == [0.5]
-    document = json.loads(ran(capsys, "merge", *words, "--json")[1])
-    assert [(s["copied"], s["same"], len(s["conflicts"])) for s in document["sources"]] == [(0, 1, 0), (0, 0, 1)]
-    assert ran(capsys, "merge", str(tmp_path / "a"), "--into", str(tmp_path / "all"))[0] == 0
-
-
-def run_of(task, value, provenance):
-    """A record whose id is what the suite makes of its problem, setting and seed."""
-    made = record(value, of_problem=problem(task), provenance=provenance)
-    identity = Identity(problem=digest(made.problem), setting=digest(made.setting))
-    return msgspec.structs.replace(made, digests=identity, id=run_id(identity, made.seed))
-
-
-def test_merge_leaves_out_a_record_whose_id_is_not_its_own(tmp_path, capsys):
-    Store(tmp_path / "a").commit(forged := msgspec.structs.replace(run_of("mnist", 0.5, {}), seed=7))
-    code, _, error = ran(capsys, "merge", str(tmp_path / "a"), "--into", str(tmp_path / "all"))
-    assert code == 3
-    assert f"run {forged.id}: its id is not that of its problem, setting and seed" in error
-
-
 @pytest.mark.parametrize(
     "words",
     [["leaderboard", "--output"], ["report", "--output"], ["plot", "ranks", "--output"], ["export", "--parquet"]],
@@ -428,92 +281,3 @@ def test_an_empty_store_is_named(tmp_path, capsys, command):
 def test_what_is_to_be_reached_is_a_number(store, capsys, words):
     code, _, error = ran(capsys, "summary", *words)
     assert (code, words[0] in error) == (2, True)
-
-
-def spoil(store, row, **changes):
-    """Replaces a record of `row` by one that was changed."""
-    found = next(r for r in store.records(curves=True) if r.setting["optimizer"] == row)
-    path = store.root / "records" / found.id[:2] / f"{found.id}.json"
-    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(found, **changes)))
-    return found.id
-
-
-LOOKS = [
-    ("leaderboard", "--format", "csv"), ("leaderboard", "--json"), ("summary",), ("summary", "--json"), ("power",),
-    ("compare", "adam", "sgd"), ("ledger", "--json"), ("export", "--parquet", "runs.parquet"), ("report",), ("status",),
-    ("plot", "ranks", "--output", "ranks.pdf"), ("plot", "differences", "--output", "differences.pdf"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
-def test_a_record_without_its_metric_marks_its_cell_and_ends_no_command(store, capsys, words):
-    spoiled = spoil(store, "adamp", scores=[])
-    code, text, err = ran(capsys, *words)
-    assert code == 0, err
-    if words[:1] == ("leaderboard",):
-        assert spoiled in text
-
-
-@pytest.mark.parametrize("words", [("report",), ("plot", "ranks", "--output", "x.pdf"), ("leaderboard",), ("power",)])
-def test_where_the_only_plan_is_damaged_that_is_said(store, capsys, words):
-    (store.root / "sweeps" / "sweep" / "plan-0001.jsonl").write_text("{")
-    code, _, err = ran(capsys, *words)
-    assert code in (0, 1, 4)
-    assert "left out: sweep sweep: " in err
-    assert "Traceback" not in err
-
-
-def test_a_damaged_plan_hides_no_other(store, capsys):
-    folder = store.root / "sweeps" / "torn"
-    folder.mkdir()
-    (folder / "plan-0001.jsonl").write_text('{"name": "torn"')
-    for words in (("leaderboard",), ("summary",), ("power",), ("ledger",), ("compare", "adam", "sgd")):
-        code, text, err = ran(capsys, *words)
-        assert code == 0, err
-        assert text
-        assert "left out: sweep torn: " in err
-    code, _, err = ran(capsys, "leaderboard", "torn")
-    assert code == 4
-    assert "plan-0001.jsonl" in err
-
-
-@pytest.fixture
-def figure_store(tmp_path, monkeypatch):
-    """The runs of a paper's figure, at smoke scale only."""
-    sweep = Sweep({"sgd": [setting("sgd")]}, report=range(2))
-    head = msgspec.structs.replace(sweep.plan.head, name="adamp-figure-f2-smoke")
-    found = Store(tmp_path / "store")
-    names = ("model/scale_invariant_norm", "model/effective_step", "test/accuracy")
-    curve = Curve(unit="epochs", points={name: [(float(t), 10.0 - t) for t in range(9)] for name in names})
-    for run in sweep.plan.runs:
-        found.commit(sweep.record(run, 50.0 + run.seed, curve=curve))
-    found.put_plan(msgspec.structs.replace(sweep.plan, head=head), b"")
-    monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
-    monkeypatch.chdir(tmp_path)
-    return found
-
-
-@pytest.mark.parametrize("name", ["adamp/figure-f2", "adamp/figure-f2-smoke", "adamp-figure-f2-smoke"])
-def test_a_built_in_sweep_is_found_at_the_scale_at_which_it_was_launched(figure_store, capsys, name):
-    code, text, said = ran(capsys, "leaderboard", name)
-    assert (code, "50.50" in text) == (0, True)
-    assert ("adamp/figure-f2 was not launched at its own scale here: this is adamp-figure-f2-smoke" in said) == (
-        name == "adamp/figure-f2"
-    )
-    assert ran(capsys, "status", name)[0] == 0
-
-
-def test_of_several_scales_one_must_be_named(figure_store, capsys):
-    plan = figure_store.plan("adamp-figure-f2-smoke")
-    head = msgspec.structs.replace(plan.head, name="adamp-figure-f2-mini")
-    figure_store.put_plan(msgspec.structs.replace(plan, head=head), b"")
-    code, _, said = ran(capsys, "leaderboard", "adamp/figure-f2")
-    assert code == 2
-    assert "at other scales only; name one: adamp-figure-f2-mini, adamp-figure-f2-smoke" in said
-
-
-def test_a_figure_of_a_sweep_is_drawn_whole_at_the_scale_at_which_it_was_launched(figure_store, capsys, tmp_path):
-    assert ran(capsys, "plot", "adamp/figure-f2")[0] == 0
-    names = {path.name for path in tmp_path.glob("*.svg")}
-    curves = ("model-scale_invariant_norm", "model-effective_step", "test-accuracy")
-    assert names == {f"adamp-figure-f2-smoke-{curve}.svg" for curve in curves}

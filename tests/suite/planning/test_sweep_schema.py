@@ -13,7 +13,7 @@ from optathlon.suite.errors import SweepError
 from optathlon.suite.planning import cluster_settings, sweep_reader
 from optathlon.suite.planning.plan import expand
 from optathlon.suite.planning.sweep_schema import schema
-from tests.suite.planning.test_sweep import BAD, changed
+from tests.suite.planning.test_bad_sweeps import BAD, changed
 from tests.suite.sweeps import SWEEP, write
 
 SCHEMA = schema()

@@ -1,0 +1,57 @@
+"""Stores with made-up results, for commands that show them."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from optathlon.results import Store
+from optathlon.results.record import Curve
+from tests.results.make import Sweep, setting
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """Two tasks with three rows; adamp is far better on the first, adam everywhere as good as sgd."""
+    sweep = Sweep(
+        {name: [setting(name, lr=0.1)] for name in ("sgd", "adam", "adamp")},
+        tasks=("ptb-awd-lstm", "mnist"),
+        report=range(4),
+        baseline="sgd",
+        scale="paper",
+    )
+    chance = random.Random(0)
+    far = {("adamp", "mnist"): 50.0}
+    found = Store(tmp_path / "store")
+    for each in sweep.records(lambda r: 50 + far.get((r.row, r.column), 0.0) + chance.gauss(0, 1)):
+        perplexity = msgspec.structs.replace(each.scores[0], name="test/perplexity", unit="", higher_is_better=False)
+        found.commit(msgspec.structs.replace(each, scores=[*each.scores, perplexity]))
+    found.put_plan(sweep.plan, b"")
+    monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def learned(store, sweep):
+    """Fill `store` with a sweep whose rows all have learning curves; later rows are better."""
+    chance = random.Random(1)
+    for run in sweep.plan.runs:
+        end = 60 + 3 * [row.name for row in sweep.plan.head.rows].index(run.row) + chance.gauss(0, 0.3)
+        points = [(float(epoch), end - 20 / epoch) for epoch in range(1, 9)]
+        points[-1] = (8.0, end)
+        curve = Curve(unit="epochs", points={"validation/accuracy": points, "train/loss": points})
+        store.commit(sweep.record(run, end, validation=end, curve=curve))
+    store.put_plan(sweep.plan, b"")
+    return store
+
+
+@pytest.fixture
+def tuned(tmp_path, monkeypatch):
+    """Two tasks, three rows tuned over two rates."""
+    rows = {name: [setting(name, lr=rate) for rate in (0.01, 0.1)] for name in ("sgd", "adam", "adamp")}
+    sweep = Sweep(rows, tasks=("mnist", "ptb"), tune=(0, 1), report=(10, 11, 12), baseline="sgd")
+    monkeypatch.setenv("OPTATHLON_STORE", str(tmp_path / "tuned"))
+    monkeypatch.chdir(tmp_path)
+    return learned(Store(tmp_path / "tuned"), sweep)
