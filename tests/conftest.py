@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -30,7 +31,14 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 from optathlon.suite import user_modules
 
-hypothesis.settings.register_profile("any machine", deadline=None)
+# The same examples each time, however long they take to be made.
+hypothesis.settings.register_profile(
+    "any machine",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("any machine")
 
 
@@ -44,6 +52,26 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """What a test draws without a seed of its own does not depend on the tests before it."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.manual_seed(0)
+
+
+@pytest.fixture
+def hold(tmp_path, monkeypatch):
+    """A file. While it is there, runs of the toy task that are started from here are held after their first epoch."""
+    file = tmp_path / "hold"
+    file.touch()
+    monkeypatch.setenv("TOY_HOLD", str(file))
+    yield file
+    file.unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

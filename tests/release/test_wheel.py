@@ -112,7 +112,6 @@ def test_beside_packages_and_files_of_our_rooms_names_everything_works(python, f
             env={**kept, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
-            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr

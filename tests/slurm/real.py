@@ -47,7 +47,7 @@ class RealSlurm:
     def ask(self, *words: object, check: bool = True) -> str:
         """What a Slurm command prints."""
         done = subprocess.run(
-            [str(w) for w in words], env=self.environment, capture_output=True, text=True, timeout=90, check=False
+            [str(w) for w in words], env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0 or not check, f"{words}: {done.stderr}"
         return done.stdout
@@ -90,10 +90,12 @@ class RealSlurm:
             self.nodes
         )
 
-    def empty(self, seconds: float = 60.0) -> None:
-        """Cancel whatever is queued, and wait until it is gone."""
+    def empty(self, seconds: float = 300.0) -> None:
+        """Cancel whatever is queued, and wait until it is gone and every node is idle."""
         self.ask("scancel", "--full", "-u", self.user, check=False)
         self._until("the queue is empty", lambda: self.ask("squeue", "-h", check=False).strip() == "", seconds)
+        self.ask("scontrol", "update", f"nodename={','.join(self.nodes)}", "state=resume", check=False)
+        self._until("every node is idle", self.idle, seconds)
 
     def down(self) -> None:
         """Stop everything that `up` started, by its pid file."""
@@ -184,7 +186,9 @@ class RealSlurm:
             # more CPUs than this machine has
             "SlurmdParameters=config_overrides\n"
             "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core_Memory\nDefMemPerCPU=500\nGresTypes=gpu\n"
-            "ReturnToService=2\nJobRequeue=1\nKillWait=5\nUnkillableStepTimeout=300\nSlurmctldTimeout=30\nSlurmdTimeout=30\nMinJobAge=300\n"
+            # Long enough for a machine that hardly gets on: else who is saving is killed, and a node counts as dead.
+            "KillWait=120\nUnkillableStepTimeout=300\nSlurmctldTimeout=300\nSlurmdTimeout=300\n"
+            "ReturnToService=2\nJobRequeue=1\nMinJobAge=300\n"
             "MaxArraySize=101\nMaxJobCount=10000\n"
             "SchedulerType=sched/backfill\n"
             "SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1\n"
@@ -204,7 +208,7 @@ class RealSlurm:
         with log:
             subprocess.run(
                 words, env={**self.environment, **more}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                timeout=120, check=True,
+                timeout=300, check=True,
             )  # fmt: skip
 
     def _works(self, *words: str) -> bool:
@@ -226,7 +230,7 @@ class RealSlurm:
         for name in names:
             with contextlib.suppress(OSError, ValueError):
                 pids[name] = int((self.folder / "run" / f"{name}.pid").read_text())
-        for number, patience in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
+        for number, patience in ((signal.SIGTERM, 120.0), (signal.SIGKILL, 5.0)):
             for pid in pids.values():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)

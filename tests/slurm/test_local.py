@@ -8,6 +8,7 @@ import sys
 
 from optathlon.slurm.cluster import Alive, Job
 from optathlon.slurm.local import LocalCluster
+from tests.suite.sweeps import ROOT
 from tests.waiting import wait_for
 
 
@@ -37,7 +38,7 @@ def test_it_survives_its_launcher_and_its_terminal(tmp_path):
         "sleep = (sys.executable, '-S', '-c', 'import time; time.sleep(600)');"
         "print(LocalCluster().submit(Job(sleep, 'x', Path('job'))))"
     )
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", launcher], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
@@ -50,12 +51,12 @@ def test_it_survives_its_launcher_and_its_terminal(tmp_path):
 
 
 def test_cancel_reaches_the_jobs_children(tmp_path):
-    child_code = "    open('child', 'w').write(str(os.getpid())); time.sleep(600)"
+    child_code = "    open('writing', 'w').write(str(os.getpid())); os.rename('writing', 'child'); time.sleep(600)"
     code = f"import os, time\nif os.fork() == 0:\n{child_code}\nos.wait()"
     cluster = LocalCluster()
     handle = cluster.submit(job(tmp_path, code))
     file = tmp_path / "job" / "child"
-    wait_for(lambda: file.exists() and file.read_text())
+    wait_for(file.exists)
     cluster.cancel([handle])
     child = int(file.read_text())
     wait_for(lambda: not alive(child))

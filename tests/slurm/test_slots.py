@@ -10,6 +10,7 @@ import pytest
 
 from optathlon.slurm import slots
 from optathlon.slurm.cluster import ClusterError
+from tests.suite.sweeps import ROOT
 
 HOLD = (
     "import sys; from pathlib import Path; from optathlon.slurm import slots;"
@@ -26,7 +27,7 @@ def holder(folder):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, folder],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     return process, process.stdout.readline().strip()
 
@@ -150,7 +151,7 @@ def test_two_sessions_of_tests_share_no_slot(one_core):
     process = subprocess.Popen(
         [sys.executable, "-c", code.replace("held =", "slots.names = lambda *_: ['core-0']; held =")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"} | {"PYTHONPATH": os.getcwd()},
+        env={k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"} | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert process.communicate()[0].strip() == "core-0"
     if mine is not None:

@@ -16,7 +16,8 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.xdist_group("slurm")
 HERE = Path(__file__).resolve().parent
 
-# Says who it is, sleeps, and saves when it is told to stop: what a worker does, without its imports.
+# Says who it is, sleeps until there is a file `enough`, and saves when it is told to stop: what a worker does, without
+# its imports.
 WORKER = """
 import json, os, signal, sys, time
 told = []
@@ -30,7 +31,7 @@ with open(f"writing-{seen}", "w") as file:
     json.dump({"name": name, "restart": restart, "place": position_in_array()}, file)
 os.rename(f"writing-{seen}", seen)  # whoever waits for it never reads half of it
 until = time.monotonic() + float(sys.argv[1]) * (restart == 0)
-while time.monotonic() < until:
+while time.monotonic() < until and not os.path.exists("enough"):
     time.sleep(0.05)
     if told:
         open(f"saved-{name.rpartition(':')[2]}-{restart}", "w").close()
@@ -46,8 +47,10 @@ def gone(handle: str) -> bool:
     return SlurmCluster().alive([handle]) == {handle: Alive()}
 
 
-def reports(folder: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("seen-*"))]
+def reports(folder: Path, count: int = 1) -> list[dict]:
+    """What so many starts of a job's copies said of themselves, once they have: each start says it once."""
+    seen = wait_for(lambda: found if len(found := sorted(folder.glob("seen-*"))) >= count else [])
+    return [json.loads(path.read_text()) for path in seen]
 
 
 @pytest.mark.slow
@@ -55,8 +58,8 @@ def test_every_copy_knows_the_name_that_the_queue_shows(slurm, tmp_path):
     cluster = SlurmCluster()
     handle = cluster.submit(job(tmp_path, "three", seconds=600, copies=3))
     assert handle == cluster.handle(f"{tmp_path.name}-three")
-    names = wait_for(lambda: SlurmCluster().alive([handle])[handle].running)
-    inside = wait_for(lambda: (found := reports(tmp_path / "three")) and len(found) == 3 and found)
+    inside = reports(tmp_path / "three", 3)
+    names = SlurmCluster().alive([handle])[handle].running
     assert sorted(names) == sorted(each["name"] for each in inside)
     assert sorted(each["place"] for each in inside) == [0, 1 / 3, 2 / 3]
     assert (tmp_path / "three").stat().st_mode & 0o777 == 0o700
@@ -65,12 +68,13 @@ def test_every_copy_knows_the_name_that_the_queue_shows(slurm, tmp_path):
 @pytest.mark.slow
 def test_a_job_waits_for_those_it_comes_after(slurm, tmp_path):
     cluster = SlurmCluster()
-    first = cluster.submit(job(tmp_path, "first", seconds=3, copies=2))
+    first = cluster.submit(job(tmp_path, "first", seconds=600, copies=2))
     by_name = SlurmCluster()  # another process, which has not submitted it
     second = by_name.submit(job(tmp_path, "second", after=(first,)))
-    there = cluster.alive([first, second])
-    assert there[second].pending
-    assert there[second].reasons == {"Dependency"}
+    wait_for(lambda: SlurmCluster().alive([second])[second].reasons == {"Dependency"})
+    reports(tmp_path / "first", 2)
+    assert SlurmCluster().alive([second])[second].pending
+    (tmp_path / "first" / "enough").touch()
     wait_for(lambda: gone(second))
     begun = (tmp_path / "second").glob("seen-*").__next__().stat().st_mtime
     ended = max(path.stat().st_mtime for path in (tmp_path / "first").glob("*_result.pkl"))
@@ -91,12 +95,13 @@ def test_what_is_told_to_stop_saves_and_runs_again(slurm, tmp_path):
     handles = {
         way: cluster.submit(job(tmp_path, way, seconds=600, resources=where)) for way, (_, where) in ways.items()
     }
-    wait_for(lambda: all(reports(tmp_path / way) for way in ways))
+    for way in ways:
+        reports(tmp_path / way)
     names = {way: SlurmCluster().alive([handle])[handle].running[0] for way, handle in handles.items()}
     for way, (words, _) in ways.items():
         slurm.ask(*words, *([] if way == "preempted" else [names[way].rpartition(":")[2]]))
     for way, handle in handles.items():
-        first, second = wait_for(lambda way=way: (found := reports(tmp_path / way)) and len(found) == 2 and found)
+        first, second = reports(tmp_path / way, 2)
         assert (way, first["restart"], second["restart"]) == (way, 0, 1)
         assert first["name"] == second["name"] == names[way]
         assert list((tmp_path / way).glob("saved-*-0")), f"{way}: it was not given the time to save"
@@ -112,10 +117,10 @@ def test_a_site_that_does_not_requeue_by_itself_requeues_ours(slurm, tmp_path):
         cluster = SlurmCluster()
         wait_for(lambda: not site.site().requeues)
         handle = cluster.submit(job(tmp_path, "job", seconds=600))
-        wait_for(lambda: reports(tmp_path / "job"))
+        reports(tmp_path / "job")
         (name,) = SlurmCluster().alive([handle])[handle].running
         slurm.ask("scontrol", "requeue", name.rpartition(":")[2])
-        wait_for(lambda: {each["restart"] for each in reports(tmp_path / "job")} == {0, 1})
+        assert {each["restart"] for each in reports(tmp_path / "job", 2)} == {0, 1}
         wait_for(lambda: gone(handle))
     finally:
         slurm.configuration.write_text(before)
@@ -126,15 +131,16 @@ def test_a_site_that_does_not_requeue_by_itself_requeues_ours(slurm, tmp_path):
 def test_cancelled_is_saved_and_does_not_run_again_and_nobody_elses_is_touched(slurm, tmp_path):
     cluster = SlurmCluster()
     mine, other = (cluster.submit(job(tmp_path, name, seconds=600, copies=2)) for name in ("mine", "other"))
-    wait_for(lambda: len(reports(tmp_path / "mine")) == len(reports(tmp_path / "other")) == 2)
+    for name in ("mine", "other"):
+        reports(tmp_path / name, 2)
     names = SlurmCluster().alive([mine])[mine].running
     assert cluster.ended(names) == {}, "they are at work"
     assert cluster.cancel([mine]) == [mine]
     wait_for(lambda: gone(mine))
-    assert wait_for(lambda: cluster.ended(names)) == dict.fromkeys(names, "CANCELLED")
+    wait_for(lambda: SlurmCluster().ended(names) == dict.fromkeys(names, "CANCELLED"))
     assert cluster.ended([name.replace("mine", "other") for name in names]) == {}, "an id is not a job"
     assert len(list((tmp_path / "mine").glob("saved-*-0"))) == 2
-    assert {each["restart"] for each in reports(tmp_path / "mine")} == {0}
+    assert {each["restart"] for each in reports(tmp_path / "mine", 2)} == {0}
     assert len(SlurmCluster().alive([other])[other].running) == 2
     assert cluster.cancel([mine]) == []
 
@@ -156,7 +162,7 @@ def test_a_job_of_more_copies_than_an_array_may_have_is_several(slurm, tmp_path)
 @pytest.mark.slow
 def test_a_silent_controller_is_no_answer_and_no_end(slurm, tmp_path):
     handle = SlurmCluster().submit(job(tmp_path, "job", seconds=600))
-    wait_for(lambda: reports(tmp_path / "job"))
+    reports(tmp_path / "job")
     slurm.stop_controller()
     try:
         assert not SlurmCluster().alive([handle])[handle].known
@@ -272,16 +278,18 @@ def test_a_cluster_without_arrays_is_given_single_jobs(described, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("program", "expected"),
+    ("program", "patience", "expected"),
     [
-        (None, "there is no squeue here"),
-        ("#!/bin/sh\nexec /bin/sleep 60", "squeue: no answer from the Slurm controller within 0 s"),
-        ("#!/bin/sh\necho 'slurm_load_jobs error: Socket timed out' >&2; exit 1", "squeue: .*Socket timed out"),
-        ("no program", "squeue cannot be started: Permission denied"),
+        (None, 60, "there is no squeue here"),
+        ("#!/bin/sh\nexec /bin/sleep 600", 0.3, "squeue: no answer from the Slurm controller within 0 s"),
+        ("#!/bin/sh\necho 'slurm_load_jobs error: Socket timed out' >&2; exit 1", 60, "squeue: .*Socket timed out"),
+        ("no program", 60, "squeue cannot be started: Permission denied"),
     ],
 )
-def test_a_program_of_slurms_that_is_not_there_hangs_or_fails_is_one_line(program, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(site, "PATIENCE_SECONDS", 0.3)
+def test_a_program_of_slurms_that_is_not_there_hangs_or_fails_is_one_line(
+    program, patience, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(site, "PATIENCE_SECONDS", patience)
     monkeypatch.setenv("PATH", str(tmp_path))
     if program:
         (tmp_path / "squeue").write_text(program)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from optathlon.results import Store
-from tests.suite.sweeps import command, environment, optathlon, write
+from tests.suite.sweeps import command, environment, optathlon, wait_until_in_a_run, write
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
@@ -93,15 +93,14 @@ def killed(pid: int | None) -> bool:
     return False
 
 
-def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, on_this_machine, tmp_path, monkeypatch):
+def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, on_this_machine, hold, tmp_path):
     """Two launches at the same time; a job requeued, a run killed, the controller restarted, a node down and back."""
-    monkeypatch.setenv("TOY_SLEEP", "0.1")
     write(tmp_path, SWEEP)
     launches = [
         subprocess.Popen(command(*ON_SLURM), cwd=tmp_path, env=environment(), stdout=-1, stderr=-1, text=True)
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=300) for process in launches]
+    outputs = [process.communicate() for process in launches]
     assert [process.returncode for process in launches] == [0, 0], outputs
     assert sorted(json.loads(out)["workers"] for out, _ in outputs) == [0, 6], (
         "one of two launches leaves it to the other"
@@ -124,6 +123,7 @@ def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, on_this_m
     slurm.start_controller()
     node = slurm.ask("squeue", "-h", "-j", all_at_work()[2], "-o", "%N").strip()
     slurm.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")  # it comes back by itself
+    hold.unlink()
 
     done = 0
     while queued(slurm) and done < RUNS:
@@ -132,7 +132,7 @@ def test_in_spite_of_everything_a_sweep_ends_as_on_this_machine(slurm, on_this_m
         assert counts["finished"] >= done, "what was finished is not"
         assert counts["failed"] == 0
         done = counts["finished"]
-        time.sleep(6)
+        time.sleep(1)
     done = status_of(tmp_path)["counts"]["finished"]
     assert done == RUNS
     wait_for(lambda: not queued(slurm))
@@ -154,19 +154,26 @@ name = "sgd"
 fixed.lr = 0.1
 
 [cluster]
-time = 1
-notice = 15       # Slurm looks every 30 s, and so says it 15 to 45 s after the start
+time = 60
+notice = 45       # Slurm looks every 30 s, and so says it up to 75 s before the end
 setup = ["export OMP_NUM_THREADS=1"]
 """
 
 
-def test_a_run_longer_than_the_time_limit_is_saved_requeued_and_ends_the_same(slurm, tmp_path, monkeypatch):
+def test_a_run_longer_than_the_time_limit_is_saved_requeued_and_ends_the_same(slurm, hold, tmp_path):
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
         write(tmp_path / name, ONE)
-    assert optathlon(tmp_path / "here", "launch", "sweep.toml").returncode == 0
-    monkeypatch.setenv("TOY_SLEEP", "1.6")  # 30 times
+    assert optathlon(tmp_path / "here", "launch", "sweep.toml", TOY_HOLD="").returncode == 0
     assert optathlon(tmp_path / "there", *ON_SLURM).returncode == 0
+    wait_until_in_a_run(tmp_path / "there")
+    (job,) = queued(slurm, "RUNNING")
+    minutes = int(slurm.ask("squeue", "-h", "-j", job, "-o", "%M").split(":")[-2])
+    slurm.ask("scontrol", "update", f"jobid={job}", f"timelimit={minutes + 2}")
+    wait_for(lambda: endings(tmp_path / "there"))
+    wait_for(lambda: queued(slurm, "PENDING", "RUNNING") == [job])
+    slurm.ask("scontrol", "update", f"jobid={job}", "timelimit=60")
+    hold.unlink()
     wait_for(lambda: not queued(slurm))
     assert outcomes(tmp_path / "there") == outcomes(tmp_path / "here")
     kinds = endings(tmp_path / "there")
@@ -176,7 +183,7 @@ def test_a_run_longer_than_the_time_limit_is_saved_requeued_and_ends_the_same(sl
     assert json.loads(path.read_bytes())["provenance"]["job"].startswith("slurm:ci:")
 
 
-def test_a_launcher_that_dies_while_submitting_leaves_jobs_that_are_found(slurm, tmp_path, monkeypatch):
+def test_a_launcher_that_dies_while_submitting_leaves_jobs_that_are_found(slurm, hold, tmp_path):
     write(tmp_path, SWEEP)
     real = subprocess.run(["which", "sbatch"], env=environment(), capture_output=True, text=True, check=True)
     (tmp_path / "bin").mkdir()

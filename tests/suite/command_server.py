@@ -20,16 +20,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+PATIENCE = 900.0
+"""Seconds. Only a command that hangs takes so long."""
+
 READ_AT_IMPORT = ("PYTHON", "TORCH", "CUDA", "LD_", "LC_", "LANG", "OMP_", "MPL")
 """Beginnings of variables that a process which has imported torch heeds no more."""
 
 
-def run(words: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float = 300.0):
+def run(words: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float = PATIENCE):
     """The end of `optathlon WORDS` in `folder`, as subprocess.run tells it."""
     return _ended({"words": list(words)}, folder, environment, seconds)
 
 
-def run_code(code: str, folder: Path, environment: Mapping[str, str], seconds: float = 300.0):
+def run_code(code: str, folder: Path, environment: Mapping[str, str], seconds: float = PATIENCE):
     """The end of `python -c CODE` in `folder`, as subprocess.run tells it."""
     return _ended({"words": [], "code": code}, folder, environment, seconds)
 

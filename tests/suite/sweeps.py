@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.suite import command_server
+from tests.waiting import wait_for
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -60,6 +61,11 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-P", "-m", "optathlon", *map(str, words)]
 
 
+def wait_until_in_a_run(folder: Path) -> None:
+    """Waits until a run in the store of `folder` is in training, and so listens to signals."""
+    wait_for(lambda: any(path.stat().st_size for path in (folder / "store").rglob("events-*.jsonl")))
+
+
 def optathlon(folder: Path, *words: object, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in `folder` to its end."""
     if any(name.startswith(command_server.READ_AT_IMPORT) for name in more):
@@ -69,7 +75,6 @@ def optathlon(folder: Path, *words: object, **more: str) -> subprocess.Completed
             env=environment(**more),
             capture_output=True,
             text=True,
-            timeout=300,
             check=False,
         )
     return command_server.run([*map(str, words)], folder, environment(**more))

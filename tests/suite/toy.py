@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from optathlon.suite.working.signals import STOPPED_BY
 from optathlon.tasks import Metric, Protocol, Select, Task
 from optathlon.tasks.data.loading import load, share, split
 from optathlon.tasks.randomness import generator, shuffled
@@ -18,7 +21,12 @@ from optathlon.tasks.schedule import Cosine
 from optathlon.tasks.workload import Batch, Workload
 
 HOLD = "TOY_HOLD"
-"""Names a file: while it is there, all epochs but the first take half a minute, in which tests do what they have to."""
+"""Names a file: while it is there, no epoch but the first gets on, however long tests take for what they have to do. A
+run that is told to stop does so, and saves."""
+
+HELD_SECONDS = 30.0
+"""The longest that one loss is held: a signal that comes after the loop's last look at its flag and before `hold` is
+heard by then."""
 
 STRIKE = "TOY_STRIKE"
 """Names a file that says WHOM RANK EPOCH NUMBER: once, in a step of that epoch, the process of that rank sends the
@@ -36,7 +44,7 @@ BASE = Protocol(
     select=SELECT,
     checkpoint="best",
     holdout="published",
-    settings={"width": 8, "samples": 120, "plain": False, "explode_at": -1, "crash": False, "sleep": 0.0},
+    settings={"width": 8, "samples": 120, "plain": False, "explode_at": -1, "crash": False},
 )
 VARIANTS = {
     "epochs": {},
@@ -83,8 +91,8 @@ class Toy(Workload):
         points, labels, epoch = batch.data
         settings = self.protocol.settings
         strike(self.rank, epoch)
-        held = 1.0 if epoch > 0 and os.path.exists(os.environ.get(HOLD, "")) else 0.0
-        time.sleep(settings["sleep"] + float(os.environ.get("TOY_SLEEP", "0")) + held)
+        if epoch > 0 and os.path.exists(file := os.environ.get(HOLD, "")):
+            hold(file)
         if settings["crash"]:
             raise ZeroDivisionError("the toy was told to crash")
         if self.at != (epoch, batch.index):
@@ -115,7 +123,8 @@ class Toy(Workload):
 
 
 def strike(rank: int, epoch: int) -> None:
-    """Does what the file of STRIKE says, if it is this process's turn, and removes the file."""
+    """Does what the file of STRIKE says, if it is this process's turn. The file is gone once the signal has come to the
+    parent, or just before this process gets it."""
     file = os.environ.get(STRIKE, "")
     if not os.path.exists(file):
         return
@@ -123,17 +132,43 @@ def strike(rank: int, epoch: int) -> None:
         whom, of_rank, in_epoch, number = order.read().split()
     if (rank, epoch) != (int(of_rank), int(in_epoch)):
         return
-    os.unlink(file)
     if whom == "itself":
+        os.unlink(file)
         os.kill(os.getpid(), int(number))
         return
     # The parent asks this process to stop, or dies, of which the kernel tells it by the same signal.
-    listener, asked = signal.getsignal(signal.SIGTERM), []
-    signal.signal(signal.SIGTERM, lambda *signaled: (asked.append(1), listener(*signaled)))
-    os.kill(os.getppid(), int(number))
-    while not asked:
-        time.sleep(0.01)
-    signal.signal(signal.SIGTERM, listener)
+    with interrupted() as told:
+        os.kill(os.getppid(), int(number))
+        while not told:
+            time.sleep(0.01)
+    os.unlink(file)
+
+
+def hold(file: str) -> None:
+    """Returns once `file` is gone, or this process was told to stop."""
+    until = time.monotonic() + HELD_SECONDS
+    with interrupted() as told:
+        while os.path.exists(file) and not told and time.monotonic() < until:
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def interrupted() -> Iterator[list[int]]:
+    """Yields a list in which each signal that comes is noted, besides what is done about it."""
+    told: list[int] = []
+
+    def noted(listener):
+        return lambda number, frame: (told.append(number), listener(number, frame))
+
+    listeners = {number: signal.getsignal(number) for number in STOPPED_BY}
+    listening = {number: listener for number, listener in listeners.items() if callable(listener)}
+    for number, listener in listening.items():
+        signal.signal(number, noted(listener))
+    try:
+        yield told
+    finally:
+        for number, listener in listening.items():
+            signal.signal(number, listener)
 
 
 def _task(name: str, protocol: Protocol) -> Task:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from optathlon.optimizers.rules.adamp import AdamP
+from tests.suite.sweeps import ROOT
 
 pytest.importorskip("triton")
 
@@ -128,9 +129,8 @@ def run(code, **environment):
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=500,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 
 

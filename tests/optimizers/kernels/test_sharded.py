@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.suite.sweeps import ROOT
+
 SCRIPT = """
 import os
 import sys
@@ -175,6 +177,6 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     script = tmp_path / "sharded.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(tmp_path / "store")]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=environment)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr

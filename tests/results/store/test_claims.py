@@ -10,6 +10,7 @@ import pytest
 
 from optathlon.results import Store, StoreError, this_process
 from optathlon.results.record import Ended
+from optathlon.results.store.claims import LEASE
 from tests.results.make import record, run_id
 
 RUN = run_id("a run")
@@ -99,7 +100,7 @@ def test_owners_outside_any_job_are_no_restarts_of_each_other(store):
 
 def test_fifteen_minutes_of_silence_free_a_run(store):
     attempt = store.claim(RUN, elsewhere())
-    silent_for(store, attempt, 14.9 * 60)
+    silent_for(store, attempt, 12 * 60)  # not 14.9: the test itself may take some of it
     assert store.claim(RUN, this_process()) is None
     silent_for(store, attempt, 15.1 * 60)
     assert store.claim(RUN, this_process()).number == 2
@@ -158,8 +159,8 @@ def test_states_and_forget_judge_by_the_same_clock(store, monkeypatch, skew):
     attempt = store.claim(RUN, elsewhere())
     monkeypatch.setattr(time, "time", lambda: now() + skew)
     assert store.states([RUN])[RUN].kind == "running"
-    assert store.states([RUN])[RUN].silence < 60
-    assert store.liveness.clock_ahead() == pytest.approx(skew, abs=5)
+    assert store.states([RUN])[RUN].silence < LEASE
+    assert store.liveness.clock_ahead() == pytest.approx(skew, abs=600)
     with pytest.raises(StoreError, match="is running"):
         store.forget(RUN)
     silent_for(store, attempt, 1000)

@@ -104,10 +104,11 @@ class Crew:
 
     def wait(self) -> tuple[int, int]:
         """A worker that ended or was stopped, and its status."""
-        pid, status = os.waitpid(-1, os.WUNTRACED)
-        if not os.WIFSTOPPED(status):
-            self.pids.discard(pid)
-        return pid, status
+        while True:
+            pid, status = os.waitpid(-1, os.WUNTRACED)
+            if pid in self.pids:  # and no process that another test left
+                self.pids -= set() if os.WIFSTOPPED(status) else {pid}
+                return pid, status
 
     def diary_lines(self) -> list[list[str]]:
         return [line.split() for path in self.folder.glob("diary-*") for line in path.read_text().splitlines()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -116,7 +117,9 @@ def test_skeptic_refuses_a_task_that_is_none_of_the_sweep(ran):
     assert (code, "ptb-awd-lstm" in error) == (2, True)
 
 
-def test_skeptic_reports_once_all_fresh_runs_have_their_outcome(ran, store):
+def test_skeptic_reports_once_all_fresh_runs_have_their_outcome(ran, store, tmp_path, monkeypatch):
+    store = Store(shutil.copytree(store.root, tmp_path / "store"))
+    monkeypatch.setenv("OPTATHLON_STORE", str(store.root))
     planned = json.loads(ran("skeptic", "quickstart", "--dry-run", "--json", "--task", "ptb-awd-lstm")[1])["runs"]
     plan = store.plan("quickstart")
     for run in msgspec.convert(planned, list[type(plan.runs[0])]):

@@ -33,7 +33,5 @@ def test_on_a_terminal_control_characters_of_a_log_are_spelled_out(run, tmp_path
 
 
 def test_into_a_pipe_a_log_goes_as_it_is(run, tmp_path):
-    done = subprocess.run(
-        command("logs", run), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, timeout=300, check=True
-    )
+    done = subprocess.run(command("logs", run), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, check=True)
     assert HOSTILE.encode() in done.stdout

@@ -11,8 +11,7 @@ import pytest
 
 from optathlon.results import Store
 from optathlon.slurm.signals import PREEMPTED
-from tests.suite.sweeps import command, environment, optathlon, write
-from tests.waiting import wait_for
+from tests.suite.sweeps import command, environment, optathlon, wait_until_in_a_run, write
 
 WORDS = ("run", "toy:TASK", "sgd", "lr=0.1", "--scale", "smoke", "--device", "cpu")
 
@@ -21,15 +20,14 @@ def started(folder, hangup=signal.SIG_DFL, **how) -> subprocess.Popen:
     """A foreground run that is in training. hangup: what SIGHUP does to a process that says nothing of it; these tests
     themselves may run under nohup."""
     write(folder)
-    (folder / "hold").touch()
     process = subprocess.Popen(
         command(*WORDS),
         cwd=folder,
-        env=environment(TOY_HOLD=str(folder / "hold")),
+        env=environment(),
         preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),
         **how,
     )
-    wait_for(lambda: any(p.stat().st_size for p in (folder / "store").rglob("events-*.jsonl")))
+    wait_until_in_a_run(folder)
     return process
 
 
@@ -41,7 +39,7 @@ def ending(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [False, True], ids=["a signal", "a closed terminal"])
-def test_a_run_that_loses_its_terminal_saves_and_goes_on_with_the_same_command(closed, tmp_path):
+def test_a_run_that_loses_its_terminal_saves_and_goes_on_with_the_same_command(closed, tmp_path, hold):
     """SIGHUP alone, and with a terminal to which nothing can be written any more."""
     if closed:
         outer, inner = pty.openpty()
@@ -52,7 +50,7 @@ def test_a_run_that_loses_its_terminal_saves_and_goes_on_with_the_same_command(c
         process = started(tmp_path, stderr=subprocess.DEVNULL)
     process.send_signal(signal.SIGHUP)
     assert process.wait() == PREEMPTED
-    (tmp_path / "hold").unlink()
+    hold.unlink()
     assert ending(tmp_path).kind == "stopped"
     assert list((tmp_path / "store").rglob("checkpoint-*.pt"))
     done = optathlon(tmp_path, *WORDS)
@@ -61,8 +59,8 @@ def test_a_run_that_loses_its_terminal_saves_and_goes_on_with_the_same_command(c
 
 
 @pytest.mark.slow
-def test_nohup_is_obeyed(tmp_path):
+def test_nohup_is_obeyed(tmp_path, hold):
     process = started(tmp_path, signal.SIG_IGN, stderr=subprocess.DEVNULL)
     process.send_signal(signal.SIGHUP)
-    (tmp_path / "hold").unlink()
+    hold.unlink()
     assert process.wait() == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ from optathlon.suite.monitoring.alive_workers import HANDLE, Submitted, Workers
 from optathlon.suite.monitoring.ended_workers import EndedWorkers, of_newest_launch
 from tests.suite.stories import planned
 from tests.suite.sweeps import SWEEP, optathlon
+from tests.waiting import wait_for
 
 BUILT_IN = SWEEP.replace("toy:TASK", "ptb-awd-lstm")
 
@@ -123,8 +123,7 @@ def test_status_names_the_log_of_a_worker_on_this_machine(store, tmp_path):
     here = LocalCluster()
     handle = here.submit(Job(("echo", words), "toys-0001", folder))
     (folder / HANDLE).write_text(handle)
-    while here.alive([handle])[handle]:
-        time.sleep(0.01)
+    wait_for(lambda: not here.alive([handle])[handle])
     told = optathlon(tmp_path, "status", "toys").stdout
     assert f"its last words: {words}\n  its log: store/jobs/me/toys-0001/log.txt" in told
     (seen,) = json.loads(optathlon(tmp_path, "status", "toys", "--json").stdout)["sweeps"]

@@ -40,8 +40,6 @@ def test_a_slot_that_is_free_or_ones_own_is_none(monkeypatch, worker):
 
 
 def test_a_holder_that_is_no_worker_is_named_by_its_process(monkeypatch):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    gone = ended.pid
+    gone = 2**22 + 1  # beyond the greatest number of a process
     held(monkeypatch, {"core-0": gone, "core-1": gone})
     assert slot_holders.waiting_message("mine") == f"waits for a slot: all are held by process {gone}"

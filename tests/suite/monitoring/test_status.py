@@ -370,11 +370,9 @@ def test_a_worker_with_other_code_refuses_and_status_says_so(tmp_path):
 
 
 @pytest.mark.slow
-def test_logs_follows_a_run_to_its_end(tmp_path):
+def test_logs_follows_a_run_to_its_end(tmp_path, hold):
     write(tmp_path)
-    hold = tmp_path / "hold"
-    hold.touch()
-    assert optathlon(tmp_path, "launch", "sweep.toml", "--detach", TOY_HOLD=str(hold)).returncode == 0
+    assert optathlon(tmp_path, "launch", "sweep.toml", "--detach").returncode == 0
     store = Store(tmp_path / "store")
     run = find_run.run(store, "toy:TASK/sgd/s0")
     wait_for(lambda: store.states([run])[run].kind == "running")

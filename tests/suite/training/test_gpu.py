@@ -101,7 +101,7 @@ def test_one_process_of_a_team_is_the_run_alone(tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1"]
     team = subprocess.run(
         [*launcher, "-m", "optathlon", *words, "--store", "team"],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300, check=False,
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (alone.returncode, team.returncode) == (0, 0), alone.stderr + team.stderr
     (one,), (other,) = (Store(tmp_path / name).records() for name in ("alone", "team"))

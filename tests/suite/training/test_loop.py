@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import json
 import random
 import resource
 import tempfile
@@ -98,10 +99,14 @@ def test_data_workers_change_nothing(workers, tmp_path):
     )
 
 
+def newest_sidecar(folder):
+    return max(folder.glob("checkpoint-*.json"), key=lambda path: json.loads(path.read_bytes())["serial"])
+
+
 def test_a_flipped_bit_falls_back_to_the_other_slot_and_says_so(tmp_path):
     run, warnings = run_of("adamw", "epochs"), []
     assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
-    newest = max(tmp_path.glob("checkpoint-*.pt"), key=lambda p: p.stat().st_mtime_ns)
+    newest = newest_sidecar(tmp_path).with_suffix(".pt")
     flip_a_bit(newest)
     outcome = carry_out(run, tmp_path, warn=warnings.append)
     assert result(outcome) == uninterrupted("adamw", "epochs")
@@ -111,7 +116,7 @@ def test_a_flipped_bit_falls_back_to_the_other_slot_and_says_so(tmp_path):
 def test_a_sidecar_that_is_no_text_voids_its_slot(tmp_path):
     run = run_of("adamw", "epochs")
     assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
-    newest = max(tmp_path.glob("checkpoint-*.json"), key=lambda p: p.stat().st_mtime_ns)
+    newest = newest_sidecar(tmp_path)
     newest.write_bytes(newest.read_bytes().replace(run.id.encode(), b"\xff" + run.id.encode()[1:]))
     assert result(carry_out(run, tmp_path)) == uninterrupted("adamw", "epochs")
 
@@ -131,7 +136,7 @@ def test_a_whole_checkpoint_of_another_shape_falls_back_like_a_damaged_one(tmp_p
     assert attempt(run, tmp_path, 4) is attempt(run, tmp_path, 4) is None
     (other := tmp_path / "other").mkdir()
     attempt(wider, other, 4)
-    newest = max(tmp_path.glob("checkpoint-*.pt"), key=lambda p: p.stat().st_mtime_ns)
+    newest = newest_sidecar(tmp_path).with_suffix(".pt")
     put_in_place(run, next(other.glob("checkpoint-*.pt")), newest)
     told = []
     assert result(carry_out(run, tmp_path, warn=told.append)) == uninterrupted("adamw", "ema")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,18 +16,13 @@ from optathlon.suite.training import waiting
 from optathlon.suite.training.place import Place
 from optathlon.suite.training.team import Joined, Lost, meet
 from optathlon.suite.working.forking import fork
+from tests.ports import own_port
 from tests.suite.sweeps import command, environment, write
 from tests.suite.working.test_team_worker import end_of
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_for_line
 
 CPU = torch.device("cpu")
 WORDS = ("run", "toy:TASK", "sgd", "lr=0.1", "protocol.micro_batch=8", "--scale", "smoke", "--device", "cpu")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_whom_one_waits_for_is_told_within_seconds_and_every_half_minute(monkeypatch):
@@ -51,7 +44,7 @@ def test_a_wait_ends_with_the_names_of_those_who_did_not_come(tmp_path, monkeypa
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_ends_the_wait_for_the_others_at_once(rank, tmp_path):
-    place = Place(rank, 2, rank, address="127.0.0.1", port=free_port())
+    place = Place(rank, 2, rank, address="127.0.0.1", port=own_port())
     with pytest.raises(Preempted):
         Joined(place, meet(place, stop=lambda: True), CPU, lambda: True)
 
@@ -62,12 +55,12 @@ def test_a_signal_ends_the_wait_for_the_others_at_once(rank, tmp_path):
 def test_run_tells_for_whom_it_waits_and_ends_by_a_signal(rank, number, code, tmp_path):
     write(tmp_path)
     ranks = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank}
-    variables = {**ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    variables = {**ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": own_port()}
     output = tmp_path / "output.txt"
     with output.open("w") as stderr:
         env = environment(**{key: str(value) for key, value in variables.items()})
         process = subprocess.Popen(command(*WORDS), cwd=tmp_path, env=env, stderr=stderr)
-        wait_for(lambda: "waiting for " in output.read_text())
+        wait_for_line(output, "waiting for ")
         process.send_signal(number)
         assert process.wait() == code
     assert ("the first process, at 127.0.0.1" if rank else "waiting for process 1") in output.read_text()
@@ -90,7 +83,8 @@ def test_in_every_collective_wait_the_silent_ones_are_named_and_a_signal_ends_it
         return team.agree(0)
 
     first, second = (fork(lambda _, rank=rank: part(rank)) for rank in range(2))
-    wait_for(lambda: Path(output).exists() and "waiting for process 1" in output.read_text())
+    wait_for(lambda: (tmp_path / "joined-0").exists())
+    wait_for_line(output, "waiting for process 1")
     os.kill(first, number)
     assert end_of(first) == code
     assert "stopped while waiting for process 1" in output.read_text()

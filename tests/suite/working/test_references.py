@@ -22,6 +22,7 @@ from optathlon.tasks import Metric, Protocol, Task
 from optathlon.tasks.language.ptb import layout
 from optathlon.tasks.language.text.ngrams import bigram_perplexity, unigram_perplexity
 from tests.suite.sweeps import command, environment, optathlon, write
+from tests.waiting import wait_for
 
 GOOD = {"constant": {"test/accuracy": 50.0, "validation/loss": np.float32(0.5)}, "coin": {"test/accuracy": 49}}
 CALLS: list[tuple[Protocol, Path]] = []
@@ -172,10 +173,15 @@ def test_a_signal_ends_it_with_nothing_written_and_is_listened_to_as_before(stor
     assert len(known(store)) == 1
 
 
-def test_what_never_ends_is_ended_as_a_failure(store, monkeypatch):
-    monkeypatch.setattr(references, "LIMIT_SECONDS", 0.05)
-    (said,) = ensured(store, returns=lambda: time.sleep(60))
-    assert "TimeoutError: not done after 0 s" in said
+def test_what_never_ends_is_ended_as_a_failure(store):
+    def never_end():
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        assert 0 < left <= references.LIMIT_SECONDS
+        signal.setitimer(signal.ITIMER_REAL, 0.001)  # as if all but this had passed
+        time.sleep(600)
+
+    (said,) = ensured(store, returns=never_end)
+    assert "TimeoutError: not done after 900 s" in said
     assert known(store) == {}
     assert "could not be computed" in store.problems[0]
 
@@ -290,15 +296,13 @@ def test_who_is_killed_while_computing_has_its_outcome_and_leaves_nothing_broken
     write(tmp_path, TOYS)
     sleepy = MINE.replace(
         "    return {",
-        "    import time; open('here', 'w').close(); time.sleep(60 * os.path.exists('wait'))\n    return {",
+        "    open('here', 'w').close()\n    while os.path.exists('wait'): time.sleep(0.05)\n    return {",
     )
-    (tmp_path / "mine.py").write_text(f"import os\n{sleepy}")
+    (tmp_path / "mine.py").write_text(f"import os, time\n{sleepy}")
     (tmp_path / "wait").touch()
     words = ("run", "mine:TASK", "sgd", "lr=0.1", "--scale", "smoke")
     running = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "here").exists():
-        assert running.poll() is None
-        time.sleep(0.05)
+    wait_for(lambda: (tmp_path / "here").exists() or running.poll() is not None)
     running.send_signal(number)
     assert (running.wait(), running.communicate()[1].count("stopped; the next run")) in ((0, 1), (-number, 0))
     (tmp_path / "wait").unlink()

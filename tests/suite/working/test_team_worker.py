@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
-import socket
 import subprocess
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +30,7 @@ from optathlon.suite.working.exit_codes import BUSY, REFUSED, SILENT
 from optathlon.suite.working.forking import fork
 from optathlon.suite.working.job import Job
 from optathlon.suite.working.several_processes import on_this_machine
+from tests.ports import own_port
 from tests.suite.ranks import attempt
 from tests.suite.sweeps import HERE, command, environment, optathlon
 from tests.suite.toy import STRIKE
@@ -108,7 +111,7 @@ def test_processes_whose_parent_is_killed_save_and_stop(strike, tmp_path):
 
 @pytest.mark.slow
 def test_a_process_that_does_not_answer_is_not_waited_for_for_ever(strike, tmp_path, monkeypatch):
-    monkeypatch.setenv(TEAM_SECONDS, "5")
+    monkeypatch.setenv(TEAM_SECONDS, "15")  # more than a process that is alive ever takes for its part
     monkeypatch.setattr(forking, "GRACE_SECONDS", 1.0)
     run, store = run_of(), Store(tmp_path / "store")
     strike(signal.SIGSTOP, rank=1)
@@ -202,10 +205,7 @@ def plan_in(folder: Path, text: str = SWEEP) -> Assignment:
 
 def variables(world: int) -> list[dict[str, str]]:
     """What torchrun tells each of so many processes, but for an agent of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    meeting = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(own_port())}
     return [{**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
 
 
@@ -245,8 +245,13 @@ def test_a_signal_to_any_process_of_a_team_stops_all(asked, strike, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_team_that_lost_a_process_ends(killed, strike, tmp_path, monkeypatch):
-    monkeypatch.setattr(team_worker, "SILENCE_SECONDS", 6.0)
-    monkeypatch.setattr(team_worker, "BEAT_SECONDS", 0.5)
+    """By a clock that goes on by an hour at each look once that process is dead."""
+    hours = itertools.count(1)
+
+    def monotonic() -> float:
+        return time.monotonic() + (0 if (tmp_path / "strike").exists() else 3600 * next(hours))
+
+    monkeypatch.setattr(team_worker, "time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
     assignment = plan_in(tmp_path)
     first = assignment.plan.runs[0].id
     strike(signal.SIGKILL, rank=killed, whom="parent")

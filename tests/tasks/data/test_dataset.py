@@ -148,9 +148,11 @@ def test_what_a_killed_builder_left_goes_with_the_next_one(tmp_path, monkeypatch
 
     builder = os.fork()
     if not builder:
-        monkeypatch.setattr(Words, "write_standin", tell_and_wait)
-        build(Words(), tmp_path, "standin")
-        os._exit(1)
+        try:
+            monkeypatch.setattr(Words, "write_standin", tell_and_wait)
+            build(Words(), tmp_path, "standin")
+        finally:
+            os._exit(1)
     left = os.read(read, 100).decode()
     os.kill(builder, signal.SIGKILL)
     os.waitpid(builder, 0)
