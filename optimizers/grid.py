@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import itertools
 import math
 import tomllib
@@ -118,7 +117,10 @@ def default_grid(name: str) -> Grid:
 
 def default_table(name: str) -> dict[str, Any]:
     """Returns that grid as its TOML table; raises OptimizerError if there is none."""
-    folder = importlib.resources.files(__name__.rpartition(".")[0]) / "grids"
+    # Only here, as it takes longer to import than the rest of this room.
+    from importlib.resources import files
+
+    folder = files(__name__.rpartition(".")[0]) / "grids"
     file = folder / f"{name}.toml"
     if not file.is_file():
         known = [f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import fnmatch
 import functools
 import hashlib
-import importlib.metadata
 import inspect
 import math
 import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,6 +19,9 @@ from optathlon.optimizers.catalog.ours import CATALOG
 from optathlon.optimizers.catalog.pytorch_optimizer import MODERN
 from optathlon.optimizers.errors import OptimizerError, did_you_mean
 from optathlon.optimizers.spec import Hyperparameter, OptimizerSpec, load
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "optathlon.optimizers"
 _NOT_SETTABLE = {"self", "params", "foreach", "fused", "capturable", "differentiable", "maximize"}
@@ -32,8 +34,11 @@ def _builtin() -> Mapping[str, OptimizerSpec]:
 
 
 @functools.cache
-def _entry_points() -> Mapping[str, importlib.metadata.EntryPoint]:
-    return {e.name: e for e in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+def _entry_points() -> Mapping[str, EntryPoint]:
+    # Only here, as it takes longer to import than the rest of this room.
+    from importlib.metadata import entry_points
+
+    return {e.name: e for e in entry_points(group=ENTRY_POINTS)}
 
 
 def names(pattern: str = "*") -> list[str]:

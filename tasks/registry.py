@@ -6,14 +6,13 @@ import fnmatch
 import functools
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
 import operator
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,6 +21,9 @@ from optathlon.tasks.data.dataset import Dataset
 from optathlon.tasks.description import verify, verify_selection
 from optathlon.tasks.errors import TaskError, did_you_mean, kind, one_line, raised
 from optathlon.tasks.task import Protocol, Task
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 FAMILIES = (
     "optathlon.tasks.rebias",
@@ -67,8 +69,11 @@ def _builtin() -> Mapping[str, Task]:
 
 
 @functools.cache
-def _entry_points() -> Mapping[str, importlib.metadata.EntryPoint]:
-    return {e.name: e for e in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+def _entry_points() -> Mapping[str, EntryPoint]:
+    # Only here, as it takes longer to import than the rest of this room.
+    from importlib.metadata import entry_points
+
+    return {e.name: e for e in entry_points(group=ENTRY_POINTS)}
 
 
 def names(pattern: str = "*") -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,6 +68,10 @@ class Archive(Layout):
 
         They come from memory or from the index, if their files are as they were then, else from the files.
         """
+        return self._listed_records(ids, brief)[0]
+
+    def _listed_records(self, ids: Iterable[str] | None, brief: bool) -> tuple[LightRecords, Set[str]]:
+        """As `records_by_id`, and those of `ids` that have a record's file, be it usable or not."""
         with without_collection():
             stamps, known = self._stamps(ids), self._read_before[brief]
             for run_id in [i for i in known.keys() & stamps.keys() if known[i][0] != stamps[i] or not stamps[i]]:
@@ -77,7 +81,8 @@ class Archive(Layout):
             for run_id, data in self._read(sorted(changed)):
                 if record := self._usable(run_id, data):
                     known[run_id] = stamps[run_id], self._sharing.light(record, brief)
-            return LightRecords(rows, {i: known[i][1] for i in known.keys() & stamps.keys()}, brief)
+            read_records = {i: known[i][1] for i in known.keys() & stamps.keys()}
+            return LightRecords(rows, read_records, brief), stamps.keys()
 
     def written(self) -> Iterator[tuple[Record, bytes]]:
         """Every record with its bytes as they are on disk, by id; those that cannot be read are named in `problems`."""

@@ -13,7 +13,7 @@ import msgspec
 from optathlon.results.errors import StoreError
 from optathlon.results.record import Attempt, Ended, Owner
 from optathlon.results.store import events
-from optathlon.results.store.files import exists, names, read, utc
+from optathlon.results.store.files import exists, listing, read, utc
 from optathlon.results.store.identity import ensured_identity
 from optathlon.results.store.layout import Layout
 from optathlon.results.store.liveness import Liveness
@@ -68,11 +68,11 @@ class Claims(Layout):
     def _over(self, run_id: str, history: History, owner: Owner) -> bool:
         if history.newest in history.ended:
             return True
-        path = self.work(run_id) / f"attempt-{history.newest:04d}.json"
+        path = f"{self._work(run_id)}/attempt-{history.newest:04d}.json"
         before = self._owner(path)
         return (before is not None and restarted(before, owner)) or not self.liveness.alive(path, before)
 
-    def _owner(self, path: Path) -> Owner | None:
+    def _owner(self, path: str) -> Owner | None:
         """The owner in an attempt file; None if it cannot be read, so that only its lease counts."""
         with contextlib.suppress(StoreError):
             if (data := read(path)) is not None:
@@ -141,7 +141,7 @@ class Claims(Layout):
         history = self._history(run_id)
         if not history.newest:
             return State(kind="waiting")
-        path = self.work(run_id) / f"attempt-{history.newest:04d}.json"
+        path = f"{self._work(run_id)}/attempt-{history.newest:04d}.json"
         owner = self._owner(path)
         ended = self._ended(run_id, history.newest) if history.newest in history.ended else None
         if history.newest not in history.ended and self.liveness.alive(path, owner):
@@ -187,9 +187,8 @@ class Claims(Layout):
 
     def _history(self, run_id: str) -> History:
         history = History()
-        for match in filter(None, map(_FILE.fullmatch, names(self._work(run_id)))):
-            kind, number = match[1], int(match[2])
-            numbers = getattr(history, kind)
+        for match in filter(None, map(_FILE.fullmatch, listing(self._work(run_id)))):
+            numbers, number = getattr(history, match[1]), int(match[2])
             numbers.append(number) if isinstance(numbers, list) else numbers.add(number)
         history.attempt.sort()
         history.events.sort()

@@ -142,7 +142,7 @@ def exists(path: Path) -> bool:
     return _patiently(lambda: bool(os.stat(path)), missing=False)
 
 
-def age(path: Path, now: float) -> float | None:
+def age(path: Path | str, now: float) -> float | None:
     """Seconds from the file's last change to `now`; None if there is no file."""
     changed = _patiently(lambda: os.stat(path).st_mtime, missing=None)
     return None if changed is None else now - changed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -26,14 +25,15 @@ class Layout:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        self._root = str(self.root)
 
     def work(self, run_id: str) -> Path:
         """The folder of a run's attempts, events, logs and checkpoints."""
         return Path(self._work(run_id))
 
     def _work(self, run_id: str) -> str:
-        """As `work`: pathlib's joins would be a third of the time that it takes to see where 10,000 runs stand."""
-        return os.path.join(self.root, "work", run_id[:2], checked_id(run_id))
+        """As `work`: joins would be a third of the time that it takes to see where 10,000 runs stand."""
+        return f"{self._root}/work/{run_id[:2]}/{checked_id(run_id)}"
 
     def _record(self, run_id: str) -> Path:
         return self.root / "records" / run_id[:2] / f"{checked_id(run_id)}.json"

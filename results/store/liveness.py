@@ -28,7 +28,7 @@ class Liveness:
         self._measured: float | None = None
         self._since_boot = 0.0
 
-    def alive(self, attempt: Path, owner: Owner | None) -> bool:
+    def alive(self, attempt: Path | str, owner: Owner | None) -> bool:
         """Whether the owner of the file `attempt` is alive, or may be. A file that is gone says nothing against it."""
         if owner is not None and owner.store and not is_own(owner.store, self.root):
             return False  # it is at work in the store that this one is a copy of
@@ -43,7 +43,7 @@ class Liveness:
         # made by a wrong clock, and nobody's sign of life.
         return silence is None or abs(silence) <= self.lease
 
-    def silence(self, attempt: Path) -> float | None:
+    def silence(self, attempt: Path | str) -> float | None:
         """Seconds since the heartbeat in the file `attempt`, by the file server's clock; None if there is no file."""
         seconds = age(attempt, time.time() - self._ahead)
         if seconds is None or 0 <= seconds < self.lease / 3:

@@ -39,8 +39,7 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
         ids = list(dict.fromkeys(map(checked_id, ids)))
         if not ids:
             return {}
-        finished = self.finished()
-        outcomes = self.records_by_id(ids, brief=True)
+        outcomes, finished = self._listed_records(ids, brief=True)
         started = {i for shard in names(self.root / "work") for i in names(self.root / "work" / shard)}
         states = {}
         for run_id in ids:

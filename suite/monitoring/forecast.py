@@ -6,8 +6,9 @@ import functools
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from optathlon.results import State, Store
 from optathlon.results.plan import Plan, PlannedRun
@@ -33,8 +34,7 @@ Shape = str
 """What two runs share that take equally long per unit of length: canonical JSON of it."""
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """What a run takes from its beginning to its outcome."""
 
     seconds: float | None
@@ -45,8 +45,7 @@ class Cost:
     """On how many devices at once."""
 
 
-@dataclass(frozen=True)
-class _Measure:
+class _Measure(msgspec.Struct, frozen=True):
     """How fast a run was."""
 
     rate: float
@@ -147,8 +146,7 @@ class Forecast:
         return self._shapes[problem_digest, changes]
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """How fast an attempt is going."""
 
     updates: float

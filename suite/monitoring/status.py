@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from optathlon.results import ReportRuns, State, Store
 from optathlon.results.plan import Plan, PlannedRun
@@ -30,8 +31,7 @@ Cell = tuple[str, str]
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?")
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """A run in progress."""
 
     run: PlannedRun
@@ -51,8 +51,7 @@ class Running:
         return self.quiet >= QUIET_SECONDS
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(msgspec.Struct, frozen=True):
     """Runs whose newest attempts failed alike."""
 
     failure: str
@@ -75,8 +74,7 @@ class Trouble:
         return failures.advice(self.failure, self.runs[0], self.hosts)
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """Runs that wait for their canary, or that workers refused."""
 
     why: str
@@ -85,8 +83,7 @@ class Held:
     """Where workers refused them."""
 
 
-@dataclass(frozen=True)
-class Overview:
+class Overview(msgspec.Struct, frozen=True):
     """Where a plan stands."""
 
     plan: Plan
@@ -106,13 +103,13 @@ class Overview:
     eta: float | None
     """Seconds until all is done if as many runs go on at once as do now, unknown runs taken for average ones; None if
     none runs."""
-    states: dict[str, State] = field(repr=False)
+    states: dict[str, State]
     """Of every run, by id."""
-    todo: list[PlannedRun] = field(repr=False)
+    todo: list[PlannedRun]
     """What is still to be started."""
-    later: list[PlannedRun] = field(repr=False)
+    later: list[PlannedRun]
     """Runs that later looks may ask for, if comparisons are not decided before."""
-    forecast: Forecast = field(repr=False)
+    forecast: Forecast
 
     @property
     def left(self) -> int:
