@@ -87,7 +87,14 @@ def digest(value: Any) -> str:
 
 def run_id(identity: Identity, seed: int) -> str:
     """Returns the first 16 hexadecimal digits of the SHA-256 over the digests of problem, setting and seed."""
-    return hashlib.sha256("/".join((identity.problem, identity.setting, digest(seed))).encode()).hexdigest()[:16]
+    parts = identity.problem, identity.setting, _digest_of_seed(seed)
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
+
+
+# Kept, as thousands of settings share a few seeds; by type, as True equals 1 and is other JSON.
+@functools.lru_cache(typed=True)
+def _digest_of_seed(seed: int) -> str:
+    return digest(seed)
 
 
 @functools.cache

@@ -44,9 +44,9 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
         states = {}
         for run_id in ids:
             if run_id in outcomes:
-                record = outcomes[run_id]
-                where = f"at update {record.diverged_at}" if record.status == "diverged" else ""
-                states[run_id] = State(kind=record.status, reason=where, attempt=record.provenance.get("attempt", 0))
+                status, diverged_at, attempt = outcomes.outcome(run_id)
+                where = f"at update {diverged_at}" if status == "diverged" else ""
+                states[run_id] = State(kind=status, reason=where, attempt=attempt)
             elif run_id in finished:
                 states[run_id] = State(kind="failed", reason=f"its record cannot be read: {self._record(run_id)}")
             else:

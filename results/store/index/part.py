@@ -17,7 +17,7 @@ import zlib
 from array import array
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, Literal, TypeVar
+from typing import Any, BinaryIO, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -107,6 +107,15 @@ class _Columns(msgspec.Struct, frozen=True, kw_only=True):
     weights: _DocumentSection
 
 
+class Outcome(NamedTuple):
+    """How a run came out."""
+
+    status: Literal["finished", "diverged"]
+    diverged_at: int | None
+    attempt: int
+    """The number of the attempt that made the record; 0 if it does not say."""
+
+
 class Part:
     """The records in the file `path`, each made when it is first asked for.
 
@@ -176,6 +185,12 @@ class Part:
             curve=self._sharing.curve(kind.curve_unit),
             provenance=self._origins[self._origin_at[row]] if brief else self._provenances.value(row),  # pyright: ignore
         )
+
+    def outcome(self, row: int) -> Outcome:
+        """How the run in `row` came out, for which no record need be made."""
+        kind = self._kinds[self._kind_at[row]]
+        diverged_at = self._diverged_at[row] if kind.has_divergence else None
+        return Outcome(kind.status, diverged_at, self._origins[self._origin_at[row]].get("attempt", 0))
 
     def finished_score(
         self, row: int, problem: str, setting: str, metric: str, higher_is_better: bool

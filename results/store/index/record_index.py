@@ -18,7 +18,7 @@ import msgspec
 from optathlon.results.record import Record
 from optathlon.results.store.files import make_folder, names, replace
 from optathlon.results.store.index.light_records import Sharing
-from optathlon.results.store.index.part import DamagedPart, Part, PartWriter, Stamp
+from optathlon.results.store.index.part import DamagedPart, Outcome, Part, PartWriter, Stamp
 
 
 class RecordIndex:
@@ -109,6 +109,14 @@ class LightRecords(Mapping[str, Record]):
             if (row := rows.get(run_id)) is not None:
                 return part.record(row, self._brief)
         return self._read[run_id]
+
+    def outcome(self, run_id: str) -> Outcome:
+        """How a run that has a record came out."""
+        for part, rows in self._places:
+            if (row := rows.get(run_id)) is not None:
+                return part.outcome(row)
+        record = self._read[run_id]
+        return Outcome(record.status, record.diverged_at, record.provenance.get("attempt", 0))
 
     def finished_score(
         self, run_id: str, problem: str, setting: str, metric: str, higher_is_better: bool
