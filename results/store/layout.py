@@ -36,7 +36,11 @@ class Layout:
         return f"{self._root}/work/{run_id[:2]}/{checked_id(run_id)}"
 
     def _record(self, run_id: str) -> Path:
-        return self.root / "records" / run_id[:2] / f"{checked_id(run_id)}.json"
+        return Path(self._record_name(checked_id(run_id)))
+
+    def _record_name(self, run_id: str) -> str:
+        """As `_record` of an id that is one: joins would be a fifth of the time that it takes to read 100,000."""
+        return f"{self._root}/records/{run_id[:2]}/{run_id}.json"
 
     def references_file(self, problem: str) -> Path:
         """The file of what models that no optimizer trains score on a problem."""
