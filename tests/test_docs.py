@@ -16,7 +16,7 @@ from msgspec.structs import replace
 import optathlon
 from optathlon import tasks
 from optathlon.results import Store
-from optathlon.suite.commands._described_run import nest
+from optathlon.suite.commands.shared.described_run import nest
 from optathlon.suite.identity import optimizer_of
 from optathlon.suite.main import COMMANDS
 from optathlon.tasks.conformance import checks

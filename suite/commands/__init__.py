@@ -1,4 +1,4 @@
-"""One subcommand a module: `configure(parser)` and `main(args) -> exit code`."""
+"""One subcommand a module: `configure(parser)` and `main(args) -> exit code`; what several share is in `shared`."""
 
 COMMANDS = {
     "Look": {

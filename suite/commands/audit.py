@@ -16,7 +16,7 @@ from optathlon.results.audit.audit import Audit, audit
 from optathlon.results.audit.evidence import collect
 from optathlon.results.audit.finding import FAULTS
 from optathlon.results.record import Identity, Record
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, print_json, show, table
 from optathlon.suite.errors import FAILED, OK
 from optathlon.suite.identity import digest, run_id
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     evidence = collect(store, record_id, plan_digest)
     if not evidence.plans and not evidence.records and not evidence.problems:
-        raise _boards.nothing_there(store)
+        raise chosen_boards.nothing_there(store)
     judged = audit(evidence)
     if args.json:
         counts = collections.Counter(finding.fault for finding in judged.findings)

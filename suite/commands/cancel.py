@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from optathlon.results import Store
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, add_store, print_json, say
 from optathlon.suite.monitoring import alive_workers
 
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    name = _boards.stored_name(store, args.sweep)
+    name = chosen_boards.stored_name(store, args.sweep)
     store.plan(name)
     asked = alive_workers.cancel(store, name)
     what = f"asked to stop: {', '.join(asked)}" if asked else "no worker of it is alive, as seen from here"

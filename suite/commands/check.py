@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optathlon import tasks
 from optathlon.optimizers import OptimizerSpec
 from optathlon.results.readable import one_line
-from optathlon.suite.commands._described_run import key_values, nest
+from optathlon.suite.commands.shared.described_run import key_values, nest
 from optathlon.suite.console import add_data, add_json, print_json, say, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 from optathlon.suite.identity import optimizer_of, task_of

@@ -11,7 +11,7 @@ from optathlon.results.analysis.row_comparison import Comparison, OnTask, compar
 from optathlon.results.hyperparameter_text import short
 from optathlon.results.statistics.difference import Difference
 from optathlon.results.text.wording import METHOD
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 from optathlon.tasks.errors import did_you_mean
@@ -27,8 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    shown = [load_results(store, plan).board for plan in _boards.plans(store, args.sweep)]
-    _boards.tell_problems(store)
+    shown = [load_results(store, plan).board for plan in chosen_boards.plans(store, args.sweep)]
+    chosen_boards.tell_problems(store)
     if not shown:
         raise UsageError(f"{store.root} has no sweep yet; launch one")
     for name in (args.a, args.b):

@@ -15,7 +15,7 @@ from optathlon.results import Store
 from optathlon.results.data_frames import Results
 from optathlon.results.record import Record
 from optathlon.results.store.parquet import PLACE, write_curves, write_parquet
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import OK, MachineError, UsageError
 from optathlon.suite.trackers.tracked_run import tracked
@@ -42,23 +42,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     _check(args)
     store = Store(args.store)
-    sweep = _boards.stored_name(store, args.sweep) if args.sweep else None
+    sweep = chosen_boards.stored_name(store, args.sweep) if args.sweep else None
     ids = {run.id for run in store.plan(sweep).runs} if sweep else None
     records = {record.id: record for record in store.records(ids, curves=any(_folders(args).values()))}
-    _boards.tell_problems(store)
+    chosen_boards.tell_problems(store)
     if not records and not store.plan_names():
-        raise _boards.nothing_there(store)
+        raise chosen_boards.nothing_there(store)
     results = Results(store)
     places = [place for place in _places(results, sweep) if place["run"] in records]
     if args.parquet:
         references = store.references({record.digests.problem for record in records.values()})
-        with _boards.writing("--parquet", args.parquet):
+        with chosen_boards.writing("--parquet", args.parquet):
             write_parquet([records[place["run"]] for place in places], args.parquet, references, places)
         say(f"written: {args.parquet}, {len(places)} runs")
     if args.curves:
         points = results.curves()
         points = points[points["run"].isin(list(records))]
-        with _boards.writing("--curves", args.curves):
+        with chosen_boards.writing("--curves", args.curves):
             write_curves(points, args.curves)
         say(f"written: {args.curves}, {len(points)} points")
     for tracker, folder in _folders(args).items():
@@ -75,7 +75,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"export: say what to write: {', '.join(f'--{option}' for option in options)}")
     for option in ("parquet", "curves"):
         if path := getattr(args, option):
-            _boards.check_output(f"--{option}", path)
+            chosen_boards.check_output(f"--{option}", path)
     targets = [path.resolve() for path in (args.parquet, args.curves, *folders.values()) if path]
     if twice := [path for path in targets if targets.count(path) > 1]:
         raise UsageError(f"export: {twice[0]} is to be written twice; name another for each option")
@@ -98,7 +98,7 @@ def _extra(tracker: str) -> str:
 def _track(tracker: str, folder: Path, records: Mapping[str, Record], places: Sequence[Mapping[str, Any]]) -> None:
     extra = _extra(tracker)
     try:
-        with _boards.writing(f"--{tracker}", folder), _all_or_nothing(folder):
+        with chosen_boards.writing(f"--{tracker}", folder), _all_or_nothing(folder):
             importlib.import_module(f"optathlon.suite.trackers.{extra}").write(tracked(records, places), folder)
     except ImportError as error:
         missing = error.name or extra

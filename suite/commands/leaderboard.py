@@ -13,7 +13,7 @@ from optathlon.results.papers.beside import with_published
 from optathlon.results.papers.published import published
 from optathlon.results.sweep_results import shown_curves
 from optathlon.results.text import formats
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.commands.summary import add_target, targets
 from optathlon.suite.console import add_store, columns, say, write_data
 from optathlon.suite.errors import INCOMPLETE, UsageError
@@ -22,8 +22,8 @@ FORMATS = ("table", "csv", "wide", "md", "latex", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    _boards.add_part(parser)
-    _boards.add_on(parser)
+    chosen_boards.add_part(parser)
+    chosen_boards.add_on(parser)
     parser.add_argument("--plain", action="store_true", help="every task and row, even if the sweep has a [table]")
     parser.add_argument(
         "--by", choices=("time", "memory"),
@@ -41,19 +41,19 @@ def main(args: argparse.Namespace) -> int:
     if args.target and args.by != "time":
         raise UsageError("--target: is what --by time counts to")
     if args.output:
-        _boards.check_output("--output", args.output)
+        chosen_boards.check_output("--output", args.output)
     store = Store(args.store)
     plain = args.plain or args.on != ["complete"]
     printed = not (plain or args.by or args.tasks or args.optimizers)
-    boards = [_shown(store, view, args, printed=printed) for view in _boards.views(store, args, printed=printed)]
+    boards = [_shown(store, view, args, printed=printed) for view in chosen_boards.views(store, args, printed=printed)]
     if not boards:
         if args.tasks or args.optimizers or args.by or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
         records = store.records(brief=True)
         references = store.references({record.digests.problem for record in records})
-        _boards.tell_problems(store)
+        chosen_boards.tell_problems(store)
         if not records:
-            raise _boards.nothing_there(store)
+            raise chosen_boards.nothing_there(store)
         boards = [leaderboard_of_records(records, references=references)]
     if len(boards) > 1 and args.format not in ("table", "md", "latex"):
         names = ", ".join(board.name for board in boards)
@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
     width = None if args.output else columns(sys.stdout)
     text = "\n".join(formats.render(board, args.format, color=color, width=width) for board in boards)
     if args.output:
-        _boards.write("--output", args.output, text)
+        chosen_boards.write("--output", args.output, text)
         say(f"written: {args.output}")
     else:
         write = sys.stdout.write if args.format == "table" else write_data

@@ -17,7 +17,7 @@ from optathlon.results.papers.ledger import MARGIN, VERDICTS, Entry, Sweep, expe
 from optathlon.results.papers.published import published
 from optathlon.results.plan import Plan
 from optathlon.results.record import flat
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, add_store, print_json, show, table
 
 
@@ -31,8 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    sweeps = [_ledger_sweep(store, plan) for plan in _boards.plans(store, args.sweep)]
-    _boards.tell_problems(store)
+    sweeps = [_ledger_sweep(store, plan) for plan in chosen_boards.plans(store, args.sweep)]
+    chosen_boards.tell_problems(store)
     entries = ledger([p for p in published() if fnmatch.fnmatchcase(p.task, args.task)], sweeps)
     counts = collections.Counter(entry.verdict for entry in entries)
     shown = [entry for entry in entries if args.all or entry.row]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from optathlon.results import Store, SweepResults
 from optathlon.results.errors import TooLittle
 from optathlon.results.sweep_results import shown_curves
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.commands.summary import add_estimator, add_target, add_tolerance, check_tolerance, targets
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import FAILED, OK, SweepError, UsageError, hint
@@ -39,9 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "kinds:\n" + "\n".join(f"  {kind:<12} {text}" for kind, text in KINDS.items())
     parser.add_argument("kind", metavar="KIND", help=f"{', '.join(KINDS)}; or a sweep whose file has a [figure]")
-    _boards.add_part(parser, "the store's only one")
-    _boards.add_on(parser)
-    _boards.add_highlight(parser)
+    chosen_boards.add_part(parser, "the store's only one")
+    chosen_boards.add_on(parser)
+    chosen_boards.add_highlight(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .svg, .pdf or .png (default: SWEEP-KIND.svg)")
     parser.add_argument("--metric", help="a recorded curve, such as train/loss (default: the headline, else its twin)")
     parser.add_argument("--difference", action="store_true", help="curves less the baseline's, seed by seed")
@@ -86,7 +86,7 @@ def _figure_of_sweep(args: argparse.Namespace) -> int:
         name, curves = figure_of(args.kind)
     except SweepError as error:
         raise UsageError(f"{args.kind!r} is neither a kind of figure nor a sweep with one: {error}") from None
-    name = _boards.stored_name(Store(args.store), name)
+    name = chosen_boards.stored_name(Store(args.store), name)
     for curve in curves:
         path = Path(f"{name}-{curve.replace('/', '-')}.svg")
         if args.output is not None:
@@ -102,13 +102,13 @@ def _figure_of_sweep(args: argparse.Namespace) -> int:
 
 def _plot(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    view = _boards.single_view(store, args)
+    view = chosen_boards.single_view(store, args)
     path = args.output or Path(f"{view.plan.head.name}-{args.kind}.svg")
     from optathlon.results.plots.files import write
 
     try:
         draw = _drawing(args, store, view)
-        with _boards.writing("--output", path), warnings.catch_warnings(record=True) as warned:
+        with chosen_boards.writing("--output", path), warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             write(draw, path)
     except TooLittle as error:
@@ -130,7 +130,7 @@ def _check(args: argparse.Namespace) -> None:
         return
     if args.output.suffix not in SUFFIXES:
         raise UsageError(f"--output {args.output}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    _boards.check_output("--output", args.output)
+    chosen_boards.check_output("--output", args.output)
 
 
 def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
@@ -143,7 +143,7 @@ def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Call
         "rate": _rate,
         "differences": _differences,
     }[args.kind](args, store, view)
-    return functools.partial(draw, highlight=_boards.highlighted(view, args.highlight))
+    return functools.partial(draw, highlight=chosen_boards.highlighted(view, args.highlight))
 
 
 def _curves(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:

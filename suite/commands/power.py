@@ -9,22 +9,22 @@ import msgspec
 from optathlon.results import Store
 from optathlon.results.analysis.seeds_needed import Need, needs
 from optathlon.results.statistics.planner import POWER
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    _boards.add_part(parser)
+    chosen_boards.add_part(parser)
     add_store(parser)
     add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    if not _boards.names(store, args.sweep):
+    if not chosen_boards.names(store, args.sweep):
         raise UsageError(f"{store.root} has no sweep yet; launch one")
-    seeds_needed = {view.plan.head.name: needs(view.board) for view in _boards.views(store, args)}
+    seeds_needed = {view.plan.head.name: needs(view.board) for view in chosen_boards.views(store, args)}
     if args.json:
         document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in seeds_needed.items()}
         print_json({"power": POWER, "sweeps": document})

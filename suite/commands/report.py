@@ -15,8 +15,8 @@ from optathlon.results.papers.published import published
 from optathlon.results.record import Record
 from optathlon.results.sweep_results import shown_curves
 from optathlon.suite.code import code
-from optathlon.suite.commands import _boards, _recreation
 from optathlon.suite.commands.ledger import deviations
+from optathlon.suite.commands.shared import chosen_boards, recreation
 from optathlon.suite.console import add_store, say
 from optathlon.suite.errors import OK, UsageError
 from optathlon.suite.user_modules import look_beside
@@ -25,28 +25,28 @@ DEFAULT = Path("report.html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    _boards.add_part(parser, "the store's only one; all records, if there is none")
-    _boards.add_highlight(parser)
+    chosen_boards.add_part(parser, "the store's only one; all records, if there is none")
+    chosen_boards.add_highlight(parser)
     parser.add_argument("--output", type=Path, default=DEFAULT, metavar="FILE", help=f"default: {DEFAULT}")
     add_store(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    _boards.check_output("--output", args.output)
+    chosen_boards.check_output("--output", args.output)
     # The commands of users' own optimizers and tasks are proven with their files, as `show` proves them.
     look_beside(Path.cwd())
     store = Store(args.store)
-    if _boards.names(store, args.sweep) or args.tasks or args.optimizers:
+    if chosen_boards.names(store, args.sweep) or args.tasks or args.optimizers:
         report = _of_sweep(store, args)
     else:
         report = _of_records(store, args)
-    _boards.write("--output", args.output, html(report))
+    chosen_boards.write("--output", args.output, html(report))
     say(f"written: {args.output}")
     return OK
 
 
 def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
-    view = _boards.single_view(store, args)
+    view = chosen_boards.single_view(store, args)
     told = len(store.problems)
     whole = shown_curves(store, view.board)
     for problem in store.problems[told:]:
@@ -58,7 +58,7 @@ def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
     return Report(
         view,
         whole,
-        highlight=_boards.highlighted(view, args.highlight),
+        highlight=chosen_boards.highlighted(view, args.highlight),
         commands=_commands(view, whole),
         entries=_entries(view),
         printed=view.printed(),
@@ -76,14 +76,14 @@ def _entries(view: SweepResults) -> list[Entry]:
 def _of_records(store: Store, args: argparse.Namespace) -> Report:
     records = store.records(curves=True)
     references = store.references({record.digests.problem for record in records})
-    _boards.tell_problems(store)
+    chosen_boards.tell_problems(store)
     if not records:
-        raise _boards.nothing_there(store)
+        raise chosen_boards.nothing_there(store)
     view = view_of_records(leaderboard_of_records(records, references=references), records)
     return Report(
         view,
         view.records,
-        highlight=_boards.highlighted(view, args.highlight),
+        highlight=chosen_boards.highlighted(view, args.highlight),
         commands=_commands(view, view.records),
         problems=store.problems,
         command="optathlon report",
@@ -107,6 +107,6 @@ def _commands(view: SweepResults, whole: Mapping[str, Record]) -> dict[tuple[str
 def _again(runs: Sequence[Record]) -> Again | None:
     """None without a command (another version of the task, say): `optathlon show RUN` says why."""
     try:
-        return Again(command=_recreation.command(runs[0]), other_seeds=[record.seed for record in runs[1:]])
+        return Again(command=recreation.command(runs[0]), other_seeds=[record.seed for record in runs[1:]])
     except UsageError:
         return None

@@ -15,8 +15,8 @@ from optathlon.results.record import Ended, Record
 from optathlon.slurm import slots
 from optathlon.slurm.signals import PREEMPTED
 from optathlon.suite import failures
-from optathlon.suite.commands._described_run import Words, described_run
 from optathlon.suite.commands.launch import not_negative
+from optathlon.suite.commands.shared.described_run import Words, described_run
 from optathlon.suite.console import (
     add_data,
     add_implementation,

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import say, write_data
 from optathlon.suite.errors import OK
 
@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> int:
     if args.output is None:
         write_data(text)
         return OK
-    _boards.check_output("--output", args.output)
-    _boards.write("--output", args.output, text)
+    chosen_boards.check_output("--output", args.output)
+    chosen_boards.write("--output", args.output, text)
     say(f"written: {args.output}. The first line of a sweep file that an editor checks by it: #:schema {args.output}")
     return OK

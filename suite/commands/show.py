@@ -13,7 +13,7 @@ from optathlon import optimizers, tasks
 from optathlon.optimizers.decay import formula, readings
 from optathlon.results import Store
 from optathlon.results.record import Record
-from optathlon.suite.commands import _description, _recreation
+from optathlon.suite.commands.shared import printed_description, recreation
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, show
 from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.identity import optimizer_of, task_of
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
             if args.json:
                 print_json({"kind": kind, **description})
             else:
-                show(description["toml"] if kind == "sweep" else _description.text(description))
+                show(description["toml"] if kind == "sweep" else printed_description.text(description))
             return 0
     known = [*tasks.names(), *optimizers.names(), *tasks.dataset_paths(), *sweep_reader.built_in()]
     raise UsageError(f"nothing is called {args.name!r}{did_you_mean(args.name, known)}")
@@ -128,7 +128,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any] | None:
         return None
     description = msgspec.to_builtins(record)
     try:
-        description["recreate"] = _recreation.command(record)
+        description["recreate"] = recreation.command(record)
         description |= _other_data(record, args.data)
     except UsageError as error:
         kept = f"; its source is kept: `optathlon reproduce {record.id}`" if record.provenance.get("sources") else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from optathlon.results import State, Store, StoreError
 from optathlon.results.plan import Plan
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, add_store, print_json, say, show, table
 from optathlon.suite.errors import ENVIRONMENT, INCOMPLETE
 from optathlon.suite.monitoring import alive_workers, progress, status
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    names = [_boards.stored_name(store, args.sweep)] if args.sweep else store.plan_names()
+    names = [chosen_boards.stored_name(store, args.sweep)] if args.sweep else store.plan_names()
     if not names:
         say(f"no sweep was launched in {args.store}")
     plans = [store.plan(names[0])] if args.sweep else list(_readable(store, names))

@@ -17,7 +17,7 @@ from optathlon.results.analysis.time_to_target import Times, times
 from optathlon.results.analysis.tuning import SOURCES, Budget, Rates, budgets, rates
 from optathlon.results.sweep_results import shown_curves
 from optathlon.results.text.wording import METHOD
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import UsageError
 from optathlon.tasks.errors import did_you_mean
@@ -26,8 +26,8 @@ SECTIONS = ("overall", "differences", "times", "budget", "rate")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    _boards.add_part(parser)
-    _boards.add_on(parser)
+    chosen_boards.add_part(parser)
+    chosen_boards.add_on(parser)
     parser.add_argument("--section", nargs="+", choices=SECTIONS, default=SECTIONS, help="only these")
     add_target(parser)
     add_tolerance(parser)
@@ -79,7 +79,7 @@ def targets(view: SweepResults, words: Sequence[str]) -> dict[str, float]:
 def main(args: argparse.Namespace) -> int:
     check_tolerance(args.tolerance)
     store = Store(args.store)
-    views = _boards.views(store, args)
+    views = chosen_boards.views(store, args)
     if not views:
         raise UsageError(f"{store.root} has no sweep yet; launch one")
     sections = [{name: _section(name, store, view, args) for name in args.section} for view in views]

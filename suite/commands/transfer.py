@@ -10,7 +10,7 @@ import msgspec
 from optathlon.results import Store
 from optathlon.results.analysis.transfer import Carried, LeftOut, Transfer, transfer
 from optathlon.results.hyperparameter_text import in_words
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.console import add_json, add_store, print_json, show, table
 from optathlon.suite.errors import FAILED, OK, UsageError
 
@@ -27,9 +27,9 @@ def main(args: argparse.Namespace) -> int:
     if args.sweep and Path(args.sweep).is_dir():
         args.store, args.sweep = Path(args.sweep), None
     store = Store(args.store)
-    if not _boards.names(store, args.sweep):
+    if not chosen_boards.names(store, args.sweep):
         raise UsageError(f"{store.root} has no sweep yet; launch one")
-    judged = {view.plan.head.name: transfer(view) for view in _boards.views(store, args)}
+    judged = {view.plan.head.name: transfer(view) for view in chosen_boards.views(store, args)}
     if args.json:
         document = {
             name: {"rows": msgspec.to_builtins(rows), "left_out": msgspec.to_builtins(left_out)}

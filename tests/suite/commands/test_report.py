@@ -12,7 +12,7 @@ import pytest
 from optathlon.results import Store, load_results
 from optathlon.results.plan import Table, TableColumn, TableRow
 from optathlon.suite import main
-from optathlon.suite.commands import _boards
+from optathlon.suite.commands.shared import chosen_boards
 from optathlon.suite.errors import UsageError
 from tests.results.make import record
 from tests.results.page.reading import Page
@@ -58,10 +58,10 @@ def test_the_only_sweep_is_taken_and_the_page_is_a_file_here(store, tmp_path, ca
 def test_rows_are_highlighted_by_pattern_and_else_those_from_outside_the_package(store):
     add(store, renamed(sweep(tasks=TASKS[1:], rows=["sgd", "adamw", "mine:Own"], tune=()), "many"))
     view = load_results(store, store.plan("many"))
-    assert _boards.highlighted(view, None) == ["mine:Own"]
-    assert _boards.highlighted(view, ["adam*"]) == ["adamw"]
+    assert chosen_boards.highlighted(view, None) == ["mine:Own"]
+    assert chosen_boards.highlighted(view, ["adam*"]) == ["adamw"]
     with pytest.raises(UsageError, match="--highlight: many: no row shown matches 'nobody'"):
-        _boards.highlighted(view, ["nobody"])
+        chosen_boards.highlighted(view, ["nobody"])
 
 
 def test_the_same_store_gives_the_same_bytes_with_and_without_its_index(store, tmp_path, capsys):

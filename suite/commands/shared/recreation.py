@@ -12,7 +12,7 @@ import msgspec
 from optathlon import optimizers, tasks
 from optathlon.results.record import Record, flat
 from optathlon.suite import user_sources
-from optathlon.suite.commands._described_run import Words, described_run
+from optathlon.suite.commands.shared.described_run import Words, described_run
 from optathlon.suite.errors import UsageError
 from optathlon.suite.identity import optimizer_of, task_of
 
