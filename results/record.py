@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -127,7 +128,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt ended; "stopped" will go on. moved: it advanced the checkpoint. failure: the class of what it
-    failed by, a word that whoever ran it chose."""
+    failed by, a word that whoever ran it chose. record: `file_digest` of the record that it wrote."""
 
     run: str
     number: int
@@ -137,7 +138,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
     moved: bool = False
     ended: str = ""
+    record: str = ""
     schema: int = SCHEMA
+
+
+def file_digest(file: bytes) -> str:
+    """SHA-256 of a record as it is written, without the end of its line."""
+    return hashlib.sha256(file.rstrip(b"\n")).hexdigest()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

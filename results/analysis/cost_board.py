@@ -73,6 +73,7 @@ def cost_board(
         family=0 if baseline is None else verdicts.family,
         plan_shape=(len(board.rows), len(columns)),
         collapsing=verdicts.collapsing,
+        baseline_apart=baseline is not None and verdicts.baseline_apart,
         looks=[],
         looks_over=0,
     )

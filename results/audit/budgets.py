@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from optathlon.results.audit.evidence import Evidence
 from optathlon.results.audit.finding import Finding
@@ -29,6 +30,36 @@ def unequal_budgets(evidence: Evidence, sweep: str) -> Iterator[Finding]:
         for fault, (by_row, unit) in counts.items():
             if len(set(by_row.values())) > 1:
                 yield Finding(fault=fault, sweep=sweep, where=column.label, what=_in_words(by_row, unit))
+        if unlike := _unlike_seeds(runs):
+            yield Finding(fault="unlike seeds", sweep=sweep, where=column.label, what=unlike)
+        for what in _unlike_updates(evidence, plan, runs):
+            yield Finding(fault="unequal length", sweep=sweep, where=column.label, what=what)
+
+
+def _unlike_seeds(runs: Sequence[PlannedRun]) -> str:
+    """Which rows have as many report seeds as others, and not the same; empty if all have the same."""
+    by_row = {row: {r.seed for r in of_row} for row, of_row in _rows(r for r in runs if r.role == "report")}
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for row, seeds in by_row.items():
+        groups.setdefault(tuple(sorted(seeds)), []).append(row)
+    if len(groups) < 2 or len({len(seeds) for seeds in groups}) > 1:
+        return ""
+    return "; ".join(f"{_listed(rows)} seeds {_listed(list(map(str, seeds)))}" for seeds, rows in groups.items())
+
+
+def _unlike_updates(evidence: Evidence, plan: Plan, runs: Iterable[PlannedRun]) -> Iterator[str]:
+    """Records that hold fewer or more updates than most that were trained by their protocol."""
+    by_protocol: dict[str, dict[str, int]] = {}
+    for run in {run.id: run for run in runs}.values():
+        record = evidence.records.get(run.id)
+        if record and record.status == "finished":
+            own = plan.head.settings[run.setting].get("protocol", {})
+            by_protocol.setdefault(str(sorted(own.items())), {})[run.id] = record.updates
+    for updates in by_protocol.values():
+        usual = Counter(updates.values()).most_common(1)[0][0]
+        if unlike := {run: count for run, count in updates.items() if count != usual}:
+            run, count = next(iter(unlike.items()))
+            yield f"{len(unlike)} records do not hold the {usual} updates of the others, {run} ({count}) among them"
 
 
 def _rows(runs: Iterable[PlannedRun]) -> Iterable[tuple[str, list[PlannedRun]]]:

@@ -27,8 +27,7 @@ def tainted_choices(evidence: Evidence, sweep: str) -> Iterator[Finding]:
 
 
 def _on_edges(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Finding]:
-    failed = {run for run, state in evidence.states.items() if state.kind == "failed"}
-    for (row, column), winner in winners(plan, evidence.records, failed).items():
+    for (row, column), winner in winners(plan, evidence.records, evidence.failed).items():
         if winner.edges:
             what = f"chosen on the edge of what was tried: {', '.join(winner.edges)}"
             yield Finding(fault="edge", sweep=sweep, where=f"{row} on {column}", what=what)
@@ -36,7 +35,7 @@ def _on_edges(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Finding]:
 
 def _seen(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Finding]:
     """Report runs with a record although their setting was not chosen, which no plan shows, or tunes by."""
-    allowed = {run.id for plans in evidence.plans.values() for other in plans for run in evidence.reported(other)}
+    allowed = {run.id for plans in evidence.plans.values() for other in plans for run in evidence.chosen(other)}
     allowed |= {r.id for plans in evidence.plans.values() for other in plans for r in other.runs if r.role == "tune"}
     reported: dict[tuple[str, str], set[str]] = {}
     for run in plan.runs:

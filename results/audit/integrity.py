@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from optathlon.results.audit.evidence import Evidence
+from optathlon.results.audit.evidence import Evidence, moment
 from optathlon.results.audit.finding import Finding
-from optathlon.results.plan import Plan
+from optathlon.results.plan import Plan, PlannedRun
 from optathlon.results.record import Record
 
 _LIBRARIES = ("torch", "cuda")
+_CLOCKS_DIFFER = datetime.timedelta(hours=1)
 
 
 def altered_or_mixed(evidence: Evidence, sweep: str) -> Iterator[Finding]:
     """Findings on the plans of `sweep` and on the records of its newest one."""
     for number in evidence.altered_plans.get(sweep, ()):
-        what = "its digest is not that of its contents: it was changed by hand"
+        what = "its contents do not have its digest, or that with which it was launched: it was changed by hand"
         yield Finding(fault="altered plan", sweep=sweep, where=f"plan {number}", what=what)
     for number in evidence.missing_plans.get(sweep, ()):
-        what = "it is not there, although later ones are: it was removed by hand"
+        what = "it is not there, although it was launched or later ones are: it was removed by hand"
         yield Finding(fault="altered plan", sweep=sweep, where=f"plan {number}", what=what)
+    yield from _out_of_order(evidence, sweep)
     plan = evidence.shown(sweep)
     planned = {run.id: run for run in plan.runs}
     records = [evidence.records[run] for run in planned if run in evidence.records]
@@ -30,6 +34,9 @@ def altered_or_mixed(evidence: Evidence, sweep: str) -> Iterator[Finding]:
         where = f"{run.row} on {run.column}, seed {run.seed}"
         if record.id in evidence.altered_records:
             what = f"the id of record {record.id} is not that of its problem, setting and seed"
+            yield Finding(fault="altered record", sweep=sweep, where=where, what=what)
+        elif record.id in evidence.rewritten_records:
+            what = f"record {record.id} is not the file that its attempt wrote: it was changed by hand"
             yield Finding(fault="altered record", sweep=sweep, where=where, what=what)
         if scores := evidence.courses[record.id].off_curve:
             what = f"record {record.id}: {', '.join(scores)} is none of the values on its curve"
@@ -40,17 +47,41 @@ def altered_or_mixed(evidence: Evidence, sweep: str) -> Iterator[Finding]:
     yield from _mixed_data(sweep, plan, records)
 
 
+def _out_of_order(evidence: Evidence, sweep: str) -> Iterator[Finding]:
+    """Plans that say they were made before the one that they follow, by more than clocks differ."""
+    for older, newer in itertools.pairwise(evidence.plans[sweep]):
+        before, after = moment(older.head.created), moment(newer.head.created)
+        if before and after and after < before - _CLOCKS_DIFFER:
+            what = f"it says that it was made at {newer.head.created}, before the plan that it follows"
+            yield Finding(
+                fault="altered plan", sweep=sweep, where=f"the plan after that of {before:%Y-%m-%d}", what=what
+            )
+
+
 def _copied(evidence: Evidence, sweep: str, plan: Plan) -> Iterator[Finding]:
-    """Runs of one cell, of different seeds, whose training losses are the same to the last digit."""
-    first: dict[tuple[str, str, str], str] = {}
+    """Runs of different seeds, of whatever setting, that ended with the same weights or have the same training losses.
+
+    Two settings may well train alike with one seed: a projection that never projects, a decay of 0.
+    """
+    first: dict[tuple[str, str, str], PlannedRun] = {}
     for run in plan.runs:
-        digest = evidence.courses[run.id].digest if run.id in evidence.courses else None
-        if digest is None:
-            continue
-        other = first.setdefault((run.problem, run.setting, digest), run.id)
-        if other != run.id:
-            what = f"records {other} and {run.id} have the same training losses to the last digit"
-            yield Finding(fault="copied record", sweep=sweep, where=f"{run.row} on {run.column}", what=what)
+        for what, digest in _signs_of_origin(evidence, run.id):
+            other = first.setdefault((run.problem, what, digest), run)
+            if other.seed != run.seed:
+                words = f"records {other.id} and {run.id}, of seeds {other.seed} and {run.seed}, have {what}"
+                yield Finding(fault="copied record", sweep=sweep, where=f"{run.row} on {run.column}", what=words)
+                break
+
+
+def _signs_of_origin(evidence: Evidence, run: str) -> Iterator[tuple[str, str]]:
+    """What no two seeds have in common: digests of a run's training losses and of its final weights."""
+    record = evidence.records.get(run)
+    if record is None or record.status == "diverged":
+        return
+    if (digest := evidence.courses[run].digest) is not None:
+        yield "the same training losses to the last digit", digest
+    if record.weights:
+        yield "the same final weights to the last bit", record.weights
 
 
 def _mixed(sweep: str, fault: str, what: str, counts: Mapping[str | None, int]) -> Iterator[Finding]:

@@ -156,7 +156,8 @@ class Launch:
             words += ("--slots", str(self.settings.slots))
         job = Job(words, name, folder, {SUBMITTED_TREE: code()["tree"]})
         where = folder.relative_to(self.store.root.resolve()).as_posix()
-        intent = {"plan": number, "cluster": "local", "folder": where, "runs": self.missing, "canary": self._canary}
+        intent = {"plan": number, "digest": self.plan.head.digest, "cluster": "local", "folder": where}
+        intent |= {"runs": self.missing, "canary": self._canary}
         self.store.put_submission(self.plan.head.name, intent)
         make_folder(self._folder().parent)
         handle = alive_workers.cluster("local").submit(job)

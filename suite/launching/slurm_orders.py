@@ -215,8 +215,10 @@ class Submission:
         """
         pairs = self.jobs(cluster, ordered, workers)
         jobs = [job for _, job in pairs]
+        digests = {number: digest for digest, number in self.store.plan_digests(self.name).items()}
         intent = {
             "plan": self.number,
+            "digest": digests.get(self.number, ""),
             "cluster": "slurm",
             "tree": code()["tree"],
             "runs": runs,

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from optathlon.results.errors import StoreError
-from optathlon.results.record import Attempt, Ended, Record
+from optathlon.results.record import Attempt, Ended, Record, file_digest
 from optathlon.results.store.events import EventLog
 from optathlon.results.store.files import utc
 from optathlon.results.store.run_state import LOST
@@ -137,7 +138,8 @@ class _AttemptReport:
         if self.store.fenced(self.attempt):  # asked by this process alone: the others took part until `train` ended
             return self.ended("fenced", "a newer attempt owns the run")
         if self.store.commit(record):
-            return self.ended(record.status)
+            # So that an audit sees whether anybody changes the record afterwards.
+            return msgspec.structs.replace(self.ended(record.status), record=file_digest(msgspec.json.encode(record)))
         return self.ended("fenced", "another attempt committed first")
 
     def ended(self, kind: Any, reason: str = "", trace: str = "", failure: str = "") -> Ended:

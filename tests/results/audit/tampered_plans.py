@@ -7,7 +7,7 @@ import msgspec
 from optathlon.results.plan import Plan
 from optathlon.results.record import Curve
 from tests.results.audit.drafts import BEST, RATES, ROWS, TASKS, Corpus, Draft, replanned, without
-from tests.results.make import Sweep, digest, setting
+from tests.results.make import Sweep, digest, run_id, setting
 
 TAMPERED = Corpus()
 tampered = TAMPERED.tampered
@@ -168,3 +168,42 @@ def rows_were_judged_by_another_score_after_results():
     columns = [msgspec.structs.replace(column, metric="validation/accuracy") for column in later.head.columns]
     draft.plans[1] = Plan(head=msgspec.structs.replace(later.head, columns=columns), runs=later.runs)
     return draft
+
+
+@tampered("altered plan")
+def a_row_was_taken_out_of_a_launched_plan_and_its_digest_made_true():
+    whole = Draft()
+    draft = without("tune", "adamp")
+    draft = replanned(draft, [run for run in draft.plans[0].runs if run.row != "adamp"])
+    launched = {"plan": 1, "digest": whole.plans[0].head.digest}
+    draft.afterwards.append(lambda store: store.put_submission("sweep", launched))
+    return draft
+
+
+@tampered("altered plan")
+def the_plan_that_came_last_was_removed():
+    draft = Draft()
+    draft.afterwards.append(lambda store: store.put_submission("sweep", {"plan": 2}))
+    return draft
+
+
+@tampered("altered plan")
+def a_later_plan_was_dated_back_before_any_result():
+    draft = Draft()
+    draft.plan(Draft(report=(10, 11, 12, 13)), created="2024-12-01T00:00:00Z")
+    return draft
+
+
+@tampered("unlike seeds")
+def one_row_has_seeds_of_its_own():
+    draft = Draft()
+    runs = []
+    for run in draft.plans[0].runs:
+        if (run.role, run.row) == ("report", "adamp"):
+            moved = msgspec.structs.replace(run, seed=run.seed + 10, id=run_id(run.problem, run.setting, run.seed + 10))
+            if run.id in draft.records:
+                draft.add(moved)
+                del draft.records[run.id]
+            run = moved
+        runs.append(run)
+    return replanned(draft, runs)

@@ -9,7 +9,7 @@ import msgspec
 
 from optathlon.results import Store
 from optathlon.results.plan import Plan
-from optathlon.results.record import Attempt, Curve, Ended, Owner
+from optathlon.results.record import Attempt, Curve, Ended, Owner, file_digest
 from tests.results.audit.drafts import Corpus, Draft, provenance, record_id
 from tests.results.make import digest
 
@@ -17,14 +17,14 @@ TAMPERED = Corpus()
 tampered = TAMPERED.tampered
 
 
-def attempts(run: str, kind: str, count: int) -> Callable[[Store], None]:
+def attempts(run: str, kind: str, count: int, record: str = "") -> Callable[[Store], None]:
     def act(store: Store) -> None:
         owner = Owner(host="node", boot="b", pid_namespace="1", pid=1, started="0")
         for number in range(1, count + 1):
             path = store.work(run) / f"attempt-{number:04d}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(msgspec.json.encode(Attempt(run=run, number=number, owner=owner, created="")))
-            store.end(Ended(run=run, number=number, kind=kind, reason="out of memory", failure="memory"))
+            store.end(Ended(run=run, number=number, kind=kind, reason="out of memory", failure="memory", record=record))
 
     return act
 
@@ -178,4 +178,72 @@ def every_cell_has_one_seed():
 def a_record_says_nothing_of_where_it_ran():
     draft = Draft()
     draft.change(draft.report(), provenance={"attempt": 1, "code": {"tree": "aaaa"}, "versions": {"torch": "2.11.0"}})
+    return draft
+
+
+@tampered("false divergence")
+def a_finished_run_of_the_baseline_is_called_diverged():
+    draft = Draft()
+    draft.change(draft.report("sgd"), status="diverged")
+    return draft
+
+
+@tampered("false divergence")
+def a_run_whose_attempt_finished_has_a_diverged_record():
+    draft = Draft()
+    run = draft.report("sgd")
+    none = [msgspec.structs.replace(score, value=None) for score in draft.records[run].scores]
+    draft.change(run, status="diverged", diverged_at=7, scores=none)
+    draft.afterwards.append(attempts(run, "finished", 1))
+    return draft
+
+
+@tampered("unusable record")
+def a_record_has_its_score_in_another_unit():
+    draft = Draft()
+    record = draft.records[draft.report()]
+    draft.change(record.id, scores=[msgspec.structs.replace(record.scores[0], unit="nats"), record.scores[1]])
+    return draft
+
+
+@tampered("forgotten")
+def a_run_was_repeated_after_its_record_was_deleted():
+    draft = Draft()
+    draft.change(draft.report(), provenance=provenance(11) | {"attempt": 2})
+    draft.afterwards.append(attempts(draft.report(), "finished", 2))
+    return draft
+
+
+@tampered("altered record")
+def a_test_score_was_improved_by_hand():
+    """Nothing but the digest that the end of its attempt holds knows what it was."""
+    draft = Draft()
+    record = draft.records[draft.report()]
+    written = file_digest(msgspec.json.encode(record))
+    better = msgspec.structs.replace(record.scores[0], value=99.9)
+    draft.change(record.id, scores=[better, record.scores[1]])
+    draft.afterwards.append(attempts(record.id, "finished", 1, written))
+    return draft
+
+
+@tampered("copied record")
+def another_seed_of_another_row_was_copied():
+    draft = Draft()
+    source, target = draft.records[draft.report("adam", seed=10)], draft.records[draft.report("adamp", seed=12)]
+    draft.change(target.id, scores=source.scores, curve=source.curve)
+    return draft
+
+
+@tampered("copied record")
+def two_seeds_ended_with_the_same_weights():
+    draft = Draft()
+    for seed in (10, 11):
+        draft.change(draft.report(seed=seed), weights="c" * 64)
+    return draft
+
+
+@tampered("unequal length")
+def one_run_has_half_the_updates():
+    draft = Draft()
+    draft.change(draft.report(), updates=50)
     return draft

@@ -8,8 +8,10 @@ import pytest
 from optathlon.results.audit.audit import audit
 from optathlon.results.audit.evidence import collect
 from optathlon.results.audit.finding import FAULTS
+from optathlon.results.record import file_digest
 from tests.results.audit import tampered_plans, tampered_runs
 from tests.results.audit.drafts import Draft, faults, plan_digest, record_id
+from tests.results.audit.tampered_runs import attempts
 
 TAMPERED = tampered_plans.TAMPERED | tampered_runs.TAMPERED
 
@@ -50,6 +52,32 @@ def test_what_another_sweep_tuned_by_after_this_one_was_planned_is_no_fault(tmp_
     draft = Draft()
     draft.plan(Draft(tune=(11,), report=(20, 21, 22)), "later")
     assert faults(draft.write(tmp_path / "store")) == []
+
+
+def test_rows_that_train_alike_with_one_seed_are_no_copies(tmp_path):
+    """A projection that never projects leaves Adam."""
+    draft = Draft()
+    for seed in (10, 11, 12):
+        adam, adamp = draft.records[draft.report("adam", seed=seed)], draft.report("adamp", seed=seed)
+        draft.change(adam.id, weights=f"{seed}" * 32)
+        draft.change(adamp, scores=adam.scores, curve=adam.curve, weights=f"{seed}" * 32)
+    assert faults(draft.write(tmp_path / "store")) == []
+
+
+def test_a_record_as_its_attempt_wrote_it_is_no_fault(tmp_path):
+    draft = Draft()
+    record = draft.records.pop(draft.report())
+    written = file_digest(msgspec.json.encode(record))
+    draft.afterwards += [lambda store: store.commit(record), attempts(record.id, "finished", 1, written)]
+    store = draft.write(tmp_path / "store")
+    assert [ended.record for ended in store.endings(record.id).values()] == [written]
+    assert faults(store) == []
+
+
+def test_what_looks_asked_for_before_an_outcome_was_lost_is_no_setting_that_was_not_chosen(tmp_path):
+    draft = Draft(report=(10, 11, 12, 13), looks=(2, 4))
+    draft.afterwards.append(lambda store: store.forget(draft.report(seed=10)))
+    assert {fault for fault, _ in faults(draft.write(tmp_path / "store"))} == {"forgotten", "unfinished"}
 
 
 def test_a_diverged_run_that_says_so_is_no_fault(tmp_path):

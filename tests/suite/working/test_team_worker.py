@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from optathlon.results import Store, this_process
+from optathlon.results.record import file_digest
 from optathlon.results.store.refusals import refusals
 from optathlon.results.store.run_state import LOST
 from optathlon.slurm.signals import PREEMPTED
@@ -161,8 +162,9 @@ def test_what_is_committed_stays_done_if_another_process_dies_at_the_very_end(tm
     run, store = run_of(), Store(tmp_path)
     pid = fork(lambda _: 0 if on_this_machine(Job(run, store, tmp_path), 2) == [0, 5] else 1)
     assert end_of(pid) == 0
-    assert store.record(run.id) is not None
-    assert [ended.kind for ended in store.endings(run.id).values()] == ["finished"]
+    ((_, file),) = store.written()
+    (ended,) = store.endings(run.id).values()
+    assert (ended.kind, ended.record) == ("finished", file_digest(file))
 
 
 def test_what_cannot_be_shared_is_refused_before_it_is_claimed(tmp_path):
