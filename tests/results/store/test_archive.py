@@ -170,6 +170,7 @@ def test_an_index_outlives_no_record(store, three):
 
 def test_a_run_forgotten_and_run_again_shows_its_new_record(store, three):
     again = msgspec.structs.replace(three[0], updates=999)
+    written_long_ago(store)
     reader = fresh(store)
     reader.records()
     store.compact()
@@ -183,6 +184,7 @@ def test_a_run_forgotten_and_run_again_shows_its_new_record(store, three):
 
 
 def test_a_reader_that_was_not_looking_sees_the_new_record_too(store, three):
+    written_long_ago(store)
     reader = fresh(store)
     reader.records()
     store.forget(three[0].id)
@@ -200,10 +202,14 @@ def test_fields_of_a_newer_minor_version_survive_in_the_record_and_in_the_trash(
     assert json.loads((store.forget(three[0].id) / path.name).read_text()) == values
 
 
-def compact_long_ago(store):
-    """Index records as of a minute ago: a file system's clock ticks slowly, and tests change records at once."""
+def written_long_ago(store):
+    """Let all records be of a minute ago: a file system's clock ticks slowly, and tests change records at once."""
     for path in (store.root / "records").glob("*/*.json"):
         os.utime(path, (path.stat().st_mtime - 60,) * 2)
+
+
+def compact_long_ago(store):
+    written_long_ago(store)
     store.compact()
 
 

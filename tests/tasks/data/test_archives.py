@@ -46,11 +46,11 @@ def test_a_folder_is_unpacked_without_litter_and_what_lies_beside_it(tmp_path: P
 
 
 @pytest.mark.parametrize("name", PACK)
-@pytest.mark.parametrize("bad", ["../out", "top/../../out", "/tmp/optathlon-out"])
+@pytest.mark.parametrize("bad", ["../out", "top/../../out", "{outside}/out"])
 def test_nothing_is_written_outside(tmp_path: Path, name: str, bad: str) -> None:
-    unpack(PACK[name](tmp_path / name, {"top/a": b"1", bad: b"evil"}), tmp_path / "in" / "top", None)
+    member = bad.format(outside=tmp_path)
+    unpack(PACK[name](tmp_path / name, {"top/a": b"1", member: b"evil"}), tmp_path / "in" / "top", None)
     assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {name, "a"}
-    assert not Path("/tmp/optathlon-out").exists()
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])

@@ -51,7 +51,8 @@ def test_the_published_counts_are_those_of_the_page() -> None:
 
 
 def test_nothing_but_the_three_files_leaves_the_archive(tmp_path: Path) -> None:
-    folder = archive(tmp_path / "wikitext-103", ["../escaped.txt", "wikitext-103/wiki.extra.tokens", "/tmp/escaped"])
+    others = ["../escaped.txt", "wikitext-103/wiki.extra.tokens", str(tmp_path / "escaped")]
+    folder = archive(tmp_path / "wikitext-103", others)
     assert WikiText103().verify(folder) is None
     files = {
         p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file() and "/tokens/" not in str(p)
