@@ -69,11 +69,13 @@ class Section(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """difference: row less other; half: half of its 95 % interval."""
+    """What the runs say of a claim."""
 
     claim: Claim
     difference: float
+    """The claim's row less the other."""
     half: float
+    """Half of its 95 % interval."""
     p: float
 
     def word(self, p_adjusted: float) -> str:

@@ -30,15 +30,15 @@ CHUNK = 250
 
 
 class Scenario(NamedTuple):
-    """noise: draws boards of equal rows whose scores have the mean 0 and, about, the deviation 1.
-
-    ahead: by how many deviations the better rows are ahead where power is asked for; bound: the most that the share of
-    boards with a false † may be (issue 17: 0.06 at any n)."""
+    """A way in which seeds scatter, and what is asked of boards under it."""
 
     name: str
     noise: Callable[[np.random.Generator, Shape], np.ndarray]
+    """Draws boards of equal rows whose scores have the mean 0 and, about, the deviation 1."""
     ahead: float = 4.0
+    """By how many deviations the better rows are ahead where power is asked for."""
     bound: float = 0.06
+    """The most that the share of boards with a false † may be (issue 17: 0.06 at any n)."""
 
 
 def normal(chance: np.random.Generator, shape: Shape) -> np.ndarray:

@@ -31,15 +31,19 @@ SECONDS_TO = "seconds to "
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One problem of a plan. label: its name on the board (with data edition and scale where they matter)."""
+    """One problem of a plan."""
 
     name: str
     label: str
+    """Its name on the board, with data edition and scale where they matter."""
     problem: str
+    """Its digest."""
     metric: str
+    """The score that ranks, "test/accuracy"."""
     unit: str
     higher_is_better: bool
     selection: str | None
+    """The score by which settings are chosen; None where none are."""
     selection_higher_is_better: bool | None
     digits: Digits = 2
 
@@ -50,12 +54,12 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One optimizer of a plan (all its settings are candidates), or one setting where nothing is selected.
-    notes: what makes it differ, such as a protocol of its own."""
+    """One optimizer of a plan, whose settings are all candidates; where nothing is selected, one setting."""
 
     name: str
     optimizer: str
     notes: list[str] = []
+    """What makes it differ, such as a protocol of its own."""
 
 
 class TableCurve(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,18 +102,22 @@ def _check(name: str, value: dict[str, Any], kind: type[msgspec.Struct]) -> None
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Who started an attempt. job: the scheduler's name of the job. restart: how often that job was restarted. store:
-    the identity of the store in which the attempt was made."""
+    """Who started an attempt: a process that can be told from all others, also from a later one with its number."""
 
     host: str
     boot: str
+    """The id that the kernel drew when the host booted."""
     pid_namespace: str
     pid: int
     started: str
+    """When the process began, in the kernel's ticks since then."""
     job: str | None = None
+    """The scheduler's name of the job; None outside of one."""
     restart: int = 0
+    """How often that job was restarted."""
     user: str = ""
     store: str = ""
+    """The identity of the store in which the attempt was made."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,18 +131,21 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended; "stopped" will go on. moved: it advanced the checkpoint. failure: the class of what it
-    failed by, a word that whoever ran it chose. record: `file_digest` of the record that it wrote."""
+    """How an attempt ended."""
 
     run: str
     number: int
     kind: Literal["finished", "diverged", "stopped", "failed", "fenced"]
+    """ "stopped" will go on."""
     reason: str = ""
     trace: str = ""
     failure: str = ""
+    """The class of what it failed by, a word that whoever ran it chose."""
     moved: bool = False
+    """Whether it advanced the checkpoint."""
     ended: str = ""
     record: str = ""
+    """`file_digest` of the record that it wrote."""
     schema: int = SCHEMA
 
 

@@ -11,15 +11,15 @@ from optathlon.results.statistics.summary import mean
 
 
 class References(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one problem, by its digest: what each reference model scores, {"bigram": {"test/perplexity": 245.3}}.
-
-    error: why there are none, if they could not be computed.
-    """
+    """What models that no optimizer trains score on one problem."""
 
     problem: str
+    """Its digest."""
     task: str
     models: dict[str, dict[str, float]] = {}
+    """By model its scores, {"bigram": {"test/perplexity": 245.3}}."""
     error: str = ""
+    """Why there are none, if they could not be computed."""
     schema: int = SCHEMA
 
 

@@ -22,14 +22,16 @@ from optathlon.results.store.store import Store
 
 
 class SweepResults(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """records: by id, without curves, and of their provenance the attempt and the tree of the code. states: of the runs
-    without a record. references: of the plan's problems, by digest."""
+    """A sweep's plan with all that came out of it."""
 
     plan: Plan
     records: Mapping[str, Record]
+    """By id, without curves, and of their provenance the attempt and the tree of the code."""
     states: Mapping[str, State]
+    """Of the runs without a record, by id."""
     board: Leaderboard
     references: Mapping[str, References] = {}
+    """Of the plan's problems, by digest."""
 
     # Kept, as analyses ask for it once per column and row.
     @functools.cached_property

@@ -28,19 +28,21 @@ _NORMS = (
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch: number `index` of `of` in the epoch, `size` samples or tokens. lr_scale: of this update."""
+    """One micro-batch."""
 
     data: Any
     index: int
+    """Its number in the epoch, from 0 on."""
     of: int
+    """How many the epoch has."""
     size: int
+    """Samples or tokens."""
     lr_scale: float = 1.0
+    """Factor on the rates of its update."""
 
 
 class Workload(ABC):
     """Data, model, loss and metrics of one task on one process.
-
-    players: all that one optimizer updates, in stepping order; nearly always {"model": net}.
 
     `loss` is repeatable: the same batch and player give the same loss and gradients, because the loop seeds torch
     before each call; memories carried from batch to batch advance when the batch's index changes, not when `loss` is
@@ -62,6 +64,7 @@ class Workload(ABC):
     """
 
     players: Mapping[str, nn.Module]
+    """All that one optimizer updates, in stepping order; nearly always {"model": net}."""
     memory_format: torch.memory_format = torch.contiguous_format
     """How the weights of convolutions lie in memory, and pictures where the workload heeds it; see `lay_out`."""
 

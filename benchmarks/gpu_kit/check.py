@@ -40,10 +40,11 @@ class Part(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How a part ended. code: its exit code, None if it did not come to its end."""
+    """How a part ended."""
 
     name: str
     code: int | None
+    """Its exit code; None if it did not come to its end."""
     seconds: float
     output: str
     begun: bool = True

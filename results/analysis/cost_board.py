@@ -30,21 +30,21 @@ def cost_board(
     board: Leaderboard,
     records: Mapping[str, Record],
     by: By,
-    given: Mapping[str, float] | None = None,
+    user_targets: Mapping[str, float] | None = None,
     part: Leaderboard | None = None,
 ) -> Leaderboard:
     """`board`, that of a whole plan, with costs in place of its scores; lower is better, n and seeds stay.
 
-    records: those its cells show, with curves and whole provenance. given: targets by the name of a column, else those
-    of `times`, which no row sets for itself. part: a board of some of its rows and columns; only those are shown, and
-    p, intervals and marks are of the whole all the same.
+    records: those its cells show, with curves and whole provenance. user_targets: targets by the name of a column, else
+    those of `times`, which no row sets for itself. part: a board of some of its rows and columns; only those are shown,
+    and p, intervals and marks are of the whole all the same.
     time: seconds of updates, that is the updates at which a run first measures the target times its measured seconds
     per update; evaluations and checkpoints are not in it. A run that never does ranks as one that diverged. Columns
     without a curve of their score are left out. memory: MiB at most, of the GPU where the run had one, else of the
     process.
     """
     part = part or board
-    targets = {target.task: target for target in times(board, records, given).targets} if by == "time" else {}
+    targets = {target.task: target for target in times(board, records, user_targets).targets} if by == "time" else {}
     judging = [i for i, column in enumerate(board.columns) if by == "memory" or column.label in targets]
     columns = [_column(board.columns[i], targets.get(board.columns[i].label)) for i in judging]
     devices = {i: _devices(records, [run for row in board.rows for run in row.cells[i].runs]) for i in judging}

@@ -19,17 +19,19 @@ _FAR = 4.0
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True):
-    """A curve over seeds: at each time the mean, and the smallest and largest, of `seeds` runs.
-
-    whole: it reaches the end. Where a run diverged it ends with that run, earlier than others or not.
-    """
+    """A curve over seeds."""
 
     times: list[float]
     middle: list[float]
+    """The mean at each of the times."""
     low: list[float]
+    """The smallest value there."""
     high: list[float]
+    """The largest value there."""
     seeds: int
+    """How many runs it is of."""
     whole: bool = True
+    """Whether it reaches the end. Where a run diverged it ends with that run, earlier than others or not."""
 
 
 def shown_curve(column: Column, records: Iterable[Record]) -> str | None:

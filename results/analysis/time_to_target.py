@@ -23,14 +23,16 @@ _LEAST = 1e-9
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be reached on a task, by which curve. longest: the last time that a run there measured it at."""
+    """What is to be reached on a task, by which curve."""
 
     task: str
     curve: str
     unit: str
+    """Of times: epochs or steps."""
     value: float
     higher_is_better: bool
     longest: float
+    """The last time at which a run there measured the curve."""
 
 
 class RowTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +50,17 @@ class RowTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
-    """rows: best score first. left_out: tasks, and rows that lack one of the rest, with why."""
+    """How soon each row of a board reaches the targets."""
 
     board: str
     baseline: str | None
     targets: list[Target]
     rows: list[RowTimes]
+    """Best score first."""
     left_out: dict[str, str]
+    """Tasks, and rows that lack one of the rest, with why."""
     r_max: float = R_MAX
+    """How many times the fastest row's time the profile goes to."""
 
 
 def times(board: Leaderboard, records: Mapping[str, Record], targets_given: Mapping[str, float] | None = None) -> Times:

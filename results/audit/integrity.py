@@ -31,20 +31,22 @@ def altered_or_mixed(evidence: Evidence, sweep: str) -> Iterator[Finding]:
     records = [evidence.records[run] for run in planned if run in evidence.records]
     for record in records:
         run = planned[record.id]
-        where = f"{run.row} on {run.column}, seed {run.seed}"
-        if record.id in evidence.altered_records:
-            what = f"the id of record {record.id} is not that of its problem, setting and seed"
-            yield Finding(fault="altered record", sweep=sweep, where=where, what=what)
-        elif record.id in evidence.rewritten_records:
-            what = f"record {record.id} is not the file that its attempt wrote: it was changed by hand"
-            yield Finding(fault="altered record", sweep=sweep, where=where, what=what)
-        if scores := evidence.courses[record.id].off_curve:
-            what = f"record {record.id}: {', '.join(scores)} is none of the values on its curve"
-            yield Finding(fault="off its curve", sweep=sweep, where=where, what=what)
+        for fault, what in _altered(evidence, record):
+            yield Finding(fault=fault, sweep=sweep, where=f"{run.row} on {run.column}, seed {run.seed}", what=what)
     yield from _copied(evidence, sweep, plan)
     yield from _mixed(sweep, "mixed code", "versions of the code", Counter(map(_tree, records)))
     yield from _mixed(sweep, "mixed libraries", "sets of libraries", Counter(map(_libraries, records)))
     yield from _mixed_data(sweep, plan, records)
+
+
+def _altered(evidence: Evidence, record: Record) -> Iterator[tuple[str, str]]:
+    """Faults of a record that was changed by hand, with what shows it."""
+    if record.id in evidence.altered_records:
+        yield "altered record", f"the id of record {record.id} is not that of its problem, setting and seed"
+    elif record.id in evidence.rewritten_records:
+        yield "altered record", f"record {record.id} is not the file that its attempt wrote: it was changed by hand"
+    if scores := evidence.courses[record.id].off_curve:
+        yield "off its curve", f"record {record.id}: {', '.join(scores)} is none of the values on its curve"
 
 
 def _out_of_order(evidence: Evidence, sweep: str) -> Iterator[Finding]:

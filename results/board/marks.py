@@ -148,13 +148,11 @@ def _shrink(columns: Sequence[Column], grid: Grid, tests: BoardTests, order: Seq
 
 
 class RowDifferences(msgspec.Struct, frozen=True, kw_only=True):
-    """One row less another, column by column, by the noise of the whole grid; None where nothing can be tested.
-
-    deviations: between seeds, as is typical of each column.
-    """
+    """One row less another, column by column, by the noise of the whole grid; None where nothing can be tested."""
 
     differences: list[Difference | None]
     deviations: list[float | None]
+    """Between seeds, as is typical of each column."""
 
 
 def row_differences(columns: Sequence[Column], grid: Grid, a: int, b: int) -> RowDifferences:

@@ -15,27 +15,32 @@ from optathlon.results.store.store import Store
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
-    """One run with two outcomes. fields: where they differ. kept, other: the provenance of the record that is in the
-    store merged into, or goes there, and of the one that is left out."""
+    """One run with two outcomes."""
 
     run: str
     task: str
     optimizer: str
     seed: int
     fields: list[str]
+    """Where they differ."""
     kept: dict[str, Any]
+    """The provenance of the record that is in the store merged into, or goes there."""
     other: dict[str, Any]
+    """The provenance of the record that is left out."""
 
 
 class MergedPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Plan `number` of a source. becomes: its number after the merge. new: it was not there before. shown: it is the
-    newest of its sweep, and so what boards show, although the store had others."""
+    """A plan of a source, and what it is in the store merged into."""
 
     sweep: str
     number: int
+    """In the source."""
     becomes: int
+    """Its number after the merge."""
     new: bool
+    """Whether it was not there before."""
     shown: bool
+    """Whether it is the newest of its sweep, and so what boards show, although the store had others."""
 
 
 class Merged(msgspec.Struct, kw_only=True):

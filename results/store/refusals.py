@@ -14,12 +14,13 @@ from optathlon.results.store.layout import Layout
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a worker on `host` would not carry out a run. time: UTC, as 2025-01-31T12:00:00Z."""
+    """Why a worker on `host` would not carry out a run."""
 
     run: str
     why: str
     host: str
     time: str
+    """UTC, as 2025-01-31T12:00:00Z."""
 
 
 class RefusalLog:

@@ -22,12 +22,13 @@ MOMENTA = (0.9, 0.95, 0.99)
 
 
 class Number(NamedTuple):
-    """One key number of a figure; published: what the paper or its project page prints, None where it prints none."""
+    """One key number of a figure."""
 
     figure: str
     what: str
     here: float
     published: float | None = None
+    """What the paper or its project page prints; None where it prints none."""
 
 
 Curves = dict[str, Any]

@@ -30,7 +30,7 @@ class Fenced(Exception):  # noqa: N818
 
 
 class Sidecar(msgspec.Struct, frozen=True):
-    """Says what a slot must hold, and is written after it. best: file and digest of the best weights it refers to."""
+    """Says what a slot must hold, and is written after it."""
 
     run: str
     update: int
@@ -38,6 +38,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     sha256: str
     size: int
     best: tuple[str, str] | None = None
+    """File and digest of the best weights it refers to."""
     schema: int = 1
 
 

@@ -263,7 +263,7 @@ def two_processes_are_one(kit: Kit) -> None:
 
 
 def processes_evaluate_alike(kit: Kit) -> None:
-    """Each of them decides by the scores when to stop and what is best, so they must have the same ones."""
+    """The first one's scores count for all, so that each must be of the whole split."""
     _require_shareable(kit)
     scores = [_scores(kit, kit.started(rank=rank, world=2), kit.splits[0]) for rank in range(2)]
     require(

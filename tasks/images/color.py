@@ -20,15 +20,14 @@ BRIGHTNESS, CONTRAST, SATURATION = range(3)
 
 
 class Colors(NamedTuple):
-    """How the colors of n pictures change.
-
-    shares: (n, 3), how far each is blended into black, its mean gray, its grays; order: (n, 3), which of the three
-    comes first, second, third; light: (n, 3), what is added to each channel.
-    """
+    """How the colors of n pictures change."""
 
     shares: Tensor
+    """(n, 3): how far each is blended into black, its mean gray, its grays."""
     order: Tensor
+    """(n, 3): which of the three comes first, second, third."""
     light: Tensor
+    """(n, 3): what is added to each channel."""
 
 
 def draw_colors(jitter: float, lighting: float, randoms: list[np.random.Generator]) -> Colors:

@@ -10,15 +10,14 @@ from torch import Tensor
 
 
 class Mix(NamedTuple):
-    """How a micro-batch is mixed: one way for all its pictures.
-
-    share: of the picture itself, and so of its own label. partner: (n,), whose picture and label are the other's. box:
-    top, left, bottom, right of what is the other's, or None if the two are blended.
-    """
+    """How a micro-batch is mixed: one way for all its pictures."""
 
     share: float
+    """Of the picture itself, and so of its own label."""
     partner: Tensor
+    """(n,): whose picture and label are the other's."""
     box: tuple[int, int, int, int] | None
+    """Top, left, bottom, right of what is the other's; None if the two are blended."""
 
 
 def draw_cutmix(

@@ -24,11 +24,12 @@ class Photo(NamedTuple):
 
 
 class Splits(NamedTuple):
-    """A data set's photos. gallery: None where each query looks among all other queries."""
+    """A data set's photos."""
 
     train: list[Photo]
     query: list[Photo]
     gallery: list[Photo] | None = None
+    """Where queries look; None where each looks among all other queries."""
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -20,11 +20,12 @@ _LEVEL, _REACH = 0.99, 1.5
 
 
 class Collapses(NamedTuple):
-    """found: (...,), whether a board has more split cells than normal noise. reach: (..., 1, columns), up to which
-    differences of a column are then not believed."""
+    """Boards on which a seed falls far behind the others now and then."""
 
     found: np.ndarray
+    """(...,): whether a board has more split cells than normal noise."""
     reach: np.ndarray
+    """(..., 1, columns): up to which differences of a column are then not believed."""
 
 
 def collapsing_seeds(scores: np.ndarray) -> Collapses:

@@ -25,13 +25,16 @@ _UNLIKELY = 1e-10
 
 
 class Comparisons(NamedTuple):
-    """Rows of a board less others. delta: (..., rows, columns). variance, df: (d0, ..., rows, columns), of delta at
-    each prior degrees of freedom. weights: (d0, ..., 1, 1)."""
+    """Rows of a board less others."""
 
     delta: np.ndarray
+    """(..., rows, columns)."""
     variance: np.ndarray
+    """(d0, ..., rows, columns): of delta at each prior degrees of freedom."""
     df: np.ndarray
+    """(d0, ..., rows, columns): the degrees of freedom of that variance."""
     weights: np.ndarray
+    """(d0, ..., 1, 1): how likely each d0 is."""
 
     def p(self) -> np.ndarray:
         """Two-sided p of no difference; NaN where there is no noise to judge by, or no difference."""

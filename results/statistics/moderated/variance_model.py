@@ -20,11 +20,13 @@ _FLOOR = 1e-12
 
 
 class VarianceModel(NamedTuple):
-    """scales: (d0, ..., rows, columns), the predicted variance of each cell at each d0 of the grid; 0 in a column
-    without noise. weights: (d0, ...), how likely each d0 is; they sum to 1."""
+    """What row and column say of a cell's variance."""
 
     scales: np.ndarray
+    """(d0, ..., rows, columns): the predicted variance of each cell at each d0 of the grid; 0 in a column without
+    noise."""
     weights: np.ndarray
+    """(d0, ...): how likely each d0 is; they sum to 1."""
 
 
 def fit_variances(variance: np.ndarray, df: np.ndarray) -> VarianceModel:

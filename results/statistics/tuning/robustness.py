@@ -10,13 +10,15 @@ import msgspec
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True):
-    """Rates around the best that do nearly as well. open_low, open_high: the grid ends before the region does."""
+    """Rates around the best that do nearly as well."""
 
     low: float
     high: float
     best: float
     open_low: bool
+    """Whether the grid ends before the region does, towards smaller rates."""
     open_high: bool
+    """The same towards larger rates."""
 
     @property
     def decades(self) -> float:

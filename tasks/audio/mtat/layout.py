@@ -39,10 +39,12 @@ _PATH = re.compile(r"[0-9a-f]/[^/\\\x00-\x1f]+\.mp3")
 
 
 class Annotations(NamedTuple):
-    """The table of tags: their names, and each clip's path with the numbers of its tags."""
+    """The table of tags."""
 
     tags: tuple[str, ...]
+    """Their names."""
     clips: list[Listed]
+    """Each clip's path with the numbers of its tags."""
 
 
 def read_annotations(path: Path) -> Annotations:

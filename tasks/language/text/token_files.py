@@ -24,16 +24,16 @@ Lines = Callable[[str], Iterable[str]]
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ids were made from, and how many there are. tokens counts the <eos> of each line; words has <eos>.
-
-    digests: the SHA-256 of each of FILES.
-    """
+    """What the ids were made from, and how many there are."""
 
     source: str
     lines: dict[str, int]
     tokens: dict[str, int]
+    """By split, counting the <eos> of each line."""
     words: int
+    """How many there are, <eos> among them."""
     digests: dict[str, str] = {}
+    """The SHA-256 of each of FILES."""
     schema: int = SCHEMA
 
 

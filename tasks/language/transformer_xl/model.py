@@ -19,16 +19,14 @@ DEVIATION = 0.02
 
 
 class Reading(NamedTuple):
-    """How a text is read: so many tokens at a time, with so many remembered.
-
-    clamp: distances beyond it count as it. same_length: every token sees the last `memory` tokens, itself among them,
-    however many there are.
-    """
+    """How a text is read: so many tokens at a time, with so many remembered."""
 
     tokens: int
     memory: int
     clamp: int | None = None
+    """Distances beyond it count as it."""
     same_length: bool = False
+    """Whether every token sees the last `memory` tokens, itself among them, however many there are."""
 
 
 class Layer(nn.Module):
