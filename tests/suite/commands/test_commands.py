@@ -370,7 +370,8 @@ def test_a_task_that_cannot_be_imported_stops_no_other(tmp_path):
     text = SWEEP.replace('"toy:TASK"', '"toy:TASK", "toy:BROKEN"')
     write(tmp_path, text)
     with (tmp_path / "toy.py").open("a") as file:
-        file.write("\nimport msgspec\nBROKEN = msgspec.structs.replace(TASK, name='broken', workload='nowhere:Toy')\n")
+        file.write("\nimport msgspec\nBROKEN = msgspec.structs.replace(TASK, name='broken', workload='broken:Toy')\n")
+    (tmp_path / "broken.py").write_text("import nowhere\n")
     done = optathlon(tmp_path, "launch", "sweep.toml")
     assert done.returncode == 1
     (seen,) = document(optathlon(tmp_path, "status", "--json"))["sweeps"]
