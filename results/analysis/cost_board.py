@@ -18,6 +18,7 @@ from optathlon.results.board.cell import Cell
 from optathlon.results.board.cells import sampled
 from optathlon.results.board.judging import aggregated_ranks, judged
 from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import SECONDS_TO, Column
 from optathlon.results.record import Record
 from optathlon.results.scores import number
@@ -57,19 +58,15 @@ def cost_board(
     baseline = next((i for i, row in enumerate(board.rows) if row.name == part.baseline), None)
     verdicts = judged(columns, grid, baseline, shown_rows)
     cut = [[verdicts.grid[i][number] for number in shown] for i in shown_rows]
-    on = [columns[number].name in part.on for number in shown]
-    mean_ranks = aggregated_ranks([columns[number] for number in shown], cut, on)
-    rows = [
-        msgspec.structs.replace(board.rows[i], cells=cells, mean_rank=mean_rank)
-        for i, cells, mean_rank in zip(shown_rows, cut, mean_ranks, strict=True)
-    ]
+    shown_columns = [columns[number] for number in shown]
+    on = [column.name in part.on for column in shown_columns]
     return msgspec.structs.replace(
         board,
         baseline=part.baseline,
-        columns=[columns[number] for number in shown],
-        rows=rows,
+        columns=shown_columns,
+        rows=_rows([board.rows[i] for i in shown_rows], shown_columns, cut, on),
         references=[],
-        on=[columns[number].name for number, used in zip(shown, on, strict=True) if used],
+        on=[column.name for column, used in zip(shown_columns, on, strict=True) if used],
         family=0 if baseline is None else verdicts.family,
         plan_shape=(len(board.rows), len(columns)),
         collapsing=verdicts.collapsing,
@@ -77,6 +74,16 @@ def cost_board(
         looks=[],
         looks_over=0,
     )
+
+
+def _rows(
+    rows: Sequence[BoardRow], columns: Sequence[Column], grid: Sequence[list[Cell]], on: Sequence[bool]
+) -> list[BoardRow]:
+    """`rows` with the cells of `grid`, and with their mean ranks over the columns that are `on`."""
+    return [
+        msgspec.structs.replace(row, cells=cells, mean_rank=mean_rank)
+        for row, cells, mean_rank in zip(rows, grid, aggregated_ranks(columns, grid, on), strict=True)
+    ]
 
 
 def _column(column: Column, target: Target | None) -> Column:
