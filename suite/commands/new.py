@@ -39,6 +39,9 @@ def main(args: argparse.Namespace) -> int:
             file.write(string.Template(text).substitute(words))
     except FileExistsError:
         raise UsageError(f"{path}: is there already; choose another name") from None
+    except OSError:
+        path.unlink(missing_ok=True)  # half of it, on a full disk
+        raise
     say(f"written: {path}. Next:")
     for command in NEXT[args.kind]:
         say(f"  {string.Template(command).substitute(words)}")

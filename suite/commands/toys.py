@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 from collections.abc import Callable
 from pathlib import Path as Folder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from optathlon.results.store.files import hand_out
 from optathlon.suite.console import add_json, print_json, say, table
 from optathlon.suite.errors import OK
 
@@ -152,8 +154,9 @@ def _draw(curves: Curves, folder: Folder, kind: str) -> list[Folder]:
                 _draw_regret(figure.subplots(), curve)
             else:
                 _draw_paths(figure, curve, sphere="figure-1" not in name)
-            file = folder / f"{name}.{kind}"
-            figure.savefig(file, format=kind, dpi=200, metadata=metadata)
+            data, file = io.BytesIO(), folder / f"{name}.{kind}"
+            figure.savefig(data, format=kind, dpi=200, metadata=metadata)
+            hand_out(file, data.getvalue())
             files.append(file)
     return files
 

@@ -1,6 +1,6 @@
 """Strikes the suite at its file calls, feeds it damaged files and moves its clocks; counts, and says what broke.
 
-python -m tests.torture [--most N] [--rounds N] [--parts runs stores data clocks files disks]
+python -m tests.torture [--most N] [--rounds N] [--parts runs stops stores data clocks files disks]
 
 Exits with 1 if a rule was broken; Ctrl-C ends it with what was counted so far. It preloads a library of its own into
 itself, for which it needs a C compiler.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.torture import shim
 
-PARTS = ("runs", "stores", "data", "clocks", "files", "disks")
+PARTS = ("runs", "stops", "stores", "data", "clocks", "files", "disks")
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
 def torture(folder: Path, options: argparse.Namespace) -> int:
     # After the library is there: these import torch.
     from tests.suite.training.test_loop import run_of
-    from tests.torture import clocks, data_sets, full_disk, fuzz, runs, stores
+    from tests.torture import clocks, data_sets, full_disk, fuzz, runs, stops, stores
     from tests.torture.tally import Tally
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,6 +46,7 @@ def torture(folder: Path, options: argparse.Namespace) -> int:
     begun, tally = time.monotonic(), Tally()
     parts = {
         "runs": lambda place: runs.torture(run, place, tally, options.most),
+        "stops": lambda place: stops.torture(run, place, tally, options.most),
         "stores": lambda place: stores.torture(place, tally, options.most),
         "data": lambda place: data_sets.torture(place, tally, options.most),
         "clocks": lambda place: clocks.torture(run, place, tally, options.most),

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from optathlon.results import Store, StoreError, this_process
+from optathlon.results.record import Owner
 from optathlon.suite.errors import OK
 from optathlon.suite.identity import Run
 from optathlon.suite.training.surroundings import CHECKPOINT_SECONDS
@@ -24,7 +25,7 @@ from optathlon.suite.working.log import redirect_output, say
 from tests.suite.kills import outcome
 from tests.torture import shim
 from tests.torture.shim import ALL, CHANGES, Action, Blow
-from tests.torture.tally import Tally, in_child, sample
+from tests.torture.tally import Tally, child, in_child, sample
 
 LASTING = {"attempt", "ended", "events", "moved", "part"}
 """What stays of a finished run beside its record, and the index."""
@@ -62,6 +63,27 @@ class Torture:
     ) -> int:
         """One attempt as a worker has it, struck by `blow`, its clock so far ahead, with `jumps` called after each
         update, asked to stop after so many; its exit code. How it died is written down."""
+        code, pid = in_child(self._act(blow, clock, jumps, updates), self.output)
+        self.write_down(pid, code)
+        return code
+
+    def begin(self, blow: Blow, owner: Callable[[], Owner]) -> int:
+        """The pid of one attempt of `owner`, struck by `blow`, that is under way."""
+        return child(self._act(blow, owner=owner), self.output)
+
+    def write_down(self, pid: int, code: int) -> None:
+        """How the attempt of process `pid` ended, as a worker does."""
+        with contextlib.suppress(OSError, StoreError):
+            write_down(self.store, self.run.id, pid, [code], asked=False, out_of_memory=False)
+
+    def _act(
+        self,
+        blow: Blow | None,
+        clock: int = 0,
+        jumps: Callable[[], object] = lambda: None,
+        updates: int | None = None,
+        owner: Callable[[], Owner] = this_process,
+    ) -> Callable[[], int]:
         looks = itertools.count(1)
 
         def stop() -> bool:
@@ -75,6 +97,7 @@ class Torture:
                 store=self.store,
                 data=self.folder,
                 device="cpu",
+                owner=owner,
                 say=say,
                 claimed=lambda attempt: redirect_output(self.store.log(attempt)),
             )
@@ -85,10 +108,7 @@ class Torture:
             (self.folder / "calls").write_text(str(shim.disarm()))
             return code
 
-        code, pid = in_child(act, self.output)
-        with contextlib.suppress(OSError, StoreError):  # as a worker does
-            write_down(self.store, self.run.id, pid, [code], asked=False, out_of_memory=False)
-        return code
+        return act
 
     def strike(self, blow: Blow | None, clock: int = 0, jumps: Callable[[], object] = lambda: None) -> list[str]:
         """The rules that are broken where an attempt is struck, or has a strange clock, and others go on."""

@@ -1,5 +1,5 @@
-// Preloaded into a process, it counts the file calls below one folder and, at a chosen one, kills the process, tears the
-// write or fails with an error number; and it moves the process's clock. Armed by ctypes, see shim.py.
+// Preloaded into a process, it counts the file calls below one folder and, at a chosen one, kills or stops the process,
+// tears the write or fails with an error number; and it moves the process's clock. Armed by ctypes, see shim.py.
 //
 // cc -shared -fPIC -O1 -o shim.so shim.c -ldl
 
@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NOTHING, KILL, TEAR, FAIL };
+enum { NOTHING, KILL, TEAR, FAIL, STOP };
 enum { CHANGES = 1, READS = 2 };  // kinds of calls: those that change the disk, and the others
 
 static char root[4096];
@@ -47,6 +47,7 @@ static int fails(int kind) {
     long call = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
     if (what == NOTHING || call < at || (call > at && !(lasting && what == FAIL))) return 0;
     if (what == KILL || what == TEAR) kill(getpid(), SIGKILL);
+    if (what == STOP) kill(getpid(), SIGSTOP);  // and goes on here once it is woken
     if (what != FAIL) return 0;
     errno = number;
     return 1;

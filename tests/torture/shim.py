@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 class Action(enum.IntEnum):
     """What happens at the chosen call."""
 
-    NOTHING, KILL, TEAR, FAIL = range(4)
+    NOTHING, KILL, TEAR, FAIL, STOP = range(5)
 
 
 CHANGES, ALL = 1, 3

@@ -42,10 +42,16 @@ def sample(calls: int, most: int | None) -> list[int]:
 def in_child(act: Callable[[], int], output: Path) -> tuple[int, int]:
     """What a forked child that does `act` exits with (negative: by a signal), and its pid. What it prints goes to
     `output`."""
+    pid = child(act, output)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pid
+
+
+def child(act: Callable[[], int], output: Path) -> int:
+    """The pid of a forked child that exits with what `act` returns."""
     sys.stdout.flush()
     sys.stderr.flush()
     if pid := os.fork():
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pid
+        return pid
     code = 1
     try:
         printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
+from optathlon.suite.errors import ENVIRONMENT, OK
+from optathlon.suite.main import main
 from tests.suite.sweeps import optathlon
 from tests.suite.terminal import Screen
 
@@ -36,6 +39,23 @@ def test_a_new_optimizer_passes_the_kit_and_trains(tmp_path):
     check, run = written(tmp_path, "optimizer", "lookback")
     assert "lookback:Lookback passes" in carried_out(tmp_path, check).stdout
     assert "test/accuracy" in carried_out(tmp_path, run).stdout
+
+
+def test_a_full_disk_leaves_no_file_that_would_be_in_the_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        genuine = Path.open
+
+        def full(path, mode="r", **how):
+            if mode != "x":
+                return genuine(path, mode, **how)
+            path.touch()
+            return genuine(Path("/dev/full"), "w", **how)
+
+        patch.setattr(Path, "open", full)
+        assert main(["new", "sweep", "rates"]) == ENVIRONMENT
+    assert "No space left" in capsys.readouterr().err
+    assert main(["new", "sweep", "rates"]) == OK
 
 
 def test_a_new_sweep_can_be_planned(tmp_path):

@@ -190,9 +190,10 @@ def test_toys_prints_the_published_numbers_beside_its_own_and_draws(tmp_path):
     files = [tmp_path / f for f in document["files"]]
     assert [f.name for f in files] == [f"figure-1-momentum-{m}.svg" for m in ("0.9", "0.95", "0.99")]
     assert all("GD + momentum" in f.read_text() for f in files)
-    first = files[0].read_bytes()
+    (tmp_path / "first").hardlink_to(files[0])
     optathlon(tmp_path, "toys", "1", "--output", "plots")
-    assert files[0].read_bytes() == first
+    assert files[0].read_bytes() == (tmp_path / "first").read_bytes()
+    assert not files[0].samefile(tmp_path / "first"), "written in place, where a full disk tears it"
 
 
 @pytest.mark.slow

@@ -218,6 +218,16 @@ def test_line_ends_and_marks_make_no_other_edition_but_words_do(data):
     assert prepare(Words(), data).edition != mine
 
 
+def test_no_manifest_stands_beside_the_list_of_other_files_and_none_is_written_in_place(data, monkeypatch):
+    put(data)
+    prepare(Words(), data)
+    put(data, "other")
+    deeds = file_deeds.noted(monkeypatch)
+    prepare(Words(), data)
+    named = [deed for deed in deeds if not deed.startswith("sync")]
+    assert named == ["remove manifest.json", "rename files.tsv", "rename manifest.json"]
+
+
 @pytest.mark.parametrize("call", range(12))
 def test_a_manifest_and_its_list_are_written_whole_or_not_at_all(data, monkeypatch, call):
     put(data)
