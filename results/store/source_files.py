@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from optathlon.results.errors import StoreError
-from optathlon.results.store.files import read
+from optathlon.results.store.files import read, replace
 from optathlon.results.store.layout import DIGEST, Layout
 
 
@@ -14,9 +14,11 @@ class SourceFiles(Layout):
     """Sources below `root`, by their SHA-256."""
 
     def keep_source(self, data: bytes) -> str:
-        """Write a source, if it is not there; returns its SHA-256 in hexadecimal, which is its name."""
+        """Write a source, if it is not there whole; returns its SHA-256 in hexadecimal, which is its name."""
         digest = hashlib.sha256(data).hexdigest()
-        self._put(self.source_file(digest), data)
+        path = self.source_file(digest)
+        if not self._put(path, data) and read(path) != data:
+            replace(path, data)  # it was damaged since
         return digest
 
     def source(self, digest: str) -> bytes:

@@ -54,8 +54,11 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
         return states
 
     def is_full(self) -> bool:
-        """Whether its file system has no room left for this user, as far as that tells."""
-        return exists(self.root) and os.statvfs(self.root).f_bavail == 0
+        """Whether its file system has no room left for this user, or for no more files, as far as that tells."""
+        if not exists(self.root):
+            return False
+        free = os.statvfs(self.root)
+        return free.f_bavail == 0 or 0 == free.f_favail < free.f_files  # where files are not counted, both are 0
 
     def forget(self, run_id: str) -> Path:
         """Move a run's record and work to trash/, so that it waits again; returns the new folder.

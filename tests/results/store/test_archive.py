@@ -234,6 +234,8 @@ def damage(path, how):
         ),
         "no protocol": lambda: path.write_text(json.dumps(values | {"problem": {"task": "mnist"}})),
         "beyond 64 bits": lambda: path.write_text(json.dumps(values | {"updates": 2**63})),
+        "a seed beyond": lambda: path.write_text(json.dumps(values | {"seed": -(2**63) - 1})),
+        "a divergence beyond": lambda: path.write_text(json.dumps(values | {"diverged_at": 10**30})),
     }
     wrong[how]()
 
@@ -257,6 +259,8 @@ def damage(path, how):
         ("a list for a word", "problem: Expected `str`, got `array`"),
         ("no protocol", "problem: Object missing required field"),
         ("beyond 64 bits", "Expected `int` <= 9223372036854775807"),
+        ("a seed beyond", "Expected `int` >= -9223372036854775808"),
+        ("a divergence beyond", "Expected `int` <= 9223372036854775807 - at `$.diverged_at`"),
     ],
 )
 @pytest.mark.parametrize("indexed", [False, True])

@@ -197,15 +197,15 @@ def test_clean_drops_checkpoints_and_logs_of_finished_runs_only(store):
         attempt = store.claim(run, this_process())
         store.event_log(attempt).append({"update": 1})
         store.log(attempt).write_text("hello")
-        for name in ("checkpoint-a.pt", "checkpoint-a.json", "best-3.pt"):
+        for name in ("checkpoint-a.pt", "checkpoint-a.json", "best-3.pt", ".best-0001-3.pt.0a1b2c3d"):  # half-written
             (store.work(run) / name).write_bytes(b"12345")
     store.commit(done)
     store.commit(damaged)
     store._record(damaged.id).write_bytes(b"{")
-    assert store.clean() == 4 * 5
+    assert store.clean() == 5 * 5
     assert sorted(os.listdir(store.work(done.id))) == ["attempt-0001.json", "events-0001.jsonl"]
     for run in (open_run, damaged.id):
-        assert len(os.listdir(store.work(run))) == 6
+        assert len(os.listdir(store.work(run))) == 7
 
 
 def test_clean_removes_what_killed_writers_left_anywhere_and_nothing_of_living_ones(store, monkeypatch):

@@ -61,9 +61,14 @@ def test_a_log_without_room_ends_nobody_and_its_lines_go_where_the_process_print
     assert done.stderr.endswith("Z of the run\n")
 
 
-def test_status_says_that_the_disk_of_a_store_is_full(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("blocks", "files", "of", "is_full"),
+    [(0, 9, 99, True), (9, 0, 99, True), (9, 9, 99, False), (9, 0, 0, False)],
+    ids=["no room", "no more files", "neither", "files are not counted"],
+)
+def test_status_says_that_the_disk_of_a_store_is_full(blocks, files, of, is_full, tmp_path, monkeypatch, capsys):
     room = os.statvfs(tmp_path)
-    full = SimpleNamespace(f_bavail=0, f_fsid=room.f_fsid)
-    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    free = SimpleNamespace(f_bavail=blocks, f_favail=files, f_files=of, f_fsid=room.f_fsid)
+    monkeypatch.setattr(os, "statvfs", lambda _: free)
     assert main(["status", "--store", str(tmp_path)]) == 0
-    assert f"the disk of {tmp_path} is full" in capsys.readouterr().err
+    assert (f"the disk of {tmp_path} is full" in capsys.readouterr().err) is is_full
