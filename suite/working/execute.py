@@ -155,6 +155,10 @@ class _AttemptReport:
         )
 
     def ended_by(self, fault: Fault) -> Ended:
+        with contextlib.suppress(OSError):
+            if self.store.fenced(self.attempt):  # whoever took over may have removed what this one was writing
+                reason = f"a newer attempt owns the run, and then {fault.reason}"
+                return self.ended("fenced", reason, fault.trace, fault.failure)
         if fault.asked:  # what else goes down with the job is not this run's fault
             return self.ended("stopped", f"asked to stop, and then {fault.reason}", fault.trace, fault.failure)
         return self.ended("failed", fault.reason, fault.trace, fault.failure)

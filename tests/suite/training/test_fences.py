@@ -12,6 +12,7 @@ import torch
 
 from optathlon.results import Store, this_process
 from optathlon.results.record import Attempt, Ended
+from optathlon.suite.training import checkpoint
 from optathlon.suite.working.execute import execute
 from optathlon.suite.working.forking import fork
 from tests.suite.stories import on_host
@@ -31,12 +32,13 @@ def execute_here(store: Store, attempt: Attempt | None, lines: list[str], update
 
 
 def stopped(store: Store, patch: pytest.MonkeyPatch, name: str, call: int) -> int:
-    """The pid of an attempt from another host that stops itself in the call of so many of the toy's `name`, and whose
-    lease is over."""
+    """The pid of an attempt from another host that stops itself in the call of so many of the toy's `name`, or of
+    `_sha256`, which a file gets before its name, and whose lease is over."""
     import toy
 
     attempt = store.claim(RUN.id, on_host("elsewhere"))
-    genuine, calls = getattr(toy.Toy, name), itertools.count(1)
+    owner = checkpoint if name == "_sha256" else toy.Toy
+    genuine, calls = getattr(owner, name), itertools.count(1)
 
     def stopping(*args):
         if next(calls) == call:
@@ -44,7 +46,7 @@ def stopped(store: Store, patch: pytest.MonkeyPatch, name: str, call: int) -> in
         return genuine(*args)
 
     with patch.context() as patched:
-        patched.setattr(toy.Toy, name, stopping)
+        patched.setattr(owner, name, stopping)
         pid = fork(lambda _: {"fenced": 0}.get(execute_here(store, attempt, []), 1))
     _, status = os.waitpid(pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status), status
@@ -76,8 +78,15 @@ def outcome(store: Store):
 
 @pytest.mark.parametrize(
     ("method", "call"),
-    [("evaluate", 1), ("evaluate", 2), ("loss", 1), ("loss", 30), ("state_dict", 1)],
-    ids=["in its first evaluation", "in a later one", "in the first step", "in a later one", "in its first save"],
+    [("evaluate", 1), ("evaluate", 2), ("loss", 1), ("loss", 30), ("state_dict", 1), ("_sha256", 1)],
+    ids=[
+        "in its first evaluation",
+        "in a later one",
+        "in the first step",
+        "in a later one",
+        "in its first save",
+        "before best weights get their name",
+    ],
 )
 def test_who_wakes_after_another_took_over_changes_none_of_its_files(method, call, tmp_path, monkeypatch, expected):
     monkeypatch.setenv("OPTATHLON_CHECKPOINT_SECONDS", "0" if method == "state_dict" else "600")
