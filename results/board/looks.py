@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CellName = tuple[str, str]
 BEYOND_LOOKS = "not among what the looks decide"
+NO_LOOK_YET, AT_NO_LOOK = "the first look is not over", "it was not there at a look"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +131,7 @@ def with_verdicts(plan: Plan, columns: Sequence[Column], grid: Grid, looks: Look
     own = [(column.name, column.metric) for column in plan.head.columns]
     return [
         [
-            _with_verdict(cell, looks.verdicts.get((row.name, column.name)), (column.name, column.metric) in own)
+            _with_verdict(cell, looks, (row.name, column.name), (column.name, column.metric) in own)
             for column, cell in zip(columns, of_row, strict=True)
         ]
         for row, of_row in zip(plan.head.rows, grid, strict=True)
@@ -140,12 +141,12 @@ def with_verdicts(plan: Plan, columns: Sequence[Column], grid: Grid, looks: Look
 _UNJUDGED: dict[str, None] = dict.fromkeys(("p", "p_holm", "delta_lo", "delta_hi"))
 
 
-def _with_verdict(cell: Cell, verdict: Verdict | None, own: bool) -> Cell:
-    if not own:
-        untested = BEYOND_LOOKS if cell.p is not None else cell.untested
+def _with_verdict(cell: Cell, looks: Looked, name: CellName, own: bool) -> Cell:
+    verdict, untested = looks.verdicts.get(name), cell.untested
+    if verdict is None or cell.untested or not cell.comparable or not own:
+        if cell.p is not None:
+            untested = BEYOND_LOOKS if not own else AT_NO_LOOK if looks.reached else NO_LOOK_YET
         return msgspec.structs.replace(cell, **_UNJUDGED, untested=untested)
-    if verdict is None or cell.untested or not cell.comparable:
-        return msgspec.structs.replace(cell, **_UNJUDGED)
     decided_at = verdict.decided_at
     return msgspec.structs.replace(
         cell,
