@@ -81,7 +81,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
+def transfer(results: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
     """How each optimizer's settings carry over, leaving out one task at a time, and the rows that lack the runs.
 
     With tuning, scores are validation means over the tuning seeds of cells whose tuning is complete. Without, they are
@@ -91,10 +91,10 @@ def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
     """
     transfers: list[Transfer] = []
     left_out: list[LeftOut] = []
-    tuned = bool(view.winners)
-    for row, tasks in (_tuned(view) if tuned else _shown(view)).items():
+    tuned = bool(results.winners)
+    for row, tasks in (_tuned(results) if tuned else _shown(results)).items():
         known = [task for task in tasks if task.deviation]
-        common = _tried_everywhere(view, row, known, tuned)
+        common = _tried_everywhere(results, row, known, tuned)
         if len(known) < 2:
             left_out.append(LeftOut(row=row, why="fewer than two tasks on which its settings finished with two seeds"))
         elif len(common) < 2:
@@ -102,21 +102,21 @@ def transfer(view: SweepResults) -> tuple[list[Transfer], list[LeftOut]]:
         elif not any(math.isfinite(_summed_regret(known, setting)) for setting in common):
             left_out.append(LeftOut(row=row, why="every setting diverged on one of the tasks"))
         else:
-            transfers.append(_of_row(view, row, known, common, not tuned))
+            transfers.append(_of_row(results, row, known, common, not tuned))
     return transfers, left_out
 
 
-def _tuned(view: SweepResults) -> dict[str, list[TaskScores]]:
+def _tuned(results: SweepResults) -> dict[str, list[TaskScores]]:
     """By row, the validation means of all settings of each task whose tuning is complete."""
     by_row: dict[str, list[TaskScores]] = {}
-    winners = view.winners
-    for column in view.plan.head.columns:
+    winners = results.winners
+    for column in results.plan.head.columns:
         if column.selection is None:
             continue
         higher = bool(column.selection_higher_is_better)
-        deviation = seed_deviation(view.records.values(), column, column.selection, higher)
-        seeds = {(run.row, run.setting, run.seed) for run in view.plan.runs if run.role == "tune"}
-        for row in view.plan.head.rows:
+        deviation = seed_deviation(results.records.values(), column, column.selection, higher)
+        seeds = {(run.row, run.setting, run.seed) for run in results.plan.runs if run.role == "tune"}
+        for row in results.plan.head.rows:
             if not (winner := winners.get((row.name, column.name))) or not winner.complete:
                 continue
             means = {c.setting: c.mean for c in winner.candidates if c.mean is not None and not c.n_diverged}
@@ -132,13 +132,13 @@ def _tuned(view: SweepResults) -> dict[str, list[TaskScores]]:
     return by_row
 
 
-def _shown(view: SweepResults) -> dict[str, list[TaskScores]]:
+def _shown(results: SweepResults) -> dict[str, list[TaskScores]]:
     """By optimizer, the board's means of its rows on each task."""
     by_optimizer: dict[str, list[TaskScores]] = {}
-    for at, column in enumerate(view.board.columns):
-        deviation = seed_deviation(view.records.values(), column, column.metric, column.higher_is_better)
-        for optimizer in dict.fromkeys(row.optimizer for row in view.board.rows):
-            cells = [row.cells[at] for row in view.board.rows if row.optimizer == optimizer]
+    for at, column in enumerate(results.board.columns):
+        deviation = seed_deviation(results.records.values(), column, column.metric, column.higher_is_better)
+        for optimizer in dict.fromkeys(row.optimizer for row in results.board.rows):
+            cells = [row.cells[at] for row in results.board.rows if row.optimizer == optimizer]
             whole = [cell for cell in cells if cell.status == "complete" and cell.comparable]
             scores = TaskScores(
                 column=column,
@@ -152,11 +152,11 @@ def _shown(view: SweepResults) -> dict[str, list[TaskScores]]:
     return by_optimizer
 
 
-def _tried_everywhere(view: SweepResults, row: str, tasks: Iterable[TaskScores], tuned: bool) -> list[str]:
+def _tried_everywhere(results: SweepResults, row: str, tasks: Iterable[TaskScores], tuned: bool) -> list[str]:
     """The settings of a row, or optimizer, that the plan has on each of `tasks`, in the plan's order."""
-    optimizers = {r.name: r.optimizer for r in view.plan.head.rows}
+    optimizers = {r.name: r.optimizer for r in results.plan.head.rows}
     by_task: dict[str, dict[str, None]] = {}
-    for run in view.plan.runs:
+    for run in results.plan.runs:
         if (run.row if tuned else optimizers[run.row]) == row:
             by_task.setdefault(run.column, {})[run.setting] = None
     columns = [by_task.get(task.column.name, {}) for task in tasks]
@@ -164,9 +164,9 @@ def _tried_everywhere(view: SweepResults, row: str, tasks: Iterable[TaskScores],
 
 
 def _of_row(
-    view: SweepResults, row: str, tasks: Sequence[TaskScores], settings: Sequence[str], on_test: bool
+    results: SweepResults, row: str, tasks: Sequence[TaskScores], settings: Sequence[str], on_test: bool
 ) -> Transfer:
-    tried = {setting: _flat(view.plan.head.settings[setting]) for setting in settings}
+    tried = {setting: _flat(results.plan.head.settings[setting]) for setting in settings}
     varied = [key for key in next(iter(tried.values())) if len({str(values.get(key)) for values in tried.values()}) > 1]
     words = {setting: {key: values.get(key) for key in varied} for setting, values in tried.items()}
     carried = [_carried(task, [other for other in tasks if other is not task], settings, words) for task in tasks]

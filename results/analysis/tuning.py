@@ -59,25 +59,25 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is good; None if nowhere."""
 
 
-def budgets(view: SweepResults, estimator: Estimator = "tang") -> list[Budget]:
-    """The tuning budget of each cell of the view whose tuning is complete, task by task, as `expected_best` has it."""
-    chosen = view.winners
+def budgets(results: SweepResults, estimator: Estimator = "tang") -> list[Budget]:
+    """The tuning budget of each cell whose tuning is complete, task by task, as `expected_best` has it."""
+    chosen = results.winners
     listed = []
-    for column in view.plan.head.columns:
+    for column in results.plan.head.columns:
         tuned = {
             row.name: winner.candidates
-            for row in view.plan.head.rows
+            for row in results.plan.head.rows
             if (winner := chosen.get((row.name, column.name))) and winner.complete and len(winner.candidates) > 1
         }
         whole = [c.mean for candidates in tuned.values() for c in candidates if c.mean is not None and not c.n_diverged]
         if whole:
             worst = min(whole) if column.selection_higher_is_better else max(whole)
-            listed += [_budget(view, column, row, of_row, worst, estimator) for row, of_row in tuned.items()]
+            listed += [_budget(results, column, row, of_row, worst, estimator) for row, of_row in tuned.items()]
     return listed
 
 
 def _budget(
-    view: SweepResults, column: Column, row: str, candidates: Sequence[Candidate], worst: float, estimator: Estimator
+    results: SweepResults, column: Column, row: str, candidates: Sequence[Candidate], worst: float, estimator: Estimator
 ) -> Budget:
     scores = [worst if c.mean is None or c.n_diverged else c.mean for c in candidates]
     curve = budget_curve(scores, bool(column.selection_higher_is_better), estimator)
@@ -85,7 +85,7 @@ def _budget(
         task=column.label,
         row=row,
         metric=column.selection or "",
-        unit=_unit(view.records.values(), column),
+        unit=_unit(results.records.values(), column),
         higher_is_better=bool(column.selection_higher_is_better),
         best=curve,
         tunability=tunability(curve),
@@ -94,25 +94,25 @@ def _budget(
     )
 
 
-def rates(view: SweepResults, tolerance: float | None = None) -> list[Rates]:
-    """The rate sensitivity of each row of the view that tried several rates, task by task.
+def rates(results: SweepResults, tolerance: float | None = None) -> list[Rates]:
+    """The rate sensitivity of each row that tried several rates, task by task.
 
     With tuning seeds it is of validation scores; without, of what the board shows, and nothing is picked by it.
     tolerance: in the units of the score; by default twice the deviation between seeds of one setting, pooled over the
     task, or none where no setting has two seeds.
     """
-    return [found for column in view.plan.head.columns for found in _rates(view, column, tolerance)]
+    return [found for column in results.plan.head.columns for found in _rates(results, column, tolerance)]
 
 
-def _rates(view: SweepResults, column: Column, tolerance: float | None) -> Iterable[Rates]:
-    if column.selection is None or not any(name == column.name for _, name in view.winners):
-        lines, metric, higher = _shown(view.board, column), column.metric, column.higher_is_better
+def _rates(results: SweepResults, column: Column, tolerance: float | None) -> Iterable[Rates]:
+    if column.selection is None or not any(name == column.name for _, name in results.winners):
+        lines, metric, higher = _shown(results.board, column), column.metric, column.higher_is_better
         unit = column.unit
     else:
-        lines, metric, higher = _tuned(view, column), column.selection, bool(column.selection_higher_is_better)
-        unit = _unit(view.records.values(), column)
+        lines, metric, higher = _tuned(results, column), column.selection, bool(column.selection_higher_is_better)
+        unit = _unit(results.records.values(), column)
     if tolerance is None:
-        spread = seed_deviation(view.records.values(), column, metric, higher)
+        spread = seed_deviation(results.records.values(), column, metric, higher)
         tolerance = None if spread is None else DEVIATIONS * spread
     for row, scores in lines.items():
         if len(scores) > 1:
@@ -128,13 +128,13 @@ def _rates(view: SweepResults, column: Column, tolerance: float | None) -> Itera
             )
 
 
-def _tuned(view: SweepResults, column: Column) -> dict[str, dict[float, float | None]]:
+def _tuned(results: SweepResults, column: Column) -> dict[str, dict[float, float | None]]:
     """For each row the best validation mean at each rate."""
     lines: dict[str, dict[float, float | None]] = {}
-    for (row, name), winner in view.winners.items():
+    for (row, name), winner in results.winners.items():
         if name == column.name:
             for candidate in reversed(winner.candidates):  # best first: the last one written is the best
-                rate = hyperparameters(view.plan.head.settings[candidate.setting]).get(RATE)
+                rate = hyperparameters(results.plan.head.settings[candidate.setting]).get(RATE)
                 if (known := _rate(rate)) is not None:
                     whole = candidate.mean is not None and not candidate.n_diverged
                     lines.setdefault(row, {})[known] = candidate.mean if whole else None

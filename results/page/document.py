@@ -148,13 +148,13 @@ def _nearest(report: Report) -> str:
 
 def _left(report: Report) -> str:
     """How many runs are done, and how many that are wanted are not: report runs of settings not chosen never are."""
-    view = report.view
-    runs = {run.id: run for run in view.plan.runs}
-    done = [view.records[run] for run in runs if run in view.records]
-    left = collections.Counter(view.states[run].kind for run in runs if run in view.states)
+    results = report.results
+    runs = {run.id: run for run in results.plan.runs}
+    done = [results.records[run] for run in runs if run in results.records]
+    left = collections.Counter(results.states[run].kind for run in runs if run in results.states)
     cells = [cell for row in report.board.rows for cell in row.cells]
     to_come = sum(c.n_planned - c.n - c.n_diverged - c.n_failed for c in cells)
-    open_ = {run for run, state in view.states.items() if state.kind != "failed"}
+    open_ = {run for run, state in results.states.items() if state.kind != "failed"}
     to_come += sum(run.role == "tune" and run.id in open_ for run in runs.values())
     lost = sum(record.status == "diverged" for record in done)
     diverged = f", {lost} of them diverged" if lost else ""

@@ -34,7 +34,7 @@ class Again(msgspec.Struct, frozen=True):
 
 
 class Report:
-    """A view with the curves of the runs that its board shows, its ledger entries and what could not be read.
+    """A sweep's results, the curves of the runs that its board shows, its ledger entries and what could not be read.
 
     whole: records by id, with their curves and provenance. printed: the board as the sweep's [table] lays it out, if it
     has one. highlight: rows that are always in color. commands: by row and column, what carries out the runs of a cell
@@ -43,7 +43,7 @@ class Report:
 
     def __init__(
         self,
-        view: SweepResults,
+        results: SweepResults,
         whole: Mapping[str, Record],
         *,
         entries: Sequence[Entry] = (),
@@ -54,9 +54,9 @@ class Report:
         command: str = "",
         code: Mapping[str, Any] | None = None,
     ) -> None:
-        self.view = view
-        self.board = view.board
-        self.plan = view.plan
+        self.results = results
+        self.board = results.board
+        self.plan = results.plan
         self.whole = whole
         self.entries = entries
         self.printed = printed
@@ -115,13 +115,13 @@ class Report:
     @functools.cached_property
     def winners(self) -> Mapping[tuple[str, str], Winner]:
         """What was chosen in each cell that tuned, by row and column."""
-        return self.view.winners
+        return self.results.winners
 
     @functools.cached_property
     def budgets(self) -> dict[str, list[Budget]]:
         """The tuning budgets of each task, by the column's label."""
         by_task: dict[str, list[Budget]] = {}
-        for budget in budgets(self.view):
+        for budget in budgets(self.results):
             by_task.setdefault(budget.task, []).append(budget)
         return by_task
 
@@ -159,8 +159,8 @@ class Report:
         return by_row
 
 
-def view_of_records(board: Leaderboard, records: Sequence[Record]) -> SweepResults:
-    """The view of a board of `records` that no plan names."""
+def results_of_records(board: Leaderboard, records: Sequence[Record]) -> SweepResults:
+    """The results of a board of `records` that no plan names."""
     by_id = {record.id: record for record in records}
     head = PlanHead(
         name=board.name,

@@ -255,7 +255,7 @@ def _run(report: Report, run: str, value: float | None, digits: int) -> Html:
 
 def _failures(report: Report, column: Column) -> Html | None:
     """Runs of this task that failed for good, with the reason as it was written down."""
-    states = report.view.states
+    states = report.results.states
     runs = {run.id: run for run in report.plan.runs if run.column == column.name}
     failed = [(run, state.reason) for run in runs.values() if (state := states.get(run.id)) and state.kind == "failed"]
     if not failed:

@@ -45,7 +45,10 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     plain = args.plain or args.on != ["complete"]
     printed = not (plain or args.by or args.tasks or args.optimizers)
-    boards = [_shown(store, view, args, printed=printed) for view in chosen_boards.views(store, args, printed=printed)]
+    boards = [
+        _shown(store, results, args, printed=printed)
+        for results in chosen_boards.sweep_results(store, args, printed=printed)
+    ]
     if not boards:
         if args.tasks or args.optimizers or args.by or args.on != ["complete"]:
             raise UsageError(f"{store.root} has no sweep to take a part of")
@@ -75,10 +78,10 @@ def main(args: argparse.Namespace) -> int:
     return INCOMPLETE if args.strict and any(cell.status in ("incomplete", "missing") for cell in cells) else 0
 
 
-def _shown(store: Store, view: SweepResults, args: argparse.Namespace, *, printed: bool) -> Leaderboard:
+def _shown(store: Store, results: SweepResults, args: argparse.Namespace, *, printed: bool) -> Leaderboard:
     """The board of scores, or of costs, which are judged over the whole plan as scores are. printed: as the sweep's
     [table] says, with the paper's numbers where it names a table of one."""
     if not args.by:
-        return with_published(view.board, view.plan, published()) if printed else view.board
-    whole = load_results(store, store.plan(view.plan.head.name)).board
-    return cost_board(whole, shown_curves(store, whole), args.by, targets(view, args.target), part=view.board)
+        return with_published(results.board, results.plan, published()) if printed else results.board
+    whole = load_results(store, store.plan(results.plan.head.name)).board
+    return cost_board(whole, shown_curves(store, whole), args.by, targets(results, args.target), part=results.board)

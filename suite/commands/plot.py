@@ -102,12 +102,12 @@ def _figure_of_sweep(args: argparse.Namespace) -> int:
 
 def _plot(args: argparse.Namespace) -> int:
     store = Store(args.store)
-    view = chosen_boards.single_view(store, args)
-    path = args.output or Path(f"{view.plan.head.name}-{args.kind}.svg")
+    results = chosen_boards.single_sweep(store, args)
+    path = args.output or Path(f"{results.plan.head.name}-{args.kind}.svg")
     from optathlon.results.plots.files import write
 
     try:
-        draw = _drawing(args, store, view)
+        draw = _drawing(args, store, results)
         with chosen_boards.writing("--output", path), warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             write(draw, path)
@@ -133,7 +133,7 @@ def _check(args: argparse.Namespace) -> None:
     chosen_boards.check_output("--output", args.output)
 
 
-def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[[], Figure]:
+def _drawing(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[[], Figure]:
     """Computes what is to be drawn, which says at once what is missing, and returns the function that draws it."""
     draw = {
         "curves": _curves,
@@ -142,54 +142,54 @@ def _drawing(args: argparse.Namespace, store: Store, view: SweepResults) -> Call
         "budget": _budget,
         "rate": _rate,
         "differences": _differences,
-    }[args.kind](args, store, view)
-    return functools.partial(draw, highlight=chosen_boards.highlighted(view, args.highlight))
+    }[args.kind](args, store, results)
+    return functools.partial(draw, highlight=chosen_boards.highlighted(results, args.highlight))
 
 
-def _curves(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
+def _curves(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.plots import curves
 
-    found = curves.task_curves(view.board, shown_curves(store, view.board), args.metric, args.difference)
-    return functools.partial(curves.draw, view.board, found, args.difference, whole=args.whole)
+    found = curves.task_curves(results.board, shown_curves(store, results.board), args.metric, args.difference)
+    return functools.partial(curves.draw, results.board, found, args.difference, whole=args.whole)
 
 
-def _profiles(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
+def _profiles(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.time_to_target import times
     from optathlon.results.plots import profiles
 
     if args.of == "scores":
-        return functools.partial(profiles.draw_scores, view.board)
-    found = times(view.board, shown_curves(store, view.board), targets(view, args.target))
-    return functools.partial(profiles.draw_times, view.board, found)
+        return functools.partial(profiles.draw_scores, results.board)
+    found = times(results.board, shown_curves(store, results.board), targets(results, args.target))
+    return functools.partial(profiles.draw_times, results.board, found)
 
 
-def _ranks(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
+def _ranks(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.over_tasks import overall
     from optathlon.results.plots import ranks
 
-    found = overall(view.board)
-    return functools.partial(ranks.draw, view.board, found)
+    found = overall(results.board)
+    return functools.partial(ranks.draw, results.board, found)
 
 
-def _budget(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
+def _budget(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.tuning import budgets
     from optathlon.results.plots import budget
 
-    found = budgets(view, args.estimator)
-    return functools.partial(budget.draw, view.board, found)
+    found = budgets(results, args.estimator)
+    return functools.partial(budget.draw, results.board, found)
 
 
-def _rate(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
+def _rate(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.tuning import rates
     from optathlon.results.plots import rate
 
-    found = rates(view, args.tolerance)
-    return functools.partial(rate.draw, view.board, found)
+    found = rates(results, args.tolerance)
+    return functools.partial(rate.draw, results.board, found)
 
 
-def _differences(args: argparse.Namespace, store: Store, view: SweepResults) -> Callable[..., Figure]:
+def _differences(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[..., Figure]:
     from optathlon.results.analysis.against_baseline import against
     from optathlon.results.plots import differences
 
-    found = against(view.board)
-    return functools.partial(differences.draw, view.board, found, args.intervals)
+    found = against(results.board)
+    return functools.partial(differences.draw, results.board, found, args.intervals)

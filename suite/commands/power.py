@@ -24,7 +24,9 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     if not chosen_boards.names(store, args.sweep):
         raise UsageError(f"{store.root} has no sweep yet; launch one")
-    seeds_needed = {view.plan.head.name: needs(view.board) for view in chosen_boards.views(store, args)}
+    seeds_needed = {
+        results.plan.head.name: needs(results.board) for results in chosen_boards.sweep_results(store, args)
+    }
     if args.json:
         document = {name: [msgspec.to_builtins(need) for need in listed] for name, listed in seeds_needed.items()}
         print_json({"power": POWER, "sweeps": document})

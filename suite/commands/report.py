@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optathlon.results import Store, SweepResults, leaderboard_of_records
 from optathlon.results.page.document import html
-from optathlon.results.page.report import Again, Report, view_of_records
+from optathlon.results.page.report import Again, Report, results_of_records
 from optathlon.results.papers.ledger import Entry, Sweep, ledger
 from optathlon.results.papers.published import published
 from optathlon.results.record import Record
@@ -46,31 +46,33 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _of_sweep(store: Store, args: argparse.Namespace) -> Report:
-    view = chosen_boards.single_view(store, args)
+    results = chosen_boards.single_sweep(store, args)
     told = len(store.problems)
-    whole = shown_curves(store, view.board)
+    whole = shown_curves(store, results.board)
     for problem in store.problems[told:]:
         say(f"left out: {problem}")
-    words = ["optathlon", "report", view.board.name]
+    words = ["optathlon", "report", results.board.name]
     words += ["--tasks", *args.tasks] if args.tasks else []
     words += ["--optimizers", *args.optimizers] if args.optimizers else []
     words += ["--highlight", *args.highlight] if args.highlight else []
     return Report(
-        view,
+        results,
         whole,
-        highlight=chosen_boards.highlighted(view, args.highlight),
-        commands=_commands(view, whole),
-        entries=_entries(view),
-        printed=view.printed(),
+        highlight=chosen_boards.highlighted(results, args.highlight),
+        commands=_commands(results, whole),
+        entries=_entries(results),
+        printed=results.printed(),
         problems=store.problems,
         command=shlex.join(words),
         code=code(),
     )
 
 
-def _entries(view: SweepResults) -> list[Entry]:
-    of_problem = {digest: deviations(problem) for digest, problem in view.plan.head.problems.items()}
-    return ledger(published(), [Sweep(plan=view.plan, board=view.board, records=view.records, deviations=of_problem)])
+def _entries(results: SweepResults) -> list[Entry]:
+    of_problem = {digest: deviations(problem) for digest, problem in results.plan.head.problems.items()}
+    return ledger(
+        published(), [Sweep(plan=results.plan, board=results.board, records=results.records, deviations=of_problem)]
+    )
 
 
 def _of_records(store: Store, args: argparse.Namespace) -> Report:
@@ -79,24 +81,24 @@ def _of_records(store: Store, args: argparse.Namespace) -> Report:
     chosen_boards.tell_problems(store)
     if not records:
         raise chosen_boards.nothing_there(store)
-    view = view_of_records(leaderboard_of_records(records, references=references), records)
+    results = results_of_records(leaderboard_of_records(records, references=references), records)
     return Report(
-        view,
-        view.records,
-        highlight=chosen_boards.highlighted(view, args.highlight),
-        commands=_commands(view, view.records),
+        results,
+        results.records,
+        highlight=chosen_boards.highlighted(results, args.highlight),
+        commands=_commands(results, results.records),
         problems=store.problems,
         command="optathlon report",
         code=code(),
     )
 
 
-def _commands(view: SweepResults, whole: Mapping[str, Record]) -> dict[tuple[str, str], list[Again]]:
+def _commands(results: SweepResults, whole: Mapping[str, Record]) -> dict[tuple[str, str], list[Again]]:
     """By row and column what carries out the cell's runs again: one command per setting, as seeds are all that differs
     between runs of one."""
     commands: dict[tuple[str, str], list[Again]] = {}
-    for row in view.board.rows:
-        for column, cell in zip(view.board.columns, row.cells, strict=True):
+    for row in results.board.rows:
+        for column, cell in zip(results.board.columns, row.cells, strict=True):
             by_setting: dict[str, list[Record]] = {}
             for record in (whole[run] for run in cell.runs if run in whole):
                 by_setting.setdefault(record.digests.setting, []).append(record)

@@ -61,14 +61,16 @@ def check_tolerance(tolerance: float | None) -> None:
         raise UsageError(f"--tolerance {tolerance}: must be a number of at least 0")
 
 
-def targets(view: SweepResults, words: Sequence[str]) -> dict[str, float]:
+def targets(results: SweepResults, words: Sequence[str]) -> dict[str, float]:
     """Reads `words`, TASK=SCORE each, as the score to reach per task; UsageError for a word that cannot be read."""
-    known = [column.name for column in view.plan.head.columns]
+    known = [column.name for column in results.plan.head.columns]
     scores = {}
     for word in words:
         name, _, score = word.partition("=")
         if name not in known:
-            raise UsageError(f"--target {word}: {view.plan.head.name} has no task {name!r}{did_you_mean(name, known)}")
+            raise UsageError(
+                f"--target {word}: {results.plan.head.name} has no task {name!r}{did_you_mean(name, known)}"
+            )
         with contextlib.suppress(ValueError):
             scores[name] = float(score)
         if not math.isfinite(scores.get(name, math.nan)):
@@ -79,34 +81,34 @@ def targets(view: SweepResults, words: Sequence[str]) -> dict[str, float]:
 def main(args: argparse.Namespace) -> int:
     check_tolerance(args.tolerance)
     store = Store(args.store)
-    views = chosen_boards.views(store, args)
-    if not views:
+    all_results = chosen_boards.sweep_results(store, args)
+    if not all_results:
         raise UsageError(f"{store.root} has no sweep yet; launch one")
-    sections = [{name: _section(name, store, view, args) for name in args.section} for view in views]
+    sections = [{name: _section(name, store, results, args) for name in args.section} for results in all_results]
     if args.json:
-        print_json({"sweeps": {view.plan.head.name: msgspec.to_builtins(by_name, str_keys=True)
-                               for view, by_name in zip(views, sections, strict=True)}})  # fmt: skip
+        print_json({"sweeps": {results.plan.head.name: msgspec.to_builtins(by_name, str_keys=True)
+                               for results, by_name in zip(all_results, sections, strict=True)}})  # fmt: skip
     else:
         parts = [
-            _TEXTS[name](view, part)
-            for view, by_name in zip(views, sections, strict=True)
+            _TEXTS[name](results, part)
+            for results, by_name in zip(all_results, sections, strict=True)
             for name, part in by_name.items()
         ]
         show("\n\n".join(parts))
     return 0
 
 
-def _section(name: str, store: Store, view: SweepResults, args: argparse.Namespace) -> Any:
+def _section(name: str, store: Store, results: SweepResults, args: argparse.Namespace) -> Any:
     if name == "overall":
-        return overall(view.board)
+        return overall(results.board)
     if name == "differences":
-        return against(view.board)
+        return against(results.board)
     if name == "times":
-        return times(view.board, shown_curves(store, view.board), targets(view, args.target))
-    return budgets(view, args.estimator) if name == "budget" else rates(view, args.tolerance)
+        return times(results.board, shown_curves(store, results.board), targets(results, args.target))
+    return budgets(results, args.estimator) if name == "budget" else rates(results, args.tolerance)
 
 
-def _overall(view: SweepResults, combined: Overall) -> str:
+def _overall(results: SweepResults, combined: Overall) -> str:
     name, over = combined.board, f"over {len(combined.tasks)} task{'s' * (len(combined.tasks) != 1)}"
     if not combined.rows:
         return f"{name}, {over}: no row has them all" + ("; see --on" if combined.left_out else "")
@@ -163,8 +165,8 @@ def _over_tasks(combined: Overall) -> list[str]:
     ]
 
 
-def _differences(view: SweepResults, comparisons: Sequence[Against]) -> str:
-    title = f"{view.board.name}, differences to {view.board.baseline}"
+def _differences(results: SweepResults, comparisons: Sequence[Against]) -> str:
+    title = f"{results.board.name}, differences to {results.board.baseline}"
     if not comparisons:
         return f"{title}: there is nothing complete to compare"
     head = ("task", "better", "row", "difference", "95 %", "p", "p (Holm)", "Dunnett 95 %", "Dunnett p")
@@ -191,12 +193,12 @@ def _differences(view: SweepResults, comparisons: Sequence[Against]) -> str:
     unequal = dict.fromkeys(comparison.task for comparison in comparisons if comparison.unequal)
     if unequal:
         note += f", which their spreads contradict on {', '.join(unequal)}: there they are not to be relied on"
-    if view.board.looks:
+    if results.board.looks:
         note += "; p and interval are of the looks that are over, Dunnett's are as of seeds planned at once"
     return "\n".join([title, "", table(rows, head), "", note])
 
 
-def _times(view: SweepResults, race: Times) -> str:
+def _times(results: SweepResults, race: Times) -> str:
     title = f"{race.board}, time to target"
     if not race.rows or not race.targets:
         return "\n".join([f"{title}: there is none", *_left_out(race)])
@@ -219,8 +221,8 @@ def _left_out(race: Times) -> list[str]:
     return [f"left out: {name}: {why}" for name, why in race.left_out.items()]
 
 
-def _budget(view: SweepResults, budgets_by_row: Sequence[Budget]) -> str:
-    title = f"{view.board.name}, tuning budget"
+def _budget(results: SweepResults, budgets_by_row: Sequence[Budget]) -> str:
+    title = f"{results.board.name}, tuning budget"
     if not budgets_by_row:
         return f"{title}: needs tuning seeds, and several settings whose tuning is complete"
     head = ("task", "row", "score", "settings", "k = 1", "k = 2", "k = 4", "k = 8", "k = 16", "all", "tunability")
@@ -244,8 +246,8 @@ def _budget(view: SweepResults, budgets_by_row: Sequence[Budget]) -> str:
     return "\n".join([title, "", table(rows, head), "", note, *lost])
 
 
-def _rate(view: SweepResults, rates_by_row: Sequence[Rates]) -> str:
-    title = f"{view.board.name}, good rates"
+def _rate(results: SweepResults, rates_by_row: Sequence[Rates]) -> str:
+    title = f"{results.board.name}, good rates"
     if not rates_by_row:
         return f"{title}: needs a sweep over lr"
     head = ("task", "row", "score", "rates", "best", "good from", "to", "decades", "tolerance")

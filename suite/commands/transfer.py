@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
     store = Store(args.store)
     if not chosen_boards.names(store, args.sweep):
         raise UsageError(f"{store.root} has no sweep yet; launch one")
-    judged = {view.plan.head.name: transfer(view) for view in chosen_boards.views(store, args)}
+    judged = {results.plan.head.name: transfer(results) for results in chosen_boards.sweep_results(store, args)}
     if args.json:
         document = {
             name: {"rows": msgspec.to_builtins(rows), "left_out": msgspec.to_builtins(left_out)}

@@ -42,12 +42,12 @@ def add_highlight(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def highlighted(view: SweepResults, patterns: Sequence[str] | None) -> list[str]:
+def highlighted(results: SweepResults, patterns: Sequence[str] | None) -> list[str]:
     """The rows shown that are always in color: those that match `patterns`, else those of users' own optimizers."""
     if patterns is None:
-        return [row.name for row in view.board.rows if not optimizers.is_built_in(row.optimizer)]
-    shown = {row.name: (row.name, row.optimizer) for row in view.board.rows}
-    return _matching(shown, patterns, f"{view.board.name}: no row shown", "--highlight")
+        return [row.name for row in results.board.rows if not optimizers.is_built_in(row.optimizer)]
+    shown = {row.name: (row.name, row.optimizer) for row in results.board.rows}
+    return _matching(shown, patterns, f"{results.board.name}: no row shown", "--highlight")
 
 
 def names(store: Store, sweep: str | None) -> list[str]:
@@ -67,7 +67,7 @@ def stored_name(store: Store, given: str) -> str:
     return scaled[0]
 
 
-def views(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[SweepResults]:
+def sweep_results(store: Store, args: argparse.Namespace, *, printed: bool = False) -> list[SweepResults]:
     """Returns what is to be looked at, per sweep; UsageError if a pattern fits nothing. What could not be read
     is said on stderr.
 
@@ -132,13 +132,13 @@ def nothing_there(store: Store) -> StoreError:
     return StoreError(f"{store.root}: holds no sweep and no record yet; `optathlon launch SWEEP` fills it")
 
 
-def single_view(store: Store, args: argparse.Namespace) -> SweepResults:
+def single_sweep(store: Store, args: argparse.Namespace) -> SweepResults:
     """Returns the results of the one sweep that is wanted; UsageError if there are several or none."""
     known = names(store, args.sweep)
     if len(known) != 1:
         which = f"name a sweep: {', '.join(known)}" if known else f"{store.root} has no sweep yet; launch one"
         raise UsageError(which)
-    if not (readable := views(store, args)):
+    if not (readable := sweep_results(store, args)):
         raise StoreError(f"{store.root}: its only sweep, {known[0]}, cannot be read")
     return readable[0]
 

@@ -25,7 +25,7 @@ def view_of(sweep, records):
 
 
 def tuned(score, tasks=TASKS, tune=(0, 1, 2)):
-    """A view of one optimizer with four rates; `score` gives the validation score of (task, rate, seed)."""
+    """Results of one optimizer with four rates; `score` gives the validation score of (task, rate, seed)."""
     sweep = Sweep({"adam": [setting("adam", lr=rate) for rate in RATES]}, tasks=tasks, tune=tune)
     records = []
     for run in sweep.runs(role="tune"):
@@ -35,8 +35,8 @@ def tuned(score, tasks=TASKS, tune=(0, 1, 2)):
     return view_of(sweep, records)
 
 
-def one_of(view):
-    (found,), left_out = transfer(view)
+def one_of(results):
+    (found,), left_out = transfer(results)
     assert left_out == []
     return found
 
@@ -117,8 +117,8 @@ def test_where_every_setting_diverged_on_some_task_none_is_called_chosen():
 
 
 def test_a_cell_whose_tuning_is_not_complete_is_no_task():
-    view = tuned(lambda task, rate, seed: None if (task, rate, seed) == ("c", 0.1, 2) else rate + seed)
-    assert [t.task for t in one_of(view).tasks] == ["a [smoke, standin-1]", "b [smoke, standin-1]"]
+    results = tuned(lambda task, rate, seed: None if (task, rate, seed) == ("c", 0.1, 2) else rate + seed)
+    assert [t.task for t in one_of(results).tasks] == ["a [smoke, standin-1]", "b [smoke, standin-1]"]
 
 
 def test_the_luck_of_equals_is_the_expected_maximum():

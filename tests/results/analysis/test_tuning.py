@@ -18,7 +18,7 @@ NOISE = (-0.1, 0.1)
 
 
 def looked(tmp_path, sweep, test, validation=None):
-    """The view of a store with an outcome for each run; test, validation: functions of a run and its rate."""
+    """The results of a store with an outcome for each run; test, validation: functions of a run and its rate."""
     store = Store(tmp_path / "store")
     for run in sweep.plan.runs:
         rate = sweep.settings[run.setting]["hyperparameters"]["lr"]

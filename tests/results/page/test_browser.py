@@ -30,10 +30,10 @@ def path(tmp_path_factory):
     better = {("adamp", TASKS[0]): 2 * FAR, ("adamw", TASKS[0]): FAR, ("lion", TASKS[0]): -FAR}
     lost = [("lion", TASKS[1], seed) for seed in (10, 11, 12)]
     records = outcomes(planned, better=better, diverged=lost)
-    view = report_of(planned, records).view
-    board = msgspec.structs.replace(view.board, references=[ReferenceRow(name="chance", values=[None, 50.0, None])])
-    view = msgspec.structs.replace(view, board=board)
-    file.write_text(html(Report(view, view.records, entries=[ENTRY], command="optathlon report")))
+    results = report_of(planned, records).results
+    board = msgspec.structs.replace(results.board, references=[ReferenceRow(name="chance", values=[None, 50.0, None])])
+    results = msgspec.structs.replace(results, board=board)
+    file.write_text(html(Report(results, results.records, entries=[ENTRY], command="optathlon report")))
     return file
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from optathlon.results import leaderboard_of_records
 from optathlon.results.page.document import html
-from optathlon.results.page.report import Again, Report, view_of_records
+from optathlon.results.page.report import Again, Report, results_of_records
 from optathlon.results.papers.ledger import Entry
 from optathlon.results.papers.published import Published
 from optathlon.results.record import Curve
@@ -244,7 +244,7 @@ def test_records_without_a_plan_are_a_page_without_comparisons():
     records = [
         record(60.0 + seed, of_setting=setting(name), seed=seed) for name in ("sgd", "adam") for seed in range(3)
     ]
-    view = view_of_records(leaderboard_of_records(records), records)
+    view = results_of_records(leaderboard_of_records(records), records)
     page = Page(html(Report(view, view.records)))
     assert not page.wrong
     assert "There is no baseline" in page.text

@@ -57,11 +57,11 @@ def test_the_only_sweep_is_taken_and_the_page_is_a_file_here(store, tmp_path, ca
 
 def test_rows_are_highlighted_by_pattern_and_else_those_from_outside_the_package(store):
     add(store, renamed(sweep(tasks=TASKS[1:], rows=["sgd", "adamw", "mine:Own"], tune=()), "many"))
-    view = load_results(store, store.plan("many"))
-    assert chosen_boards.highlighted(view, None) == ["mine:Own"]
-    assert chosen_boards.highlighted(view, ["adam*"]) == ["adamw"]
+    results = load_results(store, store.plan("many"))
+    assert chosen_boards.highlighted(results, None) == ["mine:Own"]
+    assert chosen_boards.highlighted(results, ["adam*"]) == ["adamw"]
     with pytest.raises(UsageError, match="--highlight: many: no row shown matches 'nobody'"):
-        chosen_boards.highlighted(view, ["nobody"])
+        chosen_boards.highlighted(results, ["nobody"])
 
 
 def test_the_same_store_gives_the_same_bytes_with_and_without_its_index(store, tmp_path, capsys):
