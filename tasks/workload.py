@@ -120,6 +120,10 @@ class Workload(ABC):
         while it computes."""
         return load(fetch, jobs, self.data_workers, pin=self.device.type == "cuda")
 
+    def on_device(self, tensor: Tensor) -> Tensor:
+        """What was loaded, on the workload's device. A copy from page-locked memory is not waited for."""
+        return tensor.to(self.device, non_blocking=True)
+
     @abstractmethod
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The scalar loss of `batch` that `player` descends."""

@@ -1,13 +1,9 @@
-"""The fused kernels of AdamP, SGDP and AdaRem on CUDA, in Triton: three launches for all tensors, one for AdaRem.
+"""The fused steps of AdamP, SGDP and AdaRem on CUDA, in Triton: three launches for all tensors, one for AdaRem.
 
-A launch has one program per chunk of at most BLOCK elements of one row. `_advance` updates the state and takes four
-sums per chunk, g.w, |g|^2, |w|^2 and w.u; `_decide`, one program per tensor, adds them up in a fixed order and decides
-the view and the radial parts; `_descend` computes the update anew and steps. The host reads nothing from the device,
-and no order of programs changes a bit: ranks that see the same gradients decide alike. With TRITON_INTERPRET=1 it runs
-on the CPU.
+The host reads nothing from the device, and no order of programs changes a bit: ranks that see the same gradients decide
+alike. With TRITON_INTERPRET=1 it runs on the CPU. The kernels themselves: triton_kernels.py.
 """
 
-# ruff: noqa: N803, SIM108
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportIndexIssue=false
 from __future__ import annotations
 
@@ -17,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
+from optathlon.optimizers.kernels import triton_kernels
 from optathlon.optimizers.kernels.state import (
     AdamPHyperparameters,
     AdamPState,
@@ -39,161 +35,6 @@ Shape = tuple[int, int]
 """Elements of a tensor, and its rows; 0 where it is never projected."""
 
 
-@triton.jit
-def _chunk(chunks, pointers, count, BLOCK: tl.constexpr, DTYPE: tl.constexpr):
-    """This program's tensor and row, its elements' mask, and where weights, gradients and states are."""
-    chunk = chunks + tl.program_id(0).to(tl.int64) * 4
-    tensor, start, stop, row = tl.load(chunk), tl.load(chunk + 1), tl.load(chunk + 2), tl.load(chunk + 3)
-    i = start + tl.arange(0, BLOCK)
-    weight = tl.load(pointers + tensor).to(tl.pointer_type(DTYPE)) + i
-    grad = tl.load(pointers + count + tensor).to(tl.pointer_type(DTYPE)) + i
-    first = tl.load(pointers + 2 * count + tensor).to(tl.pointer_type(tl.float32)) + i
-    second = tl.load(pointers + 3 * count + tensor).to(tl.pointer_type(tl.float32)) + i
-    return tensor, row, i < stop, weight, grad, first, second
-
-
-# The update u of a weight w with gradient g, moments m and v, at step t, as one would write it on a board:
-#     AdamP:  u <- m / (sqrt(v) / sqrt(1 - beta2^t) + eps)       # nesterov: beta1 m + (1 - beta1) g in place of m
-#     SGDP:   u <- m                                             # nesterov: momentum m + g
-@triton.jit
-def _update(m, v, g, scale, eps, of_momentum, of_grad, ADAM: tl.constexpr):
-    u = of_momentum * m + of_grad * g
-    if ADAM:
-        u = u / (tl.sqrt(v) * scale + eps)
-    return u
-
-
-# The first launch, before anything is known of a projection:
-#     AdamP:  m <- beta1 m + (1 - beta1) g;   v <- beta2 v + (1 - beta2) g^2
-#     SGDP:   m <- momentum m + (1 - dampening) g
-#     sums of g w, g^2, w^2 and u w
-@triton.jit
-def _advance(
-    chunks, pointers, count, scalars, sums, sign, keep, rest, beta2, rest2, eps, of_momentum, of_grad,
-    ADAM: tl.constexpr, BLOCK: tl.constexpr, DTYPE: tl.constexpr,
-):  # fmt: skip
-    tensor, _, mask, weight, grad, first, second = _chunk(chunks, pointers, count, BLOCK, DTYPE)
-    w = tl.load(weight, mask=mask, other=0.0).to(tl.float32)
-    g = sign * tl.load(grad, mask=mask, other=0.0).to(tl.float32)
-    m = keep * tl.load(first, mask=mask, other=0.0) + rest * g
-    tl.store(first, m, mask=mask)
-    v = m
-    if ADAM:
-        v = tl.load(second, mask=mask, other=0.0) * beta2 + rest2 * g * g
-        tl.store(second, v, mask=mask)
-    u = _update(m, v, g, tl.load(scalars + tensor * 3 + 2), eps, of_momentum, of_grad, ADAM)
-    u = tl.where(mask, u, 0.0)
-    chunk_sums = sums + tl.program_id(0).to(tl.int64) * 4
-    tl.store(chunk_sums, tl.sum(g * w, 0))
-    tl.store(chunk_sums + 1, tl.sum(g * g, 0))
-    tl.store(chunk_sums + 2, tl.sum(w * w, 0))
-    tl.store(chunk_sums + 3, tl.sum(u * w, 0))
-
-
-@triton.jit
-def _cosine(dot, gg, ww, eps):
-    return tl.abs(dot) / (tl.maximum(tl.sqrt(gg), eps) * tl.maximum(tl.sqrt(ww), eps))
-
-
-@triton.jit
-def _radial(along, ww, eps):
-    norm = tl.sqrt(ww) + eps
-    return along / (norm * norm)
-
-
-# The second launch, per tensor with rows w_r (rules/projection.py has the rule in full):
-#     view <- channel if max over r of |cos(g_r, w_r)| < row_limit, else layer if |cos(g, w)| < limit, else none
-#     part of row r <- (w_r . u_r) / (|w_r| + eps)^2;   layer <- (w . u) / (|w| + eps)^2
-@triton.jit
-def _decide(shapes, limits, sums, parts, layers, views, eps, PROJECTION: tl.constexpr, ROWS: tl.constexpr):
-    tensor = tl.program_id(0)
-    shape = shapes + tensor * 4
-    row0, rows, chunk0, per = tl.load(shape), tl.load(shape + 1), tl.load(shape + 2), tl.load(shape + 3)
-    row_limit, limit = tl.load(limits + tensor * 2), tl.load(limits + tensor * 2 + 1)
-    over, dots, ggs, wws, alongs = 0, row_limit * 0, row_limit * 0, row_limit * 0, row_limit * 0
-    for start in range(0, rows, ROWS):
-        row = start + tl.arange(0, ROWS)
-        mask = row < rows
-        zero = tl.zeros([ROWS], tl.float64)
-        dot, gg, ww, along = zero, zero, zero, zero
-        for c in range(per):
-            chunk_sums = sums + (chunk0 + row * per + c) * 4
-            dot += tl.load(chunk_sums, mask=mask, other=0.0).to(tl.float64)
-            gg += tl.load(chunk_sums + 1, mask=mask, other=0.0).to(tl.float64)
-            ww += tl.load(chunk_sums + 2, mask=mask, other=0.0).to(tl.float64)
-            along += tl.load(chunk_sums + 3, mask=mask, other=0.0).to(tl.float64)
-        below = _cosine(dot, gg, ww, eps) < row_limit  # false for NaN
-        over = over + tl.sum((mask & (below == 0)).to(tl.int32), 0)  # pyright: ignore[reportOperatorIssue]
-        tl.store(parts + row0 + row, _radial(along, ww, eps).to(tl.float32), mask=mask)
-        dots += tl.sum(dot, 0)
-        ggs += tl.sum(gg, 0)
-        wws += tl.sum(ww, 0)
-        alongs += tl.sum(along, 0)
-    channel = (rows > 0) & (over == 0) & (PROJECTION != 2)
-    layer = (rows > 0) & (_cosine(dots, ggs, wws, eps) < limit) & (PROJECTION != 1)
-    tl.store(views + tensor, tl.where(channel, 1.0, tl.where(layer, 2.0, 0.0)))
-    tl.store(layers + tensor, _radial(alongs, wws, eps).to(tl.float32))
-
-
-# The third launch, under the view:
-#     part <- that of the row, or of the layer, or 0;   shrink <- wd_ratio shrink unless the view is none
-#     w <- (1 - shrink) w - size (u - part w)                    # PROJECT_BUFFER: m <- m - part w, and u is that m
-@triton.jit
-def _descend(
-    chunks, pointers, count, scalars, parts, layers, views, sign, eps, of_momentum, of_grad, wd_ratio,
-    ADAM: tl.constexpr, PROJECT_BUFFER: tl.constexpr, BLOCK: tl.constexpr, DTYPE: tl.constexpr,
-):  # fmt: skip
-    tensor, row, mask, weight, grad, first, second = _chunk(chunks, pointers, count, BLOCK, DTYPE)
-    size, shrink, scale = (
-        tl.load(scalars + tensor * 3),
-        tl.load(scalars + tensor * 3 + 1),
-        tl.load(scalars + tensor * 3 + 2),
-    )
-    view = tl.load(views + tensor)
-    part = tl.load(parts + row, mask=view == 1.0, other=0.0) + tl.load(layers + tensor, mask=view == 2.0, other=0.0)
-    shrink *= tl.where(view == 0.0, 1.0, wd_ratio)
-    w = tl.load(weight, mask=mask, other=0.0).to(tl.float32)
-    g = sign * tl.load(grad, mask=mask, other=0.0).to(tl.float32)
-    m = tl.load(first, mask=mask, other=0.0)
-    v = m
-    if ADAM:
-        v = tl.load(second, mask=mask, other=0.0)
-    if PROJECT_BUFFER:
-        m -= part * w
-        part = 0.0
-        tl.store(first, m, mask=mask)
-    u = _update(m, v, g, scale, eps, of_momentum, of_grad, ADAM)
-    w += (size * part - shrink) * w - size * u
-    tl.store(weight, w.to(DTYPE), mask=mask)
-
-
-# AdaRem in one launch, as one would write it on a board:
-#     b <- g m / (|g| limit + eps)                               # RELATIVE: sign(g) m / (limit + eps)
-#     w <- w - rate (1 + damping b) g - shrink w
-#     m <- m + (1 - beta) (g - m);   top <- max |m|
-@triton.jit
-def _adarem(
-    chunks, pointers, count, rates, largest, tops, sign, shrink, damping, rest, eps,
-    RELATIVE: tl.constexpr, BLOCK: tl.constexpr, DTYPE: tl.constexpr,
-):  # fmt: skip
-    tensor, _, mask, weight, grad, mean, _ = _chunk(chunks, pointers, count, BLOCK, DTYPE)
-    w = tl.load(weight, mask=mask, other=0.0).to(tl.float32)
-    g = sign * tl.load(grad, mask=mask, other=0.0).to(tl.float32)
-    m = tl.load(mean, mask=mask, other=0.0)
-    limit = tl.load(largest + tensor)
-    if RELATIVE:
-        along = tl.abs(g) * m / (limit + eps)
-    else:
-        along = g * (g * m / (tl.abs(g) * limit + eps))
-    w -= tl.load(rates + tensor) * (g + damping * along) + shrink * w
-    m += rest * (g - m)
-    tl.store(weight, w.to(DTYPE), mask=mask)
-    tl.store(mean, m, mask=mask)
-    # The order of floats without sign is that of their bits, NaN on top: the largest whatever the order of programs.
-    bits = tl.where(mask, tl.abs(m), 0.0).to(tl.int32, bitcast=True)
-    tl.atomic_max(tops + tensor, tl.max(bits, 0))
-
-
 def takes(param: Tensor, grad: Tensor | None, dims: RowDims, states: Sequence[Tensor]) -> bool:
     """Whether the kernels can step this tensor: dense, float32 or half precision, with rows in dimension 0."""
     return (
@@ -208,30 +49,173 @@ def takes(param: Tensor, grad: Tensor | None, dims: RowDims, states: Sequence[Te
 
 
 def adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
-    """Takes one AdamP step on tensors that `takes` takes, of one device and dtype; `state.steps` count it already."""
-    beta1, beta2 = hyper.betas
-    t = torch.stack(state.steps).double()
-    scalars = torch.empty(len(t), 3, dtype=torch.float64, device=t.device)
-    scalars[:, 0] = hyper.lr / (1 - beta1**t)
-    scalars[:, 1] = hyper.lr * hyper.weight_decay
-    scalars[:, 2] = (1 - beta2**t).rsqrt()
-    of_momentum, of_grad = (beta1, 1 - beta1) if hyper.nesterov else (1.0, 0.0)
-    moments = _Moments(beta1, 1 - beta1, beta2, 1 - beta2, hyper.eps, of_momentum, of_grad)
-    states = (state.exp_avgs, state.exp_avg_sqs)
-    return _projected(state, states, scalars, hyper, moments, adam=True)
+    """Takes one AdamP step on tensors that `takes` takes, of one device and dtype; `state.steps` count it already.
+
+    Returns the views, None for tensors that are never projected.
+    """
+    call = AdamPCall(state.params, state.exp_avgs, state.exp_avg_sqs, state.row_dims, hyper.invariance.delta)
+    call.run(_laid_out(state.params, state.grads), torch.stack(state.steps), hyper)
+    return call.views
 
 
 def sgdp(state: SGDPState, hyper: SGDPHyperparameters) -> list[Tensor | None]:
-    """Takes one SGDP step on tensors that `takes` takes, of one device and dtype."""
-    device = hyper.lr.device if isinstance(hyper.lr, Tensor) else "cpu"
-    scalars = torch.zeros(len(state.params), 3, dtype=torch.float64, device=device)
-    scalars[:, 0] = hyper.lr
-    scalars[:, 1] = hyper.shrink
-    of_momentum, of_grad = (hyper.momentum, 1.0) if hyper.nesterov else (1.0, 0.0)
-    moments = _Moments(hyper.momentum, 1 - hyper.dampening, 0.0, 0.0, hyper.invariance.eps, of_momentum, of_grad)
-    states = (state.momentum_buffers, state.momentum_buffers)
-    project_buffer = hyper.project_buffer and not hyper.nesterov
-    return _projected(state, states, scalars, hyper, moments, adam=False, project_buffer=project_buffer)
+    """Takes one SGDP step on tensors that `takes` takes, of one device and dtype; returns the views as `adamp` does."""
+    call = SGDPCall(state.params, state.momentum_buffers, state.row_dims, hyper.invariance.delta)
+    call.run(_laid_out(state.params, state.grads), hyper)
+    return call.views
+
+
+def adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> list[Tensor]:
+    """Takes one AdaRem step on tensors that `takes` takes, of one device and dtype; returns the new max |exp_avg|s."""
+    call = AdaRemCall(state.params, state.exp_avgs)
+    rates = torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in state.rates]).to(call.device)
+    limits = torch.stack([v.to(call.device, torch.float32) for v in state.limits])
+    call.run(_laid_out(state.params, state.grads), rates, limits, hyper)
+    return call.largest
+
+
+class _Call:
+    """What a step's launches are told of a fixed set of tensors that `takes` takes, of one device and dtype.
+
+    All that does not change from step to step lies on the device, for as many steps as one likes. The caller holds the
+    states, whose addresses alone are kept.
+    """
+
+    def __init__(
+        self, params: Sequence[Tensor], states: Sequence[Sequence[Tensor]], shapes: tuple[Shape, ...], delta: float
+    ) -> None:
+        self.params, self.device = list(params), params[0].device
+        self.chunks, self.tables, self.limits, self.rows = _plan(shapes, delta, self.device)
+        self.pointers = _addresses([t for tensors in (params, *states) for t in tensors], self.device)
+        self.dtype = DTYPES[params[0].dtype]
+
+
+class _ProjectedCall(_Call):
+    """The launches of AdamP and SGDP.
+
+    views: per tensor that of the last step, None where it is never projected; each step writes them anew.
+    """
+
+    def __init__(
+        self,
+        params: Sequence[Tensor],
+        states: tuple[Sequence[Tensor], Sequence[Tensor]],
+        row_dims: Sequence[RowDims],
+        delta: float,
+    ) -> None:
+        shapes = tuple((p.numel(), p.shape[0] if d else 0) for p, d in zip(params, row_dims, strict=True))
+        super().__init__(params, states, shapes, delta)
+        self.sums = torch.empty(len(self.chunks), 4, device=self.device)
+        sizes = (self.rows, len(self.params), len(self.params))
+        self.parts, self.layers, self.all_views = (torch.empty(size, device=self.device) for size in sizes)
+        self.views = [None if d is None else v for v, d in zip(self.all_views.unbind(), row_dims, strict=True)]
+
+    def begin_with(self, views: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Takes over the views of a step before; returns its own."""
+        for ours, before in zip(self.views, views, strict=True):
+            if ours is not None and before is not None:
+                ours.copy_(before)
+        return self.views
+
+    def _launch(
+        self,
+        grads: Sequence[Tensor],
+        scalars: Tensor,
+        hyper: AdamPHyperparameters | SGDPHyperparameters,
+        moments: _Moments,
+        *,
+        adam: bool,
+        project_buffer: bool = False,
+    ) -> None:
+        """scalars: per tensor the step size, what the decay takes, and the factor on sqrt(v). project_buffer: whether
+        the projection acts on the momentum itself."""
+        count, sign, invariance = len(self.params), -1.0 if hyper.maximize else 1.0, hyper.invariance
+        scalars = scalars.to(self.device, torch.float32, non_blocking=True)
+        where = (self.chunks, self.pointers, _addresses(grads, self.device), count, scalars)
+        common = {"ADAM": adam, "BLOCK": BLOCK, "DTYPE": self.dtype}
+        with _on(self.device):
+            triton_kernels.advance[(len(self.chunks),)](*where, self.sums, sign, *moments, **common)
+            triton_kernels.decide[(count,)](
+                self.tables, self.limits, self.sums, self.parts, self.layers, self.all_views, invariance.eps,
+                PROJECTION=invariance.code, ROWS=ROWS,
+            )  # fmt: skip
+            triton_kernels.descend[(len(self.chunks),)](
+                *where, self.parts, self.layers, self.all_views, sign, moments.eps, moments.of_momentum,
+                moments.of_grad, hyper.wd_ratio, PROJECT_BUFFER=project_buffer, **common,
+            )  # fmt: skip
+        torch.autograd.graph.increment_version(self.params)
+
+
+class AdamPCall(_ProjectedCall):
+    """AdamP on a fixed set of tensors."""
+
+    def __init__(
+        self,
+        params: Sequence[Tensor],
+        exp_avgs: Sequence[Tensor],
+        exp_avg_sqs: Sequence[Tensor],
+        row_dims: Sequence[RowDims],
+        delta: float,
+    ) -> None:
+        super().__init__(params, (exp_avgs, exp_avg_sqs), row_dims, delta)
+
+    def run(self, grads: Sequence[Tensor], steps: Tensor, hyper: AdamPHyperparameters) -> None:
+        """Takes one step on gradients laid out as the weights; `steps` has a number per tensor, with this step."""
+        beta1, beta2 = hyper.betas
+        t = steps.double()
+        scalars = torch.empty(len(t), 3, dtype=torch.float64, device=t.device)
+        scalars[:, 0] = hyper.lr / (1 - beta1**t)
+        scalars[:, 1] = hyper.lr * hyper.weight_decay
+        scalars[:, 2] = (1 - beta2**t).rsqrt()
+        of_momentum, of_grad = (beta1, 1 - beta1) if hyper.nesterov else (1.0, 0.0)
+        moments = _Moments(beta1, 1 - beta1, beta2, 1 - beta2, hyper.eps, of_momentum, of_grad)
+        self._launch(grads, scalars, hyper, moments, adam=True)
+
+
+class SGDPCall(_ProjectedCall):
+    """SGDP on a fixed set of tensors."""
+
+    def __init__(
+        self, params: Sequence[Tensor], buffers: Sequence[Tensor], row_dims: Sequence[RowDims], delta: float
+    ) -> None:
+        super().__init__(params, (buffers, buffers), row_dims, delta)
+
+    def run(self, grads: Sequence[Tensor], hyper: SGDPHyperparameters) -> None:
+        """Takes one step on gradients laid out as the weights."""
+        device = hyper.lr.device if isinstance(hyper.lr, Tensor) else "cpu"
+        scalars = torch.zeros(len(self.params), 3, dtype=torch.float64, device=device)
+        scalars[:, 0] = hyper.lr
+        scalars[:, 1] = hyper.shrink
+        of_momentum, of_grad = (hyper.momentum, 1.0) if hyper.nesterov else (1.0, 0.0)
+        moments = _Moments(hyper.momentum, 1 - hyper.dampening, 0.0, 0.0, hyper.invariance.eps, of_momentum, of_grad)
+        project_buffer = hyper.project_buffer and not hyper.nesterov
+        self._launch(grads, scalars, hyper, moments, adam=False, project_buffer=project_buffer)
+
+
+class AdaRemCall(_Call):
+    """AdaRem on a fixed set of tensors. largest: max |exp_avg| of each after the last step."""
+
+    def __init__(self, params: Sequence[Tensor], exp_avgs: Sequence[Tensor]) -> None:
+        super().__init__(params, (exp_avgs, exp_avgs), tuple((p.numel(), 0) for p in params), 0.0)
+        self.all_largest = torch.zeros(len(self.params), device=self.device)
+        self.largest = list(self.all_largest.unbind())
+
+    def run(self, grads: Sequence[Tensor], rates: Tensor, limits: Tensor, hyper: AdaRemHyperparameters) -> None:
+        """Takes one step on gradients laid out as the weights; rates and limits have a number per tensor."""
+        tops = torch.zeros(len(self.params), dtype=torch.int32, device=self.device)
+        with _on(self.device):
+            triton_kernels.adarem[(len(self.chunks),)](
+                self.chunks, self.pointers, _addresses(grads, self.device), len(self.params), rates, limits, tops, 1.0,
+                float(hyper.shrink), hyper.damping, 1 - hyper.beta, hyper.eps, RELATIVE=hyper.relative, BLOCK=BLOCK,
+                DTYPE=self.dtype,
+            )  # fmt: skip
+        self.all_largest.copy_(tops.view(torch.float32))
+        torch.autograd.graph.increment_version(self.params)
+
+    def repeat(self, grads: Sequence[Tensor], hyper: AdaRemHyperparameters) -> None:
+        """Takes one step in which the limits are `largest` and all rates lr."""
+        rates = torch.full((len(self.params),), float(hyper.lr), device=self.device)
+        self.run(grads, rates, self.all_largest, hyper)
 
 
 class _Moments(NamedTuple):
@@ -250,61 +234,6 @@ class _Moments(NamedTuple):
     """The update is this times the first moment ..."""
     of_grad: float
     """... and this times the gradient."""
-
-
-def _projected(
-    state: AdamPState | SGDPState,
-    states: tuple[Sequence[Tensor], Sequence[Tensor]],
-    scalars: Tensor,
-    hyper: AdamPHyperparameters | SGDPHyperparameters,
-    moments: _Moments,
-    *,
-    adam: bool,
-    project_buffer: bool = False,
-) -> list[Tensor | None]:
-    """Takes a step of a projected optimizer by three launches; returns the views.
-
-    scalars: per tensor the step size, what the decay takes, and the factor on sqrt(v). project_buffer: whether the
-    projection acts on the momentum itself.
-    """
-    params, dims, invariance = state.params, state.row_dims, hyper.invariance
-    device, count = params[0].device, len(params)
-    shapes = tuple((p.numel(), p.shape[0] if d else 0) for p, d in zip(params, dims, strict=True))
-    chunks, tables, limits, rows = _plan(shapes, invariance.delta, device)
-    pointers, _alive = _pointers(params, state.grads, states)
-    scalars = scalars.to(device, torch.float32, non_blocking=True)
-    sums = torch.empty(len(chunks), 4, device=device)
-    parts, layers, views = (torch.empty(n, device=device) for n in (rows, count, count))
-    sign, dtype = -1.0 if hyper.maximize else 1.0, DTYPES[params[0].dtype]
-    common = {"ADAM": adam, "BLOCK": BLOCK, "DTYPE": dtype}
-    with _on(device):
-        _advance[(len(chunks),)](chunks, pointers, count, scalars, sums, sign, *moments, **common)
-        _decide[(count,)](
-            tables, limits, sums, parts, layers, views, invariance.eps, PROJECTION=invariance.code, ROWS=ROWS
-        )
-        _descend[(len(chunks),)](
-            chunks, pointers, count, scalars, parts, layers, views, sign, moments.eps, moments.of_momentum,
-            moments.of_grad, hyper.wd_ratio, PROJECT_BUFFER=project_buffer, **common,
-        )  # fmt: skip
-    torch.autograd.graph.increment_version(list(params))
-    return [None if d is None else v.clone() for v, d in zip(views.unbind(), dims, strict=True)]
-
-
-def adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> list[Tensor]:
-    """Takes one AdaRem step on tensors that `takes` takes, of one device and dtype; returns the new max |exp_avg|s."""
-    params, device = state.params, state.params[0].device
-    chunks, *_ = _plan(tuple((p.numel(), 0) for p in params), 0.0, device)
-    pointers, _alive = _pointers(params, state.grads, (state.exp_avgs, state.exp_avgs))
-    rates = torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in state.rates]).to(device)
-    limits = torch.stack([v.to(device, torch.float32) for v in state.limits])
-    tops = torch.zeros(len(params), dtype=torch.int32, device=device)
-    with _on(device):
-        _adarem[(len(chunks),)](
-            chunks, pointers, len(params), rates, limits, tops, 1.0, float(hyper.shrink), hyper.damping, 1 - hyper.beta,
-            hyper.eps, RELATIVE=hyper.relative, BLOCK=BLOCK, DTYPE=DTYPES[params[0].dtype],
-        )  # fmt: skip
-    torch.autograd.graph.increment_version(list(params))
-    return list(tops.view(torch.float32).unbind())
 
 
 @functools.lru_cache(maxsize=64)
@@ -330,25 +259,21 @@ def _plan(shapes: tuple[Shape, ...], delta: float, device: torch.device) -> tupl
     return *(t.to(device) for t in tensors), row0  # pyright: ignore[reportReturnType]
 
 
-def _pointers(
-    params: Sequence[Tensor], grads: Sequence[Tensor], states: Sequence[Sequence[Tensor]]
-) -> tuple[Tensor, list[Tensor]]:
-    """Returns the addresses of all tensors, on the device, and the gradients laid out as the weights.
+def _laid_out(params: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the gradients laid out as the weights: themselves, or copies."""
+    return [g if g.stride() == p.stride() else torch.empty_like(p).copy_(g) for g, p in zip(grads, params, strict=True)]
 
-    The caller must hold those gradients until the launch: only their addresses are in the table.
-    """
-    laid_out = [
-        g if g.stride() == p.stride() else torch.empty_like(p).copy_(g) for g, p in zip(grads, params, strict=True)
-    ]
-    addresses = tuple(t.data_ptr() for tensors in (params, laid_out, *states) for t in tensors)
-    return _addresses(addresses, params[0].device), laid_out
+
+def _addresses(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Returns where the tensors lie, on the device. The caller must hold them until the launch."""
+    return _on_device(tuple(map(Tensor.data_ptr, tensors)), device)
 
 
 @functools.lru_cache(maxsize=64)
-def _addresses(addresses: tuple[int, ...], device: torch.device) -> Tensor:
-    """Returns the addresses on the device. Cached, so that a step on the same tensors copies nothing there and can be
-    captured in a graph."""
-    return torch.tensor(addresses, dtype=torch.int64).to(device)
+def _on_device(addresses: tuple[int, ...], device: torch.device) -> Tensor:
+    """Returns the addresses on the device, without waiting for it. Cached, so that a step on the same tensors copies
+    nothing there and can be captured in a graph."""
+    return torch.tensor(addresses, dtype=torch.int64).to(device, non_blocking=True)
 
 
 def _on(device: torch.device) -> Any:

@@ -17,7 +17,7 @@ Every implementation below computes this; they differ in rounding only.
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ from optathlon.optimizers.kernels.tensor_lists import (
 )
 from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
 from optathlon.optimizers.rules.base_optimizer import new_step
+from optathlon.optimizers.rules.kept_steps import Run, shared_counters
 from optathlon.optimizers.rules.projection import ProjectedOptimizer, descend, descend_many, radial, radials
 
 
@@ -51,6 +52,7 @@ class AdamP(ProjectedOptimizer):
     """
 
     kernel_states = ("exp_avg", "exp_avg_sq")
+    kept_states = ("step", "exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -101,11 +103,29 @@ class AdamP(ProjectedOptimizer):
         self._accelerator_graph_capture_health_check()
         loss = self._closure_loss(closure)
         for group in self.param_groups:
+            if self._repeat_step(group):
+                continue
             params = self._with_grad(group)
             state, hyper = self._gather(params, group), AdamPHyperparameters.from_group(group)
             views = adamp(state, hyper, foreach=group["foreach"], fused=group["fused"])
             self._keep_views(params, views)
+            self._keep_step(group)
         return loss
+
+    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
+        from optathlon.optimizers.kernels import cuda  # needs Triton
+
+        if (steps := shared_counters([self.state[param] for param in params])) is None:
+            return None
+        state = self._gather(params, group)
+        call = cuda.AdamPCall(state.params, state.exp_avgs, state.exp_avg_sqs, state.row_dims, group["delta"])
+        self._keep_views(params, call.begin_with(state.views))
+
+        def run(grads: Sequence[Tensor]) -> None:
+            steps.add_(1)
+            call.run(grads, steps, AdamPHyperparameters.from_group(group))
+
+        return run
 
     def _gather(self, params: list[Tensor], group: dict[str, Any]) -> AdamPState:
         states = [self._state(param, group) for param in params]

@@ -24,12 +24,12 @@ from optathlon.optimizers.kernels.assignment import Implementation, assign, disp
 from optathlon.optimizers.kernels.state import AdaRemHyperparameters, AdaRemState
 from optathlon.optimizers.kernels.tensor_lists import by_device_and_dtype, numbers_or_tensors, select, zeros_like
 from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
-from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
+from optathlon.optimizers.rules.kept_steps import KeepsSteps, Run, is_for_triton
 
 EPS_MODES = ("literal", "relative")
 
 
-class AdaRem(BaseOptimizer):
+class AdaRem(KeepsSteps):
     """Gradient descent at rates lr (1 + lam^epoch b), b in [-1, 1] the past mean gradient along this one's sign.
 
     b = g m / (|g| max|m| + eps) with the m before this step, so that the first step is plain SGD. max|m| is taken over
@@ -40,6 +40,8 @@ class AdaRem(BaseOptimizer):
     """
 
     kernel_states = ("exp_avg",)
+    kept_states = ("exp_avg", "largest")
+    kept_options = ("fused", "maximize", "global_max")
 
     def __init__(
         self,
@@ -99,7 +101,9 @@ class AdaRem(BaseOptimizer):
         """One update; returns the closure's loss."""
         loss = self._closure_loss(closure)
         use_one = any(group["global_max"] for group in self.param_groups)
-        groups = self.param_groups if use_one else [g for g in self.param_groups if not self._repeat_call(g)]
+        groups = self.param_groups
+        if not use_one:
+            groups = [g for g in groups if not (self._repeat_step(g) or self._repeat_call(g))]
         prepared = [(group, self._prepare(group)) for group in groups]
         largest_of_all = None
         if use_one:
@@ -112,7 +116,9 @@ class AdaRem(BaseOptimizer):
                 moved = adarem(state, hyper, foreach=group["foreach"], fused=group["fused"])
                 for step, largest in zip(nonempty, moved, strict=True):
                     step.state["largest"] = largest
-                self._keep_call(group, nonempty)
+                if not _beyond_one_kernel(group):
+                    self._keep_step(group)
+                    self._keep_call(group, nonempty)
         _share_largest([step.state for _, steps in prepared for step in steps])
         self._constrain()
         return loss
@@ -137,7 +143,7 @@ class AdaRem(BaseOptimizer):
 
     def _keep_call(self, group: dict[str, Any], steps: list[_LocalStep]) -> None:
         """Lays out the kernel's call for the next step, if it alone can take all the group's parameters as they are."""
-        if not group["fused"] or _beyond_one_kernel(group) or len(steps) != len(group["params"]):
+        if not group["fused"] or len(steps) != len(group["params"]) or is_for_triton(steps[0].param):
             return
         if not all(p is step.param is step.weight for p, step in zip(group["params"], steps, strict=True)):
             return
@@ -147,6 +153,15 @@ class AdaRem(BaseOptimizer):
         if alike and all(cpu.takes(params, [None] * len(params), means)):
             # Not a part of the state: neither copied nor saved, as Optimizer.__getstate__ leaves it out.
             self.__dict__.setdefault("_calls", {})[id(group)] = _KeptCall(group, cpu.AdaRemCall(params, means, largest))
+
+    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
+        from optathlon.optimizers.kernels import cuda  # needs Triton
+
+        states = [self.state[param] for param in params]
+        call = cuda.AdaRemCall(params, [state["exp_avg"] for state in states])
+        for state, largest in zip(states, call.largest, strict=True):
+            state["largest"] = largest.copy_(state["largest"])
+        return lambda grads: call.repeat(grads, AdaRemHyperparameters.from_group(group))
 
     def _prepare(self, group: dict[str, Any]) -> list[_LocalStep]:
         """Returns the group's steps, with means and their largest magnitudes where the state has none yet."""

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from optathlon.optimizers.kernels.assignment import assign
+from optathlon.optimizers.kernels.assignment import Implementation, assign
 from optathlon.optimizers.kernels.state import RowDims
 from optathlon.optimizers.kernels.tensor_lists import HALF, as_real, full_precision, state_dtype
 
@@ -80,21 +80,23 @@ class BaseOptimizer(torch.optim.Optimizer):
         """Returns how many parameters each implementation steps, as the last step left them: {"fused (C++)": 3}."""
         counts: Counter[str] = Counter()
         for group in self.param_groups:
-            params = [p for p in group["params"] if p in self.state]
-            assigned = assign(
-                as_real(params),
-                [None] * len(params),
-                [self._row_dims(p, group) for p in params],
-                [as_real([self.state[p][key] for p in params]) for key in self.kernel_states],
-                lr=group["lr"],
-                foreach=group.get("foreach", False),
-                fused=group.get("fused"),
-                capturable=group.get("capturable", False),
-                differentiable=group.get("differentiable", False),
-            )
-            for implementation, indices in assigned:
+            for implementation, indices in self._assigned([p for p in group["params"] if p in self.state], group):
                 counts[implementation.value] += len(indices)
         return dict(counts)
+
+    def _assigned(self, params: Sequence[Tensor], group: dict[str, Any]) -> Iterator[tuple[Implementation, list[int]]]:
+        """Yields each implementation with the positions of those of `params` that it steps; all must have a state."""
+        return assign(
+            as_real(params),
+            [None] * len(params),
+            [self._row_dims(p, group) for p in params],
+            [as_real([self.state[p][key] for p in params]) for key in self.kernel_states],
+            lr=group["lr"],
+            foreach=group.get("foreach", False),
+            fused=group.get("fused"),
+            capturable=group.get("capturable", False),
+            differentiable=group.get("differentiable", False),
+        )
 
     def _row_dims(self, param: Tensor, group: dict[str, Any]) -> RowDims:
         """Returns the dimensions of `param` that make a row; None for rules that know no rows."""

@@ -36,7 +36,7 @@ from optathlon.optimizers.kernels.scale_invariance import (
 )
 from optathlon.optimizers.kernels.state import RowDims
 from optathlon.optimizers.rules.argument_checks import check
-from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
+from optathlon.optimizers.rules.kept_steps import KeepsSteps
 
 
 def row_dims(param: Tensor, group: dict[str, Any]) -> RowDims:
@@ -195,8 +195,10 @@ def _spread(values: Tensor, rows: list[int]) -> Tensor:
     return torch.cat([v.expand(n) for v, n in zip(values.unbind(), rows, strict=True)])
 
 
-class ProjectedOptimizer(BaseOptimizer):
+class ProjectedOptimizer(KeepsSteps):
     """The base of AdamP and SGDP: checks the projection's options, and tells which tensors it projected."""
+
+    kept_options = ("fused", "projection", "channel_dim", "delta", "capturable", "differentiable")
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)

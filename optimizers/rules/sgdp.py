@@ -29,6 +29,7 @@ from optathlon.optimizers.kernels.scale_invariance import Radial
 from optathlon.optimizers.kernels.state import SGDPHyperparameters, SGDPState
 from optathlon.optimizers.kernels.tensor_lists import as_real, by_device_and_dtype, full_precision, zeros_like
 from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
+from optathlon.optimizers.rules.kept_steps import Run
 from optathlon.optimizers.rules.projection import ProjectedOptimizer, descend, descend_many, radial, radials
 
 
@@ -43,7 +44,7 @@ class SGDP(ProjectedOptimizer):
     """
 
     renamed = {"momentum": "momentum_buffer"}  # noqa: RUF012
-    kernel_states = ("momentum_buffer",)
+    kernel_states = kept_states = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -97,11 +98,22 @@ class SGDP(ProjectedOptimizer):
         self._accelerator_graph_capture_health_check()
         loss = self._closure_loss(closure)
         for group in self.param_groups:
+            if self._repeat_step(group):
+                continue
             params = self._with_grad(group)
             state, hyper = self._gather(params, group), SGDPHyperparameters.from_group(group)
             views = sgdp(state, hyper, foreach=group["foreach"], fused=group["fused"])
             self._keep_views(params, views)
+            self._keep_step(group)
         return loss
+
+    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
+        from optathlon.optimizers.kernels import cuda  # needs Triton
+
+        state = self._gather(params, group)
+        call = cuda.SGDPCall(state.params, state.momentum_buffers, state.row_dims, group["delta"])
+        self._keep_views(params, call.begin_with(state.views))
+        return lambda grads: call.run(grads, SGDPHyperparameters.from_group(group))
 
     def _gather(self, params: list[Tensor], group: dict[str, Any]) -> SGDPState:
         states = [self.state[param] for param in params]

@@ -80,4 +80,4 @@ class ClipWorkload(Workload, Generic[SettingsOfTask]):
             yield Batch(data=data, index=index, of=len(micro_batches), size=self.protocol.micro_batch_size)
 
     def _logits(self, waves: Tensor) -> Tensor:
-        return self.players["model"](waves.to(self.device))
+        return self.players["model"](self.on_device(waves))

@@ -39,7 +39,7 @@ class KeywordSpotting(ClipWorkload[KeywordSpottingSettings]):
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The mean cross-entropy."""
         waves, words = batch.data
-        return cross_entropy(self._logits(waves), words.to(self.device))
+        return cross_entropy(self._logits(waves), self.on_device(words))
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Accuracy in percent and mean cross-entropy in nats, each recording in the middle of its zeros."""
@@ -47,7 +47,7 @@ class KeywordSpotting(ClipWorkload[KeywordSpottingSettings]):
         jobs = [(part, 1) for part in batched(len(clips), self.settings.evaluation_batch)]
         with evaluating(self.players["model"]):
             loaded = self.load_all(clips.evenly, jobs)
-            outputs = ((self._logits(waves).float(), words.to(self.device)) for waves, words in loaded)
+            outputs = ((self._logits(waves).float(), self.on_device(words)) for waves, words in loaded)
             scores = classification_scores(outputs, self.device)
         return {"accuracy": scores.accuracies[1], "loss": scores.loss}
 

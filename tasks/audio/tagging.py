@@ -58,7 +58,7 @@ class Tagging(ClipWorkload[TagSettings]):
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The mean binary cross-entropy over clips and tags, from logits and in single precision."""
         waves, tags = batch.data
-        return binary_cross_entropy_with_logits(self._logits(waves).float(), tags.to(self.device).float())
+        return binary_cross_entropy_with_logits(self._logits(waves).float(), self.on_device(tags).float())
 
     def estimate(self, split: str) -> Estimates:
         """What the network makes of the clips of `split`."""
@@ -68,7 +68,7 @@ class Tagging(ClipWorkload[TagSettings]):
         with evaluating(self.players["model"]):
             for waves, tags in self.load_all(windows.evenly, jobs):
                 logits = self._logits(waves).float().unflatten(0, (-1, s.windows))
-                truth = tags.to(self.device).float()[:, None].expand_as(logits)
+                truth = self.on_device(tags).float()[:, None].expand_as(logits)
                 loss = binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2)).sum()
                 totals.add(len(tags), loss=loss)
                 probabilities.append(logits.sigmoid().mean(1).cpu())

@@ -113,7 +113,7 @@ class AdversarialCifar10(Workload):
 
     def _ready(self, taken: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         pixels, labels = taken
-        return pixels.to(self.device).float() / SHADES, labels.to(self.device)
+        return self.on_device(pixels).float() / SHADES, self.on_device(labels)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Cross-entropy on the attacked images. The attack sees the batch-norm statistics of before this update and

@@ -153,20 +153,20 @@ class ImageNet(Workload):
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Cross-entropy, smoothed and over mixed labels as the settings say, in single precision."""
         shown: Shown = batch.data
-        labels, smoothing = self._moved(shown.labels), self.settings.label_smoothing
+        labels, smoothing = self.on_device(shown.labels), self.settings.label_smoothing
         logits = self.players["model"](self._images(shown))
         with torch.autocast(self.device.type, enabled=False):
             logits = logits.float()
             loss = cross_entropy(logits, labels, label_smoothing=smoothing)
             if shown.mix is None:
                 return loss
-            others = labels[self._moved(shown.mix.partner)]
+            others = labels[self.on_device(shown.mix.partner)]
             other = cross_entropy(logits, others, label_smoothing=smoothing)
             return shown.mix.share * loss + (1.0 - shown.mix.share) * other
 
     def _images(self, shown: Shown) -> Tensor:
         """Normalized pictures, recolored, mixed and then erased, as the recipes order it."""
-        images = self._moved(shown.pixels)
+        images = self.on_device(shown.pixels)
         if shown.colors is not None:
             images = recolor(images.float() / 255, shown.colors)
         images = normalize(images, self.memory_format)
@@ -175,9 +175,6 @@ class ImageNet(Workload):
         if shown.rectangles is not None:
             images = erase(images, shown.rectangles)
         return images.contiguous(memory_format=self.memory_format)
-
-    def _moved(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.device, non_blocking=True)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The metrics on `split`, of the middles of all its photos."""
@@ -207,7 +204,7 @@ class ImageNet(Workload):
         yield from map(self._predicted, self.load_all(pictures.training, jobs))
 
     def _predicted(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        pixels, labels = map(self._moved, batch)
+        pixels, labels = map(self.on_device, batch)
         return self.players["model"](normalize(pixels, self.memory_format)), labels
 
     @torch.no_grad()

@@ -62,7 +62,7 @@ class BiasedMnist(TwoPlayers):
 
     def _ready(self, taken: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         painted, labels = taken
-        return normalize(painted.to(self.device)), labels.to(self.device)
+        return normalize(self.on_device(painted)), self.on_device(labels)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """f's accuracy in % with each of COLORINGS, and its cross-entropy in nats where colors say nothing."""

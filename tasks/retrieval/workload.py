@@ -99,8 +99,8 @@ class Retrieval(Workload):
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Semi-hard triplets or Proxy-Anchor, in single precision."""
         pixels, labels = batch.data
-        net, s, labels = self.players["model"], self.settings, labels.to(self.device)
-        embeddings = net(normalize(pixels.to(self.device)))
+        net, s, labels = self.players["model"], self.settings, self.on_device(labels)
+        embeddings = net(normalize(self.on_device(pixels)))
         with torch.autocast(self.device.type, enabled=False):
             if s.loss == "triplet":
                 return semihard_triplets(embeddings, labels, s.margin)
@@ -119,7 +119,7 @@ class Retrieval(Workload):
         jobs = batched(len(photos), self.settings.evaluation_batch)
         loaded = self.load_all(self._pictures(photos).evaluation, jobs)
         net = self.players["model"]
-        pairs = [(net(normalize(pixels.to(self.device))), labels.to(self.device)) for pixels, labels in loaded]
+        pairs = [(net(normalize(self.on_device(pixels))), self.on_device(labels)) for pixels, labels in loaded]
         embeddings, labels = zip(*pairs, strict=True)
         return torch.cat(embeddings), torch.cat(labels)
 

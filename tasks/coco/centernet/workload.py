@@ -74,8 +74,8 @@ class CenterNet(Detection):
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The heatmap's focal loss and the absolute errors of sizes and offsets, in single precision."""
-        examples = Examples(*(tensor.to(self.device) for tensor in batch.data.examples))
-        outputs = self.players["model"](tinted(examples.pixels, batch.data.tints.to(self.device)))
+        examples = Examples(*map(self.on_device, batch.data.examples))
+        outputs = self.players["model"](tinted(examples.pixels, self.on_device(batch.data.tints)))
         with torch.autocast(self.device.type, enabled=False):
             wanted = targets(examples, outputs.heatmap.shape[1])
             return centernet_loss(Outputs(*(maps.float() for maps in outputs)), wanted, self._settings.wh_weight)
@@ -100,7 +100,7 @@ class CenterNet(Detection):
             return torch.stack([window.pixels(np.asarray(photo)) for window, photo in photos])
 
         for chosen, pixels in zip(jobs, self.load_all(fetch, jobs), strict=True):
-            outputs = self.players["model"](untinted(pixels.to(self.device)))
+            outputs = self.players["model"](untinted(self.on_device(pixels)))
             boxes = decode(Outputs(*(maps.float() for maps in outputs)))
             for place, index in enumerate(chosen):
                 yield PhotoDetections(

@@ -71,7 +71,7 @@ class Ssd(Detection):
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Cross-entropy with hard negatives, and smoothed absolute errors, in single precision."""
-        pixels, boxes, labels, owners = (tensor.to(self.device) for tensor in batch.data)
+        pixels, boxes, labels, owners = map(self.on_device, batch.data)
         outputs = self.players["model"](normalize(pixels))
         with torch.autocast(self.device.type, enabled=False):
             boxes = boxes / self._settings.size
@@ -88,7 +88,7 @@ class Ssd(Detection):
             return torch.stack([whole_window(p.shape[1], p.shape[0], size).pixels(p) for p in photos])
 
         for chosen, pixels in zip(jobs, self.load_all(fetch, jobs), strict=True):
-            outputs = self.players["model"](normalize(pixels.to(self.device)))
+            outputs = self.players["model"](normalize(self.on_device(pixels)))
             for index, boxes in zip(chosen, decode(Outputs(*(v.float() for v in outputs)), self._priors), strict=True):
                 height, width = images.sizes[index].tolist()
                 sides = torch.tensor([width, height] * 2).to(boxes.corners)

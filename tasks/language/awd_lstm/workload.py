@@ -70,7 +70,7 @@ class AwdLstm(Workload):
         drawn = windows(len(self.train), self.settings, self.seed, epoch)
         jobs = [(window, part) for window in drawn for part in range(self.protocol.micro_batches)]
         for index, fetched in self.load_share(self._cut, jobs, start):
-            tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in fetched)
+            tokens, targets = map(self.on_device, fetched)
             scale = jobs[index][0].drawn / self.settings.bptt
             yield Batch((tokens, targets), index, len(jobs), size=targets.numel(), lr_scale=scale)
 

@@ -67,7 +67,7 @@ class LlamaWorkload(Workload):
         micro_batches = split(order, self.protocol.micro_batch_size, self.protocol.micro_batches, drop_last=True)
         fetch = functools.partial(blocks, self.text.ids["train"], self.settings.context)
         for index, data in self.load_share(fetch, micro_batches, start):
-            tokens, targets = (tensor.to(self.device, non_blocking=True) for tensor in data)
+            tokens, targets = map(self.on_device, data)
             yield Batch((tokens, targets), index, len(micro_batches), size=targets.numel())
 
     def loss(self, batch: Batch, player: str) -> Tensor:

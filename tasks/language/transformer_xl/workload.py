@@ -90,7 +90,7 @@ class TransformerXLWorkload(Workload):
         for index in share(count, start, self.rank, self.world):
             segment, part = divmod(index, parts)
             tokens, targets = self.train.read(epoch_segments[segment], slice(part * size, (part + 1) * size))
-            data = (tokens.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True))
+            data = (self.on_device(tokens), self.on_device(targets))
             yield Batch(data, index, count, size=targets.numel())
 
     def loss(self, batch: Batch, player: str) -> Tensor:

@@ -105,7 +105,7 @@ class ImageNet9ReBias(TwoPlayers):
 
     def _ready(self, taken: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         pixels, labels = taken
-        return normalize(pixels.to(self.device)), labels.to(self.device)
+        return normalize(self.on_device(pixels)), self.on_device(labels)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Accuracies in % and the loss in nats, as the class says."""

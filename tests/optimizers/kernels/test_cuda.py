@@ -96,22 +96,159 @@ assert optimizer.state[weight]["largest"].isnan() and weight.isnan().sum() == 1
 print("same")
 """
 
+KEPT_STEPS = """
+import copy, io
+
+import torch
+
+from optathlon.optimizers.kernels import cuda as gpu
+from optathlon.optimizers.rules.adamp import AdamP
+from optathlon.optimizers.rules.adarem import AdaRem
+from optathlon.optimizers.rules.kept_steps import KeepsSteps
+from optathlon.optimizers.rules.sgdp import SGDP
+
+gathered = []
+for name in ("adamp", "sgdp", "adarem"):
+    def watched(*args, run=getattr(gpu, name)):
+        gathered.append(run)
+        return run(*args)
+    setattr(gpu, name, watched)
+
+gpu.BLOCK, gpu.ROWS = 16, 4
+SHAPES = ((2, 2, 1, 3), (2, 5), (3,))  # few rows: the interpreter is slow
+CASES = [
+    (AdamP, {"weight_decay": 0.1}),
+    (AdamP, {"weight_decay": 0.1, "capturable": True, "nesterov": True, "maximize": True}),
+    (SGDP, {"momentum": 0.9, "weight_decay": 0.1, "project_buffer": True}),
+    (AdaRem, {"beta": 0.9, "weight_decay": 0.1}),
+]
+
+
+def saved_and_loaded(optimizer):
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    optimizer.load_state_dict(torch.load(file))
+
+
+def moved(optimizer):
+    for p in optimizer.param_groups[0]["params"]:
+        p.data = p.data.clone()
+
+
+def channels_last(optimizer):
+    p = optimizer.param_groups[0]["params"][0]
+    p.data = p.data.to(memory_format=torch.channels_last)
+    for key, value in optimizer.state[p].items():
+        if value.ndim:
+            optimizer.state[p][key] = value.to(memory_format=torch.channels_last)
+
+
+def with_other_state(optimizer):
+    for p in optimizer.param_groups[0]["params"]:
+        optimizer.state[p] = {k: v.clone() for k, v in optimizer.state[p].items()}
+
+
+def with_ones(optimizer):
+    for p in optimizer.param_groups[0]["params"]:
+        for key in ("exp_avg", "momentum_buffer"):
+            if key in optimizer.state[p]:
+                optimizer.state[p][key] = torch.ones_like(p)
+
+
+def counted_anew(optimizer):
+    for p in optimizer.param_groups[0]["params"][1:]:
+        if "step" in optimizer.state[p]:
+            optimizer.state[p]["step"].fill_(3.0)
+
+
+def at_another_rate(optimizer):
+    optimizer.param_groups[0].update(lr=0.3, weight_decay=0.02)
+
+
+def not_projected(optimizer):
+    optimizer.param_groups[0].update(projection="off")
+
+
+def with_one_more(optimizer):
+    generator = torch.Generator().manual_seed(9)
+    more = torch.randn(4, 4, generator=generator).requires_grad_()
+    optimizer.add_param_group({"params": [more]})
+    optimizer.param_groups[0]["params"].append(torch.randn(3, generator=generator).requires_grad_())
+
+
+def copied(optimizer):
+    other = copy.deepcopy(optimizer)
+    gradients(other, 77)
+    other.step()
+    other.step()
+
+
+def frozen(optimizer):
+    optimizer.param_groups[0]["params"][1].requires_grad_(False)
+
+
+FEW = (saved_and_loaded, with_ones)
+CHANGES = (*FEW, moved, channels_last, with_other_state, counted_anew, at_another_rate, not_projected, with_one_more,
+           copied, frozen)
+
+
+def gradients(optimizer, seed, transposed=False):
+    generator = torch.Generator().manual_seed(seed)
+    for p in (p for group in optimizer.param_groups for p in group["params"]):
+        grad = torch.randn(p.shape, generator=generator)
+        grad = grad.t().contiguous().t() if transposed and p.ndim == 2 else torch.empty_like(p).copy_(grad)
+        p.grad = grad.detach() if p.requires_grad else None
+
+
+def ends(build, options, change):
+    generator = torch.Generator().manual_seed(0)
+    params = [torch.randn(s, generator=generator).requires_grad_() for s in SHAPES]
+    optimizer = build(params, lr=1e-2, fused=True, **options)
+    for seed in range(8):
+        if seed == 4:
+            change(optimizer)
+        gradients(optimizer, seed, transposed=seed == 3)
+        optimizer.step()
+    tensors = [p for group in optimizer.param_groups for p in group["params"]]
+    return tensors + [v for p in tensors for v in optimizer.state[p].values()]
+
+
+# The first two steps gather, so does one whose gradients do not fit; after a change one or two.
+EXPECTED = {counted_anew: 3, at_another_rate: 3, saved_and_loaded: 5, frozen: 5, copied: 5, with_one_more: 7}
+keep_step = KeepsSteps._keep_step
+for build, options in CASES:
+    for change in CHANGES if build is AdamP and "nesterov" not in options else FEW[:1]:
+        KeepsSteps._keep_step = keep_step
+        gathered.clear()
+        ours, few = ends(build, options, change), len(gathered)
+        KeepsSteps._keep_step = lambda self, group: None
+        gathered.clear()
+        plain, all_of_them = ends(build, options, change), len(gathered)
+        expected = EXPECTED.get(change, 4)
+        assert few == expected < all_of_them, (build, change, few, expected, all_of_them)
+        for a, b in zip(ours, plain, strict=True):
+            assert torch.equal(a, b), (build, options, change)
+print("same")
+"""
+
 COMPILES = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from optathlon.optimizers.kernels import cuda as gpu
+from optathlon.optimizers.kernels import triton_kernels as kernels
 
-INTS = {name: "*i64" for name in ("chunks", "pointers", "shapes")}
+INTS = {name: "*i64" for name in ("chunks", "pointers", "grads", "shapes")}
 FLOATS = {name: "*fp32" for name in ("scalars", "sums", "parts", "layers", "views", "rates", "largest")}
 POINTERS = {**INTS, **FLOATS, "limits": "*fp64", "tops": "*i32", "count": "i32"}
 CONSTANTS = {"BLOCK": gpu.BLOCK, "ROWS": gpu.ROWS}
 CASES = [
     *((k, {"ADAM": a, "KEPT": not a, "DTYPE": d})
-      for k in (gpu._advance, gpu._descend) for a in (True, False) for d in gpu.DTYPES.values()),
-    (gpu._decide, {"PROJECTION": 0}),
-    *((gpu._adarem, {"RELATIVE": r, "DTYPE": d}) for r in (True, False) for d in gpu.DTYPES.values()),
+      for k in (kernels.advance, kernels.descend) for a in (True, False) for d in gpu.DTYPES.values()),
+    (kernels.decide, {"PROJECTION": 0}),
+    *((kernels.adarem, {"RELATIVE": r, "DTYPE": d}) for r in (True, False) for d in gpu.DTYPES.values()),
 ]
 for kernel, options in CASES:
     constants = {k: v for k, v in {**CONSTANTS, **options}.items() if k in kernel.arg_names}
@@ -137,6 +274,12 @@ def run(code, **environment):
 @pytest.mark.slow
 def test_the_kernels_take_the_plain_implementation_s_steps():
     done = run(SAME_STEPS, TRITON_INTERPRET="1")
+    assert done.stdout.split() == ["same"], done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_a_step_prepared_before_is_the_one_that_gathers_all_anew_bit_for_bit_whatever_has_changed():
+    done = run(KEPT_STEPS, TRITON_INTERPRET="1")
     assert done.stdout.split() == ["same"], done.stderr[-3000:]
 
 

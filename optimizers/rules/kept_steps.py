@@ -1,0 +1,108 @@
+"""Steps of Triton's kernels, prepared once: what does not change from step to step is gathered and told once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from optathlon.optimizers.kernels.assignment import Implementation
+from optathlon.optimizers.kernels.kept_tensors import KeptTensors
+from optathlon.optimizers.rules.base_optimizer import BaseOptimizer
+
+Run = Callable[[Sequence[Tensor]], None]
+"""Takes a step on gradients laid out as the weights."""
+
+
+class _KeptStep(NamedTuple):
+    """A prepared step of a group."""
+
+    group: dict[str, Any]
+    """Held, so that no other group gets its id."""
+    options: tuple[Any, ...]
+    tensors: KeptTensors
+    run: Run
+
+
+class KeepsSteps(BaseOptimizer):
+    """The base of rules whose step of a group can be prepared, where one launch of Triton's kernels takes all of it.
+
+    From its third step on such a group is stepped as prepared, as long as nothing that was prepared has changed.
+    """
+
+    kept_states: ClassVar[tuple[str, ...]]
+    """Keys of all states that a prepared step reads or writes."""
+    kept_options: ClassVar[tuple[str, ...]]
+    """Options of a group that are prepared too; all others may change from step to step."""
+
+    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
+        """Lays out the step of the group's `params`, which may replace their states; None where it cannot be."""
+        raise NotImplementedError
+
+    def _repeat_step(self, group: dict[str, Any]) -> bool:
+        """Steps the group as prepared, if it is and nothing has changed; returns whether."""
+        prepared = self._kept_steps.get(id(group))
+        if prepared is None or prepared.group is not group or prepared.options != self._options(group) or _traced():
+            return False
+        params = [p for p in group["params"] if p.grad is not None]
+        grads = [p.grad for p in params]
+        if not (prepared.tensors.are(params, self.state) and prepared.tensors.fit(grads)):
+            return False
+        prepared.run(grads)
+        return True
+
+    def _keep_step(self, group: dict[str, Any]) -> None:
+        """Prepares the group's next step, after one that was not prepared."""
+        params = [p for p in group["params"] if p.grad is not None]
+        if not (params and group["fused"] and is_for_triton(params[0])) or _traced():
+            return
+        prepared = self._kept_steps.get(id(group))
+        if prepared and prepared.options == self._options(group) and prepared.tensors.are(params, self.state):
+            return  # only the gradients did not fit
+        # Prepared for the same weights as in the step before alone: where they change with each step, it were in vain.
+        before, self._last_params[id(group)] = self._last_params.get(id(group)), [id(p) for p in params]
+        if before != self._last_params[id(group)] or any(p.is_complex() or not p.numel() for p in params):
+            return
+        assigned = [implementation for implementation, _ in self._assigned(params, group)]
+        if assigned == [Implementation.FUSED_GPU] and (run := self._prepare_step(params, group)) is not None:
+            tensors = KeptTensors(params, self.state, self.kept_states)
+            self._kept_steps[id(group)] = _KeptStep(group, self._options(group), tensors, run)
+            for stale in self._kept_steps.keys() - {id(group) for group in self.param_groups}:
+                del self._kept_steps[stale]
+
+    @property
+    def _kept_steps(self) -> dict[int, _KeptStep]:
+        """By the group's id. Neither copied nor saved with the state, as Optimizer.__getstate__ leaves it out."""
+        return self.__dict__.setdefault("_kept_steps_by_group", {})
+
+    @property
+    def _last_params(self) -> dict[int, list[int]]:
+        """By the group's id, the ids of the parameters that its last step took."""
+        return self.__dict__.setdefault("_last_params_by_group", {})
+
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(group[name] for name in self.kept_options)
+
+
+def is_for_triton(param: Tensor) -> bool:
+    """Whether Triton's kernels are asked before others: on a GPU, or in Triton's interpreter."""
+    return param.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _traced() -> bool:
+    """Whether the step is compiled, or captured in a graph, which would hold what is prepared."""
+    return torch.compiler.is_compiling() or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
+
+
+def shared_counters(states: Sequence[dict[str, Any]]) -> Tensor | None:
+    """Makes the states' step counters parts of one tensor, which it returns; None if they are not of one kind."""
+    counters = [state["step"] for state in states]
+    if len({(counter.dtype, counter.device, counter.ndim) for counter in counters}) != 1 or counters[0].ndim:
+        return None
+    shared = torch.stack(counters)
+    for state, counter in zip(states, shared.unbind(), strict=True):
+        state["step"] = counter
+    return shared
