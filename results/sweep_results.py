@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -67,23 +67,23 @@ def load_results(
 def _loaded(
     store: Store, plan: Plan, on: Sequence[str] | Literal["common"] | None, printed: bool, part: Part | None
 ) -> SweepResults:
-    records = _records(store, plan)
-    states = store.states(dict.fromkeys(run.id for run in plan.runs if run.id not in records))
+    ids = dict.fromkeys([run.id for run in plan.runs])
+    records = _records(store, plan, ids)
+    states = store.states([] if len(records) == len(ids) else [run for run in ids if run not in records])
     references = store.references(column.problem for column in plan.head.columns)
     board = leaderboard(plan, records, states, on=on, printed=printed, part=part, references=references)
     if part is not None:
         plan = part.cut_from(plan)
-        ids = {run.id for run in plan.runs}
-        records = {i: record for i, record in records.items() if i in ids}
-        states = {i: state for i, state in states.items() if i in ids}
+        shown = {run.id for run in plan.runs}
+        records = {i: record for i, record in records.items() if i in shown}
+        states = {i: state for i, state in states.items() if i in shown}
     return SweepResults(plan=plan, records=records, states=states, board=board, references=references)
 
 
-def _records(store: Store, plan: Plan) -> Mapping[str, Record]:
-    """The records of `plan` without curves, with the scores that its [table] takes from curves."""
-    ids = [run.id for run in plan.runs]
+def _records(store: Store, plan: Plan, ids: Iterable[str]) -> Mapping[str, Record]:
+    """The records of the runs `ids` of `plan` without curves, with the scores that its [table] takes from curves."""
     if columns := curve_columns(plan.head.table):
-        return with_curve_scores(store.records(dict.fromkeys(ids), curves=True), columns)
+        return with_curve_scores(store.records(ids, curves=True), columns)
     return store.records_by_id(ids, brief=True)
 
 

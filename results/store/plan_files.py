@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from sys import intern
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
 import msgspec
 
@@ -62,12 +61,10 @@ class Plans(Archive):
         path = self.sweep_folder(name) / f"plan-{number:04d}.jsonl"
         head, _, rest = (read(path) or b"").partition(b"\n")
         try:
-            runs = decoder(PlannedRun).decode_lines(rest)
-        except NOT_JSON as error:
-            raise StoreError(f"{path}: damaged ({error}); remove it and launch the sweep again") from None
-        plan = Plan(head=decode(head, PlanHead, f"{path}, line 1"), runs=_shared(runs))
-        _check(plan, path)
-        return plan
+            known = decode(head, PlanHead, f"{path}, line 1")
+            return Plan(head=known, runs=_runs_of(known, rest))
+        except (StoreError, *NOT_JSON):
+            raise StoreError(_damage(path, head, rest)) from None
 
     def plan_names(self) -> list[str]:
         """Names of the sweeps that have a plan, sorted."""
@@ -115,30 +112,56 @@ class Plans(Archive):
             return ""
 
 
-def _shared(runs: list[PlannedRun]) -> list[PlannedRun]:
-    """`runs`, changed in place so that equal names and digests are one object: a third of the memory."""
+def _runs_of(head: PlanHead, lines: bytes) -> list[PlannedRun]:
+    """The runs in the `lines` below the head of a plan; msgspec.DecodeError if they name what is not in it.
+
+    Names and digests are the very objects that the head has: a third of the memory, and no second look at each.
+    """
+    names_of = {
+        "problem": head.problems,
+        "setting": head.settings,
+        "row": [row.name for row in head.rows],
+        "column": [column.name for column in head.columns],
+    }
+    if not all(names_of.values()):
+        if decoder(PlannedRun).decode_lines(lines):
+            raise msgspec.ValidationError("a line names what the head cannot know")
+        return []
+    known = {field: Literal[tuple(values)] for field, values in names_of.items()}
+    fields = [(name, known.get(name, kind)) for name, kind in get_type_hints(PlannedRun, include_extras=True).items()]
+    line = msgspec.defstruct("PlannedRun", fields, frozen=True, kw_only=True, gc=False)
+    runs: list[Any] = msgspec.json.Decoder(line).decode_lines(lines)
     for at, run in enumerate(runs):
         runs[at] = PlannedRun(
             id=run.id,
-            problem=intern(run.problem),
-            setting=intern(run.setting),
+            problem=run.problem,
+            setting=run.setting,
             seed=run.seed,
             role=run.role,
-            row=intern(run.row),
-            column=intern(run.column),
+            row=run.row,
+            column=run.column,
         )
     return runs
 
 
-def _check(plan: Plan, path: Path) -> None:
-    known = {
-        "row": {row.name for row in plan.head.rows},
-        "column": {column.name for column in plan.head.columns},
-        "problem": plan.head.problems.keys(),
-        "setting": plan.head.settings.keys(),
+def _damage(path: Path, head: bytes, lines: bytes) -> str:
+    """What is wrong with a plan that cannot be read."""
+    try:
+        runs = decoder(PlannedRun).decode_lines(lines)
+    except NOT_JSON as error:
+        return f"{path}: damaged ({error}); remove it and launch the sweep again"
+    try:
+        known = decode(head, PlanHead, f"{path}, line 1")
+    except StoreError as error:
+        return str(error)
+    names_of = {
+        "row": {row.name for row in known.rows},
+        "column": {column.name for column in known.columns},
+        "problem": known.problems.keys(),
+        "setting": known.settings.keys(),
     }
-    for part, values in known.items():
-        if {getattr(run, part) for run in plan.runs} <= values:
-            continue
-        number, run = next((n, r) for n, r in enumerate(plan.runs, start=2) if getattr(r, part) not in values)
-        raise StoreError(f"{path}, line {number}: {part} {getattr(run, part)!r} is not in the plan's first line")
+    for field, values in names_of.items():
+        for number, run in enumerate(runs, start=2):
+            if getattr(run, field) not in values:
+                return f"{path}, line {number}: {field} {getattr(run, field)!r} is not in the plan's first line"
+    raise AssertionError("unreachable: it can be read")
