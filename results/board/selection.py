@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,9 @@ from optathlon.results.statistics.summary import mean
 from optathlon.results.store.index.record_index import LightRecords
 
 Cell = tuple[str, str]
+
+Outcome = tuple[float | None, int]
+"""The selection score of a tuning run, None if it diverged, and its updates."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,13 +143,17 @@ def _winner(
 ) -> Winner:
     candidates, out, unusable = [], [], {}
     for setting, runs in settings.items():
-        if missing := [run.id for run in runs if run.id not in records]:
-            out += [setting] if any(run_id in failed for run_id in missing) else []
-            continue
-        try:
-            candidates.append(_candidate(column, setting, runs, records))
-        except Unusable as error:
-            unusable[setting] = str(error)
+        outcomes = _finished(column, setting, runs, records)
+        if outcomes is None:
+            if missing := [run.id for run in runs if run.id not in records]:
+                out += [setting] if any(run_id in failed for run_id in missing) else []
+                continue
+            try:
+                outcomes = _outcomes(column, setting, [records[run.id] for run in runs])
+            except Unusable as error:
+                unusable[setting] = str(error)
+                continue
+        candidates.append(_candidate(setting, outcomes))
     sign = -1.0 if column.selection_higher_is_better else 1.0
     candidates.sort(key=lambda c: (c.n_diverged, c.mean is None, sign * (c.mean or 0.0), c.updates))
     complete = len(out) + len(candidates) + len(unusable) == len(settings)
@@ -163,35 +170,37 @@ def _winner(
     )
 
 
-def _candidate(column: Column, setting: str, runs: list[PlannedRun], records: Mapping[str, Record]) -> Candidate:
-    """Unusable, naming the record, if one is not of the planned problem and setting, or has no selection score."""
+def _finished(
+    column: Column, setting: str, runs: list[PlannedRun], records: Mapping[str, Record]
+) -> Sequence[Outcome] | None:
+    """What each of the tuning runs `runs` of a setting came to, if all are in the index and plainly finished."""
+    if column.selection is None or not isinstance(records, LightRecords):
+        return None
     higher = bool(column.selection_higher_is_better)
+    return records.finished_scores([run.id for run in runs], column.problem, setting, column.selection, higher)
+
+
+def _outcomes(column: Column, setting: str, records: list[Record]) -> list[Outcome]:
+    """What each of the tuning runs of a setting came to.
+
+    Unusable, naming the record, if one is not of the planned problem and setting, or has no selection score.
+    """
     if column.selection is None:
-        raise Unusable(records[runs[0].id], f"tuned, but {column.name} has no score to select by")
-    outcomes = _outcomes(column, column.selection, higher, setting, runs, records)
-    finite = [score for score, _ in outcomes if score is not None]
+        raise Unusable(records[0], f"tuned, but {column.name} has no score to select by")
+    for record in records:
+        if record.digests.setting != setting or record.digests.problem != column.problem:
+            raise Unusable(record, f"its problem or setting is not the planned one of {column.name}")
+    higher = bool(column.selection_higher_is_better)
+    return [(value(record, column.selection, higher), record.updates) for record in records]
+
+
+def _candidate(setting: str, outcomes: Sequence[Outcome]) -> Candidate:
+    scores = [score for score, _ in outcomes]
+    finite = [score for score in scores if score is not None]
     return Candidate(
         setting=setting,
         mean=mean(finite),
-        n_diverged=len(outcomes) - len(finite),
-        updates=sum(updates for _, updates in outcomes),
-        scores=[score for score, _ in outcomes],
+        n_diverged=len(scores) - len(finite),
+        updates=sum([updates for _, updates in outcomes]),
+        scores=scores,
     )
-
-
-def _outcomes(
-    column: Column, metric: str, higher: bool, setting: str, runs: list[PlannedRun], records: Mapping[str, Record]
-) -> list[tuple[float | None, int]]:
-    """The score and the updates of each run; raises as `_candidate` does."""
-    if isinstance(records, LightRecords):
-        wanted = column.problem, setting, metric, higher
-        finished: list[tuple[float | None, int]] = [
-            outcome for run in runs if (outcome := records.finished_score(run.id, *wanted))
-        ]
-        if len(finished) == len(runs):
-            return finished
-    of_setting = [records[run.id] for run in runs]
-    for record in of_setting:
-        if record.digests.setting != setting or record.digests.problem != column.problem:
-            raise Unusable(record, f"its problem or setting is not the planned one of {column.name}")
-    return [(value(record, metric, higher), record.updates) for record in of_setting]

@@ -201,8 +201,9 @@ class Part:
         finished, and has a usable score of that name and direction.
         """
         place = self._finished_places[self._kind_at[row]].get((metric, higher_is_better))
-        digests = self._problems[self._problem_at[row]][0], self._settings[self._setting_at[row]][0]
-        if place is None or digests != (problem, setting):
+        if place is None or self._settings[self._setting_at[row]][0] != setting:
+            return None
+        if self._problems[self._problem_at[row]][0] != problem:
             return None
         score = self._scores[self._scores_from[row] + place]
         return (score, self._updates[row]) if usable(score) else None

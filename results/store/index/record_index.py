@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -118,14 +118,20 @@ class LightRecords(Mapping[str, Record]):
         record = self._read[run_id]
         return Outcome(record.status, record.diverged_at, record.provenance.get("attempt", 0))
 
-    def finished_score(
-        self, run_id: str, problem: str, setting: str, metric: str, higher_is_better: bool
-    ) -> tuple[float, int] | None:
-        """As `Part.finished_score`; None also of runs that do not lie in the index."""
-        for part, rows in self._places:
-            if (row := rows.get(run_id)) is not None:
-                return part.finished_score(row, problem, setting, metric, higher_is_better)
-        return None
+    def finished_scores(
+        self, run_ids: Sequence[str], problem: str, setting: str, metric: str, higher_is_better: bool
+    ) -> list[tuple[float, int]] | None:
+        """`Part.finished_score` of each run; None if that is None of one, or one does not lie in the index."""
+        scores: list[tuple[float, int]] = []
+        for run_id in run_ids:
+            for part, rows in self._places:
+                if (row := rows.get(run_id)) is not None:
+                    score = part.finished_score(row, problem, setting, metric, higher_is_better)
+                    if score is None:
+                        return None
+                    scores.append(score)
+                    break
+        return scores if len(scores) == len(run_ids) else None
 
     def __contains__(self, run_id: object) -> bool:
         for _, rows in self._places:
