@@ -1,8 +1,11 @@
 """Time, memory and opened files of a leaderboard as a whole process: python benchmarks/board.py --records 10000
 
 The same numbers by pandas, polars and duckdb stand beside (benchmarks/board_frames.py), from a file with a line of JSON
-per record, without curves; with --files also from the record files. A board is more than they compute: states, ranks,
-tests, notes, and a look at each record's file, whether it is still the one that was indexed.
+per record, without curves; with --files also from the record files. A board (benchmarks/board_shown.py) is more than
+they compute: it reads the plan, and has states, ranks, tests and notes. And it looks at each record's file, whether it
+is still the one that was indexed, without which a board may be of records that are gone; "and looks" are duckdb with a
+listing of the store and a look at each file, in the same process. Shares are of the processors' seconds, of runs that
+take turns.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import os
 import random
 import resource
 import shutil
@@ -19,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 import msgspec  # noqa: E402
 
 from benchmarks.board_frames import LIBRARIES  # noqa: E402
-from optathlon.results import Store, load_results, render  # noqa: E402
+from optathlon.results import Store  # noqa: E402
 from optathlon.results.plan import Column, Plan, PlanHead, PlannedRun, Row  # noqa: E402
 from optathlon.results.record import Curve, Identity, Record, Score  # noqa: E402
 
@@ -165,48 +168,70 @@ def without_curve(record: Record) -> Record:
     return msgspec.structs.replace(record, curve=Curve(unit=record.curve.unit, points={}))
 
 
-def show(root: Path) -> None:
-    """What `optathlon leaderboard` does with the results, ending in its own peak memory in MB and opened files."""
-    opened = 0
+class Contender:
+    """A command that prints cells, and last its peak memory in MB and perhaps how many files it opened."""
 
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal opened
-        opened += event == "open" and str(arguments[0]).startswith(str(root))
+    def __init__(self, name: str, command: list[str]) -> None:
+        self.name, self.command = name, command
+        self.seconds: list[float] = []
+        self.busy: list[float] = []
+        """Seconds of processors."""
+        self.cells: list[str] = []
+        self.last: list[str] = []
 
-    sys.addaudithook(count)
-    store = Store(root)
-    board = load_results(store, store.plan("sweep")).board
-    print(render(board))
-    for column, row in itertools.product(board.columns, board.rows):
-        cell = board.cell(row.name, column.name)
-        print(f"{column.name} {row.name} {cell.mean:.9f} {cell.std:.9f} {cell.n}")
-    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} {opened}")
-
-
-def measure(command: list[str], repeats: int) -> tuple[float, float, list[str], list[str]]:
-    """Median seconds, and seconds of processors, of a whole process; its last line's words; its cells, sorted."""
-    seconds, busy, output = [], [], ""
-    for _ in range(repeats):
+    def run(self) -> None:
+        """One whole process."""
         start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        output = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True).stdout
+        command = [sys.executable, *self.command]
+        output = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment()).stdout
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(time.perf_counter() - start)
-        busy.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    *lines, last = output.splitlines() or [""]
-    cells = sorted(line for line in lines if line.startswith("task-"))
-    return statistics.median(seconds), statistics.median(busy), last.split(), cells
+        self.seconds.append(time.perf_counter() - start)
+        self.busy.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        *lines, last = output.splitlines() or [""]
+        self.cells, self.last = sorted(line for line in lines if line.startswith("task-")), last.split()
+
+    def line(self, first: Contender) -> str:
+        """Medians, and the ratio of processors' seconds to those of `first`, round by round."""
+        ratio = statistics.median(mine / other for mine, other in zip(self.busy, first.busy, strict=False))
+        memory, *opened = self.last
+        files = f"{opened[0]:>8} files opened" if opened else ""
+        seconds, busy = statistics.median(self.seconds), statistics.median(self.busy)
+        times = f"{seconds:7.3f} s {busy:7.3f} s of processors, {ratio:5.2f}"
+        return f"{self.name:<24} {times} {float(memory):6.0f} MB {files}"
 
 
-def compared(root: Path, files: bool, repeats: int) -> Iterator[tuple[str, float, float, list[str], list[str]]]:
-    """What is measured, and what `measure` says of it: with the index, and last without it."""
-    program, frames = __file__, str(Path(__file__).with_name("board_frames.py"))
-    yield "optathlon, index", *measure([program, "--show", str(root)], repeats)
-    for library in LIBRARIES:
-        yield f"{library}, lines", *measure([frames, library, str(root / LINES)], repeats)
-    shutil.rmtree(root / "index")
-    yield "optathlon, files", *measure([program, "--show", str(root)], repeats)
-    for library in LIBRARIES if files else ():
-        yield f"{library}, files", *measure([frames, library, str(root / "records" / "*" / "*.json")], 1)
+def _environment() -> dict[str, str]:
+    """Bytecode is kept, as it is of what is installed."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
+def take_turns(contenders: list[Contender], repeats: int) -> None:
+    """Runs each `repeats` times, in turn, and once before, which reads all files and compiles what is not compiled."""
+    for _ in range(repeats + 1):
+        for contender in contenders:
+            contender.run()
+    for contender in contenders:
+        del contender.seconds[0], contender.busy[0]
+
+
+def with_index(root: Path) -> list[Contender]:
+    frames, lines = str(Path(__file__).with_name("board_frames.py")), str(root / LINES)
+    return [
+        _board("optathlon, index", root),
+        *(Contender(f"{library}, lines", [frames, library, lines]) for library in LIBRARIES),
+        Contender("duckdb, lines and looks", [frames, "duckdb", lines, str(root / "records")]),
+    ]
+
+
+def without_index(root: Path, files: bool) -> list[Contender]:
+    """files: also the libraries, of the record files."""
+    frames, every = str(Path(__file__).with_name("board_frames.py")), str(root / "records" / "*" / "*.json")
+    others = [Contender(f"{library}, files", [frames, library, every]) for library in LIBRARIES if files]
+    return [_board("optathlon, files", root), *others]
+
+
+def _board(name: str, root: Path) -> Contender:
+    return Contender(name, [str(Path(__file__).with_name("board_shown.py")), str(root)])
 
 
 def main() -> None:
@@ -214,11 +239,8 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--files", action="store_true", help="let the others read the record files, too")
-    parser.add_argument("--show", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--build", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.show:
-        return show(args.show)
     if args.build:
         return print(build(args.build, args.records))
     with tempfile.TemporaryDirectory() as folder:
@@ -226,15 +248,16 @@ def main() -> None:
         # In a process of its own: what a process is said to have needed at most begins with what its parent has.
         words = [sys.executable, __file__, "--records", str(args.records), "--build", str(root)]
         built = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-        bare, *_ = measure(["-c", "pass"], args.repeats)
-        print(f"{built}; warm cache, whole processes, of which a bare interpreter takes {bare:.3f} s")
-        expected: list[str] = []
-        for name, seconds, busy, (memory, *opened), cells in compared(root, args.files, args.repeats):
-            expected = expected or cells
-            if cells != expected:
-                sys.exit(f"{name}: other numbers than with the index")
-            count = f"{opened[0]:>8} files opened" if opened else ""
-            print(f"{name:<18} {seconds:7.3f} s {busy:7.3f} s of processors {float(memory):6.0f} MB {count}".rstrip())
+        print(f"{built}; warm cache, whole processes")
+        contenders = with_index(root)
+        take_turns(contenders, args.repeats)
+        shutil.rmtree(root / "index")
+        of_files = without_index(root, args.files)
+        take_turns(of_files, 1 if args.files else args.repeats)
+        for contender in (*contenders, *of_files):
+            if contender.cells != contenders[0].cells:
+                sys.exit(f"{contender.name}: other numbers than with the index")
+            print(contender.line(contenders[0]).rstrip())
     return None
 
 

@@ -1,13 +1,15 @@
-"""The numbers of benchmarks/board.py by pandas, polars and duckdb: python benchmarks/board_frames.py LIBRARY SOURCE...
+"""The numbers of benchmarks/board.py by pandas, polars, duckdb: python board_frames.py LIBRARY SOURCE [RECORDS]
 
 Each reads a file of JSON lines, or a store's record files, picks the setting with the best mean on validation over the
-tuning seeds in each cell, and prints mean, deviation and count on test over the report seeds, one cell a line.
+tuning seeds in each cell, and prints mean, deviation and count on test over the report seeds, one cell a line. With the
+folder RECORDS of a store it lists that before, and looks at size and date of each file, as a board does.
 """
 
 from __future__ import annotations
 
 import glob
 import json
+import os
 import resource
 import sys
 from collections.abc import Iterable, Iterator
@@ -106,11 +108,22 @@ def _flat(record: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
+def look_at_files(records: str) -> int:
+    """How many bytes the record files have."""
+    total = 0
+    for shard in os.scandir(records):
+        with os.scandir(shard) as files:
+            total += sum(file.stat().st_size for file in files)
+    return total
+
+
 LIBRARIES = {"pandas": by_pandas, "polars": by_polars, "duckdb": by_duckdb}
 
 
 def main() -> None:
-    library, source = sys.argv[1:]
+    library, source, *records = sys.argv[1:]
+    for folder in records:
+        look_at_files(folder)
     for task, optimizer, mean, std, n in sorted(LIBRARIES[library](source)):
         print(f"{task} {optimizer} {mean:.9f} {std:.9f} {n}")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -59,7 +60,8 @@ class Archive(Layout):
         of the provenance only the attempt and the tree of the code, which is all that a board needs of large stores.
         """
         if curves:
-            return [r for i, data in self._read(sorted(self._stamps(ids))) if (r := self._usable(i, data))]
+            listed_ids = sorted(itertools.chain.from_iterable(self._stamps(ids)))
+            return [r for i, data in self._read(listed_ids) if (r := self._usable(i, data))]
         records = self.records_by_id(ids, brief)
         return [records[run_id] for run_id in sorted(records)]
 
@@ -71,18 +73,19 @@ class Archive(Layout):
         return self._listed_records(ids, brief)[0]
 
     def _listed_records(self, ids: Iterable[str] | None, brief: bool) -> tuple[LightRecords, Set[str]]:
-        """As `records_by_id`, and those of `ids` that have a record's file, be it usable or not."""
+        """As `records_by_id`, and those of `ids` whose record cannot be used."""
         with without_collection():
-            stamps, known = self._stamps(ids), self._read_before[brief]
-            for run_id in [i for i in known.keys() & stamps.keys() if known[i][0] != stamps[i] or not stamps[i]]:
-                del known[run_id]
-            unknown = {i: stamp for i, stamp in stamps.items() if i not in known} if known else stamps
-            rows, changed = self._index.current_rows(unknown, brief)
-            for run_id, data in self._read(sorted(changed)):
+            rows, changed = self._index.current_rows(self._stamps(ids), brief)
+            before, records = self._read_before[brief], {}
+            for run_id in before.keys() & changed.keys():
+                stamp, record = before[run_id]
+                if stamp and stamp == changed[run_id]:
+                    records[run_id] = record
+            for run_id, data in self._read(sorted(changed.keys() - records.keys())):
                 if record := self._usable(run_id, data):
-                    known[run_id] = stamps[run_id], self._sharing.light(record, brief)
-            read_records = {i: known[i][1] for i in known.keys() & stamps.keys()}
-            return LightRecords(rows, read_records, brief), stamps.keys()
+                    records[run_id] = self._sharing.light(record, brief)
+                    before[run_id] = changed[run_id], records[run_id]
+            return LightRecords(rows, records, brief), changed.keys() - records.keys()
 
     def written(self) -> Iterator[tuple[Record, bytes]]:
         """Every record with its bytes as they are on disk, by id; those that cannot be read are named in `problems`."""
@@ -96,13 +99,12 @@ class Archive(Layout):
 
     def compact(self) -> int:
         """Bring the index, which may be deleted at any time, up to date; returns how many records it holds."""
-        # Before the records are read, so that one which is replaced meanwhile does not match its stamp.
-        stamps = self._stamps()
         with without_collection():
-            rows, changed = self._index.current_rows(stamps)
+            # Before the records are read, so that one which is replaced meanwhile does not match its stamp.
+            rows, changed = self._index.current_rows(self._stamps())
             added = PartWriter()
             for run_id, data in self._read(sorted(changed)):
-                if (stamp := stamps[run_id]) and (record := self._usable(run_id, data)):
+                if (stamp := changed[run_id]) and (record := self._usable(run_id, data)):
                     added.add(record, stamp)
             count = sum(map(len, rows.values())) + len(added.ids)
             self._index.extend(added, rows)
@@ -113,15 +115,20 @@ class Archive(Layout):
     def _listed(self) -> set[str]:
         return set().union(*map(self._runs, map(listed, shards(self.root / "records"))))
 
-    def _stamps(self, ids: Iterable[str] | None = None) -> dict[str, Stamp | None]:
-        """The stamps of the records of `ids` (all, if None) that are listed; None of one that cannot be looked at."""
+    def _stamps(self, ids: Iterable[str] | None = None) -> Iterator[dict[str, Stamp | None]]:
+        """Yields the stamps of the records of `ids` (all, if None) that are listed, a folder at a time.
+
+        None of one that cannot be looked at.
+        """
         chosen = None if ids is None else dict.fromkeys(ids)
-        stamps: dict[str, Stamp | None] = {}
+        listed_count = 0
         for shard in looked_at(shards(self.root / "records"), chosen):
-            stamps.update(self._runs(shard))
-        for unlisted in () if chosen is None else chosen.keys() - stamps.keys():
-            checked_id(unlisted)
-        return stamps
+            stamps = self._runs(shard)
+            listed_count += len(stamps)
+            yield stamps
+        # Whatever is listed has an id of the right form.
+        for run_id in () if chosen is None or listed_count == len(chosen) else chosen:
+            checked_id(run_id)
 
     def _runs(self, shard: Shard) -> dict[str, Stamp | None]:
         for path in shard.strange:

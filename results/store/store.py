@@ -39,7 +39,7 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
         ids = list(dict.fromkeys(map(checked_id, ids)))
         if not ids:
             return {}
-        outcomes, finished = self._listed_records(ids, brief=True)
+        outcomes, unusable = self._listed_records(ids, brief=True)
         started = {i for shard in names(self.root / "work") for i in names(self.root / "work" / shard)}
         states = {}
         for run_id in ids:
@@ -47,7 +47,7 @@ class Store(ReferenceFiles, SourceFiles, Claims, Plans):
                 status, diverged_at, attempt = outcomes.outcome(run_id)
                 where = f"at update {diverged_at}" if status == "diverged" else ""
                 states[run_id] = State(kind=status, reason=where, attempt=attempt)
-            elif run_id in finished:
+            elif run_id in unusable:
                 states[run_id] = State(kind="failed", reason=f"its record cannot be read: {self._record(run_id)}")
             else:
                 states[run_id] = self._state(run_id) if run_id in started else State(kind="waiting")

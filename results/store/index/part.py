@@ -15,7 +15,7 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, Literal, NamedTuple, TypeVar
 
@@ -155,6 +155,13 @@ class Part:
             with self.path.open("rb") as file:
                 file.seek(self._provenances_from)
                 self._provenances = _Documents(_section(file, _DocumentSection, self.path))
+
+    def unchanged(self, stamps: Mapping[str, Stamp | None]) -> dict[str, int]:
+        """The row of each run whose file had the same stamp when it was read for this part."""
+        rows, before = self.rows, self.stamps
+        return {
+            run: row for run, stamp in stamps.items() if (row := rows.get(run)) is not None and before[row] == stamp
+        }
 
     def record(self, row: int, brief: bool) -> Record:
         """The light record in `row`, one object however often it is asked for."""

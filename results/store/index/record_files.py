@@ -73,7 +73,7 @@ def _stamps(folder: Path, runs: Iterable[str]) -> dict[str, Stamp | None]:
     stamps: dict[str, Stamp | None] = dict.fromkeys(runs)
     try:
         # By the folder, as a walk down the whole path would be repeated for each file.
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return stamps
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,22 +39,25 @@ class RecordIndex:
         return sorted(self._parts.values(), key=lambda part: (-len(part.rows), part.path.name))
 
     def current_rows(
-        self, stamps: Mapping[str, Stamp | None], brief: bool = False
-    ) -> tuple[dict[Part, dict[str, int]], Set[str]]:
-        """The rows of each part, by run, whose record's file still has the stamp that it had, and the other runs.
+        self, stamps: Iterable[Mapping[str, Stamp | None]], brief: bool = False
+    ) -> tuple[dict[Part, dict[str, int]], dict[str, Stamp | None]]:
+        """The rows of each part, by run, whose record's file still has the stamp that it had; the stamps of the others.
 
-        Of a record that several parts hold, the row is in the first. brief: as `parts` takes it.
+        Of a record that several parts hold, the row is in the first. stamps: those that files have now, some at a time,
+        so that 100,000 need not be held. brief: as `parts` takes it.
         """
-        current: dict[Part, dict[str, int]] = {}
-        left = stamps
-        for part in self.parts(brief):
-            rows, known = part.rows, part.stamps
-            current[part] = {
-                run: row for run, stamp in left.items() if (row := rows.get(run)) is not None and known[row] == stamp
-            }
-            # Most often the first part has all, of which no second look needs be taken.
-            left = {} if len(current[part]) == len(left) else {i: left[i] for i in left.keys() - current[part].keys()}
-        return current, left.keys()
+        current: dict[Part, dict[str, int]] = {part: {} for part in self.parts(brief)}
+        changed: dict[str, Stamp | None] = {}
+        for left in stamps:
+            for part, rows in current.items():
+                if not left:
+                    break
+                unchanged = part.unchanged(left)
+                rows.update(unchanged)
+                # Most often the first part has all, of which no second look needs be taken.
+                left = {} if len(unchanged) == len(left) else {i: left[i] for i in left.keys() - unchanged.keys()}
+            changed.update(left)
+        return current, changed
 
     def extend(self, added: PartWriter, current: Mapping[Part, Mapping[str, int]]) -> None:
         """Write the records `added` as a part.
