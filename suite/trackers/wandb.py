@@ -8,10 +8,19 @@ from pathlib import Path
 
 from optathlon.suite.trackers.tracked_run import TrackedRun
 
+ENVIRONMENT = {
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB_SILENT": "true",
+    # Seconds for its own process to start: on a busy machine it takes longer than the 30 that it is given.
+    "WANDB__SERVICE_WAIT": "600",
+    "WANDB_INIT_TIMEOUT": "600",
+}
+"""What is set before the package is imported, unless the user has set it."""
+
 
 def write(runs: Iterable[TrackedRun], folder: Path) -> None:
     """Write `runs` below FOLDER/wandb; nothing is sent. ImportError without the package wandb."""
-    for name, value in (("WANDB_ERROR_REPORTING", "false"), ("WANDB_SILENT", "true")):
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import wandb
 
