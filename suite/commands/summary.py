@@ -12,7 +12,7 @@ import msgspec
 
 from optathlon.results import Store, SweepResults
 from optathlon.results.analysis.against_baseline import Against, against
-from optathlon.results.analysis.over_tasks import Overall, overall
+from optathlon.results.analysis.over_tasks import Overall, RowOverall, overall
 from optathlon.results.analysis.time_to_target import Times, times
 from optathlon.results.analysis.tuning import SOURCES, Budget, Rates, budgets, rates
 from optathlon.results.sweep_results import shown_curves
@@ -108,6 +108,11 @@ def _section(name: str, store: Store, results: SweepResults, args: argparse.Name
     return budgets(results, args.estimator) if name == "budget" else rates(results, args.tolerance)
 
 
+def _is_compared(row: RowOverall, combined: Overall) -> bool:
+    """Whether `row` stands beside the baseline, which may itself lack a task."""
+    return row.name != combined.baseline and any(other.name == combined.baseline for other in combined.rows)
+
+
 def _overall(results: SweepResults, combined: Overall) -> str:
     name, over = combined.board, f"over {len(combined.tasks)} task{'s' * (len(combined.tasks) != 1)}"
     if not combined.rows:
@@ -126,9 +131,7 @@ def _overall(results: SweepResults, combined: Overall) -> str:
             _number(row.iqm, "+.2f"),
             _interval(row.iqm_low, row.iqm_high, 2),
             _number(row.improvement, ".2f"),
-            "-" if row.name == combined.baseline else row.wins,
-            "-" if row.name == combined.baseline else row.losses,
-            "-" if row.name == combined.baseline else row.ties,
+            *((row.wins, row.losses, row.ties) if _is_compared(row, combined) else "---"),
             _number(row.wilcoxon_holm, ".3g"),
         )
         for row in combined.rows

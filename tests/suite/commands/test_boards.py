@@ -216,6 +216,19 @@ def test_the_summary_has_every_section(tuned, capsys):
     assert [len(line["best"]) for line in document["budget"]] == [2] * 6
 
 
+def test_where_the_baseline_lacks_a_task_nothing_is_won_lost_or_tied(tmp_path, capsys):
+    rows = {name: [setting(name)] for name in ("sgd", "adam")}
+    sweep = Sweep(rows, tasks=("mnist", "ptb"), baseline="sgd")
+    store = Store(tmp_path / "lacking")
+    store.put_plan(sweep.plan, b"")
+    for outcome in sweep.records(lambda run: None if (run.row, run.column) == ("sgd", "ptb") else 50.0 + run.seed):
+        store.commit(outcome)
+    text = ran(capsys, "summary", "--section", "overall", "--store", str(store.root))[1]
+    (line,) = [line for line in text.splitlines() if line.startswith("adam")]
+    assert line.split()[2:] == ["-"] * (len(line.split()) - 2)
+    assert "left out, as they lack a task: sgd" in text
+
+
 def test_a_summary_may_be_of_one_section_with_a_target_and_a_tolerance(tuned, capsys):
     text = ran(capsys, "summary", "--section", "times", "--target", "mnist=55", "ptb=50")[1]
     assert "mnist [smoke, standin-1]: validation/accuracy of 55, in epochs" in text
