@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from optathlon.tasks.audio.pooling import KEYWORDS, MUSIC_TAGS, SOUND_EVENTS, Pools, check_length
+from optathlon.tasks.errors import TaskError
 from optathlon.tasks.settings import Count, DropRate, Limit, Probability, Settings, require_batch
 from optathlon.tasks.task import Protocol
 
@@ -83,6 +84,14 @@ class MusicTaggingSettings(TaggingSettings, frozen=True, kw_only=True):
 
     pools: ClassVar = MUSIC_TAGS
     tags: Annotated[int, msgspec.Meta(ge=1, le=MOST_TAGS)]
+
+    def check(self, protocol: Protocol) -> None:
+        super().check(protocol)
+        if self.evaluation_clips == 1:
+            raise TaskError(
+                "protocol.settings.evaluation_clips: 1 clip gives no ROC curve, which needs clips with each tag and"
+                " without; expected 0 for all, or 2 or more"
+            )
 
 
 class SoundEventSettings(TaggingSettings, frozen=True, kw_only=True):

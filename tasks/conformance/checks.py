@@ -77,12 +77,12 @@ class Card(msgspec.Struct, frozen=True):
 def check(task: Task, scale: str, protocol: Protocol, data: Path) -> Card:
     """Every proof of `task` by `protocol` with the data below `data`; what the task raises is in the card."""
     findings = [_settings(task, protocol), _data(task, protocol, data)]
-    has_data, passed = findings[-1].status != "fail", set[Proof]()
-    findings.append(_references(task, protocol, data) if has_data else Finding("references are scores", "skipped"))
+    can_run, passed = all(finding.status != "fail" for finding in findings), set[Proof]()
+    findings.append(_references(task, protocol, data) if can_run else Finding("references are scores", "skipped"))
     kit = Kit.for_task(task, protocol, data)
     file = _source(task)
     for proof, needs in NEEDS.items():
-        if has_data and passed.issuperset(needs):
+        if can_run and passed.issuperset(needs):
             finding = run_proof(name_of(proof), lambda proof=proof: proof(kit), file)
             if finding.status in ("pass", "lacks"):
                 passed.add(proof)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.settings import Count, DropRate, Limit, Positive, Probability, Settings, Weight
+from optathlon.tasks.settings import Count, DropRate, Limit, Probability, Settings, Share, Weight
 from optathlon.tasks.task import Protocol
 
 
@@ -122,8 +122,8 @@ class LlamaSettings(LanguageSettings, frozen=True, kw_only=True):
     """Attention heads, which share `hidden`."""
     intermediate: Count = 1408
     """Width of the gated layer."""
-    initializer_range: Positive = 0.02
-    """Deviation of every matrix at the start, as transformers calls it."""
+    initializer_range: Share = 0.02
+    """Deviation of every matrix at the start, as transformers calls it, which takes no more than 1."""
     vocabulary: Annotated[int, msgspec.Meta(ge=257)] = 32_000
     """At most so many subwords: 256 bytes and more."""
     context: Count = 512

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from optathlon import Batch, Metric, Protocol, Select, Task, Workload, loading, randomness
+from optathlon import Batch, Metric, Protocol, Select, Task, TaskError, Workload, loading, randomness
 
 
 class Sound(Workload):
@@ -450,6 +450,10 @@ def raises(*_):
     raise KeyError("width")
 
 
+def refuses(*_, **process):
+    raise TaskError("protocol.settings.width: 0 is too narrow")
+
+
 def says_false(protocol):
     return False
 
@@ -492,6 +496,7 @@ BAD_LENGTH = described("Sound", protocols={"smoke": msgspec.structs.replace(PROT
 SCHEDULE_WORD = described("Sound", protocols={"smoke": msgspec.structs.replace(PROTOCOL, schedule="cosine")})
 OBJECT_SETTING = described("Sound", protocols={"smoke": msgspec.structs.replace(PROTOCOL, settings={"act": len})})
 CHECK_RAISES = described("Sound", check="faulty:raises")
+READS_BAD_SETTINGS = described("refuses", check="faulty:refuses")
 CHECK_IS_FALSE = described("Sound", check="faulty:says_false")
 NOT_READY = described("Sound", ready="faulty:raises")
 NO_REFERENCES = described("Sound", references="faulty:nowhere")

@@ -119,6 +119,11 @@ def test_what_cannot_be_proven_after_a_failure_is_skipped(card_of):
     assert {f.status for f in findings[4:]} == {"skipped"}
 
 
+def test_settings_that_are_refused_are_no_fault_of_what_reads_them(card_of):
+    findings = card_of("READS_BAD_SETTINGS").findings
+    assert [finding.check for finding in findings if finding.status == "fail"] == ["settings are checked"]
+
+
 def test_epochs_with_the_same_data_are_no_failure(card_of):
     card = card_of("TASK_SameEveryEpoch")
     assert card.passed
