@@ -113,8 +113,13 @@ def show(text: str, indent: str = "  ") -> None:
 def say(message: str = "") -> None:
     """Prints a message for people on stderr, so that stdout is data only; a terminal gets long lines wrapped."""
     message = spelled_out(message)
+    print_on_stderr(fold(message, columns(sys.stderr)) if sys.stderr.isatty() else message)
+
+
+def print_on_stderr(text: str, end: str = "\n") -> None:
+    """Prints `text` as it is; nobody is ended by a terminal that was closed."""
     try:
-        print(fold(message, columns(sys.stderr)) if sys.stderr.isatty() else message, file=sys.stderr, flush=True)
+        print(text, end=end, file=sys.stderr, flush=True)
     except OSError as error:
         if error.errno != errno.EIO:
             raise

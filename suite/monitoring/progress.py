@@ -9,7 +9,7 @@ from collections.abc import Callable
 from optathlon.results import Store
 from optathlon.results.plan import Plan
 from optathlon.results.text.columns import cut
-from optathlon.suite.console import columns, say
+from optathlon.suite.console import columns, print_on_stderr, say
 from optathlon.suite.monitoring import slot_holders, status
 
 LOG_SECONDS, SCREEN_SECONDS = 30.0, 1.0
@@ -53,7 +53,7 @@ class Teller:
         if self.screen:
             # A line that fills the whole width would leave a copy of itself at each look.
             shown = cut(text, (columns(sys.stderr) or 80) - 1)
-            print(f"\r\x1b[2K{shown}", end="\n" if last else "", file=sys.stderr, flush=True)
+            print_on_stderr(f"\r\x1b[2K{shown}", end="\n" if last else "")
         elif last or time.monotonic() - self.told >= LOG_SECONDS:
             self.told = time.monotonic()
             say(text)
@@ -61,7 +61,7 @@ class Teller:
     def close(self) -> None:
         """Ends the line on a terminal."""
         if self.screen:
-            print(file=sys.stderr)
+            print_on_stderr("")
 
 
 def line(overview: status.Overview, workers: int, waits: str = "") -> str:
