@@ -7,11 +7,13 @@ from collections import OrderedDict
 from typing import Any
 
 from torch import nn
-from torchvision.models import mobilenetv2, resnet, shufflenetv2
+from torchvision.models.mobilenetv2 import MobileNetV2
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.models.shufflenetv2 import ShuffleNetV2
 
 from optathlon.tasks.images.residual_stages import residual_stage
 
-RESNETS = {"resnet18": (resnet.BasicBlock, (2, 2, 2, 2)), "resnet50": (resnet.Bottleneck, (3, 4, 6, 3))}
+RESNETS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet50": (Bottleneck, (3, 4, 6, 3))}
 STAGES = (64, 128, 256, 512)
 MOBILENETV2 = (  # expansion, channels, blocks, stride (Sandler et al. 2018, table 2)
     (1, 16, 1, 1),
@@ -49,10 +51,10 @@ def build(
         return _resnet(name, classes, width, depth)
     if name in MOBILENETS:
         rows = [[t, c, _blocks(n, depth), s] for t, c, n, s in MOBILENETV2]
-        return mobilenetv2.MobileNetV2(classes, MOBILENETS[name] * width, rows, dropout=dropout)
+        return MobileNetV2(classes, MOBILENETS[name] * width, rows, dropout=dropout)
     if name in SHUFFLENETV2:
         channels = [2 * max(1, round(c * width / 2)) for c in SHUFFLENETV2[name]]  # blocks split them into two halves
-        return shufflenetv2.ShuffleNetV2([max(2, _blocks(n, depth)) for n in SHUFFLENETV2_BLOCKS], channels, classes)
+        return ShuffleNetV2([max(2, _blocks(n, depth)) for n in SHUFFLENETV2_BLOCKS], channels, classes)
     rates: dict[str, Any] = {"num_classes": classes, "drop_rate": dropout, "drop_path_rate": drop_path}
     if name in EFFICIENTNETS:
         wider, deeper = EFFICIENTNETS[name]
@@ -72,7 +74,7 @@ def _resnet(name: str, classes: int, width: float, depth: float) -> nn.Module:
     block, counts = RESNETS[name]
     layers = [_blocks(count, depth) for count in counts]
     if width == 1.0:
-        return resnet.ResNet(block, layers, classes)
+        return ResNet(block, layers, classes)
     channels = [max(1, round(stage * width)) for stage in STAGES]
     stem = channels[0]
     parts: OrderedDict[str, nn.Module] = OrderedDict(

@@ -60,7 +60,7 @@ def resnet50(root: Path) -> nn.Module:
 
     DataError if the file is not there or is not that file.
     """
-    from torchvision.models import resnet50
+    from torchvision.models.resnet import resnet50
 
     weights = torch.load(weights_file(root), map_location="cpu", weights_only=True)
     net = resnet50()

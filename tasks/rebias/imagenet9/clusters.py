@@ -67,7 +67,7 @@ def of_filters(photos: Iterable[Photo]) -> np.ndarray:
 def vgg16(root: Path) -> Callable[[np.ndarray], np.ndarray]:
     """VGG-16 up to conv3_3 with torchvision's weights below the data folder: bytes (h, w, 3) to (256, h / 4, w / 4)."""
     import torch
-    from torchvision.models import vgg16 as build
+    from torchvision.models.vgg import vgg16 as build
 
     path = find_named(Path(root), VGG16, "VGG-16", "the published clusters need none")
     with torch.device("meta"):  # the classifier, nine tenths of the parameters, is never made
