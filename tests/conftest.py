@@ -21,10 +21,11 @@ os.environ.pop("COLUMNS", None)  # tables of tests are of any width
 if "PYTEST_XDIST_WORKER" not in os.environ:
     session = tempfile.mkdtemp(prefix="optathlon-tests-")
     os.environ["OPTATHLON_SLOTS"] = os.path.join(session, "optathlon-slots")
+    os.environ["OPTATHLON_MINIATURES"] = os.path.join(session, "miniatures")  # of tests/miniatures.py
     session_pid = os.getpid()
 
     @atexit.register
-    def remove_the_slots_of_this_session() -> None:
+    def remove_what_the_processes_of_this_session_shared() -> None:
         if os.getpid() == session_pid:  # and not in a process that a test forks
             shutil.rmtree(session, ignore_errors=True)
 

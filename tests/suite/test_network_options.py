@@ -20,7 +20,7 @@ from optathlon.suite.training.checkpoint import Checkpoints
 from optathlon.suite.training.loop import train
 from optathlon.suite.training.surroundings import Surroundings
 from optathlon.suite.working.execute import build
-from optathlon.tasks.data import dataset
+from tests.miniatures import put_miniatures
 
 TASK = "imagenet-resnet18"
 FEW = {"classes": 2, "training_photos": 16, "evaluation_photos": 2, "train_loss_photos": 1, "width": 0.1, "crop": 32}
@@ -30,7 +30,7 @@ CHANGES = {"length": 1, "unit": "epochs", "batch": 16, "settings": FEW}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    dataset.build(tasks.dataset("imagenet"), root, "miniature")
+    put_miniatures(root, "imagenet")
     return root
 
 

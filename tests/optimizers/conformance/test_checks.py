@@ -6,6 +6,7 @@ import torch
 
 from optathlon.optimizers import OptimizerError, names, optimizer
 from optathlon.optimizers.catalog.pytorch_optimizer import MODERN
+from optathlon.optimizers.conformance import checks, descents
 from optathlon.optimizers.conformance.checks import (
     CHECKS,
     check,
@@ -210,6 +211,15 @@ FAULTS = {
 }
 
 
+@pytest.fixture
+def quickly(monkeypatch):
+    """Tries two rates at which sound optimizers descend, not eight, and takes no measures, which are findings only if
+    they raise."""
+    monkeypatch.setattr(descents, "RATES", (0.1, 0.03))
+    monkeypatch.setattr(checks, "MEASURES", {})
+
+
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(("fault", "caught"), FAULTS.items(), ids=lambda x: getattr(x, "__name__", ""))
 def test_each_fault_is_caught_by_its_check(fault, caught, monkeypatch):
     spec = OptimizerSpec(name="faulty", factory="here:X", hyperparameters={"lr": Hyperparameter("float", 0.01)})
@@ -235,6 +245,7 @@ def card_of(cls, monkeypatch, **hyperparameters):
     return card, {f.check: (f.status, f.detail) for f in card.findings}
 
 
+@pytest.mark.usefixtures("quickly")
 def test_what_training_does_not_need_is_lacking_and_no_failure(monkeypatch):
     card, found = card_of(HasNoRate, monkeypatch, strength=0.01)
     assert card.passed
@@ -242,6 +253,7 @@ def test_what_training_does_not_need_is_lacking_and_no_failure(monkeypatch):
     assert found["takes a closure and returns its loss"][0] == "lacks"
 
 
+@pytest.mark.usefixtures("quickly")
 def test_one_cause_is_told_once_with_its_remedy(monkeypatch):
     card, found = card_of(ForgetsNoGrad, monkeypatch)
     (failed,) = [name for name, (status, _) in found.items() if status == "fail"]
@@ -251,11 +263,13 @@ def test_one_cause_is_told_once_with_its_remedy(monkeypatch):
     assert not card.passed
 
 
+@pytest.mark.usefixtures("quickly")
 def test_state_beside_the_state_is_told_where_to_go(monkeypatch):
     _, found = card_of(KeepsStateBeside, monkeypatch)
     assert "self.state[p]" in found["goes on from a checkpoint"][1]
 
 
+@pytest.mark.usefixtures("quickly")
 def test_an_optimizer_of_matrices_is_one_line_that_names_muon():
     card = check(
         OptimizerSpec(name="x", factory="torch.optim:Muon", hyperparameters={"lr": Hyperparameter("float", 1)})

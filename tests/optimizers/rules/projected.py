@@ -44,7 +44,7 @@ def gradients(params, generator):
         p.grad = g.to(p.dtype)
 
 
-def train(optimizer_class, steps=50, dtype=torch.float64, seed=1, **options):
+def train(optimizer_class, steps=20, dtype=torch.float64, seed=1, **options):
     params = start(dtype)
     optimizer = optimizer_class(list(params.values()), **options)
     generator = torch.Generator().manual_seed(seed)

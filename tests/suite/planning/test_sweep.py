@@ -12,6 +12,7 @@ from optathlon.optimizers import Grid
 from optathlon.suite.errors import SweepError
 from optathlon.suite.planning import sweep, sweep_reader
 from optathlon.suite.planning.plan import expand
+from tests.miniatures import put_miniatures
 from tests.suite import command_server
 from tests.suite.planning.planned import planned
 from tests.suite.sweeps import SWEEP, environment, write
@@ -135,9 +136,7 @@ def test_the_data_edition_is_part_of_the_problem_and_of_the_label(tmp_path):
     data = tmp_path / "data"
     official = planned(tmp_path, text)
     tasks.dataset("mnist")
-    from optathlon.tasks.data.dataset import build
-
-    build(tasks.dataset("mnist"), data, "miniature")
+    put_miniatures(data, "mnist")
     miniature = planned(tmp_path, text)
     assert {r.id for r in official.runs}.isdisjoint(r.id for r in miniature.runs)
     assert official.head.columns[0].label == "biased-mnist-0.990 [smoke]"

@@ -17,8 +17,7 @@ from optathlon.suite.training.evaluation import Outcome
 from optathlon.suite.training.loop import train
 from optathlon.suite.training.surroundings import Surroundings
 from optathlon.suite.working.execute import build
-from optathlon.tasks.data import dataset
-from optathlon.tasks.registry import dataset as data_set
+from tests.miniatures import put_miniatures
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +34,7 @@ TINY: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    for name in TASKS:
-        dataset.build(data_set(name), root, "miniature")
+    put_miniatures(root, *TASKS)
     return root
 
 

@@ -18,19 +18,23 @@ from optathlon.suite.training.probes.sampled import norm
 from optathlon.suite.training.state import State
 from optathlon.suite.working.execute import build
 from optathlon.tasks.verified_workload import micro_batches
+from tests.miniatures import put_miniatures
 
 UPDATES = 20
 KERNELS = {"sgd": "fused (torch)", "adamw": "fused (torch)", "sgdp": "fused (C++)", "adamp": "fused (C++)"}
 
 
+def needs_kernels() -> None:
+    if kernel_cache.load().library is None:
+        pytest.skip("nothing compiles here")
+
+
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     """The quickstart's runs of seed 0 by task and optimizer, on miniatures."""
-    if kernel_cache.load().library is None:
-        pytest.skip("nothing compiles here")
+    needs_kernels()
     data = tmp_path_factory.mktemp("data")
-    for name in ("mnist", "ptb", "speech-commands"):
-        assert main(["data", "miniature", name, "--data", str(data)]) == 0
+    put_miniatures(data, "mnist", "ptb", "speech-commands")
     plan = expand(sweep_reader.load(sweep_reader.find("quickstart")), data)
     runs = [run_of(plan, planned) for planned in plan.runs if planned.seed == 0]
     return data, {(run.problem.task, run.setting.optimizer): run for run in runs}
@@ -96,12 +100,13 @@ def test_a_whole_run_of_a_model_without_normalization_leads_where_the_loop_leads
 
 
 @pytest.mark.parametrize("asked", ["auto", "loop"])
-def test_a_record_says_how_its_run_was_asked_to_step_and_how_it_did(quickstart, asked, tmp_path, capsys):
-    data, _ = quickstart
+def test_a_record_says_how_its_run_was_asked_to_step_and_how_it_did(asked, tmp_path, capsys):
+    needs_kernels()
+    put_miniatures(data := tmp_path / "data", "ptb")
     words = ["ptb-awd-lstm", "adamp", "lr=5e-3", "weight_decay=0.0", "protocol.length=1", "--scale", "smoke"]
-    words += ["--store", str(tmp_path), "--data", str(data), "--implementation", asked, "--json"]
+    words += ["--store", str(tmp_path / "store"), "--data", str(data), "--implementation", asked, "--json"]
     assert main(["run", *words]) == 0
-    record = Store(tmp_path).record(json.loads(capsys.readouterr().out)["record"]["id"])
+    record = Store(tmp_path / "store").record(json.loads(capsys.readouterr().out)["record"]["id"])
     assert record is not None
     ran = {"auto": KERNELS["adamp"], "loop": "loop"}[asked]
     assert record.provenance["implementation"] == {"asked": asked, "ran": {"model": {ran: 10}}}

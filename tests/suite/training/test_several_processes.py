@@ -18,9 +18,9 @@ from optathlon.suite.training.reduction import sum_gradients
 from optathlon.suite.training.team import Lost
 from optathlon.suite.user_modules import look_beside
 from optathlon.tasks import Protocol
-from optathlon.tasks.data import dataset
 from optathlon.tasks.shared_state import OutOfStep, merged
 from optathlon.tasks.workload import Batch
+from tests.miniatures import put_miniatures
 from tests.suite import kills
 from tests.suite.kills import SMALL
 from tests.suite.ranks import attempt, close, together
@@ -217,8 +217,7 @@ def test_several_parts_a_process_and_several_processes(world):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    for name in dict.fromkeys(name for task in SMALL for name in tasks.task(task).datasets):
-        dataset.build(tasks.dataset(name), root, "miniature")
+    put_miniatures(root, *dict.fromkeys(name for task in SMALL for name in tasks.task(task).datasets))
     return root
 
 

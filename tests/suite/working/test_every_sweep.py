@@ -20,7 +20,7 @@ from optathlon.suite.identity import Run
 from optathlon.suite.planning.plan import expand, run_of
 from optathlon.suite.planning.sweep_reader import built_in, find, load
 from optathlon.suite.working.execute import execute
-from optathlon.tasks.data import dataset
+from tests.miniatures import put_miniatures
 
 EVERY_OPTIMIZER = os.environ.get("OPTATHLON_EVERY_PAIR") == "1"
 
@@ -29,8 +29,7 @@ EVERY_OPTIMIZER = os.environ.get("OPTATHLON_EVERY_PAIR") == "1"
 def miniatures(tmp_path_factory) -> Path:
     """A data folder that holds the miniature of every data set."""
     folder = tmp_path_factory.mktemp("miniatures")
-    for name in tasks.dataset_paths():
-        dataset.build(tasks.dataset(name), folder, "miniature")
+    put_miniatures(folder, *tasks.dataset_paths())
     return folder
 
 

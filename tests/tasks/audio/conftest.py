@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from optathlon.tasks.audio.dcase2017.dataset import Dcase2017
-from optathlon.tasks.audio.mtat.dataset import MagnaTagATune
-from optathlon.tasks.audio.speech_commands.dataset import SpeechCommands
-from optathlon.tasks.data.dataset import build
+from tests.miniatures import put_miniatures
 
 
 @pytest.fixture(scope="session")
 def tagging_data(tmp_path_factory) -> Path:
     """A data root with the miniatures of mtat and dcase2017."""
     root = tmp_path_factory.mktemp("tagging")
-    for dataset in (MagnaTagATune(), Dcase2017()):
-        assert build(dataset, root, "miniature").edition == "miniature-1"
+    put_miniatures(root, "mtat", "dcase2017")
     return root
 
 
@@ -26,7 +22,7 @@ def tagging_data(tmp_path_factory) -> Path:
 def keyword_data(tmp_path_factory) -> Path:
     """A data root with the miniature of speech-commands."""
     root = tmp_path_factory.mktemp("keywords")
-    assert build(SpeechCommands(), root, "miniature").edition == "miniature-1"
+    put_miniatures(root, "speech-commands")
     return root
 
 

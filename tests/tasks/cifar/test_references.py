@@ -14,12 +14,12 @@ from torch import nn
 from optathlon import tasks
 from optathlon.tasks.cifar import references
 from optathlon.tasks.cifar.attack import Attack, attacked
-from optathlon.tasks.cifar.cifar10.dataset import Cifar10, find
+from optathlon.tasks.cifar.cifar10.dataset import find
 from optathlon.tasks.cifar.cifar10.layout import read
 from optathlon.tasks.cifar.references import robust
 from optathlon.tasks.cifar.settings import Norm
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.registry import resolve
+from tests.miniatures import put_miniatures
 
 
 class NearestMean(nn.Module):
@@ -48,7 +48,7 @@ def test_no_attack_does_better_than_the_worst_that_is_counted(norm: Norm, epsilo
 
 
 def test_the_scores_of_each_task_have_its_metrics(tmp_path: Path) -> None:
-    build(Cifar10(), tmp_path, "miniature")
+    put_miniatures(tmp_path, "cifar10")
     for name in ("cifar10-linf4", "cifar10-l2", "cifar10-linf8"):
         task = tasks.task(name)
         protocol = task.protocol("smoke").with_validation()
@@ -66,7 +66,7 @@ def test_the_scores_of_each_task_have_its_metrics(tmp_path: Path) -> None:
 
 
 def test_the_clean_score_is_that_of_the_nearest_mean(tmp_path: Path) -> None:
-    build(Cifar10(), tmp_path, "miniature")
+    put_miniatures(tmp_path, "cifar10")
     protocol = tasks.task("cifar10-l2").protocol("smoke").override({"settings": {"block": 1}})
     (train, labels), (test, truth) = (read(find(tmp_path / "cifar10"), name) for name in ("train", "test"))
     train, test = train.reshape(len(train), -1) / 255, test.reshape(len(test), -1) / 255

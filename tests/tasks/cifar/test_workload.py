@@ -16,14 +16,13 @@ import torch.nn.functional as F
 from optathlon import tasks
 from optathlon.tasks.cifar import TASKS
 from optathlon.tasks.cifar.attack import Attack, attacked
-from optathlon.tasks.cifar.cifar10.dataset import Cifar10
 from optathlon.tasks.cifar.workload import AdversarialCifar10, Linf4
 from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.conformance.digests import digest
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.task import Protocol, Task
+from tests.miniatures import put_miniatures
 
 LINF4 = tasks.task("cifar10-linf4")
 SMOKE = LINF4.protocol("smoke")
@@ -33,7 +32,7 @@ SMALL = SMOKE.override({"settings": {"stem": 4, "block": 4, "train_images": 120,
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    build(Cifar10(), root, "miniature")
+    put_miniatures(root, "cifar10")
     return root
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from optathlon import tasks
-from optathlon.tasks.data.dataset import build
+from tests.miniatures import put_miniatures
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    build(tasks.dataset("coco"), root, "miniature")
+    put_miniatures(root, "coco")
     return root

@@ -27,6 +27,7 @@ from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images import emoji
 from optathlon.tasks.images.files import open_photo
+from tests.miniatures import put_miniatures
 from tests.tasks.packages import packages_or_skip
 
 Change = Callable[[dict[str, Any]], None]
@@ -266,7 +267,7 @@ def test_the_categories_are_the_official_80() -> None:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # of pycocotools with NumPy 2
 def test_the_miniature_is_readable_by_pycocotools_and_has_what_official_data_has(tmp_path, capsys) -> None:
-    assert build(Coco(), tmp_path, "miniature").edition == "miniature-1"
+    put_miniatures(tmp_path, "coco")
     train, test = read_both(tmp_path / "coco")
     assert (len(train), len(test)) == (200, 60)
     assert train.with_boxes < len(train), "some photos are empty"

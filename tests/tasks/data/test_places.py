@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from optathlon.tasks.data import places
-from optathlon.tasks.data.dataset import build, check, edition, prepare, require
+from optathlon.tasks.data.dataset import check, edition, prepare, require
 from optathlon.tasks.data.places import cached, folder_of
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.language.ptb.dataset import PennTreebank
 from optathlon.tasks.language.ptb.layout import read
 from optathlon.tasks.language.wikitext103 import dataset as wikitext
 from optathlon.tasks.language.wikitext103.dataset import WikiText103
+from tests.miniatures import put_miniatures
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +209,7 @@ def test_from_is_refused_where_other_files_lie_and_for_what_is_not_there(tmp_pat
 
 
 def test_a_miniature_is_not_promoted_by_taking_it_from_its_folder(tmp_path: Path) -> None:
-    build(PennTreebank(), tmp_path, "miniature")
+    put_miniatures(tmp_path, "ptb")
     with pytest.raises(DataError, match="holds edition miniature-1; put official files"):
         prepare(PennTreebank(), tmp_path / "other", tmp_path / "ptb")
 

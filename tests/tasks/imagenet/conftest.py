@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from optathlon import tasks
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.imagenet.ilsvrc2012.miniature import wnid
+from tests.miniatures import put_miniatures
 from tests.tasks.imagenet.trees import CLASSES, TRAINING, VALIDATION, photo, write
 
 
@@ -16,7 +15,7 @@ from tests.tasks.imagenet.trees import CLASSES, TRAINING, VALIDATION, photo, wri
 def miniature(tmp_path_factory: pytest.TempPathFactory):
     """A data folder with ImageNet's miniature, for all tests to read."""
     root = tmp_path_factory.mktemp("imagenet")
-    build(tasks.dataset("imagenet"), root, "miniature")
+    put_miniatures(root, "imagenet")
     return root
 
 

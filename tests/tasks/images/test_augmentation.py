@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,10 @@ def test_a_small_cut_of_a_photo_decoded_small_looks_the_same(tmp_path) -> None:
         assert difference.mean() < 2.5
 
 
-timm_augment = pytest.importorskip("timm.data.auto_augment")
+with pytest.MonkeyPatch.context() as patch:
+    # timm asks for wandb, and to import that after torch takes longer than all the rest.
+    patch.setitem(sys.modules, "wandb", None)
+    timm_augment = pytest.importorskip("timm.data.auto_augment")
 
 
 @pytest.mark.parametrize("name", rand_augment.NAMES)

@@ -18,6 +18,7 @@ from optathlon.tasks.language.ptb.dataset import PennTreebank
 from optathlon.tasks.language.wikitext103.dataset import WikiText103
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Workload
+from tests.miniatures import put_miniatures
 
 AWD_LSTM, LLAMA = (
     next(task for task in TASKS if task.name == name).protocols["smoke"]
@@ -66,7 +67,7 @@ def awd_lstm(root: Path) -> AwdLstm:
 
 @pytest.mark.slow
 def test_llama_learns_the_miniature_to_an_eighth_of_the_unigram_perplexity(tmp_path: Path) -> None:
-    dataset.build(WikiText103(), tmp_path, "miniature")
+    put_miniatures(tmp_path, "wikitext-103")
     assert learn(llama(tmp_path), ADAMW, updates=100) < unigram(references.wikitext103_in_subwords(LLAMA, tmp_path)) / 8
 
 

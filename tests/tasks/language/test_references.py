@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from optathlon.tasks import task
-from optathlon.tasks.data import dataset
 from optathlon.tasks.language.corpora import penn_treebank
-from optathlon.tasks.language.ptb.dataset import PennTreebank
 from optathlon.tasks.language.settings import AwdLstmSettings
 from optathlon.tasks.language.text import subwords
 from optathlon.tasks.language.text.ngrams import bigram_perplexity, unigram_perplexity
 from optathlon.tasks.language.wikitext103 import dataset as wikitext103
 from optathlon.tasks.registry import resolve
+from tests.miniatures import put_miniatures
 
 PTB = ("ptb-awd-lstm", "ptb-awd-lstm-merity")
 WIKITEXT = ("wikitext103-txl", "wikitext103-txl-wn", "wikitext103-llama")
@@ -26,8 +25,7 @@ WIKITEXT = ("wikitext103-txl", "wikitext103-txl-wn", "wikitext103-llama")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    for found in (PennTreebank(), wikitext103.WikiText103()):
-        dataset.build(found, root, "miniature")
+    put_miniatures(root, "ptb", "wikitext-103")
     return root
 
 

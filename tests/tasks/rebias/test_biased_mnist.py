@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from optathlon.tasks import registry
 from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.conformance.digests import digest
-from optathlon.tasks.data.dataset import build, prepare
+from optathlon.tasks.data.dataset import prepare
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.rebias import TASKS as FAMILY
 from optathlon.tasks.rebias.biased_mnist import BiasedMnist
@@ -26,6 +26,7 @@ from optathlon.tasks.rebias.mnist import dataset
 from optathlon.tasks.rebias.painted import normalize
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Workload
+from tests.miniatures import put_miniatures
 
 TASKS = [task for task in FAMILY if task.benchmark == "biased-mnist"]
 TASK = registry.task("biased-mnist-0.990")
@@ -36,7 +37,7 @@ SMALL = SMOKE.override({"settings": {"channels": [4, 8], "train_images": 200}})
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    build(dataset.Mnist(), root, "miniature")
+    put_miniatures(root, "mnist")
     return root
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from optathlon import tasks
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.rebias.coloring import assign_colors, digits, paint
-from optathlon.tasks.rebias.mnist.dataset import Mnist
 from optathlon.tasks.rebias.references import biased_mnist
+from tests.miniatures import put_miniatures
 
 TASK = tasks.task("biased-mnist-0.990")
 SMOKE = TASK.protocol("smoke")
@@ -22,7 +21,7 @@ SMOKE = TASK.protocol("smoke")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    build(Mnist(), root, "miniature")
+    put_miniatures(root, "mnist")
     return root
 
 

@@ -14,15 +14,14 @@ import torch
 from torch.nn import functional as F
 
 from optathlon.tasks.conformance.checks import prove
-from optathlon.tasks.data import dataset
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.language import TASKS
 from optathlon.tasks.language.awd_lstm.workload import AwdLstm
 from optathlon.tasks.language.corpora import penn_treebank
-from optathlon.tasks.language.ptb.dataset import PennTreebank
 from optathlon.tasks.language.settings import AwdLstmSettings
 from optathlon.tasks.language.text.ngrams import unigram_perplexity
 from optathlon.tasks.language.text.streams import parallel, segments, windows
+from tests.miniatures import put_miniatures
 
 TASK = TASKS[0]
 PAPER, SMOKE = TASK.protocols["paper"], TASK.protocols["smoke"]
@@ -32,7 +31,7 @@ TRAIN, VALIDATION, TEST = 929_589, 73_760, 82_430
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    dataset.build(PennTreebank(), root, "miniature")
+    put_miniatures(root, "ptb")
     return root
 
 

@@ -11,14 +11,13 @@ import torch
 from torch.nn import functional as F
 
 from optathlon.tasks.conformance.checks import prove
-from optathlon.tasks.data import dataset
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.language import TASKS
 from optathlon.tasks.language.llama.workload import LlamaWorkload, model_of
 from optathlon.tasks.language.settings import LlamaSettings
 from optathlon.tasks.language.text import subwords
 from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
-from optathlon.tasks.language.wikitext103.dataset import WikiText103
+from tests.miniatures import put_miniatures
 
 TASK = next(task for task in TASKS if task.name == "wikitext103-llama")
 SMOKE = TASK.protocols["smoke"]
@@ -28,7 +27,7 @@ TEXT = " = Ein Titel = \n\n Die <unk> Straße @-@ 3 <unk> \n 東京 is a city\n"
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    dataset.build(WikiText103(), root, "miniature")
+    put_miniatures(root, "wikitext-103")
     return root
 
 

@@ -25,6 +25,7 @@ from optathlon.tasks.language.transformer_xl.model import Reading
 from optathlon.tasks.language.transformer_xl.workload import LONG, TransformerXLWorkload
 from optathlon.tasks.language.wikitext103.dataset import WikiText103
 from optathlon.tasks.workload import Batch
+from tests.miniatures import put_miniatures
 
 TASK = next(task for task in TASKS if task.name == "wikitext103-txl")
 WEIGHTED = next(task for task in TASKS if task.name == "wikitext103-txl-wn")
@@ -36,7 +37,7 @@ FEW = {"settings": TINY | {"evaluation_tokens": 1000}}
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    dataset.build(WikiText103(), root, "miniature")
+    put_miniatures(root, "wikitext-103")
     return root
 
 

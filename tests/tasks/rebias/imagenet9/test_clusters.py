@@ -14,7 +14,6 @@ from torchvision.models import vgg
 from torchvision.transforms import v2
 
 from optathlon.tasks.data import places
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.images.files import open_photo
@@ -23,6 +22,7 @@ from optathlon.tasks.rebias.imagenet9 import clusters, miniature
 from optathlon.tasks.rebias.imagenet9.clusters import cluster, filters, gram, main, of_filters, vgg16
 from optathlon.tasks.rebias.imagenet9.dataset import ImageNet9
 from optathlon.tasks.rebias.imagenet9.layout import CLUSTERS, read
+from tests.miniatures import put_miniatures
 
 to_tensor = v2.Compose(
     [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
@@ -54,7 +54,7 @@ def test_textures_that_differ_fall_into_different_clusters() -> None:
 
 
 def test_the_miniatures_clusters_found_again_are_its_textures_more_than_its_classes(tmp_path: Path) -> None:
-    build(ImageNet9(), tmp_path, "miniature")
+    put_miniatures(tmp_path, "imagenet9")
     nine = read(tmp_path / "imagenet9")
     found = of_filters(nine.val)
     labels = [photo.label for photo in nine.val]

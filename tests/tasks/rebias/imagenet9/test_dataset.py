@@ -20,14 +20,17 @@ from optathlon.tasks.rebias.imagenet9.classes import IMAGENET_A, LABELS
 from optathlon.tasks.rebias.imagenet9.dataset import ImageNet9, ImageNetA, read_imagenet_a
 from optathlon.tasks.rebias.imagenet9.layout import CLUSTERS, TRAIN, VAL, Nine, name_of, read
 from optathlon.tasks.rebias.imagenet9.unbiased import cells
+from tests.miniatures import put_miniatures
 from tests.tasks.packages import packages_or_skip
 
 
 @pytest.fixture(scope="module")
 def miniatures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    ImageNet9().write_miniature(root / "imagenet9")
-    ImageNetA().write_miniature(root / "imagenet-a")
+    put_miniatures(root, "imagenet9", "imagenet-a")
+    for name in ("imagenet9", "imagenet-a"):  # as if a user had put them there
+        for ours in ("manifest.json", "files.tsv"):
+            (root / name / ours).unlink()
     return root
 
 

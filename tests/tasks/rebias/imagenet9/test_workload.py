@@ -17,15 +17,14 @@ import torch.nn.functional as F
 from optathlon import tasks
 from optathlon.tasks.conformance.checks import prove
 from optathlon.tasks.conformance.digests import digest
-from optathlon.tasks.data.dataset import build
 from optathlon.tasks.errors import DataError, TaskError
 from optathlon.tasks.rebias.hsic import hsic
-from optathlon.tasks.rebias.imagenet9.dataset import ImageNet9, ImageNetA
 from optathlon.tasks.rebias.imagenet9.references import pixels
 from optathlon.tasks.rebias.imagenet9.unbiased import unbiased_accuracy
 from optathlon.tasks.rebias.imagenet9.workload import ImageNet9ReBias
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.task import Protocol
+from tests.miniatures import put_miniatures
 
 TASK = tasks.task("imagenet9-rebias")
 SMOKE = TASK.protocol("smoke")
@@ -37,8 +36,7 @@ SMALL = SMOKE.override(
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    for dataset in (ImageNet9(), ImageNetA()):
-        build(dataset, root, "miniature")
+    put_miniatures(root, "imagenet9", "imagenet-a")
     return root
 
 

@@ -22,6 +22,7 @@ from optathlon.tasks.images.files import open_photo
 from optathlon.tasks.images.shapes import classes
 from optathlon.tasks.retrieval import DATASETS
 from optathlon.tasks.retrieval.datasets import cars, cub, inshop, photo_lists, sop
+from tests.miniatures import put_miniatures
 
 MODULES = {"cub": cub, "cars": cars, "inshop": inshop, "sop": sop}
 
@@ -29,8 +30,7 @@ MODULES = {"cub": cub, "cars": cars, "inshop": inshop, "sop": sop}
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    for name in DATASETS:
-        build(tasks.dataset(name), root, "miniature")
+    put_miniatures(root, *DATASETS)
     return root
 
 
