@@ -84,7 +84,7 @@ def _sweeps(args: argparse.Namespace) -> list[dict[str, Any]]:
 
     rows = []
     for name in fnmatch.filter(sweep_reader.built_in(), args.pattern):
-        table, row = tomllib.loads(sweep_reader.find(name).read_text()), {"name": name}
+        table, row = tomllib.loads(sweep_reader.find(name).read_text(encoding="utf-8")), {"name": name}
         if args.what == "sweeps":  # to count sweeps, none need be read
             cost = size(sweep_reader.load(sweep_reader.find(name)))
             row |= {"scale": table.get("scale", "paper"), "runs": cost.runs, "in all": str(cost)}

@@ -11,7 +11,7 @@ import msgspec
 
 from optathlon import optimizers, tasks
 from optathlon.optimizers.decay import formula, readings
-from optathlon.results import Store
+from optathlon.results import Store, StoreError
 from optathlon.results.record import Record
 from optathlon.suite.commands.shared import printed_description, recreation
 from optathlon.suite.console import add_data, add_json, add_store, print_json, say, show
@@ -103,7 +103,7 @@ def _sweep(args: argparse.Namespace) -> dict[str, Any] | None:
         if args.name.endswith(".toml"):
             raise
         return _launched(args)
-    return {"name": sweep_reader.load(path).name, "file": str(path), "toml": path.read_text()}
+    return {"name": sweep_reader.load(path).name, "file": str(path), "toml": path.read_text(encoding="utf-8-sig")}
 
 
 def _launched(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -113,7 +113,11 @@ def _launched(args: argparse.Namespace) -> dict[str, Any] | None:
         return None
     number = store.plan_numbers(args.name)[-1]
     _, toml = store.plan_file(args.name, number)
-    return {"name": args.name, "plan": number, "toml": toml.decode()}
+    try:
+        return {"name": args.name, "plan": number, "toml": toml.decode("utf-8-sig")}
+    except UnicodeDecodeError as error:
+        place = store.sweep_folder(args.name) / f"plan-{number:04d}"
+        raise StoreError(f"{place}.toml: damaged ({error}); the plan itself stands in {place.name}.jsonl") from None
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any] | None:

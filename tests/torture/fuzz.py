@@ -22,11 +22,13 @@ KINDS = {
     "a record": "records/*/*.json",
     "a plan": "sweeps/sweep/plan-*.jsonl",
     "the index": "index/part-*",
-    "an attempt or its end": "work/*/*/*ed-*.json",
+    "an attempt or its end": "work/*/*/[ae]*-*.json",
+    "what a launched sweep's file said": "sweeps/sweep/plan-*.toml",
     "a submission": "sweeps/sweep/submission-*.json",
     "the identity": "identity",
 }
-COMMANDS = (["status"], ["status", "--json"], ["leaderboard"], ["show", RECORDS[1].id], ["clean"], ["merge", "other"])
+COMMANDS = (["status"], ["status", "--json"], ["leaderboard"], ["show", RECORDS[1].id], ["show", "sweep"],
+            ["logs", RECORDS[1].id], ["clean"], ["merge", "other"])  # fmt: skip
 EXITS = {0, 1, 2, 3, 4}
 CHECKPOINTS = {
     "a checkpoint": "checkpoint-*.pt",

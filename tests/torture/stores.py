@@ -26,7 +26,7 @@ FORGOTTEN = RECORDS[0].id
 def prepare(folder: Path) -> None:
     """A store with records, checkpoints and logs of finished runs, an index, and another store to merge."""
     store = Store(folder / "store")
-    store.put_plan(SWEEP.plan, b"")
+    store.put_plan(SWEEP.plan, b'name = "sweep"\n')
     for record in RECORDS[:3]:
         attempt = store.claim(record.id, this_process())
         assert attempt is not None

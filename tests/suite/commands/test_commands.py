@@ -16,7 +16,9 @@ import sys
 
 import pytest
 
+from optathlon.results import Store
 from optathlon.suite import main
+from tests.results.make import Sweep, setting
 from tests.suite.sweeps import SWEEP, command, environment, optathlon, wait_until_in_a_run, write
 from tests.waiting import wait_for, wait_for_line
 
@@ -200,6 +202,19 @@ def test_show_prints_a_launched_sweep_by_its_name(launched):
     assert shown["kind"] == "sweep"
     assert shown["plan"] == 1
     assert optathlon(launched, "show", "toys").stdout.strip() == (launched / "sweep.toml").read_text().strip()
+
+
+def test_show_prints_a_sweep_file_of_windows_without_its_mark(tmp_path, capsys):
+    file = write(tmp_path)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert main.main(["show", str(file)]) == 0
+    assert capsys.readouterr().out.strip() == SWEEP.strip()
+
+
+def test_show_names_the_file_of_a_launched_sweep_that_is_damaged(tmp_path, capsys):
+    Store(tmp_path).put_plan(Sweep({"sgd": [setting("sgd")]}).plan, b"name = \xff")
+    assert main.main(["show", "sweep", "--store", str(tmp_path)]) == 4
+    assert "plan-0001.toml: damaged" in capsys.readouterr().err
 
 
 def test_what_is_not_known_is_said_in_a_line(tmp_path):
