@@ -28,7 +28,7 @@ KINDS = {
     "the identity": "identity",
 }
 COMMANDS = (["status"], ["status", "--json"], ["leaderboard"], ["show", RECORDS[1].id], ["show", "sweep"],
-            ["logs", RECORDS[1].id], ["clean"], ["merge", "other"])  # fmt: skip
+            ["logs", RECORDS[1].id], ["clean"], ["merge", "STORE", "--into", "STORE/other"])  # fmt: skip
 EXITS = {0, 1, 2, 3, 4}
 CHECKPOINTS = {
     "a checkpoint": "checkpoint-*.pt",
@@ -74,9 +74,10 @@ def _read(folder: Path, hurt: Path) -> list[str]:
     before = {path: path.read_bytes() for path in (root / "records").rglob("*.json")}
     broken = []
     for words in COMMANDS:
-        words = [str(root / word) if word == "other" else word for word in words]
-        code, said = _said(folder, lambda words=words: main([*words, "--store", str(root)]))
-        if code not in EXITS or "Traceback" in said:
+        where = [] if "STORE" in words else ["--store", "STORE"]
+        words = [word.replace("STORE", str(root)) for word in (*words, *where)]
+        code, said = _said(folder, lambda words=words: main(words))
+        if code not in EXITS or "Traceback" in said or "usage:" in said:
             broken.append(f"{' '.join(words)} of {hurt.name} ended with {code}: {said[-900:]}")
     lost = [path.name for path, data in before.items() if not path.exists() or path.read_bytes() != data]
     usable = {record.id for record in Store(root).records()}
