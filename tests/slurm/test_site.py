@@ -60,6 +60,16 @@ def test_how_a_job_ended_is_known_from_the_queue_where_there_is_no_accounting(mo
     assert cluster.ended([f"{handle}:7_{i}" for i in range(3)] + [f"{handle}:8"]) == {f"{handle}:7_0": "TIMEOUT"}
 
 
+def test_how_a_job_ended_is_left_out_where_accounting_has_a_state_that_ends_none(monkeypatch):
+    cluster = SlurmCluster()
+    cluster.site = site.Site(name="c", version="", max_array_size=10, requeues=True, accounting=True)
+    states = ("CANCELLED by 1000", "RUNNING", "SOME_STATE_OF_2030")
+    accounted = "".join(f"7_{i}|{state}|job\n" for i, state in enumerate(states))
+    monkeypatch.setattr(site, "ask", lambda command, *_: accounted if command == "sacct" else "")
+    handle = "slurm:c:ana:job"
+    assert cluster.ended([f"{handle}:7_{i}" for i in range(3)]) == {f"{handle}:7_0": "CANCELLED"}
+
+
 @pytest.mark.parametrize(("limit", "copies", "expected"), [(5, 3, 3), (5, 5, 5), (5, 100, 5), (0, 7, 0), (1, 2, 1)])
 def test_as_many_copies_are_admitted_as_the_controller_takes(monkeypatch, limit, copies, expected):
     cluster = SlurmCluster()

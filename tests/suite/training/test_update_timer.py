@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from optathlon.suite.training.update_timer import TIMED_EVERY, TIMED_FIRST, UpdateTimer
+from optathlon.suite.training.update_timer import TIMED_EVERY, TIMED_FIRST, DeviceClock, UpdateTimer
 
 
 class Steps:
@@ -82,6 +83,14 @@ def test_an_update_that_fails_is_not_timed():
         raise ZeroDivisionError
     timer.finish()
     assert timer.timed == 0
+
+
+def test_whether_a_device_has_passed_an_event_is_asked_without_waiting_for_it():
+    class Event:
+        def query(self) -> bool:
+            return False
+
+    assert not DeviceClock(torch.device("cuda")).passed(Event())  # type: ignore[arg-type]
 
 
 def test_a_device_is_waited_for_at_the_end_alone():

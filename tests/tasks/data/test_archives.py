@@ -53,7 +53,9 @@ def test_nothing_is_written_outside(tmp_path: Path, name: str, bad: str) -> None
     assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {name, "a"}
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.GNUTYPE_SPARSE]
+)
 def test_what_is_no_plain_file_is_refused(tmp_path: Path, kind: bytes) -> None:
     member = tarfile.TarInfo("top/link")
     member.type, member.linkname = kind, "/etc/passwd"
