@@ -232,11 +232,14 @@ def _compare(name: str, folder: Path, *, digests: bool, most: int | None) -> Non
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Wait until nobody else prepares `folder`, whose half-made files would be listed; not where there are no locks."""
+    """Wait until nobody else prepares `folder`, whose half-made files would be listed, and remove what killed ones left
+    of manifests; not where there are no locks."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
+            for left in (*folder.glob(f".{MANIFEST}.*"), *folder.glob(f".{FILES}.*")):
+                left.unlink(missing_ok=True)
         yield
     finally:
         os.close(handle)

@@ -162,6 +162,14 @@ def test_what_a_killed_builder_left_goes_with_the_next_one(tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["words"]
 
 
+def test_what_killed_writers_left_of_manifests_goes_with_the_next_one(data):
+    put(data)
+    for name in (".manifest.json.a1b2c3d4", ".files.tsv._0x9k2"):
+        (data / "words" / name).write_text("half")
+    prepare(Words(), data)
+    assert sorted(path.name for path in (data / "words").iterdir()) == ["files.tsv", "manifest.json", "words.txt"]
+
+
 def test_a_builder_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def fail(self, folder):
         (folder / "words.txt").write_text("half")
