@@ -38,13 +38,13 @@ class SweepResults(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def winners(self) -> Mapping[tuple[str, str], Winner]:
         """What is chosen in each cell (row, column) that has tuning runs."""
         failed = {run for run, state in self.states.items() if state.kind == "failed"}
-        return winners(self.plan, self.records.values(), failed)
+        return winners(self.plan, self.records, failed)
 
     def printed(self) -> Leaderboard | None:
         """The board as the sweep's [table] lays it out; None if it has none."""
         if self.plan.head.table is msgspec.UNSET:
             return None
-        return leaderboard(self.plan, self.records.values(), self.states, printed=True, references=self.references)
+        return leaderboard(self.plan, self.records, self.states, printed=True, references=self.references)
 
 
 def load_results(

@@ -101,18 +101,24 @@ def rates(results: SweepResults, tolerance: float | None = None) -> list[Rates]:
     tolerance: in the units of the score; by default twice the deviation between seeds of one setting, pooled over the
     task, or none where no setting has two seeds.
     """
-    return [found for column in results.plan.head.columns for found in _rates(results, column, tolerance)]
+    by_problem: dict[str, list[Record]] = {column.problem: [] for column in results.plan.head.columns}
+    for record in results.records.values():
+        by_problem.setdefault(record.digests.problem, []).append(record)
+    columns = results.plan.head.columns
+    return [found for c in columns for found in _rates(results, c, tolerance, by_problem[c.problem])]
 
 
-def _rates(results: SweepResults, column: Column, tolerance: float | None) -> Iterable[Rates]:
+def _rates(
+    results: SweepResults, column: Column, tolerance: float | None, records: Sequence[Record]
+) -> Iterable[Rates]:
     if column.selection is None or not any(name == column.name for _, name in results.winners):
         lines, metric, higher = _shown(results.board, column), column.metric, column.higher_is_better
         unit = column.unit
     else:
         lines, metric, higher = _tuned(results, column), column.selection, bool(column.selection_higher_is_better)
-        unit = _unit(results.records.values(), column)
+        unit = _unit(records, column)
     if tolerance is None:
-        spread = seed_deviation(results.records.values(), column, metric, higher)
+        spread = seed_deviation(records, column, metric, higher)
         tolerance = None if spread is None else DEVIATIONS * spread
     for row, scores in lines.items():
         if len(scores) > 1:
