@@ -325,6 +325,7 @@ def test_probes_of_the_setting_are_recorded_and_change_no_weight(tmp_path):
     extra = probed.state.curve.keys() - plain.state.curve.keys()
     assert {name.split("/")[1] for name in extra if name.count("/") == 1} == {
         "gradient_norm", "projected_share", "update_ratio", "angular_update", "oscillation", "oscillation_median",
+        "trajectory", "trajectory_path",
     }  # fmt: skip
     assert {"model/detection/others/0.1", "model/gradient_cosine/others", "model/0/weight_norm"} <= extra
     assert watched.id != run_of("adamp").id
