@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from optathlon.results.board.cell import Cell
+from optathlon.results.board.marks import NO_SPREAD
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.board.row import BoardRow
 from optathlon.results.plan import Column
@@ -23,6 +24,7 @@ APART = (
     "the seeds of the rows move together, but not with those of {baseline}: a board of equals has a † with a chance "
     "of up to 0.11 in place of 0.05"
 )
+UNTESTED_BEST = f"no row has {TIED} where the best has no spread: that they are worse is then not shown"
 PICKED = "the best mean of a column was picked for being high: expect less of it (mean_shrunk in the CSV)"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -165,6 +167,8 @@ class Shown:
                 f"{TIED} not shown to be worse than the best of its column{self.claim()}: all pairs of the "
                 f"column together, by the {METHOD}"
             )
+        if any(cell.best and cell.untested == NO_SPREAD for cell in cells):
+            sentences.append(UNTESTED_BEST)
         sentences += self._tuning()
         if board.collapsing:
             sentences.append(COLLAPSING)

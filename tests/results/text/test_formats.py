@@ -375,3 +375,14 @@ def test_a_minus_in_latex_is_a_minus():
     text = render(msgspec.structs.replace(make(), rows=[row]), "latex")
     assert "$-$1.50" in text
     assert "($-$0.25)" in text
+
+
+@pytest.mark.parametrize("kind", ["table", "md", "latex"])
+def test_where_the_best_has_no_spread_it_is_said_that_no_row_is_shown_to_be_worse(kind):
+    sweep = Sweep({name: [setting(name)] for name in ("sgd", "adam")}, tasks=("mnist", "ptb"), baseline="sgd")
+    flat = {("sgd", "mnist"): 100.0}
+    records = sweep.records(lambda run: flat.get((run.row, run.column), 60.0 + run.seed % 7 * 1.37))
+    text = " ".join(render(leaderboard(sweep.plan, records), kind).split())
+    assert "where the best has no spread" in text
+    spread = sweep.records(lambda run: 60.0 + run.seed % 7 * 1.37)
+    assert "no spread" not in render(leaderboard(sweep.plan, spread), kind)
