@@ -110,11 +110,11 @@ def test_entry_points_are_found(mine, tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[optathlon.optimizers]\nmy-own = mine_:Versioned\n")
     code = "import optimizers as o; print('my-own' in o.names(), o.optimizer('my-own').version)"
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}, '.']; {code}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert found.stdout.split() == ["True", "7"]
+    assert done.stdout.split() == ["True", "7"]
 
 
 def test_importing_the_room_imports_neither_torch_nor_numpy():

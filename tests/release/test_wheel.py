@@ -103,13 +103,13 @@ def test_version_and_licence_are_said_once_alike():
 
 @pytest.mark.slow
 def test_beside_packages_and_files_of_our_rooms_names_everything_works(python, folder):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPTATHLON_", "PYTHON"))}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPTATHLON_", "PYTHON"))}
 
     def optathlon(*words: str) -> str:
         done = subprocess.run(
             [str(python), "-P", "-m", "optathlon", *words],
             cwd=folder,
-            env={**kept, "OMP_NUM_THREADS": "1"},
+            env={**environment, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             check=False,

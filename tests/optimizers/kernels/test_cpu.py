@@ -87,7 +87,7 @@ def test_rows_that_went_ahead_under_the_view_of_the_step_before_are_corrected(co
     start[1] *= 1e-20
     pair = [start.clone().requires_grad_() for _ in range(2)]
     ours, plain = (build([p], lr=1e-2, fused=on, **options) for p, on in zip(pair, (True, False), strict=True))
-    seen = []
+    chosen_views = []
     for view in ["none", "channel", "layer", "none", "layer", "channel", "channel", "none", "none"]:
         w = pair[1].detach().double()
         g = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -105,13 +105,13 @@ def test_rows_that_went_ahead_under_the_view_of_the_step_before_are_corrected(co
         ours.step()
         plain.step()
         assert ours.projections() == plain.projections()
-        seen += [name for name, count in ours.projections().items() if count]
+        chosen_views += [name for name, count in ours.projections().items() if count]
         with torch.no_grad():
             tolerance = {torch.float32: 1e-5, torch.float64: 1e-12}[dtype]
             torch.testing.assert_close(*pair, rtol=tolerance, atol=tolerance)
             pair[0].copy_(pair[1])  # one step at a time: what lies beside 1e-20 is all rounding
     if shape != (50, 1):
-        assert set(seen) == {"none", "channel", "layer"}
+        assert set(chosen_views) == {"none", "channel", "layer"}
 
 
 @pytest.mark.parametrize(("build", "options"), [(AdamP, {}), (SGDP, {"momentum": 0.9})])

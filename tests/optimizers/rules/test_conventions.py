@@ -78,14 +78,14 @@ def test_one_group_may_hold_all_dtypes_layouts_and_shapes_and_is_copied_pickled_
         step(o, *ps, seed=9)
     assert all(torch.equal(a, b) for a, b in zip(params, twins, strict=True))
     for copied in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
-        own = [p for group in copied.param_groups for p in group["params"]]
-        step(copied, *own, seed=10)
+        ours = [p for group in copied.param_groups for p in group["params"]]
+        step(copied, *ours, seed=10)
         late = normal(2, 3, seed=1).requires_grad_()
         if "sphere" not in how:
             copied.add_param_group({"params": [late]})
             before = late.detach().clone()
             for i in range(2):
-                step(copied, *own, late, seed=i)
+                step(copied, *ours, late, seed=i)
             assert not torch.equal(late, before)
 
 
@@ -120,14 +120,14 @@ def test_a_rate_may_be_a_tensor_unless_foreach_says_otherwise(build, how):
 
 @EACH
 def test_maximize_is_descent_of_the_negative(build, how):
-    one, two = (normal(3, 4).requires_grad_() for _ in range(2))
-    up, down = build([one], lr=0.01, maximize=True, **how), build([two], lr=0.01, **how)
+    ascending, two = (normal(3, 4).requires_grad_() for _ in range(2))
+    up, down = build([ascending], lr=0.01, maximize=True, **how), build([two], lr=0.01, **how)
     for i in range(3):
-        one.grad = normal(3, 4, seed=i + 1)
-        two.grad = -one.grad
+        ascending.grad = normal(3, 4, seed=i + 1)
+        two.grad = -ascending.grad
         up.step()
         down.step()
-    torch.testing.assert_close(one, two)
+    torch.testing.assert_close(ascending, two)
 
 
 @EACH

@@ -66,12 +66,12 @@ def test_a_restored_optimizer_goes_on_bit_for_bit(dtype):
         return [tensor(0, 4, 3, dtype=dtype).requires_grad_(), tensor(1, 3, dtype=dtype).requires_grad_()]
 
     whole, broken = params(), params()
-    one, two = Muon(whole), Muon(broken)
+    first, two = Muon(whole), Muon(broken)
     for step in range(5):
         saved = copy.deepcopy(two.state_dict())
         two = Muon(broken)
         two.load_state_dict(saved)
-        for ps, optimizer in ((whole, one), (broken, two)):
+        for ps, optimizer in ((whole, first), (broken, two)):
             for j, p in enumerate(ps):
                 p.grad = tensor(10 * step + j, *p.shape, dtype=dtype)
             optimizer.step()

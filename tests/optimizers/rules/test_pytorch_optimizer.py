@@ -64,14 +64,14 @@ def test_gradients_are_left_as_they_are(name, values):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_a_bad_gradient_costs_shampoo_its_own_weight_only(bad, decay):
-    one, two, empty = normal(3, 4).requires_grad_(), normal(3, 4, seed=1).requires_grad_(), torch.zeros(0, 4)
-    stepped = build("shampoo", [one, two, empty.requires_grad_()], weight_decay=decay)
+    spoiled, two, empty = normal(3, 4).requires_grad_(), normal(3, 4, seed=1).requires_grad_(), torch.zeros(0, 4)
+    stepped = build("shampoo", [spoiled, two, empty.requires_grad_()], weight_decay=decay)
     for step in range(4):
-        one.grad, two.grad, empty.grad = normal(3, 4, seed=2), normal(3, 4, seed=step), torch.zeros(0, 4)
+        spoiled.grad, two.grad, empty.grad = normal(3, 4, seed=2), normal(3, 4, seed=step), torch.zeros(0, 4)
         if step == 2:
-            one.grad[0, 1] = bad
+            spoiled.grad[0, 1] = bad
         before = two.detach().clone()
         stepped.step()
         assert two.isfinite().all()
         assert not torch.equal(two, before)
-        assert one.isnan().all() == (step >= 2)
+        assert spoiled.isnan().all() == (step >= 2)

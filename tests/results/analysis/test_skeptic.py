@@ -128,12 +128,16 @@ def test_what_is_left_of_the_lead_with_its_interval(fresh, verdict):
     tried, _ = claims(board_of(sweep, SCORES))
     again = again_of(sweep, tried, [5, 6, 7, 8])
     board = outcome(again, sweep, lambda run: (SCORES | fresh)[run.row] + wobble(run))
-    (one,) = retried(tried, board)
-    assert one.verdict == verdict
+    (judged,) = retried(tried, board)
+    assert judged.verdict == verdict
     lead = board.cell("adamp", "mnist").mean - board.cell("adam", "mnist").mean
-    assert (one.lead, one.seeds, one.share_left) == (pytest.approx(lead), 4, pytest.approx(lead / tried[0].lead))
-    assert one.interval.low < lead < one.interval.high
-    assert (one.interval.low > 0, one.interval.high < 0) == (verdict == "holds", verdict == "reversed")
+    assert (judged.lead, judged.seeds, judged.share_left) == (
+        pytest.approx(lead),
+        4,
+        pytest.approx(lead / tried[0].lead),
+    )
+    assert judged.interval.low < lead < judged.interval.high
+    assert (judged.interval.low > 0, judged.interval.high < 0) == (verdict == "holds", verdict == "reversed")
 
 
 def test_where_lower_is_better_the_interval_is_turned_with_the_lead():

@@ -44,23 +44,23 @@ def one_of(results):
 def test_the_regret_is_that_of_a_literal_version():
     chance = random.Random(0)
     scores = {key: chance.gauss(70, 5) for key in itertools.product(TASKS, RATES, (0, 1, 2))}
-    found = one_of(tuned(lambda *key: scores[key]))
+    transferred = one_of(tuned(lambda *key: scores[key]))
     means = {(t, r): statistics.mean(scores[t, r, s] for s in (0, 1, 2)) for t in TASKS for r in RATES}
     spread = {
         t: math.sqrt(statistics.mean(statistics.variance([scores[t, r, s] for s in (0, 1, 2)]) for r in RATES))
         for t in TASKS
     }
     regret = {(t, r): (max(means[t, q] for q in RATES) - means[t, r]) / spread[t] for t in TASKS for r in RATES}
-    for task, carried in zip(TASKS, found.tasks, strict=True):
+    for task, carried in zip(TASKS, transferred.tasks, strict=True):
         chosen = min(RATES, key=lambda r: sum(regret[t, r] for t in TASKS if t != task))
         assert carried.hyperparameters == {"lr": chosen}
         assert carried.regret == pytest.approx(regret[task, chosen])
         assert carried.random == pytest.approx(statistics.mean(regret[task, r] for r in RATES))
     one = min(RATES, key=lambda r: sum(regret[t, r] for t in TASKS))
-    assert found.one_hyperparameters == {"lr": one}
-    assert found.one_regrets == pytest.approx([regret[t, one] for t in TASKS])
-    assert found.mean_regret == pytest.approx(statistics.mean(t.regret for t in found.tasks))
-    assert not found.on_test
+    assert transferred.one_hyperparameters == {"lr": one}
+    assert transferred.one_regrets == pytest.approx([regret[t, one] for t in TASKS])
+    assert transferred.mean_regret == pytest.approx(statistics.mean(t.regret for t in transferred.tasks))
+    assert not transferred.on_test
 
 
 def test_a_setting_that_is_best_everywhere_carries_over_without_regret():

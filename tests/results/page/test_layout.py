@@ -26,11 +26,11 @@ FOURTEEN = (
 def wide_path(tmp_path_factory):
     """Fourteen tasks, each winner on the edge of its grid, under names that are long."""
     file = tmp_path_factory.mktemp("wide") / "report.html"
-    of = sweep(LONG, FOURTEEN, rates=(0.1, 0.3))
+    board = sweep(LONG, FOURTEEN, rates=(0.1, 0.3))
     better = {(name, task): number / 3 for number, name in enumerate(LONG) for task in FOURTEEN}
     lost = [("adamw", TASKS[0], 11), *(("adamw", TASKS[1], seed) for seed in (10, 11, 12))]
     report = report_of(
-        of, outcomes(of, better=better, diverged=lost), commands={("sgd", TASKS[0]): [Again("run " * 90, [11])]}
+        board, outcomes(board, better=better, diverged=lost), commands={("sgd", TASKS[0]): [Again("run " * 90, [11])]}
     )
     file.write_text(html(report))
     return file

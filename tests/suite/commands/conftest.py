@@ -24,14 +24,14 @@ def store(tmp_path, monkeypatch):
     )
     chance = random.Random(0)
     far = {("adamp", "mnist"): 50.0}
-    found = Store(tmp_path / "store")
+    filled = Store(tmp_path / "store")
     for each in sweep.records(lambda r: 50 + far.get((r.row, r.column), 0.0) + chance.gauss(0, 1)):
         perplexity = msgspec.structs.replace(each.scores[0], name="test/perplexity", unit="", higher_is_better=False)
-        found.commit(msgspec.structs.replace(each, scores=[*each.scores, perplexity]))
-    found.put_plan(sweep.plan, b"")
-    monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
+        filled.commit(msgspec.structs.replace(each, scores=[*each.scores, perplexity]))
+    filled.put_plan(sweep.plan, b"")
+    monkeypatch.setenv("OPTATHLON_STORE", str(filled.root))
     monkeypatch.chdir(tmp_path)
-    return found
+    return filled
 
 
 def learned(store, sweep):

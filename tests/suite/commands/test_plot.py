@@ -76,15 +76,15 @@ def figure_store(tmp_path, monkeypatch):
     """The runs of a paper's figure, at smoke scale only."""
     sweep = Sweep({"sgd": [setting("sgd")]}, report=range(2))
     head = msgspec.structs.replace(sweep.plan.head, name="adamp-figure-f2-smoke")
-    found = Store(tmp_path / "store")
+    filled = Store(tmp_path / "store")
     names = ("model/scale_invariant_norm", "model/effective_step", "test/accuracy")
     curve = Curve(unit="epochs", points={name: [(float(t), 10.0 - t) for t in range(9)] for name in names})
     for run in sweep.plan.runs:
-        found.commit(sweep.record(run, 50.0 + run.seed, curve=curve))
-    found.put_plan(msgspec.structs.replace(sweep.plan, head=head), b"")
-    monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
+        filled.commit(sweep.record(run, 50.0 + run.seed, curve=curve))
+    filled.put_plan(msgspec.structs.replace(sweep.plan, head=head), b"")
+    monkeypatch.setenv("OPTATHLON_STORE", str(filled.root))
     monkeypatch.chdir(tmp_path)
-    return found
+    return filled
 
 
 @pytest.mark.parametrize("name", ["adamp/figure-f2", "adamp/figure-f2-smoke", "adamp-figure-f2-smoke"])

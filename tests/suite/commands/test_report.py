@@ -25,11 +25,11 @@ TASKS = ("ptb-awd-lstm", "mnist")
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """The sweep `sweep`, all done, in a folder of its own."""
-    found = Store(tmp_path / "store")
-    monkeypatch.setenv("OPTATHLON_STORE", str(found.root))
+    filled = Store(tmp_path / "store")
+    monkeypatch.setenv("OPTATHLON_STORE", str(filled.root))
     monkeypatch.chdir(tmp_path)
-    add(found, sweep(tasks=TASKS, rows=("sgd", "adam", "adamp")))
-    return found
+    add(filled, sweep(tasks=TASKS, rows=("sgd", "adam", "adamp")))
+    return filled
 
 
 def add(store, of):

@@ -137,16 +137,16 @@ def by_row(**more):
 
 
 def test_a_shape_of_a_row_has_jobs_of_its_own_and_reports_wait_for_tuning_of_both(tuned):
-    given = jobs(tuned, by_row(chain=1))
-    handles = [f"slurm:c:ana:{job.name}" for job in given]
-    assert [(job.copies, job.resources.memory, job.argv[-1]) for job in given] == [
+    scopes = jobs(tuned, by_row(chain=1))
+    handles = [f"slurm:c:ana:{job.name}" for job in scopes]
+    assert [(job.copies, job.resources.memory, job.argv[-1]) for job in scopes] == [
         (4, "8G", "--row=sgd"),
         (4, "64G", "--row=adamw"),
         *[(6, "8G", "--row=sgd")] * 2,
         *[(6, "64G", "--row=adamw")] * 2,
     ]
-    assert [job.after for job in given[:3]] == [(), (), tuple(handles[:2])]
-    assert [given[3].after, given[5].after] == [(handles[2],), (handles[4],)]
+    assert [job.after for job in scopes[:3]] == [(), (), tuple(handles[:2])]
+    assert [scopes[3].after, scopes[5].after] == [(handles[2],), (handles[4],)]
 
 
 def test_workers_that_are_alive_count_for_the_shape_of_their_rows(tuned):

@@ -102,11 +102,11 @@ def test_files_of_later_attempts_are_nobodys_to_delete(tmp_path):
     "damage", [b"\xff", b'{"run":"\xf0"}', b"[" * 100_000, b'{"run":' + b"[" * 100_000, b"[]", b""]
 )
 def test_whatever_stands_in_a_sidecar_voids_only_its_slot(damage, tmp_path):
-    told: list[str] = []
+    passed_over: list[str] = []
     write_all(files_of(1, tmp_path))
     newest = files_of(1, tmp_path).load()
     assert newest is not None
     (tmp_path / "checkpoint-0001-b.json").write_bytes(damage)
-    left = files_of(2, tmp_path, warn=told.append).load()
+    left = files_of(2, tmp_path, warn=passed_over.append).load()
     assert left is not None
     assert (newest["weights"][0], left["weights"][0]) == (4.0, 3.0)

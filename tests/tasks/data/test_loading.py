@@ -70,11 +70,11 @@ def test_a_copy_to_the_device_is_not_waited_for():
     class Copies(TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             if func is torch.Tensor.to:
-                seen.append((args[1], dict(kwargs or {})))
+                copies.append((args[1], dict(kwargs or {})))
             return func(*args, **(kwargs or {}))
 
-    seen: list[tuple[torch.device, dict[str, bool]]] = []
+    copies: list[tuple[torch.device, dict[str, bool]]] = []
     with Copies():
         there = on("cpu", 0).on_device(torch.from_numpy(np.arange(3)))
-    assert seen == [(torch.device("cpu"), {"non_blocking": True})]
+    assert copies == [(torch.device("cpu"), {"non_blocking": True})]
     assert there.tolist() == [0, 1, 2]

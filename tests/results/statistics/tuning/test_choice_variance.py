@@ -18,11 +18,11 @@ def tuning(chance, true, seeds):
 
 def repeated(chance, true, seeds):
     """The deviation of the true score of what is chosen, by 500 tunings."""
-    found = []
+    chosen = []
     for _ in range(500):
         means = [value + chance.gauss(0, 1) / seeds**0.5 for value in true]
-        found.append(true[means.index(max(means))])
-    return statistics.pstdev(found)
+        chosen.append(true[means.index(max(means))])
+    return statistics.pstdev(chosen)
 
 
 @pytest.mark.parametrize(("settings", "seeds"), [(4, 3), (8, 2), (8, 5)])
