@@ -11,7 +11,7 @@ import msgspec
 from optathlon.results.board.build import leaderboard
 from optathlon.results.board.curve_scores import curve_columns, with_curve_scores
 from optathlon.results.board.model import Leaderboard
-from optathlon.results.board.plan_part import Part
+from optathlon.results.board.plan_part import PlanPart
 from optathlon.results.board.selection import Winner, winners
 from optathlon.results.collector import without_collection
 from optathlon.results.plan import Plan
@@ -53,7 +53,7 @@ def load_results(
     *,
     on: Sequence[str] | Literal["common"] | None = None,
     printed: bool = False,
-    part: Part | None = None,
+    part: PlanPart | None = None,
 ) -> SweepResults:
     """`plan` with the records of `store`, their board and its references; what could not be read is in the store's
     `problems`.
@@ -65,7 +65,7 @@ def load_results(
 
 
 def _loaded(
-    store: Store, plan: Plan, on: Sequence[str] | Literal["common"] | None, printed: bool, part: Part | None
+    store: Store, plan: Plan, on: Sequence[str] | Literal["common"] | None, printed: bool, part: PlanPart | None
 ) -> SweepResults:
     ids = dict.fromkeys([run.id for run in plan.runs])
     records = _records(store, plan, ids)

@@ -89,7 +89,6 @@ CLASSES = {
     "bug": Failure("a bug of ours", "please report it with the traceback that `optathlon logs {run}` prints"),
 }
 UNKNOWN = Failure("failed", "`optathlon logs {run}` prints the traceback")
-
 """For a class that this version does not know: another version's record."""
 
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation

@@ -14,7 +14,7 @@ from optathlon.results.board.judging import aggregated_ranks, judged
 from optathlon.results.board.looks import Looked, looked, with_verdicts
 from optathlon.results.board.marks import Judged
 from optathlon.results.board.model import Leaderboard
-from optathlon.results.board.plan_part import Part
+from optathlon.results.board.plan_part import PlanPart
 from optathlon.results.board.printed_layout import Layout, printed_layout, whole_layout
 from optathlon.results.board.reference_rows import reference_rows
 from optathlon.results.board.row import BoardRow
@@ -31,7 +31,7 @@ def leaderboard(
     *,
     on: Sequence[str] | Literal["common"] | None = None,
     printed: bool = False,
-    part: Part | None = None,
+    part: PlanPart | None = None,
     references: Mapping[str, References] = MappingProxyType({}),
 ) -> Leaderboard:
     """The board of `plan`. states: those of its runs, which tell what has failed for good. references: by problem.

@@ -9,7 +9,7 @@ import msgspec
 from optathlon.results.plan import Plan
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class PlanPart(msgspec.Struct, frozen=True, kw_only=True):
     """The columns and rows that are shown, by name."""
 
     columns: Collection[str]

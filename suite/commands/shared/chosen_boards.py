@@ -11,7 +11,7 @@ from typing import Literal
 
 from optathlon import optimizers, tasks
 from optathlon.results import Store, SweepResults, load_results
-from optathlon.results.board.plan_part import Part
+from optathlon.results.board.plan_part import PlanPart
 from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan
 from optathlon.results.store.files import hand_out
@@ -143,7 +143,7 @@ def single_sweep(store: Store, args: argparse.Namespace) -> SweepResults:
     return readable[0]
 
 
-def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> Part | None:
+def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | None) -> PlanPart | None:
     if tasks is None and optimizers is None:
         return None
     columns = {column.name: (column.name,) for column in plan.head.columns}
@@ -151,7 +151,7 @@ def _part(plan: Plan, tasks: Sequence[str] | None, optimizers: Sequence[str] | N
     shown = _matching(rows, optimizers, f"{plan.head.name}: no row", "--optimizers")
     if plan.head.baseline in rows and plan.head.baseline not in shown:
         say(f"{plan.head.name}: no differences are shown, as {plan.head.baseline} is left out")
-    return Part(columns=set(_matching(columns, tasks, f"{plan.head.name}: no task", "--tasks")), rows=set(shown))
+    return PlanPart(columns=set(_matching(columns, tasks, f"{plan.head.name}: no task", "--tasks")), rows=set(shown))
 
 
 def _on(plan: Plan, words: Sequence[str] | None) -> list[str] | Literal["common"] | None:

@@ -8,7 +8,7 @@ import pytest
 
 from optathlon.results import leaderboard, render
 from optathlon.results.analysis.cost_board import cost_board
-from optathlon.results.board.plan_part import Part
+from optathlon.results.board.plan_part import PlanPart
 from optathlon.results.record import Curve
 from tests.results.make import Sweep, setting
 
@@ -107,7 +107,7 @@ def test_rows_measured_on_other_devices_are_told_apart_in_each_cell_of_the_colum
 
 def test_a_part_is_shown_with_the_marks_of_the_whole():
     sweep, board, records = looked()
-    part = leaderboard(sweep.plan, records, part=Part(columns=["mnist"], rows=["sgd", "adamp"]))
+    part = leaderboard(sweep.plan, records, part=PlanPart(columns=["mnist"], rows=["sgd", "adamp"]))
     targets = {"mnist": 60.0, "ptb": 60.0}
     whole = cost_board(board, records, "time", targets)
     shown = cost_board(board, records, "time", targets, part)

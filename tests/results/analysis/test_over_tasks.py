@@ -11,7 +11,7 @@ from scipy import stats
 from optathlon.results import leaderboard
 from optathlon.results.analysis.against_baseline import against
 from optathlon.results.analysis.over_tasks import overall
-from optathlon.results.board.plan_part import Part
+from optathlon.results.board.plan_part import PlanPart
 from optathlon.results.statistics.iqm import iqm
 from optathlon.results.statistics.planner import pooled_deviation
 from optathlon.results.statistics.ranking import critical_difference, friedman
@@ -122,7 +122,7 @@ def test_without_a_common_task_there_is_no_aggregate():
 def test_a_part_has_the_same_cells_and_the_family_of_the_whole_plan():
     sweep, board = simulated()
     records = sweep.records(lambda r: board.cell(r.row, r.column).values[r.seed])
-    few = leaderboard(sweep.plan, records, part=Part(columns={"mnist", "cub"}, rows={"sgd", "adamp"}))
+    few = leaderboard(sweep.plan, records, part=PlanPart(columns={"mnist", "cub"}, rows={"sgd", "adamp"}))
     assert ([r.name for r in few.rows], [c.name for c in few.columns]) == (["sgd", "adamp"], ["mnist", "cub"])
     assert (few.family, board.family) == (15, 15)
     assert (few.plan_shape, board.plan_shape) == ((4, 5), (4, 5))
@@ -133,7 +133,7 @@ def test_a_part_has_the_same_cells_and_the_family_of_the_whole_plan():
 def test_the_best_of_a_part_is_among_its_rows():
     sweep, board = simulated()
     records = sweep.records(lambda r: board.cell(r.row, r.column).values[r.seed])
-    few = leaderboard(sweep.plan, records, part=Part(columns=set(TASKS), rows={"adam", "lion"}))
+    few = leaderboard(sweep.plan, records, part=PlanPart(columns=set(TASKS), rows={"adam", "lion"}))
     assert all(sum(row.cells[at].best for row in few.rows) == 1 for at in range(len(TASKS)))
     assert sorted(row.cells[0].rank for row in few.rows) == [1, 2]
     assert few.baseline is None
