@@ -25,7 +25,7 @@ class KeptTensors:
     def __init__(self, params: Sequence[Tensor], state: Mapping[Tensor, dict[str, Any]], keys: Sequence[str]) -> None:
         self.params = list(params)
         self.states = [state[param] for param in params]
-        self.tensors = {key: [its_state[key] for its_state in self.states] for key in keys}
+        self.tensors = {key: [its_state.get(key) for its_state in self.states] for key in keys}
         self.dtype = params[0].dtype
         self.addresses, self.strides = list(map(Tensor.data_ptr, params)), list(map(Tensor.stride, params))
 

@@ -52,7 +52,7 @@ class AdamP(ProjectedOptimizer):
     """
 
     kernel_states = ("exp_avg", "exp_avg_sq")
-    kept_states = ("step", "exp_avg", "exp_avg_sq")
+    kept_states = ("step", "exp_avg", "exp_avg_sq", "view")
 
     def __init__(
         self,

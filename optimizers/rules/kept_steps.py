@@ -45,10 +45,10 @@ class KeepsSteps(BaseOptimizer):
     def _repeat_step(self, group: dict[str, Any]) -> bool:
         """Steps the group as prepared, if it is and nothing has changed; returns whether."""
         prepared = self._kept_steps.get(id(group))
-        if prepared is None or prepared.group is not group or prepared.options != self._options(group) or _traced():
+        if prepared is None or prepared.group is not group or prepared.options != self._options(group):
             return False
         params = [p for p in group["params"] if p.grad is not None]
-        grads = [p.grad for p in params]
+        grads = [p.grad for p in params if p.grad is not None]
         if not (prepared.tensors.are(params, self.state) and prepared.tensors.fit(grads)):
             return False
         prepared.run(grads)
@@ -56,22 +56,25 @@ class KeepsSteps(BaseOptimizer):
 
     def _keep_step(self, group: dict[str, Any]) -> None:
         """Prepares the group's next step, after one that was not prepared."""
+        if not group["fused"] or not any(map(is_for_triton, group["params"][:1])) or _traced():
+            return
         params = [p for p in group["params"] if p.grad is not None]
-        if not (params and group["fused"] and is_for_triton(params[0])) or _traced():
-            return
-        prepared = self._kept_steps.get(id(group))
-        if prepared and prepared.options == self._options(group) and prepared.tensors.are(params, self.state):
-            return  # only the gradients did not fit
-        # Prepared for the same weights as in the step before alone: where they change with each step, it were in vain.
+        # For the same weights as in the step before alone: where they change with each step, it would be in vain.
         before, self._last_params[id(group)] = self._last_params.get(id(group)), [id(p) for p in params]
-        if before != self._last_params[id(group)] or any(p.is_complex() or not p.numel() for p in params):
-            return
-        assigned = [implementation for implementation, _ in self._assigned(params, group)]
-        if assigned == [Implementation.FUSED_GPU] and (run := self._prepare_step(params, group)) is not None:
-            tensors = KeptTensors(params, self.state, self.kept_states)
-            self._kept_steps[id(group)] = _KeptStep(group, self._options(group), tensors, run)
+        if before == self._last_params[id(group)] and self._can_be_prepared(params, group):
+            if (run := self._prepare_step(params, group)) is not None:
+                tensors = KeptTensors(params, self.state, self.kept_states)
+                self._kept_steps[id(group)] = _KeptStep(group, self._options(group), tensors, run)
             for stale in self._kept_steps.keys() - {id(group) for group in self.param_groups}:
                 del self._kept_steps[stale]
+
+    def _can_be_prepared(self, params: list[Tensor], group: dict[str, Any]) -> bool:
+        """Whether one launch takes all of `params`, with gradients that were laid out as such a launch needs them."""
+        if not params or any(p.is_complex() or not p.numel() for p in params):
+            return False
+        if not KeptTensors(params, self.state, ()).fit([p.grad for p in params if p.grad is not None]):
+            return False
+        return [implementation for implementation, _ in self._assigned(params, group)] == [Implementation.FUSED_GPU]
 
     @property
     def _kept_steps(self) -> dict[int, _KeptStep]:
@@ -93,8 +96,8 @@ def is_for_triton(param: Tensor) -> bool:
 
 
 def _traced() -> bool:
-    """Whether the step is compiled, or captured in a graph, which would hold what is prepared."""
-    return torch.compiler.is_compiling() or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
+    """Whether the step is compiled, or captured in a graph: what is prepared then would belong to the graph alone."""
+    return torch.compiler.is_compiling() or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
 
 
 def shared_counters(states: Sequence[dict[str, Any]]) -> Tensor | None:

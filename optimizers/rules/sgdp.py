@@ -44,7 +44,8 @@ class SGDP(ProjectedOptimizer):
     """
 
     renamed = {"momentum": "momentum_buffer"}  # noqa: RUF012
-    kernel_states = kept_states = ("momentum_buffer",)
+    kernel_states = ("momentum_buffer",)
+    kept_states = ("momentum_buffer", "view")
 
     def __init__(
         self,
