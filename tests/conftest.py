@@ -75,6 +75,12 @@ def hold(tmp_path, monkeypatch):
     file.unlink(missing_ok=True)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Groups that one process goes through alone come first: at the end the other processes would wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(autouse=True)
 def no_module_of_a_test_is_found_by_the_next():
     """A sweep file puts its folder on the path for the rest of its process; a test's shares its process with others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -253,14 +254,19 @@ def test_what_is_missing_is_said(tmp_path):
             draw()
 
 
-def laid_out(draw):
-    """The figure as it is written to a file."""
+@pytest.fixture(scope="module")
+def laid_out(drawings):
+    """laid_out(kind) is the figure as it is written to a file, made once for all tests to look at."""
     import matplotlib
 
-    with matplotlib.rc_context(dict(RC)):
-        figure = draw()
-        figure.draw_without_rendering()
-    return figure
+    @functools.cache
+    def figure_of(kind):
+        with matplotlib.rc_context(dict(RC)):
+            figure = drawings[kind]()
+            figure.draw_without_rendering()
+        return figure
+
+    return figure_of
 
 
 def test_rows_to_highlight_are_in_color_after_the_baseline(tmp_path):
@@ -283,10 +289,10 @@ def test_lines_on_each_other_all_show(looked):
 
 
 @pytest.mark.parametrize("kind", ["curves", "difference", "budget", "scores", "times"])
-def test_each_line_has_its_name_at_its_end_and_no_name_covers_another(drawings, kind):
+def test_each_line_has_its_name_at_its_end_and_no_name_covers_another(laid_out, kind):
     from matplotlib.text import Text
 
-    for axis in laid_out(drawings[kind]).axes:
+    for axis in laid_out(kind).axes:
         names = [text for text in axis.texts if text.get_text() in ROWS]
         assert len(names) == len(ROWS) - (kind == "difference")
         # Without the lines that lead to them, which an annotation's own extent has in it.
@@ -294,16 +300,16 @@ def test_each_line_has_its_name_at_its_end_and_no_name_covers_another(drawings, 
         assert all(a.y1 <= b.y0 + 1 for a, b in itertools.pairwise(boxes))
 
 
-def test_each_bar_of_rates_has_its_row_and_width_beside_it(looked, drawings):
-    (first, _) = laid_out(drawings["rate"]).axes
+def test_each_bar_of_rates_has_its_row_and_width_beside_it(looked, laid_out):
+    (first, _) = laid_out("rate").axes
     of_task = [line for line in rates(looked) if line.task == rates(looked)[0].task]
     assert [text.get_text().split()[0] for text in first.texts] == [line.row for line in of_task]
     assert all(text.get_window_extent().x0 >= first.get_window_extent().x1 for text in first.texts)
 
 
 @pytest.mark.parametrize("kind", ["curves", "difference", "budget", "rate"])
-def test_labels_of_axes_are_no_longer_than_the_axes(drawings, kind):
-    figure = laid_out(drawings[kind])
+def test_labels_of_axes_are_no_longer_than_the_axes(laid_out, kind):
+    figure = laid_out(kind)
     for axis in figure.axes:
         assert axis.yaxis.label.get_window_extent().height <= axis.get_window_extent().height + 4
         assert axis.title.get_window_extent().width <= figure.bbox.width / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import itertools
 import shutil
 import tarfile
 from pathlib import Path
@@ -21,26 +22,45 @@ from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.errors import DataError
 from optathlon.tasks.registry import dataset
 
-MINIATURE_COUNTS = {"training": 420, "validation": 70, "test": 70}
+COUNTS = {"training": 2 * len(WORDS), "validation": len(WORDS), "test": len(WORDS)}
 
 
-class OfficialMiniature(SpeechCommands):
-    """As if the miniature were the published data."""
+class OfficialTree(SpeechCommands):
+    """As if the tree of these tests were the published data."""
 
-    counts = MINIATURE_COUNTS
+    counts = COUNTS
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def original(keyword_data) -> Path:
     return keyword_data / "speech-commands"
 
 
+@pytest.fixture(scope="module")
+def few(original, tmp_path_factory) -> Path:
+    """Of the miniature one recording of each word in validation and in test, and two in training."""
+    folder = tmp_path_factory.mktemp("few") / "speech-commands"
+    chosen = {
+        split: [
+            clip.path
+            for word in range(len(WORDS))
+            for clip in [c for c in clips if c.word == word][: COUNTS[split] // len(WORDS)]
+        ]
+        for split, clips in index(original).items()
+    }
+    noise = [p.relative_to(original).as_posix() for p in (original / "_background_noise_").iterdir()]
+    for path in (*itertools.chain(*chosen.values()), *noise):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(original / path, folder / path)
+    for split, name in LISTS.items():
+        (folder / name).write_text("".join(f"{path}\n" for path in chosen[split]))
+    return folder
+
+
 @pytest.fixture
-def tree(original, tmp_path) -> Path:
-    """A copy without a manifest, as if a user had unpacked it."""
-    copy = tmp_path / "speech-commands"
-    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("manifest.json", "files.tsv", "decoded"))
-    return copy
+def tree(few, tmp_path) -> Path:
+    """A copy of them, as if a user had unpacked it."""
+    return shutil.copytree(few, tmp_path / "speech-commands", copy_function=shutil.copyfile)
 
 
 def pack(tree: Path, archive: Path) -> None:
@@ -68,7 +88,7 @@ def test_the_official_rule_keeps_the_speakers_of_the_published_lists_apart():
 
 def test_splits_follow_the_lists_and_training_is_the_rest(tree):
     splits = index(tree)
-    assert {split: len(clips) for split, clips in splits.items()} == MINIATURE_COUNTS
+    assert {split: len(clips) for split, clips in splits.items()} == COUNTS
     for split, name in LISTS.items():
         assert {c.path for c in splits[split]} == set((tree / name).read_text().split())
     assert all(c.path.startswith(WORDS[c.word] + "/") for clips in splits.values() for c in clips)
@@ -98,13 +118,13 @@ def test_miniature_is_deterministic_and_no_speaker_is_in_two_splits(original, tm
 def test_an_unpacked_tree_is_official_by_its_counts(tree, tmp_path, place):
     root = tmp_path / "data"
     shutil.copytree(tree, root / "speech-commands" / place)
-    found = prepare(OfficialMiniature(), root)
+    found = prepare(OfficialTree(), root)
     assert (found.edition, found.verified) == ("official", "split counts and words")
 
 
 def test_other_counts_are_a_custom_edition(tree):
     (tree / index(tree)["training"][0].path).unlink()
-    assert OfficialMiniature().verify(tree) is None
+    assert OfficialTree().verify(tree) is None
     assert prepare(SpeechCommands(), tree.parent).edition.startswith("custom-")
 
 
@@ -115,7 +135,7 @@ def test_the_archive_is_unpacked_once_and_official_by_its_digest(tree, tmp_path)
     folder.mkdir(parents=True)
     pack(tree, folder / ARCHIVE)
 
-    class Official(OfficialMiniature):
+    class Official(OfficialTree):
         archive_sha256 = file_digest(folder / ARCHIVE)
 
     found = prepare(Official(), root)
@@ -124,7 +144,7 @@ def test_the_archive_is_unpacked_once_and_official_by_its_digest(tree, tmp_path)
     assert prepare(Official(), root).edition == "official"
     assert (folder / TREE / "README.md").exists()
     check(Official(), root)
-    assert OfficialMiniature().verify(folder) is None, "an archive of another digest beside the tree is not official"
+    assert OfficialTree().verify(folder) is None, "an archive of another digest beside the tree is not official"
     expected = ["SpeechCommands", ARCHIVE, "decoded", "manifest.json", "files.tsv"]
     assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
 
@@ -209,7 +229,7 @@ def test_a_missing_list_is_named(tree):
 def test_a_listed_file_that_is_no_recording_is_named_with_its_line(tree, line):
     with (tree / LISTS["test"]).open("a") as lines:
         lines.write(line + "\n")
-    with pytest.raises(DataError, match=r"testing_list\.txt, line 71: .* is not a recording"):
+    with pytest.raises(DataError, match=r"testing_list\.txt, line 36: .* is not a recording"):
         index(tree)
 
 
@@ -217,7 +237,7 @@ def test_a_file_in_both_lists_is_refused(tree):
     first = (tree / LISTS["validation"]).read_text().split()[0]
     with (tree / LISTS["test"]).open("a") as lines:
         lines.write(first + "\n")
-    with pytest.raises(DataError, match=r"line 71: .* is listed twice \(validation already\)"):
+    with pytest.raises(DataError, match=r"line 36: .* is listed twice \(validation already\)"):
         index(tree)
 
 
@@ -251,7 +271,7 @@ def test_a_bad_recording_is_named(tree, reason, spoil):
     path = tree / index(tree)["test"][3].path
     spoil(path)
     name = path.relative_to(tree).as_posix()
-    with pytest.raises(DataError, match=rf"speech-commands: 1 of 560 recordings .*\n  {name} .*{reason}"):
+    with pytest.raises(DataError, match=rf"speech-commands: 1 of 140 recordings .*\n  {name} .*{reason}"):
         SpeechCommands().verify(tree)
 
 
