@@ -55,8 +55,8 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _number(points: list[tuple[float, float]], at: float | str) -> float:
+def _number(points: list[tuple[float, float]], when: float | str) -> float:
     values = [value for _, value in points]
-    if at == "mean":
+    if when == "mean":
         return math.fsum(values) / len(values)
-    return next((value for time, value in points if at != "last" and time >= float(at)), values[-1])
+    return next((value for time, value in points if when != "last" and time >= float(when)), values[-1])

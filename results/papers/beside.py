@@ -11,6 +11,7 @@ from optathlon.results.board.cell import PaperNumber
 from optathlon.results.board.model import Leaderboard
 from optathlon.results.papers.published import Published, averaged_tasks
 from optathlon.results.plan import Plan, TableColumn
+from optathlon.results.record import flat
 
 
 def with_published(board: Leaderboard, plan: Plan, numbers: Sequence[Published]) -> Leaderboard:
@@ -28,7 +29,8 @@ def with_published(board: Leaderboard, plan: Plan, numbers: Sequence[Published])
     for row, line in zip(board.rows, table.rows, strict=True):
         cells = []
         for cell, column in zip(row.cells, table.columns, strict=True):
-            here = _numbers(of_table, row.optimizer, column, _settings(plan, line.row, column))
+            settings = _settings(plan, line.row, column)
+            here = _numbers(of_table, row.optimizer, column, settings, paper=plan.head.scale == "paper")
             placed += here
             shown = [PaperNumber(mean=n.mean, std=n.std, note=n.note) for n in here]
             cells.append(msgspec.structs.replace(cell, published=shown))
@@ -46,7 +48,12 @@ def _settings(plan: Plan, row: str, column: TableColumn) -> list[dict[str, Any]]
 
 
 def _numbers(
-    numbers: Sequence[Published], optimizer: str, column: TableColumn, settings: Sequence[dict[str, Any]]
+    numbers: Sequence[Published],
+    optimizer: str,
+    column: TableColumn,
+    settings: Sequence[dict[str, Any]],
+    *,
+    paper: bool,
 ) -> list[Published]:
     fitting = [
         number
@@ -54,10 +61,17 @@ def _numbers(
         if (number.optimizer, number.metric) == (optimizer, column.metric.rpartition("/")[2])
         and sorted(column.of) in ([number.task], averaged_tasks(number, numbers))
         and settings
-        and all(number.fits(setting) for setting in settings)
+        and all((number if paper else _at_any_scale(number, setting)).fits(setting) for setting in settings)
     ]
     most = max((len(number.setting) for number in fitting), default=0)
     return [number for number in fitting if len(number.setting) == most]
+
+
+def _at_any_scale(number: Published, setting: dict[str, Any]) -> Published:
+    """`number` with what it says of the protocol, as of 92 epochs, as `setting` says it if it says anything of it."""
+    ours = flat(setting.get("protocol", {}), "protocol.")
+    of_protocol = {key: ours[key] for key in number.setting if key.startswith("protocol.") and key in ours}
+    return msgspec.structs.replace(number, setting=number.setting | of_protocol)
 
 
 def _in_words(number: Published) -> str:

@@ -244,5 +244,6 @@ def _tuned_name(entry: Entry) -> str:
 
 
 def _notes(entry: Entry, protocol: Mapping[str, Any]) -> list[str]:
-    notes = [f"protocol differs: {key} = {value}" for key, value in flat(protocol).items()]
+    differing = ", ".join(f"{key} = {value}" for key, value in flat(protocol).items())
+    notes = [f"protocol differs: {differing}"] if differing else []
     return notes if "lr" in entry.spec.hyperparameters else [*notes, "has no lr: schedule and warm-up change nothing"]

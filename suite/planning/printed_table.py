@@ -95,9 +95,10 @@ class _Reader:
         for key in ("curve", "metric"):
             if not isinstance(entry.get(key), str) or not entry[key]:
                 raise self._error(f"{where}.{key}: must be a name, not {entry.get(key)!r}")
-        at, factor, higher = entry.get("at", "last"), entry.get("factor", 1.0), entry.get("higher_is_better", False)
-        if at not in ("last", "mean") and type(at) not in (int, float):
-            raise self._error(f'{where}.at: must be a time, "last" or "mean", not {at!r}')
+        time, factor = entry.get("at", "last"), entry.get("factor", 1.0)
+        higher = entry.get("higher_is_better", False)
+        if time not in ("last", "mean") and type(time) not in (int, float):
+            raise self._error(f'{where}.at: must be a time, "last" or "mean", not {time!r}')
         if type(factor) not in (int, float):
             raise self._error(f"{where}.factor: must be a number, not {factor!r}")
         if not isinstance(higher, bool) or not isinstance(entry.get("unit", ""), str):
@@ -109,7 +110,9 @@ class _Reader:
             unit=entry.get("unit", ""),
             higher_is_better=higher,
             digits=self._digits(entry, f"{where}.", digits),
-            curve=TableCurve(name=entry["curve"], at=at if isinstance(at, str) else float(at), factor=float(factor)),
+            curve=TableCurve(
+                name=entry["curve"], at=time if time in ("last", "mean") else float(time), factor=float(factor)
+            ),
         )
 
     def _marks(self, task_names: Iterable[str]) -> str:

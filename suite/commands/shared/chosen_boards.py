@@ -55,15 +55,15 @@ def names(store: Store, sweep: str | None) -> list[str]:
     return [stored_name(store, sweep)] if sweep else store.plan_names()
 
 
-def stored_name(store: Store, given: str) -> str:
-    """Returns the name of a plan of `store`: of the sweep as it was given, or of that sweep at the one other scale at
+def stored_name(store: Store, sweep: str) -> str:
+    """Returns the name of a plan of `store`: of the sweep as it was named, or of that sweep at the one other scale at
     which it was launched. UsageError if there are several."""
-    name, known = sweep_reader.name_of(given), store.plan_names()
+    name, known = sweep_reader.name_of(sweep), store.plan_names()
     scaled = [other for other in known if other in (f"{name}-{scale}" for scale in tasks.SCALES)]
     if name in known or not scaled:
         return name
     if len(scaled) > 1:
-        raise UsageError(f"{given} was launched at other scales only; name one: {', '.join(scaled)}")
+        raise UsageError(f"{sweep} was launched at other scales only; name one: {', '.join(scaled)}")
     return scaled[0]
 
 

@@ -75,9 +75,10 @@ def test_each_published_row_is_a_row_of_its_sweep(table):
         assert rows_of(sweep, number), number
 
 
+@pytest.mark.parametrize("scale", ["paper", "smoke"])
 @pytest.mark.parametrize("table", TABLES)
-def test_each_published_number_stands_in_the_printed_table(table, tmp_path):
-    plan = expand(load(find(TABLES[table])), tmp_path)
+def test_each_published_number_stands_in_the_printed_table(table, scale, tmp_path):
+    plan = expand(load(find(TABLES[table]), scale), tmp_path)
     board = with_published(leaderboard(plan, [], printed=True), plan, published())
     printed = [(n.mean, n.std) for row in board.rows for cell in row.cells for n in cell.published]
     numbers = [(n.mean, n.std) for n in published() if n.table == table and not n.note.startswith("Madry")]
@@ -125,6 +126,15 @@ def test_lengths_and_schedules_are_stretched_with_the_task():
     assert first.protocol["length"] == round(200 * factor)
     assert first.protocol["restore_best_at"] == [round(n * factor) for n in (60, 80, 100)]
     assert first.protocol["schedule"]["milestones"] == [round(n * factor) for n in (60, 80, 100)]
+
+
+@pytest.mark.parametrize("scale", ["mini", "smoke"])
+def test_what_is_overridden_for_a_task_is_stretched_with_that_task(scale):
+    """92 % of the epochs are 92 of ResNet's 100, and 138 of MobileNetV2's 150."""
+    sweep = load(find("adamp/table-h7"), scale)
+    for task in sweep.tasks:
+        (entry,) = [entry for entry in sweep.entries_on(task) if entry.label == "sgdp92"]
+        assert entry.protocol["length"] == round(0.92 * task.protocol(scale).length)
 
 
 @pytest.mark.parametrize("scale", ["mini", "smoke"])

@@ -248,7 +248,6 @@ def test_what_an_optimizer_changes_in_a_protocol_can_be_another_for_one_task(tmp
     assert lengths["toy:TASK"] == {"length": 2, "clip_norm": 1.0}
     assert lengths["toy:PLAIN"] == {"length": 3, "clip_norm": 1.0}
     assert plan.head.rows[0].notes == [
-        "protocol differs: length = 2",
-        "protocol differs: clip_norm = 1.0",
-        "protocol differs: length = 3 on toy:PLAIN",
+        "protocol differs: length = 2, clip_norm = 1.0",
+        "protocol differs: length = 3, clip_norm = 1.0 on toy:PLAIN",
     ]
