@@ -155,7 +155,7 @@ fixed.lr = 0.1
 
 [cluster]
 time = 60
-notice = 45       # Slurm looks every 30 s, and so says it up to 75 s before the end
+notice = 75       # Slurm looks every 30 s, and so says it up to 105 s before the end
 setup = ["export OMP_NUM_THREADS=1"]
 """
 
