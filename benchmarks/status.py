@@ -118,7 +118,9 @@ def main() -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    """Bytecode is kept, as it is of what is installed."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
 
 
 if __name__ == "__main__":

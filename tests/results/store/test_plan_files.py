@@ -84,6 +84,35 @@ def test_a_damaged_plan_is_named(store):
         store.plan("sweep")
 
 
+@pytest.mark.parametrize("field", ["problem", "setting", "row", "column"])
+def test_a_line_that_names_what_the_head_does_not_know_is_told(store, field):
+    whole = plan(0.1, 0.3)
+    whole.runs[1] = msgspec.structs.replace(whole.runs[1], **{field: "unknown"})
+    store.put_plan(whole, b"")
+    with pytest.raises(StoreError, match=f"line 3: {field} 'unknown' is not in the plan's first line"):
+        store.plan("sweep")
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_head_without_settings_fits_a_plan_without_runs_only(store, count):
+    whole = plan(0.1)
+    head = msgspec.structs.replace(whole.head, settings={})
+    store.put_plan(msgspec.structs.replace(whole, head=head, runs=whole.runs[:count]), b"")
+    if count:
+        with pytest.raises(StoreError, match="line 2: setting"):
+            store.plan("sweep")
+    else:
+        assert store.plan("sweep").runs == []
+
+
+def test_rows_may_have_any_name_and_equal_names_are_one_object(store):
+    rows = {'é "quoted"\n\\': [setting("sgd", lr=0.1)], "": [setting("adam", lr=0.1)]}
+    store.put_plan(Sweep(rows).plan, b"")
+    read_back = store.plan("sweep")
+    assert read_back == Sweep(rows).plan
+    assert len({id(run.row) for run in read_back.runs}) == len(rows)
+
+
 @pytest.mark.parametrize("damaged", [b"", b"{", b'{"schema": 1}\n', b"\xff\xfe"])
 def test_a_damaged_plan_keeps_no_other_from_being_written_and_is_named(store, damaged):
     store.put_plan(plan(0.1), b"")

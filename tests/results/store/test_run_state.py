@@ -67,6 +67,21 @@ def test_each_state_is_read_off_the_files(store):
     }  # fmt: skip
 
 
+def test_outcomes_are_the_same_from_the_index_as_from_the_records(store):
+    records = [
+        record(0.5, provenance={"attempt": 3}),
+        record(0.5, seed=1, provenance={"attempt": "three"}),
+        record(DIVERGED, seed=2),
+    ]
+    for each in records:
+        store.commit(each)
+    ids = [each.id for each in records]
+    of_files = store.states(ids)
+    store.compact()
+    assert Store(store.root).states(ids) == of_files
+    assert [of_files[i].attempt for i in ids] == [3, 0, records[2].provenance.get("attempt", 0)]
+
+
 def test_what_an_attempt_failed_by_is_told_until_the_next_begins(store):
     store.claim(RUN, this_process())
     store.end(
