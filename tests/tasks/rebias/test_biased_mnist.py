@@ -99,7 +99,7 @@ def test_sixty_thousand_images_make_235_batches_and_the_last_has_96(tmp_path: Pa
 
 
 def test_it_honors_the_contract_of_workloads(data: Path) -> None:
-    prove(lambda **how: workload(SMOKE.with_validation(), data, **how))
+    prove(lambda **how: workload(SMALL.with_validation(), data, **how))
 
 
 def test_it_honors_the_contract_with_several_micro_batches_an_update(data: Path) -> None:
@@ -109,8 +109,8 @@ def test_it_honors_the_contract_with_several_micro_batches_an_update(data: Path)
 
 def test_it_is_the_literal_trainer_bit_for_bit(data: Path) -> None:
     """ReBias, trainer.py: g steps first, then f; no detach, each optimizer clears only its own gradients."""
-    ours = workload(SMOKE, data, seed=3)
-    literal = workload(SMOKE, data, seed=3)
+    ours = workload(SMALL, data, seed=3)
+    literal = workload(SMALL, data, seed=3)
     g, f = literal.players["biased"], literal.players["model"]
     g_optimizer, f_optimizer = (torch.optim.Adam(net.parameters(), 1e-3, weight_decay=1e-4) for net in (g, f))
     for epoch in range(2):
