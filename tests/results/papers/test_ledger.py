@@ -124,7 +124,7 @@ def test_no_verdict_is_false_more_often_than_its_interval_and_noise_alone_reprod
             number = msgspec.structs.replace(THEIRS, mean=statistics.mean(theirs), std=spread)
             yield entry_of([chance.gauss(70 + truth, 1) for _ in range(3)], number).verdict
 
-    equal, far = (collections.Counter(verdicts(*how)) for how in ((0.0, 150), (5.0, 50)))
+    equal, far = (collections.Counter(verdicts(*how)) for how in ((0.0, 70), (5.0, 50)))
     assert equal["differs"] <= scipy.stats.binom.ppf(0.999, 70, 0.05)
     assert equal["reproduced"] > 20
     assert far["reproduced"] <= 2
