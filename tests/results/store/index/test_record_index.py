@@ -214,6 +214,7 @@ def test_several_processes_that_compact_at_once_lose_nothing(store):
     expected = {r.id: r for r in fresh(store).records(curves=True)}
     assert len(expected) == 180
     assert store.compact() == 180
-    assert len(parts(store)) <= (180).bit_length()
+    # What is in no part yet may become one more, beside as many as are not too many.
+    assert len(parts(store)) <= (180).bit_length() + 1
     assert {r.id: r.seed for r in fresh(store).records()} == {i: r.seed for i, r in expected.items()}
     assert list(store.root.rglob(".*")) == []
