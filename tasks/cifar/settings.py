@@ -80,10 +80,9 @@ class AdversarialSettings(Settings, frozen=True, kw_only=True):
             raise TaskError(
                 f"protocol.settings.depth: {self.depth} must be 4 plus a multiple of 6 (10, 16, 22, 28, 34)"
             )
-        if self.stem % 2 and self.widen % 2 == 0:
+        if self.stem % 2:
             raise TaskError(
-                f"protocol.settings.stem: {self.stem} must be even where widen is ({self.widen}), as the first shortcut"
-                " adds as many channels on both sides"
+                f"protocol.settings.stem: {self.stem} must be even, as shortcuts add as many channels on both sides"
             )
         check_carved("train_images", self.train_images, protocol)
         left = self.train_images - carved(self.train_images, protocol)

@@ -75,6 +75,7 @@ OF_A_FAMILY: list[tuple[str, str, Any, str]] = [
     ("speech-commands", "select.higher_is_better", True, "select.higher_is_better"),
     ("speech-commands", "select.start", 10**9, "select.start"),
     ("speech-commands", "select.start", -1, "select.start"),
+    ("cifar10-l2", "settings.stem", 3, "settings.stem"),
     ("mtat", "settings.evaluation_clips", 1, "settings.evaluation_clips"),
     ("biased-mnist-0.990", "micro_batch", 2, "micro_batch"),
     ("biased-mnist-0.990", "batch", 3, "batch"),
