@@ -190,7 +190,8 @@ def test_tags(data: Path) -> None:
     [
         ({"settings": {"depth": 12}}, r"protocol\.settings\.depth: 12 must be 4 plus a multiple of 6"),
         ({"settings": {"depth": 4}}, r"protocol\.settings\.depth: "),
-        ({"settings": {"widen": 2, "stem": 3}}, r"protocol\.settings\.stem: 3 must be even where widen is \(2\)"),
+        ({"settings": {"widen": 1, "stem": 3}}, r"protocol\.settings\.stem: 3 must be even"),
+        ({"settings": {"widen": 2, "stem": 3}}, r"protocol\.settings\.stem: 3 must be even"),
         ({"settings": {"block": 3}}, r"protocol\.settings\.block: "),
         ({"settings": {"step_rule": "random"}}, r"protocol\.settings\.step_rule: "),
         ({"settings": {"epsilon": 0.0}}, r"protocol\.settings\.epsilon: "),
