@@ -72,10 +72,16 @@ def _toy(args: argparse.Namespace) -> int:
     """Draws a figure that needs no run."""
     from optathlon.suite.commands import toys
 
-    folder, suffix = (args.output.parent, args.output.suffix) if args.output else (Path(), ".svg")
-    if suffix not in SUFFIXES:
-        raise UsageError(f"--output {args.output}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    return toys.main(argparse.Namespace(figure=TOYS[args.kind], output=folder, format=suffix[1:], json=False))
+    _check_output(args.output)
+    numbers, curves = toys.computed([TOYS[args.kind]])
+    path: Path | None = args.output
+    if path is None:
+        files = {name: Path(f"{name}.svg") for name in curves}
+    elif len(curves) == 1:
+        files = dict.fromkeys(curves, path)
+    else:
+        files = {name: path.with_stem(f"{path.stem}-{name}") for name in curves}
+    return toys.show(numbers, toys.draw(curves, files))
 
 
 def _figure_of_sweep(args: argparse.Namespace) -> int:
@@ -126,11 +132,15 @@ def _check(args: argparse.Namespace) -> None:
         if value and value not in ("times", "moderated", "tang") and args.kind != kind:
             raise UsageError(f"--{option}: belongs to {kind}, not to {args.kind}")
     check_tolerance(args.tolerance)
-    if args.output is None:
+    _check_output(args.output)
+
+
+def _check_output(path: Path | None) -> None:
+    if path is None:
         return
-    if args.output.suffix not in SUFFIXES:
-        raise UsageError(f"--output {args.output}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    chosen_boards.check_output("--output", args.output)
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"--output {path}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    chosen_boards.check_output("--output", path)
 
 
 def _drawing(args: argparse.Namespace, store: Store, results: SweepResults) -> Callable[[], Figure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as Folder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,18 +48,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    numbers, curves = computed(FIGURES if args.figure == "all" else (args.figure,))
+    files = draw(curves, {name: args.output / f"{name}.{args.format}" for name in curves}) if args.output else []
+    return show(numbers, files, args.json)
+
+
+def computed(figures: Iterable[str]) -> tuple[list[Number], Curves]:
+    """Computes the key numbers of `figures`, which are of FIGURES, and what their plots draw."""
     import torch
 
     torch.set_num_threads(1)
     numbers: list[Number] = []
     curves: Curves = {}
-    for figure in FIGURES if args.figure == "all" else (args.figure,):
+    for figure in figures:
         say(f"computes {figure}")
         key_numbers, drawn = _COMPUTE.get(figure, lambda name=figure: _searched(name))()
         numbers += key_numbers
         curves |= drawn
-    files = _draw(curves, args.output, args.format) if args.output else []
-    if args.json:
+    return numbers, curves
+
+
+def show(numbers: Iterable[Number], files: Iterable[Folder], json: bool = False) -> int:
+    """Prints the key numbers, and says which plots were written."""
+    if json:
         print_json({"numbers": [n._asdict() for n in numbers], "files": [str(f) for f in files]})
     else:
         rows = [
@@ -137,15 +148,13 @@ _COMPUTE: dict[str, Callable[[], tuple[list[Number], Curves]]] = {
 }
 
 
-def _draw(curves: Curves, folder: Folder, kind: str) -> list[Folder]:
-    """Writes one file per plot, with the same bytes each time."""
+def draw(curves: Curves, files: Mapping[str, Folder]) -> list[Folder]:
+    """Writes each plot of `curves` to its file, a .svg, .pdf or .png, with the same bytes each time."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    folder.mkdir(parents=True, exist_ok=True)
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}[kind]
-    files = []
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
     with mpl.rc_context({"svg.hashsalt": "optathlon", "svg.fonttype": "none", "font.size": 8}):
         for name, curve in curves.items():
             figure = Figure(figsize=(3.6, 2.8) if name == "regret" else (10, 2.9), layout="constrained")
@@ -154,11 +163,11 @@ def _draw(curves: Curves, folder: Folder, kind: str) -> list[Folder]:
                 _draw_regret(figure.subplots(), curve)
             else:
                 _draw_paths(figure, curve, sphere="figure-1" not in name)
-            data, file = io.BytesIO(), folder / f"{name}.{kind}"
-            figure.savefig(data, format=kind, dpi=200, metadata=metadata)
-            hand_out(file, data.getvalue())
-            files.append(file)
-    return files
+            data, kind = io.BytesIO(), files[name].suffix[1:]
+            figure.savefig(data, format=kind, dpi=200, metadata=metadata[kind])
+            files[name].parent.mkdir(parents=True, exist_ok=True)
+            hand_out(files[name], data.getvalue())
+    return [files[name] for name in curves]
 
 
 def _draw_paths(figure: Figure, paths: list[Path], sphere: bool) -> None:

@@ -33,6 +33,16 @@ def test_a_toy_figure_needs_no_store(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "figure-3.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_a_toy_figure_is_written_where_output_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert ran(capsys, "plot", "adamp/figure-3", "--output", "mine.png")[0] == 0
+    assert ran(capsys, "plot", "adamp/figure-1", "--output", "mine.svg")[0] == 0
+    names = {f"mine-figure-1-momentum-{momentum}.svg" for momentum in ("0.9", "0.95", "0.99")}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.png", *names}
+    code, _, error = ran(capsys, "plot", "adamp/figure-3", "--output", "none/mine.png")
+    assert (code, error) == (2, "optathlon: --output none/mine.png: there is no folder none\n")
+
+
 @pytest.mark.parametrize("words", [["curvs"], ["adamp/table-2"], ["curvs", "sweep"]])
 def test_what_is_neither_a_kind_nor_a_sweep_with_a_figure_is_refused(tuned, capsys, words):
     code, _, error = ran(capsys, "plot", *words)
