@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("house")  # one process parses all modules, once
-
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("suite", "tasks", "optimizers", "slurm", "results")
 LONGEST_FUNCTION, LONGEST_FILE, MOST_FILES = 50, 400, 20

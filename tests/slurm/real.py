@@ -250,9 +250,12 @@ def _alive(pid: int) -> bool:
 
 
 def _free_ports(count: int) -> int:
-    """The first of `count` free ports in a row, below those that the system hands out by itself."""
+    """The first of `count` free ports in a row, below those that the system hands out by itself.
+
+    The system draws them: tests seed `random`, and processes that start a Slurm at once would draw the same.
+    """
     while True:
-        first = random.randrange(20000, 30000)
+        first = random.SystemRandom().randrange(20000, 30000)
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
             for port in range(first, first + count):
                 held.enter_context(socket.socket()).bind(("127.0.0.1", port))

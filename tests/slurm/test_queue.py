@@ -14,7 +14,7 @@ from optathlon.slurm import slots
 from tests.suite.sweeps import SWEEP, optathlon, write
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ON_SLURM = ("launch", "sweep.toml", "--on", "slurm", "--json")
 ONE = SWEEP.replace("seeds = [0, 1]", "seeds = [0]").partition('\n[[optimizer]]\nname = "adamw"')[0]

@@ -13,7 +13,6 @@ from optathlon.slurm.cluster import PYTHON, Alive, ClusterError, Job, Resources,
 from optathlon.slurm.slurm import SlurmCluster
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.xdist_group("slurm")
 HERE = Path(__file__).resolve().parent
 
 # Says who it is, sleeps until there is a file `enough`, and saves when it is told to stop: what a worker does, without

@@ -16,7 +16,7 @@ from optathlon.results import Store
 from tests.suite.sweeps import command, environment, optathlon, wait_until_in_a_run, write
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 # 20 runs to tune, and 20 to report: 5 seeds of the best setting of each of 2 optimizers on 2 tasks.
 SWEEP = """

@@ -228,8 +228,10 @@ def test_a_smaller_scale_has_the_same_clips_for_every_seed_and_fewer_tags_than_t
 
 @pytest.mark.slow
 def test_a_tag_without_a_curve_is_refused_before_training(tagging_data):
-    with pytest.raises(DataError, match=r"(all|none) of the 1 validation clips have tag number 0.*no ROC curve"):
+    with pytest.raises(TaskError, match=r"protocol\.settings\.evaluation_clips: 1 clip gives no ROC curve"):
         make(tagging_data, "mtat", tiny("mtat", settings={"evaluation_clips": 1}))
+    with pytest.raises(DataError, match=r"(all|none) of the 2 validation clips have tag number \d.*no ROC curve"):
+        make(tagging_data, "mtat", tiny("mtat", settings={"evaluation_clips": 2}))
 
 
 @pytest.mark.slow
