@@ -31,6 +31,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 
 from optathlon.suite import user_modules
+from tests.groups import group_of, process_per_group
 
 # The same examples each time, however long they take to be made.
 hypothesis.settings.register_profile(
@@ -75,33 +76,15 @@ def hold(tmp_path, monkeypatch):
     file.unlink(missing_ok=True)
 
 
-GROUPS = {
-    "tests/slurm/test_slurm.py": "slurm",  # one process starts a real Slurm
-    "tests/slurm/test_queue.py": "slurm",
-    "tests/slurm/test_sweeps.py": "slurm",
-    "tests/test_house.py": "house",  # one process parses all modules
-}
-"""Files of which one process goes through all tests, where pytest-xdist has several (--dist loadgroup)."""
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Groups that one process goes through alone come first: at the end the other processes would wait for it."""
-    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in GROUPS)
+    items.sort(key=lambda item: group_of(item.nodeid) is None)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """The mark xdist_group does nothing with pytest 9.2 and pytest-xdist 3.8: ids no longer take its suffix."""
-    if config.getvalue("dist") != "loadgroup":
-        return None
-    from xdist.scheduler import LoadGroupScheduling
-
-    class GroupsOfFiles(LoadGroupScheduling):
-        def _split_scope(self, nodeid):
-            return GROUPS.get(nodeid.partition("::")[0], nodeid)
-
-    return GroupsOfFiles(config, log)
+    return process_per_group(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)

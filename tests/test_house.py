@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.groups import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("suite", "tasks", "optimizers", "slurm", "results")
@@ -55,6 +58,13 @@ def arrows() -> dict[str, set[str]]:
         imported = {longer if longer in modules() else module for module, longer in pairs}
         graph[name] = {module for module in imported if module in modules() and module != name}
     return graph
+
+
+def test_one_process_goes_through_all_tests_of_the_real_slurm():
+    takes_it = re.compile(r"^def test_\w+\([^)]*\bslurm\b", re.MULTILINE)
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if takes_it.search(path.read_text())]
+    assert {str(path.relative_to(ROOT)) for path in files} == {file for file in GROUPS if GROUPS[file] == "slurm"}
+    assert all((ROOT / file).is_file() for file in GROUPS)
 
 
 def test_no_module_imports_itself_over_others():
