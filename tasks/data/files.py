@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ import msgspec
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 MARK = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8."""
+LINE_END = re.compile(rb"\r+\n")
+"""CRLF, or the CRCRLF of a text that was converted twice."""
 TEXTS = (".txt", ".tokens", ".csv", ".tsv")
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no JSON of the kind that was asked for."""
@@ -97,7 +100,7 @@ def text_of(content: bytes, *, blank_lines: bool = False) -> bytes:
     Empty lines at the end go, unless `blank_lines` are part of the format. This is what readers read and what an
     edition is named by.
     """
-    content = content.removeprefix(MARK).replace(b"\r\n", b"\n")
+    content = LINE_END.sub(b"\n", content.removeprefix(MARK))
     if not blank_lines:
         content = content.rstrip(b"\n")
     return content if not content or content.endswith(b"\n") else content + b"\n"

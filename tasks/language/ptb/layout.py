@@ -9,9 +9,9 @@ import numpy as np
 
 from optathlon.tasks.data import archives
 from optathlon.tasks.data.layouts import find_parts, paths_in
-from optathlon.tasks.data.text import checked, read_text
+from optathlon.tasks.data.text import checked, read_text, say
 from optathlon.tasks.errors import DataError
-from optathlon.tasks.language.text.corpus import EOS, Corpus
+from optathlon.tasks.language.text.corpus import EOS, UNK, Corpus
 
 ARCHIVE, ARCHIVE_MD5 = "simple-examples.tgz", "30177ea32e27c525793142b6bf2c8e2d"
 
@@ -49,14 +49,18 @@ def is_there(folder: Path) -> bool:
 def read(folder: Path) -> Corpus:
     """The corpus below `folder`. Ids are by first appearance over train, then valid, then test (awd-lstm-lm `data.py`).
 
-    Raises DataError if a text is missing, empty, not UTF-8, or has <eos> at the ends of its lines already.
+    Raises DataError if a text is missing, empty, not UTF-8, or has <eos> at the ends of its lines already. Says how
+    many words are only in valid and test.
     """
     ids: dict[str, int] = {}
-    train, validation, test = (
-        np.array([ids.setdefault(word, len(ids)) for word in _words(folder, split, text)], dtype=np.int64)
-        for split, text in texts_of(folder).items()
-    )
-    return Corpus(tuple(ids), train, validation, test)
+    known, splits = 0, []
+    for split, text in texts_of(folder).items():
+        words = _words(folder, split, text)
+        splits.append(np.array([ids.setdefault(word, len(ids)) for word in words], dtype=np.int64))
+        known = known or len(ids)
+    if len(ids) > known:
+        say(f"ptb: {folder}: {len(ids) - known:,} words of valid and test are not in train; expected them as {UNK}")
+    return Corpus(tuple(ids), *splits)
 
 
 def texts_of(folder: Path) -> dict[str, str]:

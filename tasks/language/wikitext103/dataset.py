@@ -44,6 +44,7 @@ class WikiText103(Dataset):
     )
     standins: ClassVar[dict[str, int]] = {"0128b4b285cacbb9": 1}  # gensim 4.4.0
     entries: ClassVar[tuple[str, ...]] = ("wikitext-103*", "wiki.*.tokens", *(f"{s}.txt" for s in SPLITS), *hub.ENTRIES)
+    made: ClassVar[tuple[str, ...]] = (token_files.FOLDER,)
     blank_lines: ClassVar[bool] = True
 
     def verify(self, folder: Path) -> str | None:
@@ -83,7 +84,11 @@ def prepare(folder: Path) -> token_files.About:
         digest, lines = _digest(hub.files(copy)), lambda split: hub.lines(copy, split)
     else:
         raise DataError(f"{NAME}: {folder} holds none of the files; expected {WikiText103.get}")
-    return token_files.ensure(folder, digest, lambda split: checked(lines(split), f"{NAME}: {folder}: {split}", EOS))
+
+    def checked_lines(split: str) -> Iterator[str]:
+        return checked(lines(split), f"{NAME}: {folder}: {split}", EOS, blank_lines=True)
+
+    return token_files.ensure(folder, digest, checked_lines)
 
 
 def read(folder: Path) -> Corpus:

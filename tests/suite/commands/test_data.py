@@ -41,4 +41,4 @@ def test_text_that_is_no_penn_treebank_is_told_in_one_line(texts: Path, tmp_path
     assert main(["data", "prepare", "ptb", "--from", str(texts), "--data", str(tmp_path / "data")]) != 0
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
-    assert "2 of 2 lines end in <eos> already" in told[0]
+    assert "2 of 2 lines begin or end in <eos> already" in told[0]

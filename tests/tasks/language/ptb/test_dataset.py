@@ -22,16 +22,13 @@ from optathlon.tasks.language.ptb.dataset import PennTreebank
 from optathlon.tasks.language.ptb.layout import ARCHIVE, LAYOUTS, SPLITS, read
 from optathlon.tasks.language.text.corpus import Corpus
 from optathlon.tasks.language.text.ngrams import unigram_perplexity
+from tests.tasks.language.split_files import write_splits
 
 TEXT = {"train": " the cat sat \n the <unk> ran N miles \n", "valid": " the cat ran \n", "test": " a cat sat \n"}
 
 
 def lay(folder: Path, layout: str = LAYOUTS[0], text: dict[str, str] = TEXT) -> Path:
-    for split, content in text.items():
-        path = folder / layout.format(split)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    return folder
+    return write_splits(folder, layout, text)
 
 
 def archive(folder: Path, *extra: tarfile.TarInfo, names: str = "./" + LAYOUTS[0], leave_out: str = "") -> Path:
@@ -213,7 +210,7 @@ def test_a_blank_last_line_is_no_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b" a cat <eos> \n sat <eos> \n", r"ptb: .*train: 2 of 2 lines end in <eos> already.*sed"),
+        (b" a cat <eos> \n sat <eos> \n", r"ptb: .*train: 2 of 2 lines begin or end in <eos> already.*sed"),
         (b" a cat \r sat \r", r"ptb: .*train\.txt ends its lines by CR alone"),
         (" a cat \n sat \n".encode("utf-16-le"), r"ptb: .*train\.txt is not UTF-8 but UTF-16"),
         (" a cat \n sat \n".encode("utf-16"), r"ptb: .*train\.txt is not UTF-8 but UTF-16.*iconv"),
@@ -224,6 +221,14 @@ def test_text_that_cannot_be_penn_treebank_is_refused(tmp_path: Path, content: b
     (tmp_path / "ptb" / LAYOUTS[0].format("train")).write_bytes(content)
     with pytest.raises(DataError, match=message):
         dataset.prepare(PennTreebank(), tmp_path)
+
+
+def test_words_that_training_never_shows_are_said(tmp_path: Path, capsys) -> None:
+    read(lay(tmp_path, text={**TEXT, "test": " the Cat sat \n the dog ran \n"}))
+    assert (
+        f"ptb: {tmp_path}: 2 words of valid and test are not in train; expected them as <unk>\n"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_archive_beside_other_files_is_left_packed(tmp_path: Path) -> None:
@@ -330,7 +335,7 @@ def test_a_copy_of_another_data_set_or_beside_the_text_is_refused(tmp_path: Path
         read(hub_copy(tmp_path / "holes", "parquet", rows=["a", None]))
     with pytest.raises(DataError, match=r"no row of sentence has a word"):
         read(hub_copy(tmp_path / "blank", "saved", rows=["", " "]))
-    with pytest.raises(DataError, match=r"ptb: .*train: 1 of 1 lines end in <eos> already"):
+    with pytest.raises(DataError, match=r"ptb: .*train: 1 of 1 lines begin or end in <eos> already"):
         read(hub_copy(tmp_path / "ended", "parquet", rows=["a cat <eos>"]))
     with pytest.raises(DataError, match=r"holds the text twice"):
         read(hub_copy(lay(tmp_path / "both"), "parquet"))

@@ -76,7 +76,7 @@ def test_a_damaged_archive_names_the_md5_that_is_right_and_leaves_nothing(tmp_pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b" a <eos> \n b <eos> \n", r"wikitext-103: .*train: 2 of 2 lines end in <eos> already"),
+        (b" a <eos> \n b <eos> \n", r"wikitext-103: .*train: 2 of 2 lines begin or end in <eos> already"),
         (b" a \r b \r", r"wikitext-103: .*wiki\.train\.tokens ends its lines by CR alone"),
         (" a \n b \n".encode("utf-16-be"), r"wikitext-103: .*wiki\.train\.tokens is not UTF-8 but UTF-16"),
     ],
@@ -86,6 +86,14 @@ def test_text_that_cannot_be_wikitext_is_refused(tmp_path: Path, content: bytes,
         (tmp_path / f"wiki.{split}.tokens").write_bytes(content)
     with pytest.raises(DataError, match=message):
         WikiText103().verify(tmp_path)
+
+
+def test_line_ends_and_marks_make_no_other_edition(tmp_path: Path) -> None:
+    """What is made of the text, token files that tell its bytes, names no edition."""
+    lay(tmp_path / "a" / "wikitext-103")
+    lay(tmp_path / "b" / "wikitext-103", text={s: "\ufeff" + text.replace("\n", "\r\n") for s, text in TEXT.items()})
+    editions = {dataset.prepare(WikiText103(), tmp_path / root).edition for root in "ab"}
+    assert len(editions) == 1
 
 
 def test_an_archive_without_one_of_the_files_names_it(tmp_path: Path) -> None:

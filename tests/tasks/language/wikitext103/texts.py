@@ -8,6 +8,7 @@ from pathlib import Path
 
 from optathlon.tasks.data.files import file_digest
 from optathlon.tasks.language.wikitext103.dataset import ARCHIVE, LAYOUTS
+from tests.tasks.language.split_files import write_splits
 
 TEXT = {
     "train": " \n = A b = \n \n b b <unk> c \n",
@@ -18,11 +19,7 @@ WORDS = ("<eos>", "b", "=", "A", "<unk>", "c")
 
 
 def lay(folder: Path, layout: str = LAYOUTS[0], text: dict[str, str] = TEXT) -> Path:
-    for split, content in text.items():
-        path = folder / layout.format(split)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    return folder
+    return write_splits(folder, layout, text)
 
 
 def archive(folder: Path, names: Iterable[str] = (), text: dict[str, str] = TEXT) -> Path:
