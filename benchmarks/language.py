@@ -19,6 +19,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -274,11 +275,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", type=Path, help="also write the rows into this file, as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     bench = Bench(arguments.size, arguments.streams, arguments.steps, arguments.device, arguments.precision)
     bench.agree()
     rows = measure(bench, arguments.rounds)
+    if arguments.save:
+        arguments.save.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return

@@ -11,6 +11,7 @@ MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ to 1e11: else the page faults 
 optimizers of a model are in memory together.
 """
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 import argparse
@@ -19,6 +20,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -229,10 +231,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", type=Path, help="also write the rows into this file, as JSON, after each model")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     names = list(dict.fromkeys(["torch AdamW fused", "torch SGD fused", *arguments.optimizers]))
-    rows = [row for m in arguments.models for row in measure(m, names, arguments.rounds, arguments.device)]
+    rows: list[dict[str, Any]] = []
+    for model in arguments.models:
+        rows += measure(model, names, arguments.rounds, arguments.device)
+        if arguments.save:
+            arguments.save.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return

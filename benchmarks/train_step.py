@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
+import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -20,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
+from torch.utils.data._utils.pin_memory import pin_memory  # noqa: E402
 
 from optathlon import optimizers, tasks  # noqa: E402
 from optathlon.suite.identity import Problem, Run, Setting  # noqa: E402
@@ -58,10 +62,14 @@ def peers(state: State, options: argparse.Namespace) -> tuple[dict[str, Step], C
     """Steps of the suite, torchvision's references/classification and timm's train.py; and their networks' time in
     `optimizer.step`, in seconds a step.
 
-    The peers' pictures are normalized before, in their data workers; the suite does it on the device.
+    All step by the implementation that a run takes, so that loops are compared. The peers' pictures are normalized
+    before, in their data workers, and on the device; the suite copies its own there, from where data workers put them,
+    and normalizes them.
     """
     batch = next(state.workload.batches(0))
     device = state.workload.device
+    if device.type == "cuda":
+        batch = dataclasses.replace(batch, data=pin_memory(batch.data))
     images = normalize(batch.data.pixels.to(device), state.workload.memory_format)
     labels = batch.data.labels.to(device)
     made: dict[str, Step] = {"suite": lambda: suite(state, batch)}
@@ -78,7 +86,7 @@ def copy_of(state: State, options: argparse.Namespace) -> tuple[nn.Module, torch
     if options.compile:
         net.compile()
     spec, hyperparameters = state.spec, state.run.setting.hyperparameters
-    optimizer = spec.build([{"params": [*net.parameters()]}], hyperparameters)
+    optimizer = spec.build([{"params": [*net.parameters()]}], hyperparameters, "auto")
     return net, optimizer, torch.amp.GradScaler(options.device, enabled=options.precision == "fp16")
 
 
@@ -128,7 +136,8 @@ def timed(step: Step, device: torch.device) -> float:
     return time.perf_counter() - begun
 
 
-def measure(options: argparse.Namespace, task: str, optimizer: str, data: Path) -> None:
+def measure(options: argparse.Namespace, task: str, optimizer: str, data: Path) -> dict[str, Any]:
+    """Prints and returns the suite's images per second, its speed over each peer's, and the optimizer's part of it."""
     state = suite_state(options, task, optimizer, data)
     steps, stepping = peers(state, options)
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -139,17 +148,31 @@ def measure(options: argparse.Namespace, task: str, optimizer: str, data: Path) 
             if number >= options.warmup:
                 times[name].append(seconds)
         alone.append(stepping())
-    middle = {name: statistics.median(values) for name, values in times.items()}
-    ratios = {
-        name: statistics.median(t / s for t, s in zip(times[name], times["suite"], strict=True))
-        for name in ("torchvision", "timm")
-    }
+    middle = statistics.median(times["suite"])
+    row = {
+        "task": task, "optimizer": optimizer, "batch": options.batch, "images_per_second": options.batch / middle,
+        **{f"of_{name}": statistics.median(t / s for t, s in zip(times[name], times["suite"], strict=True))
+           for name in ("torchvision", "timm")},
+        "optimizer_percent": 100 * statistics.median(alone[options.warmup :]) / middle,
+        "peak_gpu_megabytes": peak_megabytes(steps["suite"], state.workload.device),
+    }  # fmt: skip
     print(
-        f"{task:28} {optimizer:6} suite {options.batch / middle['suite']:8.0f} images/s,"
-        f" {ratios['torchvision']:.2f} of torchvision's, {ratios['timm']:.2f} of timm's;"
-        f" the optimizer takes {100 * statistics.median(alone[options.warmup :]) / middle['suite']:.0f} %",
+        f"{task:28} {optimizer:6} suite {row['images_per_second']:8.0f} images/s,"
+        f" {row['of_torchvision']:.2f} of torchvision's, {row['of_timm']:.2f} of timm's;"
+        f" the optimizer takes {row['optimizer_percent']:.2g} %"
+        + (f"; a step holds at most {row['peak_gpu_megabytes']:.0f} MB" if row["peak_gpu_megabytes"] else ""),
         flush=True,
     )
+    return row
+
+
+def peak_megabytes(step: Step, device: torch.device) -> float | None:
+    """What a step holds at most on a GPU, with the weights and states of all that are compared; None on a CPU."""
+    if device.type == "cpu":
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    step()
+    return torch.cuda.max_memory_allocated(device) / 1e6
 
 
 def main() -> None:
@@ -165,15 +188,19 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="all networks by torch.compile")
     parser.add_argument("--memory-format", choices=MEMORY_FORMATS, default="auto", help="of all networks and pictures")
     parser.add_argument("--narrow", action="store_true", help="a quarter of the published widths and depths")
+    parser.add_argument("--save", type=Path, help="also write the rows into this file, as JSON, after each of them")
     options = parser.parse_args()
     torch.set_num_threads(1)
     size = "a quarter as wide and deep" if options.narrow else "as published"
     print(f"{options.device}, {options.precision}, batch {options.batch} of {options.crop} px, networks {size}")
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         build(tasks.dataset("imagenet"), Path(folder), "miniature")
         for task in options.tasks:
             for optimizer in options.optimizers:
-                measure(options, task, optimizer, Path(folder))
+                rows.append(measure(options, task, optimizer, Path(folder)))
+                if options.save:
+                    options.save.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

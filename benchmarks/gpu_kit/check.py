@@ -7,175 +7,205 @@ if all parts passed, with 1 if one failed, with 3 if none failed but some ran ou
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-FAILED, UNFINISHED, NO_GPU = 1, 3, 5
-"""Exit codes, beside 0 where all parts passed."""
-OUTCOMES = {"failed": FAILED, "out of time": UNFINISHED, "not begun": UNFINISHED, "passed": 0}
-"""The exit code for a part of each outcome, the worst first."""
+from benchmarks.gpu_kit import install
+from benchmarks.gpu_kit.parts import ROOT, Part, parts
+from benchmarks.gpu_kit.report import CANNOT_BEGIN, NO_GPU, UNFINISHED, Result, set_aside, verdict, write
+
 LEAST_SECONDS = 5.0
 """A part for which less time is left is not begun."""
-
-FAMILIES = (
-    "biased-mnist-0.990", "ptb-awd-lstm", "speech-commands", "wikitext103-txl", "wikitext103-llama", "cub-proxyanchor",
-    "imagenet-resnet18", "coco-centernet-random", "cifar10-linf4", "imagenet9-rebias", "mtat", "dcase2017",
+OF_THE_MACHINE = (
+    "torchvision", "torchaudio", "transformers", "scipy", "sklearn", "pyarrow", "matplotlib", "timm", "pytest",
 )  # fmt: skip
+"""The modules that the kit expects to find beside torch."""
 
 
-class Part(NamedTuple):
-    """One check: a command, and how many seconds it may take at most."""
+class Stopped(BaseException):
+    """A signal that asks to stop has come."""
 
-    name: str
-    command: list[str]
-    seconds: float
-
-
-class Result(NamedTuple):
-    """How a part ended."""
-
-    name: str
-    code: int | None
-    """Its exit code; None if it did not come to its end."""
-    seconds: float
-    output: str
-    begun: bool = True
-
-    @property
-    def outcome(self) -> str:
-        if self.code is None:
-            return "out of time" if self.begun else "not begun"
-        return "passed" if self.code == 0 else f"failed ({self.code})"
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
-def parts(device: str, data: Path, output: Path) -> Iterator[Part]:
-    python, bench = [sys.executable, "-P"], ROOT / "benchmarks"
-    folders = ["tests/optimizers/kernels", "tests/suite/training"]
-    test = [*python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", *folders]
-    yield Part("tests marked gpu", test, 180)
-    small = [] if device == "cuda" else ["--rounds", "3", "--models", "harmonic_cnn"]
-    yield Part("optimizer step", [*python, str(bench / "optimizer_step.py"), "--device", device, *small], 120)
-    large = ["--precision", "bf16", "--compile", "--batch", "256", "--crop", "224", "--tasks", "imagenet-resnet50"]
-    small = ["--rounds", "3", "--warmup", "1", "--narrow", "--batch", "8", "--tasks", "imagenet-resnet18"]
-    train = [*python, str(bench / "train_step.py"), "--device", device, *(large if device == "cuda" else small)]
-    yield Part("training step", train, 150)
-    miniatures = [*python, "-m", "optathlon", "data", "miniature", *sorted(dataset_names()), "--data", str(data)]
-    yield Part("miniatures", miniatures, 120)
-    where = ["--data", str(data), "--store", str(output / "store"), "--device", device]
-    for task in FAMILIES:
-        run = [*python, "-m", "optathlon", "run", task, "adamp", "lr=1e-3", "--scale", "smoke", *where]
-        yield Part(f"smoke run of {task}", run, 90)
+def main() -> int:
+    """Carries out the checks that the command line asks for; returns the exit code."""
+    options = arguments()
+    try:
+        with unpacked(options.wheels) as more:
+            return check(options, more)
+    except install.UnfitWheelError as error:
+        return say(error, CANNOT_BEGIN)
+    except OSError as error:  # no place for the wheels, or for reports
+        return say(error, CANNOT_BEGIN)
+    except Stopped as stopped:
+        return 128 + stopped.number
 
 
-def dataset_names() -> set[str]:
-    from optathlon import tasks
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=9.0, help="for all of it (default: 9)")
+    parser.add_argument("--output", type=Path, default=Path("gpu-kit-results"), help="a folder (default: %(default)s)")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--only", nargs="+", help="parts whose names begin so")
+    parser.add_argument("--wheels", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
-    return {name for family in FAMILIES for name in tasks.task(family).datasets}
+
+def say(message: object, code: int) -> int:
+    print(f"check.py: {message}", file=sys.stderr)
+    return code
 
 
-def carry_out(part: Part, left: float, device: str) -> Result:
+@contextlib.contextmanager
+def unpacked(wheels: Path | None) -> Iterator[list[str]]:
+    """Has what this machine lacks of `wheels` importable here; gives the folder that others need on their path."""
+    if wheels is None:
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="optathlon-gpu-kit-", ignore_cleanup_errors=True) as folder:
+        taken = install.unpack_missing(wheels, Path(folder))
+        print(f"from the kit's wheels: {', '.join(taken) or 'none'}", file=sys.stderr)
+        sys.path.append(folder)
+        yield [folder]
+
+
+def check(options: argparse.Namespace, path: Sequence[str]) -> int:
+    if importlib.util.find_spec("torch") is None:
+        return say(f"{sys.executable} has no torch; PYTHON=/path/to/python names another", CANNOT_BEGIN)
+    import torch
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        return say("torch sees no GPU here; --device cpu tries the kit itself", NO_GPU)
+    output: Path = options.output.resolve()
+    begins = tuple(options.only or [""])
+    chosen = [part for part in parts(options.device, output / "data", output) if part.name.startswith(begins)]
+    if not chosen:
+        return say(f"no part's name begins with {' or '.join(map(repr, begins))}", CANNOT_BEGIN)
+    missing = [module for module in OF_THE_MACHINE if importlib.util.find_spec(module) is None]
+    if missing:
+        say(f"not installed here, so that parts which need it fail: {', '.join(missing)}", 0)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "data").mkdir(exist_ok=True)
+    if earlier := set_aside(output):
+        say(f"what an earlier check left in {output} is now in {earlier.name}/", 0)
+    card = torch.cuda.get_device_name() if options.device == "cuda" else "CPU"
+    head = {"card": card, "device": options.device, "torch": torch.__version__, "missing": missing}
+    head |= {"date": time.strftime("%Y-%m-%d %H:%M"), "minutes": options.minutes}
+    return carry_out_and_report(chosen, options, output, head, path)
+
+
+def carry_out_and_report(
+    chosen: Sequence[Part], options: argparse.Namespace, output: Path, head: dict[str, Any], path: Sequence[str]
+) -> int:
+    results: list[Result] = []
+    stopped_by, unwritten = 0, ""
+    try:
+        for result in carry_out_all(chosen, options.minutes, environment(options.device, path)):
+            results.append(result)
+            print(f"{result.name}: {result.outcome}, {result.seconds} s", file=sys.stderr, flush=True)
+            try:
+                write(output, head, results)
+            except OSError as error:  # a full disk: the parts go on, and each line above is something
+                unwritten = f"report.md could not be written: {error}"
+                say(unwritten, 0)
+            else:
+                unwritten = ""
+    except Stopped as stopped:
+        stopped_by = stopped.number
+    code, lines = verdict(results)
+    print(*lines, unwritten or f"written: {output / 'report.md'}", sep="\n", file=sys.stderr)
+    if stopped_by:
+        return 128 + stopped_by
+    return code or (UNFINISHED if unwritten else 0)
+
+
+def environment(device: str, path: Sequence[str]) -> dict[str, str]:
+    """Returns the parts' variables. path: folders in which their modules are, beside those of this process."""
+    known = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*known, *path]),
+        "OPTATHLON_TEST_DEVICE": device,
+        # cuBLAS and torch read it once a process, before the first product: too early for a test to set it.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+
+
+def carry_out_all(chosen: Sequence[Part], minutes: float, variables: dict[str, str]) -> Iterator[Result]:
+    """Yields the result of each part as it ends; those for which no time is left are not begun.
+
+    After a signal that asks to stop, the part that it stopped and those that were not begun come before Stopped is
+    raised.
+    """
+    end, stopped = time.monotonic() + 60 * minutes, None
+    for part in chosen:
+        left = end - time.monotonic()
+        if stopped is not None or left < LEAST_SECONDS:
+            yield Result(part.name, "not begun")
+            continue
+        begun = time.monotonic()
+        try:
+            yield carry_out(part, left, variables)
+        except PartStoppedError as error:
+            stopped = error.number
+            yield Result(part.name, "stopped", round(time.monotonic() - begun, 1), error.output)
+    if stopped is not None:
+        raise Stopped(stopped)
+
+
+class PartStoppedError(Exception):
+    """A signal came while a part was under way, which has been ended."""
+
+    def __init__(self, number: int, output: str) -> None:
+        super().__init__(number)
+        self.number, self.output = number, output
+
+
+def carry_out(part: Part, left: float, variables: dict[str, str]) -> Result:
     """Runs a part for as long as it may, and no longer than is `left`; nothing that it started runs on."""
-    start = time.perf_counter()
+    start = time.monotonic()
     process = subprocess.Popen(
-        part.command, cwd=ROOT, env={**os.environ, "OPTATHLON_TEST_DEVICE": device}, text=True, errors="replace",
+        part.command, cwd=ROOT, env=variables, text=True, errors="replace",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
         output, _ = process.communicate(timeout=min(part.seconds, left))
-    except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)  # else its own processes would hold the output, and the GPU
-        output, _ = process.communicate()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
-        return Result(part.name, None, round(time.perf_counter() - start, 1), output)
-    return Result(part.name, process.returncode, round(time.perf_counter() - start, 1), output)
+        outcome = f"failed ({process.returncode})" if process.returncode else "passed"
+    except subprocess.TimeoutExpired:
+        output, outcome = end(process), "out of time"
+    except Stopped as stopped:
+        raise PartStoppedError(stopped.number, end(process)) from None
+    return Result(part.name, outcome, round(time.monotonic() - start, 1), output)
 
 
-def carry_out_all(chosen: Sequence[Part], minutes: float, device: str) -> Iterator[Result]:
-    """Yields the result of each part as it ends; those for which no time is left are not begun."""
-    end = time.monotonic() + 60 * minutes
-    for part in chosen:
-        left = end - time.monotonic()
-        yield carry_out(part, left, device) if left >= LEAST_SECONDS else Result(part.name, None, 0.0, "", begun=False)
+def end(process: subprocess.Popen[str]) -> str:
+    """Ends a process and all that it started, which would hold its output and the GPU; returns what it said."""
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[0]
 
 
-def verdict(results: Sequence[Result]) -> tuple[int, list[str]]:
-    """Returns the exit code, and a line for each kind of outcome that names its parts."""
-    lines, code = [], 0
-    for outcome, of_outcome in OUTCOMES.items():
-        if names := [result.name for result in results if result.outcome.startswith(outcome)]:
-            lines.append(f"{outcome}: {len(names)} of {len(results)}: {', '.join(names)}")
-            code = code or of_outcome
-    return code, lines
+def stop_by_signals() -> None:
+    """Has Ctrl-C and SIGTERM raise Stopped here."""
 
+    def raise_stopped(number: int, _: object) -> None:
+        raise Stopped(number)
 
-def card(device: str) -> str:
-    import torch
-
-    return torch.cuda.get_device_name() if device == "cuda" else "CPU"
-
-
-def write(folder: Path, head: dict[str, Any], results: list[Result]) -> None:
-    document = {**head, "parts": [{**result._asdict(), "outcome": result.outcome} for result in results]}
-    replace(folder / "report.json", json.dumps(document, indent=1) + "\n")
-    lines = [
-        f"# {head['card']}, torch {head['torch']}, {head['date']}",
-        "",
-        *verdict(results)[1],
-        "",
-        "| part | outcome | seconds |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {result.name} | {result.outcome} | {result.seconds} |" for result in results]
-    for result in filter(lambda result: result.begun, results):
-        lines += ["", f"## {result.name}", "", "```", *result.output.splitlines()[-40:], "```"]
-    replace(folder / "report.md", "\n".join(lines) + "\n")
-
-
-def replace(path: Path, text: str) -> None:
-    """Writes a file so that whoever reads meanwhile has it whole, this one or the one before."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    new.replace(path)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=9.0, help="for all of it (default: 9)")
-    parser.add_argument("--output", type=Path, default=Path("gpu-kit-results"))
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--only", nargs="+", help="parts whose names begin so")
-    options = parser.parse_args()
-    import torch
-
-    if options.device == "cuda" and not torch.cuda.is_available():
-        print("check.py: torch sees no GPU here; --device cpu tries the kit itself", file=sys.stderr)
-        return NO_GPU
-    output = options.output.resolve()
-    output.mkdir(parents=True, exist_ok=True)
-    head = {"card": card(options.device), "torch": torch.__version__, "date": time.strftime("%Y-%m-%d")}
-    begins = tuple(options.only or [""])
-    chosen = [part for part in parts(options.device, output / "data", output) if part.name.startswith(begins)]
-    if not chosen:
-        print(f"check.py: no part's name begins with {' or '.join(map(repr, begins))}", file=sys.stderr)
-        return FAILED
-    results: list[Result] = []
-    for result in carry_out_all(chosen, options.minutes, options.device):
-        results.append(result)
-        write(output, head, results)
-        print(f"{result.name}: {result.outcome}, {result.seconds} s", file=sys.stderr)
-    code, lines = verdict(results)
-    print(*lines, f"written: {output / 'report.md'}", sep="\n", file=sys.stderr)
-    return code
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, raise_stopped)
 
 
 if __name__ == "__main__":
+    stop_by_signals()
     sys.exit(main())

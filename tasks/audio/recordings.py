@@ -248,11 +248,12 @@ def _decoded(
     def decode_one(path: str) -> tuple[str, np.ndarray] | DataError:
         try:
             content = (folder / path).read_bytes()
+        except OSError as error:
+            return DataError(f"{path} cannot be read: {error.strerror}")
+        try:  # what else it raises, as where a library does not load, is no fault of the file
             return hashlib.sha256(content).hexdigest(), decode(content, path)
         except DataError as error:
             return error
-        except OSError as error:
-            return DataError(f"{path} cannot be read: {error.strerror}")
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(paths), AT_ONCE):

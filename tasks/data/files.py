@@ -50,7 +50,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or os.fspath(path)
+        if error.errno is not None:  # what a library raises without a number is not the system's, and says all itself
+            error.filename = error.filename or os.fspath(path)
         raise
 
 

@@ -233,6 +233,14 @@ def test_every_file_that_cannot_be_decoded_is_named_and_the_others_are_kept(fold
     assert sorted(again.names) == ["1.wav", "5.wav"]
 
 
+def test_a_library_that_does_not_load_is_no_fault_of_the_recordings(folder):
+    def decode(content: bytes, name: str) -> np.ndarray:
+        raise OSError("could not load libtorchaudio.so")
+
+    with pytest.raises(OSError, match=r"could not load libtorchaudio\.so"):
+        make(folder, decode=decode)
+
+
 def test_channels_are_averaged_and_rates_converted_by_torchaudio():
     stereo = noise(44_100, 2)
     sound = decode(encoded(stereo, 44_100, "WAV", subtype="FLOAT"), "x")
