@@ -29,7 +29,7 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from benchmarks.gpu_kit.check import FAMILIES  # noqa: E402
+from benchmarks.gpu_kit.parts import FAMILIES  # noqa: E402
 from optathlon import optimizers, tasks  # noqa: E402
 from optathlon.suite.identity import Run, Setting, task_of  # noqa: E402
 from optathlon.suite.planning.plan import problem_of  # noqa: E402
