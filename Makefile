@@ -36,7 +36,7 @@ types: $(SET_UP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 fast: $(SET_UP)
-	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not gpu and not official"
+	$(PYTEST) -n 2 --dist loadfile -m "not slow and not gpu and not official"
 
 slow: $(SET_UP)
 	$(PYTEST) -n 2 --dist loadgroup -m "slow and not gpu and not official"

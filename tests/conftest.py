@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    return process_per_group(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return process_per_group(config, log) if config.getvalue("dist") in ("loadgroup", "loadfile") else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,5 @@
-"""Files of which one process goes through all tests, where pytest-xdist has several processes (--dist loadgroup).
+"""What one process goes through alone, where pytest-xdist has several: with `--dist loadgroup` single tests, with
+`--dist loadfile` whole files, whose fixtures and imports are then made once; with both, the groups of files below.
 
 The mark xdist_group does nothing with pytest 9.2 and pytest-xdist 3.8, as a test's id no longer takes its suffix.
 """
@@ -27,8 +28,10 @@ def process_per_group(config: Any, log: Any) -> LoadGroupScheduling:
     """What hands the tests out to pytest-xdist's processes: a group to one of them, others to whoever is free."""
     from xdist.scheduler import LoadGroupScheduling
 
+    whole_files = config.getvalue("dist") == "loadfile"
+
     class ProcessPerGroup(LoadGroupScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return group_of(nodeid) or nodeid
+            return group_of(nodeid) or (nodeid.partition("::")[0] if whole_files else nodeid)
 
     return ProcessPerGroup(config, log)
