@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from optathlon.results.statistics.student import quantile, two_sided_p
 from optathlon.results.statistics.summary import deviation, mean
+from optathlon.results.statistics.tails.student import quantile, two_sided_p
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optathlon.results.statistics.student import quantile
+from optathlon.results.statistics.tails.student import quantile
 
 if TYPE_CHECKING:
     import numpy as np

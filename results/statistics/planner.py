@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from optathlon.results.statistics.student import quantile
 from optathlon.results.statistics.summary import mean
+from optathlon.results.statistics.tails.student import quantile
 
 POWER = 0.8
 MOST = 1000

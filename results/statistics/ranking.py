@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from optathlon.results.statistics.summary import ranks
+from optathlon.results.statistics.tails.chi_square import chi_square_tail
+from optathlon.results.statistics.tails.studentized_range import range_quantile
 
 
 def mean_ranks(keys: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -27,23 +30,26 @@ def mean_ranks(keys: Mapping[str, Sequence[float]]) -> dict[str, float]:
 def friedman(keys: Mapping[str, Sequence[float]]) -> float | None:
     """p of Friedman's test that all optimizers rank alike; None of fewer than three, or where all tie.
 
-    It takes ranks and corrects for ties, so that infinity (diverged) is a value like another.
+    12 (k - 1) Σ (R - N (k + 1) / 2)² / (N k (k² - 1) - Σ (t³ - t)) is taken for a chi-square with k - 1 degrees of
+    freedom, with the k sums R of ranks over N tasks and the sizes t of the groups that tie on a task (Conover 1999,
+    section 5.8). As it takes ranks, infinity (diverged) is a value like another.
     """
     mean_ranks(keys)
-    columns = [ranks([(v,) for v in task]) for task in zip(*keys.values(), strict=True)]
-    if len(keys) < 3 or all(len(set(task)) == 1 for task in columns):
+    count, tasks = len(keys), list(zip(*keys.values(), strict=True))
+    groups = [tied for task in tasks for tied in Counter(task).values()]
+    free = len(tasks) * count * (count**2 - 1) - sum(tied**3 - tied for tied in groups)
+    if count < 3 or not free:
         return None
-    from scipy.stats import friedmanchisquare
-
-    return float(friedmanchisquare(*zip(*columns, strict=True)).pvalue)
+    per_task = [ranks([(value,) for value in task]) for task in tasks]
+    sums = [math.fsum(of_one) for of_one in zip(*per_task, strict=True)]
+    squares = math.fsum((total - len(tasks) * (count + 1) / 2) ** 2 for total in sums)
+    return chi_square_tail(12 * (count - 1) * squares / free, count - 1)
 
 
 @functools.cache
 def critical_difference(optimizers: int, tasks: int, alpha: float = 0.05) -> float:
     """By how much two mean ranks must differ, q √(k (k + 1) / 6 N) (Nemenyi; Demšar 2006, section 3.2.2)."""
-    from scipy.stats import studentized_range
-
-    q = float(studentized_range.ppf(1 - alpha, optimizers, math.inf)) / math.sqrt(2)
+    q = range_quantile(alpha, optimizers) / math.sqrt(2)
     return q * math.sqrt(optimizers * (optimizers + 1) / (6 * tasks))
 
 

@@ -11,7 +11,7 @@ from optathlon.results.statistics.moderated.cell_moments import FLAT
 from optathlon.results.statistics.moderated.collapsing_seeds import FEW, Collapses, collapsing_seeds
 from optathlon.results.statistics.moderated.distributions import range_tail, two_sided_p
 from optathlon.results.statistics.moderated.noise_model import Comparisons, NoiseModel
-from optathlon.results.statistics.student import quantile
+from optathlon.results.statistics.tails.student import quantile
 
 _NOISIER = 0.01
 

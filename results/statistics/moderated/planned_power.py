@@ -11,7 +11,7 @@ from optathlon.results.statistics.holm import ALPHA
 from optathlon.results.statistics.moderated.looks import shares
 from optathlon.results.statistics.moderated.noise_model import Comparisons, relative_variance
 from optathlon.results.statistics.planner import POWER, rejection_chance, shift_needed
-from optathlon.results.statistics.student import quantile
+from optathlon.results.statistics.tails.student import quantile
 
 USUAL_PRIOR = 16.0
 """How well variances are taken to follow row and column where nothing is known yet: as 16 degrees of freedom tell."""

@@ -100,11 +100,30 @@ def test_mean_ranks_of_demsars_example():
     assert list(mean_ranks(keys(DEMSAR)).values()) == pytest.approx([3.143, 2.0, 2.893, 1.964], abs=5e-4)
 
 
-def test_friedman_is_scipys():
-    assert friedman(keys(DEMSAR)) == pytest.approx(scipy.stats.friedmanchisquare(*DEMSAR.values()).pvalue)
+@pytest.mark.parametrize("optimizers", [3, 4, 12, 150])
+@pytest.mark.parametrize("tasks", [1, 2, 14, 60])
+def test_friedman_is_scipys_with_few_ties_and_many(optimizers, tasks):
+    chance = random.Random(tasks)
+    for most in (1, 4, 10**6):
+        table = [[float(i % 2 + chance.randint(0, most)) for _ in range(tasks)] for i in range(optimizers)]
+        expected = scipy.stats.friedmanchisquare(*table).pvalue
+        # SciPy's statistic is a difference of large sums, of which p is the exponential.
+        assert friedman({str(i): row for i, row in enumerate(table)}) == pytest.approx(expected, rel=1e-11, nan_ok=True)
+
+
+def test_friedman_is_demsars_and_knows_infinity():
+    assert friedman(keys(DEMSAR)) == pytest.approx(scipy.stats.friedmanchisquare(*DEMSAR.values()).pvalue, rel=1e-13)
     assert friedman({"a": [1.0, 2.0], "b": [2.0, 1.0]}) is None
     assert friedman({name: [1.0, 1.0] for name in "abc"}) is None
-    assert 0 < friedman({"a": [1.0, 2.0, 1.0], "b": [2.0, math.inf, 3.0], "c": [math.inf, 3.0, 4.0]}) < 1
+    diverged = {"a": [1.0, 2.0, 1.0], "b": [2.0, math.inf, 3.0], "c": [math.inf, 3.0, 4.0]}
+    assert friedman(diverged) == friedman({"a": [1.0, 2.0, 1.0], "b": [2.0, 9.0, 3.0], "c": [9.0, 3.0, 4.0]})
+
+
+def test_friedman_of_hundreds_of_tasks_that_agree_is_as_small_as_it_is():
+    ordered = {str(i): [float(i)] * 100 for i in range(10)}
+    expected = scipy.stats.chi2.sf(900, 9)
+    assert 0 < expected < 1e-180
+    assert friedman(ordered) == pytest.approx(expected, rel=1e-11)
 
 
 def test_friedman_holds_its_level():

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from optathlon.results.statistics.planner import pooled_deviation, power, rejection_chance, seeds_needed, shift_needed
-from optathlon.results.statistics.student import quantile
+from optathlon.results.statistics.tails.student import quantile
 from optathlon.results.statistics.tuning.budget import budget_curve, expected_best, tunability
 from optathlon.results.statistics.tuning.robustness import good_region
 from optathlon.results.statistics.welch import welch
