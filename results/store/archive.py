@@ -141,6 +141,8 @@ class Archive(Layout):
         for run_id, path, data in zip(ids, paths, _all_of(_bytes, paths), strict=True):
             if isinstance(data, OSError):
                 self._problem(f"{path}: cannot be read ({data.strerror})")
+            elif isinstance(data, StoreError):
+                self._problem(str(data))
             elif data is not None:
                 yield run_id, data
             elif os.path.islink(path):
@@ -164,11 +166,11 @@ class Archive(Layout):
             self.problems.append(message)
 
 
-def _bytes(path: str) -> bytes | OSError | None:
+def _bytes(path: str) -> bytes | OSError | StoreError | None:
     """What the file holds, or why it cannot be read; None if there is none."""
     try:
         return read(path)
-    except OSError as error:
+    except (OSError, StoreError) as error:
         return error
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from optathlon.results.store.process_identity import restarted
 from optathlon.results.store.run_state import LOST, UNKNOWN, State
 from optathlon.results.store.schema_versions import decode
 
+T = TypeVar("T", bound=msgspec.Struct)
 LEASE = 15 * 60.0
 BARREN_LIMIT = 3
 _FILE = re.compile(r"(attempt|ended|moved|retried|events)-(\d{4,})(?:\.jsonl?)?")
@@ -74,10 +76,8 @@ class Claims(Layout):
 
     def _owner(self, path: str) -> Owner | None:
         """The owner in an attempt file; None if it cannot be read, so that only its lease counts."""
-        with contextlib.suppress(StoreError):
-            if (data := read(path)) is not None:
-                return decode(data, Attempt, path).owner
-        return None
+        attempt = _written(path, Attempt)
+        return attempt and attempt.owner
 
     def beat(self, attempt: Attempt) -> None:
         """Say that the attempt is alive; at least every minute."""
@@ -181,9 +181,8 @@ class Claims(Layout):
 
     def events(self, run_id: str) -> list[dict]:
         """What the attempts of a run said, in order; for each update only what the newest attempt said of it."""
-        folder = self.work(run_id)
-        logs = (read(folder / f"events-{number:04d}.jsonl") for number in self._history(run_id).events)
-        return events.merge(events.of_run(data) for data in logs if data)
+        files = (self.work(run_id) / f"events-{number:04d}.jsonl" for number in self._history(run_id).events)
+        return events.merge(events.of_run(events.in_file(path)) for path in files)
 
     def _history(self, run_id: str) -> History:
         history = History()
@@ -198,18 +197,18 @@ class Claims(Layout):
         return self.work(attempt.run) / f"{kind}-{attempt.number:04d}{suffix}"
 
     def _attempt(self, run_id: str, number: int) -> Attempt | None:
-        path = self.work(run_id) / f"attempt-{number:04d}.json"
-        data = read(path)
-        with contextlib.suppress(StoreError):
-            return None if data is None else decode(data, Attempt, path)
-        return None
+        return _written(f"{self._work(run_id)}/attempt-{number:04d}.json", Attempt)
 
     def _ended(self, run_id: str, number: int) -> Ended | None:
-        path = f"{self._work(run_id)}/ended-{number:04d}.json"
-        data = read(path)
-        with contextlib.suppress(StoreError):
-            return None if data is None else decode(data, Ended, path)
-        return None
+        return _written(f"{self._work(run_id)}/ended-{number:04d}.json", Ended)
+
+
+def _written(path: str, kind: type[T]) -> T | None:
+    """What is written in a file; None if there is none, or it holds nothing of the kind."""
+    with contextlib.suppress(StoreError):
+        if (data := read(path)) is not None:
+            return decode(data, kind, path)
+    return None
 
 
 def _line(value: msgspec.Struct) -> bytes:

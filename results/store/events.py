@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from optathlon.results.errors import StoreError
 from optathlon.results.scores import number
-from optathlon.results.store.files import make_folder, share
+from optathlon.results.store.files import make_folder, open_to_read, read, share
 from optathlon.results.store.schema_versions import NOT_JSON
 
 STEP = "update"
@@ -60,17 +61,24 @@ def parse(data: bytes) -> list[dict[str, Any]]:
     return events
 
 
-def of_run(data: bytes) -> list[dict[str, Any]]:
-    """The events in the bytes of an attempt's file, without those where something stands in place of a number."""
-    return [e for e in parse(data) if all(number(e.get(key, 0)) is not None for key in NUMBERS)]
+def in_file(path: Path) -> list[dict[str, Any]]:
+    """The events in a file, as `parse`; none if it is not there, or no file."""
+    with contextlib.suppress(StoreError):
+        return parse(read(path) or b"")
+    return []
+
+
+def of_run(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of an attempt's `events` in which nothing stands in place of a number."""
+    return [e for e in events if all(number(e.get(key, 0)) is not None for key in NUMBERS)]
 
 
 def tail(path: Path) -> list[dict[str, Any]]:
     """The events in the last 16 kB of an attempt's file, whatever its length; none if it is not there."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
+    with contextlib.suppress(OSError, StoreError), open_to_read(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL_BYTES))
-        return of_run(file.read())
+        return of_run(parse(file.read()))
     return []
 
 

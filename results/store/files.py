@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from optathlon.results.errors import StoreError
 
@@ -159,12 +159,13 @@ def listing(folder: Path | str) -> list[str]:
 
 
 def read(path: Path | str) -> bytes | None:
-    """The bytes of a file, or None if there is none. (A third faster than `open` for the small files of a store.)"""
+    """The bytes of a file, or None if there is none; StoreError as `open_to_read`. (A third faster than `open` for the
+    small files of a store.)"""
     return _patiently(lambda: _read(path), missing=None)
 
 
 def _read(path: Path | str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = _opened(path, os.O_RDONLY)
     try:
         data = part = os.read(descriptor, 1 << 14)
         parts = [data]
@@ -174,6 +175,24 @@ def _read(path: Path | str) -> bytes:
         return b"".join(parts) if len(parts) > 2 else data
     finally:
         os.close(descriptor)
+
+
+def open_to_read(path: Path | str) -> BinaryIO:
+    """A file, open; StoreError for a pipe, which would be waited for, a socket, a folder or a device."""
+    return open(path, "rb", opener=_opened)
+
+
+def _opened(path: Path | str, flags: int) -> int:
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno not in (errno.ENXIO, errno.ELOOP):  # a socket, links in a circle
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+    raise StoreError(f"{os.fspath(path)}: is not a file; move it away")
 
 
 def server_time(folder: Path) -> float:

@@ -11,7 +11,7 @@ import msgspec
 from optathlon.results.errors import StoreError
 from optathlon.results.plan import Plan, PlanHead, PlannedRun
 from optathlon.results.store.archive import Archive
-from optathlon.results.store.events import parse
+from optathlon.results.store.events import in_file
 from optathlon.results.store.files import names, read, server_time, utc
 from optathlon.results.store.identity import ensured_identity, is_own
 from optathlon.results.store.layout import NAME
@@ -41,7 +41,7 @@ class Plans(Archive):
     def plan_file(self, name: str, number: int) -> tuple[bytes, bytes]:
         """Plan `number` of the sweep `name` and the sweep it came from, as they are written."""
         path = self.sweep_folder(name) / f"plan-{number:04d}.jsonl"
-        return read(path) or b"", read(path.with_suffix(".toml")) or b""
+        return _bytes_of(path), _bytes_of(path.with_suffix(".toml"))
 
     def plan_digests(self, name: str) -> dict[str, int]:
         """The numbers of the plans of the sweep `name` by their digests."""
@@ -59,7 +59,7 @@ class Plans(Archive):
             known = ", ".join(map(str, numbers)) or f"plans are of: {', '.join(self.plan_names()) or 'no sweep yet'}"
             raise StoreError(f"{self.sweep_folder(name)}: {which} of sweep {name!r} in this store ({known})")
         path = self.sweep_folder(name) / f"plan-{number:04d}.jsonl"
-        head, _, rest = (read(path) or b"").partition(b"\n")
+        head, _, rest = _bytes_of(path).partition(b"\n")
         try:
             known = decode(head, PlanHead, f"{path}, line 1")
             return Plan(head=known, runs=_runs_of(known, rest))
@@ -77,7 +77,7 @@ class Plans(Archive):
     def put_submission(self, name: str, submission: dict[str, Any]) -> Path:
         """Write down what is about to be submitted for the sweep `name` of this store, and when that is by the file
         server's clock; returns the file."""
-        folder, number = self.sweep_folder(name), 1 + max(self._numbers(name, "submission"), default=0)
+        folder, number = self.sweep_folder(name), 1 + self.launches(name)
         self.root.mkdir(parents=True, exist_ok=True)
         created = utc(server_time(self.root))
         submission = {"created": created, **submission, "store": ensured_identity(self.root)}
@@ -88,8 +88,12 @@ class Plans(Archive):
     def submissions(self, name: str) -> list[dict[str, Any]]:
         """What was submitted for the sweep `name`, oldest first; what cannot be read of it is passed over."""
         folder = self.sweep_folder(name)
-        found = (read(folder / f"submission-{n:04d}.json") for n in self._numbers(name, "submission"))
-        return [submission for data in found if data for submission in parse(data)]
+        files = (folder / f"submission-{n:04d}.json" for n in self._numbers(name, "submission"))
+        return [submission for path in files for submission in in_file(path)]
+
+    def launches(self, name: str) -> int:
+        """How often the sweep `name` was launched."""
+        return max(self._numbers(name, "submission"), default=0)
 
     def own_submissions(self, name: str) -> list[tuple[int, dict[str, Any]]]:
         """Those of `submissions`, with their places among all, that were made for this very store; not for the one that
@@ -106,10 +110,18 @@ class Plans(Archive):
     def _digest(self, path: Path) -> str:
         """The digest of the plan in a file; "" if it cannot be read, which no other plan has to suffer for."""
         try:
-            return decode((read(path) or b"").partition(b"\n")[0], PlanHead, f"{path}, line 1").digest
+            return decode(_bytes_of(path).partition(b"\n")[0], PlanHead, f"{path}, line 1").digest
         except StoreError as error:
             self._problem(f"{error}; remove this plan, of which nothing can be shown")
             return ""
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What is in a file, if it is there. StoreError where it cannot be read: another's plan may be hers alone."""
+    try:
+        return read(path) or b""
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _runs_of(head: PlanHead, lines: bytes) -> list[PlannedRun]:

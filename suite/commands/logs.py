@@ -13,6 +13,7 @@ import msgspec
 
 from optathlon.results import State, Store
 from optathlon.results.record import Attempt, Ended
+from optathlon.results.store.files import open_to_read, read
 from optathlon.results.store.refusals import refusals
 from optathlon.results.store.run_state import LOST, UNKNOWN
 from optathlon.suite import error_text, failures
@@ -76,7 +77,7 @@ def _print_log(path: Path, lines: int | None) -> None:
 
 def _read(path: Path) -> str:
     """Reads a log as it is, with the carriage returns that progress bars write."""
-    return path.read_bytes().decode(errors="replace")
+    return (read(path) or b"").decode(errors="replace")
 
 
 def _write(text: str) -> None:
@@ -130,7 +131,7 @@ def _follow(store: Store, attempt: Attempt) -> None:
         state = store.states([attempt.run])[attempt.run]
         over = state.kind != "running" or state.attempt != attempt.number
         if path.exists():
-            with path.open("rb") as file:
+            with open_to_read(path) as file:
                 file.seek(offset)
                 data = file.read()
             offset += len(data)

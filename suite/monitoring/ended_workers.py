@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from optathlon.results import Store
-from optathlon.results.store.files import exists
+from optathlon.results import Store, StoreError
+from optathlon.results.store.files import exists, open_to_read
 from optathlon.suite import error_text
 from optathlon.suite.monitoring import alive_workers
 from optathlon.suite.monitoring.alive_workers import HANDLE, Submitted, Workers
@@ -98,7 +98,7 @@ def _states(jobs: Iterable[tuple[Submitted, Path]]) -> Iterator[str]:
 def _last_line(log: Path) -> str:
     """Returns the last line that is not srun's or submitit's own: those only say that something is over."""
     lines: Sequence[str] = ()
-    with contextlib.suppress(OSError), log.open("rb") as file:
+    with contextlib.suppress(OSError, StoreError), open_to_read(log) as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("srun: ", "submitit INFO"))] or lines

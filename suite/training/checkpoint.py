@@ -15,6 +15,8 @@ import msgspec
 import torch
 from torch import nn
 
+from optathlon.results.errors import StoreError
+from optathlon.results.store.files import open_to_read, read
 from optathlon.results.store.schema_versions import NOT_JSON
 from optathlon.suite.training.team import Team, on_cpu
 from optathlon.tasks.shared_state import merged
@@ -143,8 +145,8 @@ class Checkpoints:
         sidecars = {}
         for path in self.folder.glob("checkpoint-*.json"):
             if _SIDECAR.fullmatch(path.name) and _attempt_of(path.name) <= self.attempt:
-                with contextlib.suppress(OSError, *NOT_JSON):
-                    sidecars[path.with_suffix(".pt").name] = msgspec.json.decode(path.read_bytes(), type=Sidecar)
+                with contextlib.suppress(OSError, StoreError, *NOT_JSON):
+                    sidecars[path.with_suffix(".pt").name] = msgspec.json.decode(read(path) or b"", type=Sidecar)
         return sidecars
 
     def _valid(self, sidecar: Sidecar, path: Path) -> dict[str, Any]:
@@ -306,5 +308,5 @@ def _sync(path: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -52,7 +52,7 @@ def combined(processes: Sequence[dict[str, Any]]) -> dict[str, Any]:
         cost["seconds_per_update"] = _digits(first["updating"] / first["updates"])
         cost["updates_per_second"] = _digits(first["updates"] / first["updating"])
         cost["samples_per_second"] = _digits(first["samples"] / first["updating"])
-    if first["timed"] and first["seconds"] > 0:
+    if first["seconds"] > 0:
         cost["timed_updates"] = first["timed"]
         cost["timed_seconds_per_update"] = _digits(first["seconds"] / first["timed"])
         cost["optimizer_share"] = _digits(first["optimizer_seconds"] / first["seconds"])

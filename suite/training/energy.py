@@ -13,6 +13,8 @@ import torch
 
 POWERCAP = Path("/sys/class/powercap")
 
+NVML = "libnvidia-ml.so.1"
+
 WATTS = 1000.0
 """More than a CPU package draws: what its counter holds at this power says how often it must be read."""
 
@@ -59,7 +61,7 @@ class _Package:
             self.joules = None
             return
         unseen = (self._at - began) * WATTS > self._range / 1e6
-        self.joules = None if unseen else self.joules + (self._before - before) % (self._range + 1) / 1e6
+        self.joules = None if unseen else self.joules + (self._before - before) % self._range / 1e6
 
     def _number(self, name: str) -> int | None:
         try:
@@ -69,14 +71,12 @@ class _Package:
 
 
 def _package_folders(powercap: Path) -> list[Path]:
-    """The zones of whole CPU packages that this process may read: neither parts of them nor the whole platform."""
-    packages = []
+    """The zones of whole CPU packages: neither parts of them nor the whole platform, nor a package's second counter.
+    None where one does not say what it is, as those that do would not be all."""
     with contextlib.suppress(OSError):
-        for folder in sorted(powercap.iterdir()):
-            if re.fullmatch(r"intel-rapl:\d+", folder.name) and (folder / "name").read_text().startswith("package"):
-                (folder / "energy_uj").read_text()  # most systems keep it from all but root
-                packages.append(folder)
-    return packages
+        zones = [folder for folder in powercap.iterdir() if re.fullmatch(r"intel-rapl:\d+", folder.name)]
+        return [folder for folder in zones if (folder / "name").read_text().startswith("package")]
+    return []
 
 
 def _gpu_counter(device: torch.device) -> Callable[[], float | None] | None:
@@ -87,7 +87,7 @@ def _gpu_counter(device: torch.device) -> Callable[[], float | None] | None:
     if device.type != "cuda":
         return None
     try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        nvml = ctypes.CDLL(NVML)
         handle = ctypes.c_void_p()
         name = f"GPU-{torch.cuda.get_device_properties(device).uuid}".encode()
         if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByUUID(name, ctypes.byref(handle)):

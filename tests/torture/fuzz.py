@@ -28,7 +28,7 @@ KINDS = {
     "the identity": "identity",
 }
 COMMANDS = (["status"], ["status", "--json"], ["leaderboard"], ["show", RECORDS[1].id], ["show", "sweep"],
-            ["logs", RECORDS[1].id], ["clean"], ["merge", "STORE", "--into", "STORE/other"])  # fmt: skip
+            ["logs", RECORDS[1].id], ["clean"], ["merge", "STORE", "--into", "STORE-merged"])  # fmt: skip
 EXITS = {0, 1, 2, 3, 4}
 CHECKPOINTS = {
     "a checkpoint": "checkpoint-*.pt",

@@ -23,6 +23,7 @@ import msgspec
 
 from optathlon.results.record import SCHEMA, Record, Score
 from optathlon.results.scores import usable
+from optathlon.results.store.files import open_to_read
 from optathlon.results.store.index.light_records import Sharing, brief_provenance
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class Part:
 
     def __init__(self, path: Path, sharing: Sharing) -> None:
         self.path, self._sharing = path, sharing
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             if file.read(len(FORMAT)) != FORMAT:
                 raise DamagedPart(f"{path}: does not begin with {FORMAT!r}")
             columns = _section(file, _Columns, path)
@@ -152,7 +153,7 @@ class Part:
     def load_provenances(self) -> None:
         """Read what `record` needs where it is not to be brief; raises as the class does."""
         if self._provenances is None:
-            with self.path.open("rb") as file:
+            with open_to_read(self.path) as file:
                 file.seek(self._provenances_from)
                 self._provenances = _Documents(_section(file, _DocumentSection, self.path))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from optathlon.results.errors import StoreError
 from optathlon.results.record import Record
 from optathlon.results.store.files import make_folder, names, replace
 from optathlon.results.store.index.light_records import Sharing
@@ -89,7 +90,7 @@ class RecordIndex:
             if not brief:
                 part.load_provenances()
             return part
-        except (DamagedPart, msgspec.DecodeError):
+        except (DamagedPart, StoreError, msgspec.DecodeError):
             self._damaged.add(name)
         except OSError:  # another process has removed it, or it cannot be read just now
             pass

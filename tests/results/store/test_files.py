@@ -12,8 +12,8 @@ import pytest
 
 from optathlon.results import StoreError, put_new
 from optathlon.results.store import files as files_module
-from optathlon.results.store.files import exists, names, read, replace
-from tests import file_deeds
+from optathlon.results.store.files import exists, names, open_to_read, read, replace
+from tests import file_deeds, odd_files
 
 
 @pytest.fixture
@@ -178,3 +178,12 @@ def test_what_has_its_name_is_written_also_where_the_temporary_file_cannot_be_re
     monkeypatch.setattr(Path, "unlink", broken)
     write(tmp_path / "a", b"one")
     assert (tmp_path / "a").read_bytes() == b"one"
+
+
+@pytest.mark.parametrize("kind", odd_files.KINDS)
+@pytest.mark.parametrize("reader", [read, open_to_read])
+def test_only_files_are_read_and_nothing_is_waited_for(reader, kind, tmp_path):
+    descriptors = set(os.listdir("/proc/self/fd"))
+    with odd_files.in_place_of(tmp_path / "a", kind), pytest.raises(StoreError, match="a: is not a file"):
+        reader(tmp_path / "a")
+    assert set(os.listdir("/proc/self/fd")) <= descriptors

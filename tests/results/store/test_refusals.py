@@ -39,8 +39,6 @@ def test_of_each_run_the_newest_refusal_of_all_workers_counts(store):
 
 def test_a_launch_tries_again_what_was_refused_before(store):
     RefusalLog(store, "sweep").append(refusal())
-    (log,) = (store.root / "sweeps" / "sweep").iterdir()
-    os.utime(log, (0, 0))
     assert refusals(store, "sweep")
     store.put_submission("sweep", {"plan": 1})
     assert refusals(store, "sweep") == {}
@@ -48,9 +46,21 @@ def test_a_launch_tries_again_what_was_refused_before(store):
     assert list(refusals(store, "sweep")) == [SECOND]
 
 
+def test_a_worker_of_before_may_refuse_after_a_launch_whatever_dates_files_have(store):
+    log = RefusalLog(store, "sweep")
+    log.append(refusal())
+    store.put_submission("sweep", {"plan": 1})
+    log.append(refusal(SECOND))
+    folder = store.root / "sweeps" / "sweep"
+    for newer, older in (("refused", "submission"), ("submission", "refused")):
+        for path in folder.iterdir():
+            os.utime(path, (1, 1) if path.name.startswith(older) else (2, 2))
+        assert list(refusals(store, "sweep")) == [SECOND], newer
+
+
 def test_a_torn_or_strange_line_is_passed_over(store):
     RefusalLog(store, "sweep").append(refusal())
     (log,) = (store.root / "sweeps" / "sweep").iterdir()
     with log.open("ab") as file:
-        file.write(b'{"run": 3}\n{"run": "')
+        file.write(b'{"run": 3, "launch": "x"}\n{"run": "')
     assert refusals(store, "sweep") == {FIRST: refusal()}

@@ -13,7 +13,9 @@ import torch
 from optathlon.results import Store, this_process
 from optathlon.results.store.parquet import columns
 from optathlon.suite.identity import Run
-from optathlon.suite.training.cost import combined
+from optathlon.suite.training import energy
+from optathlon.suite.training.cost import CostMeter, combined
+from optathlon.suite.training.team import Team
 from optathlon.suite.working.execute import execute
 from tests.results.make import record
 from tests.suite.training.test_loop import run_of
@@ -53,6 +55,7 @@ def test_what_an_attempt_has_not_done_is_left_out():
     """One that went on at the last evaluation, or made two updates."""
     assert combined([process(updates=0, samples=0, timed=0, seconds=0.0)]) == {"updates": 0}
     assert "optimizer_share" not in combined([process(timed=0, seconds=0.0)])
+    assert "updates_per_second" not in combined([process(updates=1, updating=0.0)])
 
 
 def test_of_several_processes_the_most_memory_all_gpus_and_each_host_once():
@@ -65,6 +68,21 @@ def test_of_several_processes_the_most_memory_all_gpus_and_each_host_once():
     )
     assert cost["peak_gpu_memory_mb"] == 3072.0
     assert cost["energy_joules"] == {"gpu": 310.0, "cpu_packages": 90.0}
+
+
+def test_the_peak_of_memory_is_that_of_the_attempt(monkeypatch):
+    """Of all that its process has taken before, none counts."""
+    allocated = {"peak": 5 * 2**30}
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: allocated.update(peak=2**30))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: allocated["peak"])
+    monkeypatch.setattr(energy, "NVML", "libno-driver-here.so.1")
+    assert CostMeter(torch.device("cuda")).report(Team(), 0.0)["peak_gpu_memory_mb"] == 1024.0
+    assert "peak_gpu_memory_mb" not in CostMeter(torch.device("cpu")).report(Team(), 0.0)
+
+
+def test_sums_have_no_more_digits_than_what_was_added():
+    parts = [process(host=host, energy={"gpu": joules}) for host, joules in (("a", 0.1), ("b", 0.2))]
+    assert combined(parts)["energy_joules"] == {"gpu": 0.3}
 
 
 def test_energy_that_one_process_does_not_tell_is_nobodys():
