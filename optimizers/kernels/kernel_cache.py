@@ -68,7 +68,10 @@ def _kept_or_built() -> Path:
     if (library := _kept(digest_file)) is not None:
         return library
     digest_file.parent.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(digest_file.with_suffix(".lock")):
+    with _one_at_a_time(digest_file.with_suffix(".lock")) as alone:
+        if alone:
+            for abandoned in digest_file.parent.glob(f"{_workplace(digest_file)}*"):
+                shutil.rmtree(abandoned, ignore_errors=True)
         # Whoever held the lock before may have built what this process waited for.
         return _kept(digest_file) or _build(compiler, sources, digest_file)
 
@@ -88,7 +91,7 @@ def _kept(digest_file: Path) -> Path | None:
 
 def _build(compiler: str, sources: dict[str, str], digest_file: Path) -> Path:
     folder = digest_file.parent
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_workplace(digest_file)) as temporary:
         files = [Path(temporary) / name for name in sources]
         for file, text in zip(files, sources.values(), strict=True):
             file.write_text(text, encoding="utf-8")
@@ -103,6 +106,11 @@ def _build(compiler: str, sources: dict[str, str], digest_file: Path) -> Path:
         line.write_text(f"{digest}  {library.name}\n", encoding="ascii")  # as sha256sum -c reads it
         line.replace(digest_file)
     return library
+
+
+def _workplace(digest_file: Path) -> str:
+    """Returns how the folders begin in which this machine builds: not all file systems lock for other machines too."""
+    return f"{digest_file.stem}-{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}-"
 
 
 def _compiler() -> str:
@@ -143,12 +151,14 @@ def _compile(compiler: str, files: Sequence[Path], output: Path) -> None:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Holds a lock that other processes of this machine wait for; without one where the file system has no locks."""
+def _one_at_a_time(path: Path) -> Iterator[bool]:
+    """Holds a lock that other processes of this machine wait for; yields False where the file system has no locks."""
     with path.open("w") as file:
+        locked = False
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            locked = True
+        yield locked
 
 
 _PROBLEMS = (OSError, RuntimeError, subprocess.SubprocessError)

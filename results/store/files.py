@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import stat
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from optathlon.results.errors import StoreError
 
@@ -177,7 +178,7 @@ def _read(path: Path | str) -> bytes:
         os.close(descriptor)
 
 
-def open_to_read(path: Path | str) -> BinaryIO:
+def open_to_read(path: Path | str) -> io.BufferedReader:
     """A file, open; StoreError for a pipe, which would be waited for, a socket, a folder or a device."""
     return open(path, "rb", opener=_opened)
 

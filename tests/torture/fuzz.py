@@ -54,7 +54,8 @@ def _stores(folder: Path, tally: Tally, rounds: int) -> None:
     store.compact()
     for kind, pattern in KINDS.items():
         for seed in range(rounds):
-            shutil.rmtree(folder / "store", ignore_errors=True)
+            for name in ("store", "store-merged"):
+                shutil.rmtree(folder / name, ignore_errors=True)
             shutil.copytree(whole / "store", folder / "store")
             path = _damage(folder / "store", pattern, random.Random(f"{kind} {seed}"))
             tally.add(f"{kind} damaged, then {len(COMMANDS)} commands", f"seed {seed}", _read(folder, path))

@@ -1,9 +1,11 @@
 """Compiled kernels are made once, kept under a digest, and made again where what is kept is not whole."""
 
+import errno
 import os
 import subprocess
 import textwrap
 import unittest
+import unittest.mock
 
 import pytest
 import torch
@@ -90,6 +92,38 @@ def test_damaged_kernels_are_made_again_and_kill_no_process(quick_compiler, fres
     done = command_server.run_code(STEP, fresh, os.environ)
     assert (done.returncode, done.stdout) == (0, "{'fused (C++)': 1}\n"), done.stderr
     assert kernel_cache.prepare() == "", "what the child made is whole"
+
+
+def killed_builder(folder, monkeypatch):
+    """Leaves what a process leaves that is killed while its compiler works; returns those folders."""
+    before = set(folder.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel_cache, "_compile", lambda *_: os._exit(9))
+        pid = os.fork()
+        if pid == 0:
+            kernel_cache.prepare()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    return [path for path in set(folder.iterdir()) - before if path.is_dir()]
+
+
+def test_what_a_killed_builder_leaves_is_removed_by_the_next(quick_compiler, fresh, monkeypatch):
+    (left,) = killed_builder(fresh, monkeypatch)
+    assert list(left.glob("*.cpp"))
+    kernel_cache.prepare()
+    assert [path.suffix for path in sorted(fresh.iterdir())] == [".so", ".lock", ".sha256"]
+
+
+@pytest.mark.parametrize("other", ["another machine", "no locks"])
+def test_nothing_is_removed_that_a_living_builder_may_need(quick_compiler, fresh, monkeypatch, other):
+    (left,) = killed_builder(fresh, monkeypatch)
+    if other == "no locks":
+        monkeypatch.setattr(kernel_cache.fcntl, "flock", unittest.mock.Mock(side_effect=OSError(errno.ENOLCK, "")))
+    else:
+        monkeypatch.setattr(kernel_cache.platform, "node", lambda: "another")
+    kernel_cache.prepare()
+    assert left.is_dir()
+    assert libraries(fresh)
 
 
 @pytest.mark.parametrize("how", ["no compiler", "a compiler that fails", "a folder that cannot be"])
