@@ -10,6 +10,7 @@ import tempfile
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
 
 # Two threads on two busy cores make a step ten times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,6 +43,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
+# Nor do they depend on what was imported before: hypothesis would draw constants that stand in our modules, too, and
+# parse all of them for that in each process.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.hookimpl(wrapper=True)

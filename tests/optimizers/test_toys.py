@@ -63,7 +63,7 @@ def test_figure_3_needs_the_projected_momentum():
 
 
 def test_the_best_rate_is_that_of_the_lowest_last_loss():
-    rates = (1e-3, 1e-2, 1e-1)
+    rates = (1e-3, 1e-1)
     chosen = best("SGDP", lambda lr: lambda ps: SGDP(ps, lr=lr, momentum=0.9), rates)
     last = {lr: rosenbrock("", lambda ps, lr=lr: SGDP(ps, lr=lr, momentum=0.9)).losses[-1] for lr in rates}
     assert chosen.lr == min(last, key=lambda lr: last[lr])
@@ -107,7 +107,7 @@ def test_adarem_s_regret_grows_as_the_root_of_time():
 
 def test_a_walk_leaves_no_gradient_mode_or_seed_behind():
     before = torch.get_rng_state()
-    figure_1()
+    rosenbrock("", lambda ps: SGDP(ps, lr=0.04385, momentum=0.9), steps=3)
     adarem_regret(horizon=4)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.is_grad_enabled()

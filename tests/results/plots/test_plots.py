@@ -86,7 +86,9 @@ def drawings(looked, records):
 KINDS = ("curves", "difference", "times", "scores", "ranks", "budget", "rate", "differences")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind not in ("curves", "ranks"))) for kind in KINDS]
+)
 def test_the_same_data_are_the_same_bytes_without_a_date(drawings, kind):
     first = rendered(drawings[kind], ".svg")
     assert first == rendered(drawings[kind], ".svg")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 import pytest
 
+from optathlon.optimizers import toys
 from optathlon.results import Store
 from optathlon.results.record import Curve
 from tests.results.make import Sweep, setting
@@ -27,12 +30,21 @@ def test_a_sweeps_own_figure_is_a_file_for_each_curve_it_names(tuned, tmp_path, 
     assert {path.name for path in tmp_path.glob("a-*.pdf")} == {"a-train-loss.pdf", "a-validation-accuracy.pdf"}
 
 
+@pytest.fixture
+def short_walks(monkeypatch):
+    """Toy figures of nine steps."""
+    for walk in ("cosine", "rosenbrock"):
+        monkeypatch.setattr(toys, walk, functools.partial(getattr(toys, walk), steps=9))
+
+
+@pytest.mark.usefixtures("short_walks")
 def test_a_toy_figure_needs_no_store(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert ran(capsys, "plot", "adamp/figure-3")[0] == 0
     assert (tmp_path / "figure-3.svg").read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.usefixtures("short_walks")
 def test_a_toy_figure_is_written_where_output_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert ran(capsys, "plot", "adamp/figure-3", "--output", "mine.png")[0] == 0

@@ -78,8 +78,11 @@ def uninterrupted(optimizer, variant):
 @pytest.mark.parametrize("variant", ["epochs", "steps", "ema", "restore", "bf16"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_stop_after_each_update_changes_nothing(optimizer, variant, tmp_path):
-    outcome = carry_out(run_of(optimizer, variant), tmp_path, stops=[1] * 200)
-    assert result(outcome) == uninterrupted(optimizer, variant)
+    """Of three whole updates an epoch, and a micro-batch that is left over."""
+    (a := tmp_path / "a").mkdir()
+    (b := tmp_path / "b").mkdir()
+    run = run_of(optimizer, variant, protocol={"settings": {"samples": 56}})
+    assert result(carry_out(run, a, stops=[1] * 200)) == result(carry_out(run, b))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
