@@ -35,7 +35,7 @@ def test_each_claim_is_of_rows_of_its_sweep():
 def test_norms_the_other_way_round_turn_the_verdict(store):
     """Norms of the other sign turn every difference: what was shown is then shown to be otherwise."""
     claim = "norm, last epoch: sgd momentum=0.975 > sgdp momentum=0.975"
-    assert "| shown |" in line_of(page(store), claim)
+    assert "| shown |" in line_of(PAGE.read_text(), claim)
     for file in store.glob("records/*/*.json"):
         record = json.loads(file.read_bytes())
         points = record["curve"]["points"]

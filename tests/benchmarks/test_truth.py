@@ -30,6 +30,7 @@ def test_the_same_seed_gives_the_same_numbers_and_four_deviations_are_found():
     assert line.found > 0.4 > line.found_welch
 
 
+@pytest.mark.slow
 def test_looks_keep_the_level_and_buy_fewer_seeds_of_what_is_far_ahead():
     normal = next(scenario for scenario in SCENARIOS if scenario.name == "normal")
     chance = np.random.default_rng(0)

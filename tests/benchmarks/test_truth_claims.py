@@ -38,6 +38,7 @@ def test_where_dunnetts_one_deviation_for_all_is_wrong_it_is_said():
     assert unsaid <= 0.2
 
 
+@pytest.mark.slow
 def test_intervals_over_tasks_cover_and_the_mean_finds_what_wilcoxon_cannot():
     lines = list(over_tasks(np.random.default_rng(3), 20, seeds=3))
     covers_iqm, covers_mean, (alone, _), (by_wilcoxon,) = (shares(seen) for _, _, seen in lines)

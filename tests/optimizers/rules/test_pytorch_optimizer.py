@@ -1,6 +1,7 @@
 """What the package's optimizers are given here: copies, gradients left alone, bad gradients kept to their weights."""
 
 import copy
+import importlib.util
 import pickle
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 from optathlon.optimizers.catalog.pytorch_optimizer import MODERN
 from optathlon.optimizers.registry import optimizer
 
-pytest.importorskip("pytorch_optimizer")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("pytorch_optimizer") is None, reason="pytorch-optimizer is not installed"
+)
 
 
 def normal(*shape, seed=0):

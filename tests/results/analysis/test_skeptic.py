@@ -159,6 +159,7 @@ def test_what_is_not_done_or_diverged_is_no_verdict():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_among_equals_the_claimed_lead_is_luck_and_fresh_seeds_take_it_away():
     chance = random.Random(2)
     claimed, left, shown = [], [], 0

@@ -75,6 +75,7 @@ def test_the_target_is_what_most_seeds_of_the_row_that_ends_worst_end_with(seeds
     assert {row.name: row.times for row in found.rows} == {name: [3.0] for name in ahead}
 
 
+@pytest.mark.slow
 def test_of_equal_rows_the_baseline_is_first_as_often_as_any():
     chance = random.Random(0)
     first = 0

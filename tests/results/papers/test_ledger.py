@@ -114,6 +114,7 @@ def test_at_most_one_verdict_in_twenty_is_expected_to_be_false_of_those_that_wer
     assert [entry.judged for entry in judged + unjudged] == [True] * 3 + [False] * 3
 
 
+@pytest.mark.slow
 def test_no_verdict_is_false_more_often_than_its_interval_and_noise_alone_reproduces_nothing():
     """Truth 5 deviations away was once "within noise" in 37 % of triples; now it is never called reproduced."""
     chance = random.Random(0)

@@ -23,18 +23,23 @@ from tests.tasks.packages import packages_or_skip
 NAMES = list(OFFICIAL)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder mnist/ with the four files of the miniature and nothing else."""
-    folder = tmp_path / "mnist"
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "mnist"
     Mnist().write_miniature(folder)
     return folder
+
+
+@pytest.fixture
+def folder(miniature: Path, tmp_path: Path) -> Path:
+    """A folder mnist/ with the four files of the miniature and nothing else."""
+    return shutil.copytree(miniature, tmp_path / "mnist", copy_function=shutil.copyfile)
 
 
 def pack(folder: Path) -> None:
     for name in NAMES:
         path = folder / "raw" / name
-        (folder / "raw" / f"{name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        (folder / "raw" / f"{name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
         path.unlink()
 
 
@@ -64,7 +69,7 @@ def test_files_are_found_where_people_have_them_and_as_7_zip_names_them(folder: 
         if style == "7-zip":  # t10k-images-idx3-ubyte.gz unpacks to t10k-images.idx3-ubyte
             (folder / place / path.name.replace("-idx", ".idx")).write_bytes(path.read_bytes())
         elif style.endswith(".gz"):
-            (folder / place / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+            (folder / place / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
         else:
             (folder / place / path.name).write_bytes(path.read_bytes())
     shutil.rmtree(folder / "was")
@@ -77,7 +82,7 @@ def test_archives_may_stay_beside_what_they_unpack_to_as_torchvision_leaves_them
     expected = read(folder, "train")
     shutil.copytree(folder / "raw", folder / "MNIST" / "raw")
     for path in (folder / "MNIST" / "raw").iterdir():
-        (path.parent / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        (path.parent / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
     shutil.rmtree(folder / "raw")
     assert Mnist().verify(folder) is None
     for ours, theirs in zip(read(folder, "train"), expected, strict=True):
@@ -92,9 +97,9 @@ def damage(folder: Path, name: str, how: str) -> None:
     elif how == "not gzip":
         path.with_name(f"{name}.gz").write_bytes(content)
     elif how == "cut gzip":
-        path.with_name(f"{name}.gz").write_bytes(gzip.compress(content)[:-20])
+        path.with_name(f"{name}.gz").write_bytes(gzip.compress(content, 1)[:-20])
     elif how == "broken gzip":
-        packed = bytearray(gzip.compress(content))
+        packed = bytearray(gzip.compress(content, 1))
         packed[len(packed) // 2 : len(packed) // 2 + 8] = b"\xff" * 8
         path.with_name(f"{name}.gz").write_bytes(packed)
     elif how == "magic":
