@@ -46,9 +46,11 @@ def quick_compiler(compiled, tmp_path_factory, monkeypatch):
     """Instead of compiling for seconds, hands out what is compiled already."""
     real = kernel_cache.load().library
     script = tmp_path_factory.mktemp("compiler") / "c++"
-    script.write_text(f'#!/bin/sh\nfor output; do :; done\ncp "{real._name}" "$output"\n')
+    refusal = 'case "$*" in *$REFUSED*) echo "unknown argument: $REFUSED" >&2; exit 1;; esac'
+    script.write_text(f'#!/bin/sh\n{refusal}\nfor output; do :; done\ncp "{real._name}" "$output"\n')
     script.chmod(0o755)
     monkeypatch.setenv("CXX", str(script))
+    monkeypatch.setenv("REFUSED", "no flag")
 
 
 def libraries(folder):
@@ -63,6 +65,13 @@ def test_kernels_are_compiled_once_and_kept(compiled, fresh, monkeypatch):
     assert kernel_cache.prepare() == ""
     assert kernel_cache.load().library is not None
     assert libraries(fresh) == kept
+
+
+@pytest.mark.parametrize("flag", ["-fprefetch-loop-arrays", "--param", "-fopenmp"])
+def test_flags_that_a_compiler_does_not_know_are_left_out(quick_compiler, fresh, monkeypatch, flag):
+    monkeypatch.setenv("REFUSED", flag)
+    assert "compiled the fused optimizer kernels in" in kernel_cache.prepare()
+    assert len(libraries(fresh)) == 1
 
 
 def test_the_digest_beside_the_kernels_is_one_that_sha256sum_checks(quick_compiler, fresh):
