@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,13 +49,17 @@ def verify_selection(task: Task, protocol: Protocol) -> None:
         )
 
 
-def verify_scores(task: Task, split: str, scores: Any) -> None:
-    """Raise TaskError unless `scores`, which `Workload.evaluate(split)` returned, are those that `task` describes."""
+def verified_scores(task: Task, split: str, scores: Any, selected: str | None = None) -> dict[str, float]:
+    """`scores`, which `Workload.evaluate(split)` returned, as floats: numpy's, which are floats too, stand in no
+    checkpoint and no record. TaskError unless they are those that `task` describes.
+
+    selected: the metric by which the run's protocol chooses among evaluations.
+    """
     names = [metric.name for metric in task.metrics]
     if not isinstance(scores, Mapping):
         example = ", ".join(f"{name!r}: ..." for name in names)
         raise TaskError(f"evaluate({split!r}) returns {kind(scores)}; it must return {{{example}}}")
-    missing, extra = _missing(task, split, scores), [n for n in scores if n not in names]
+    missing, extra = _missing(task, split, scores, selected), [n for n in scores if n not in names]
     if missing or extra:
         wrong = [f"misses {_quoted(missing)}"] * bool(missing) + [f"has {_quoted(extra)} besides"] * bool(extra)
         raise TaskError(
@@ -63,6 +68,9 @@ def verify_scores(task: Task, split: str, scores: Any) -> None:
     for name, value in scores.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TaskError(f"evaluate({split!r}): {name!r} is {kind(value)}, not a number; return float(...) of it")
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise TaskError(f"evaluate({split!r}): {name!r} is an integer larger than any float")
+    return {name: float(value) for name, value in scores.items()}
 
 
 def verified_references(task: Task, models: Any) -> dict[str, dict[str, float]]:
@@ -82,13 +90,13 @@ def verified_references(task: Task, models: Any) -> dict[str, dict[str, float]]:
     return {model: {name: float(value) for name, value in scores.items()} for model, scores in models.items()}
 
 
-def _missing(task: Task, split: str, scores: Mapping[str, float]) -> list[str]:
+def _missing(task: Task, split: str, scores: Mapping[str, float], selected: str | None) -> list[str]:
     """The metrics that `scores` lack: of all on the test split, elsewhere of those that rank and select.
 
     What costs much, such as a perplexity with a longer memory, need not be measured during training.
     """
-    selected = {protocol.select.metric for protocol in task.protocols.values() if protocol.select}
-    needed = {task.metrics[0].name, *selected} if split != "test" else {metric.name for metric in task.metrics}
+    selects = {protocol.select.metric for protocol in task.protocols.values() if protocol.select}
+    needed = {task.metrics[0].name, *selects, selected} if split != "test" else {metric.name for metric in task.metrics}
     return [metric.name for metric in task.metrics if metric.name in needed and metric.name not in scores]
 
 

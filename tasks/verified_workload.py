@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from optathlon.tasks.description import verify_scores
+from optathlon.tasks.description import verified_scores
 from optathlon.tasks.errors import TaskError, kind, one_line, raised
 from optathlon.tasks.registry import resolve
 from optathlon.tasks.task import Protocol, Task
@@ -161,7 +161,7 @@ def loss_of(workload: Workload, batch: Batch, player: str) -> Tensor:
 
 
 def scores_of(workload: Workload, task: Task, split: str) -> dict[str, float]:
-    """`workload.evaluate(split)`; TaskError unless its names are those of `task.metrics`, and it leaves the
+    """`workload.evaluate(split)`, as floats; TaskError unless its names are those of `task.metrics`, and it leaves the
     networks themselves and their modes as they were."""
     call = f"{type(workload).__name__}.evaluate({split!r})"
     before = modes(workload)
@@ -171,9 +171,10 @@ def scores_of(workload: Workload, task: Task, split: str) -> dict[str, float]:
         if isinstance(error, TaskError) or split not in str(error):
             raise
         raise TaskError(f"{call} raised {raised(error)}; it must know the split {split!r}") from error
-    verify_scores(task, split, scores)
+    select = workload.protocol.select
+    verified = verified_scores(task, split, scores, select.metric if select else None)
     verify_same_modes(call, before, modes(workload))
-    return dict(scores)
+    return verified
 
 
 def verify_same_modes(call: str, before: Modes, after: Modes) -> None:

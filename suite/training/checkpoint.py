@@ -18,6 +18,7 @@ from torch import nn
 from optathlon.results.errors import StoreError
 from optathlon.results.store.files import open_to_read, read
 from optathlon.results.store.schema_versions import NOT_JSON
+from optathlon.suite.training import loadable
 from optathlon.suite.training.team import Team, on_cpu
 from optathlon.tasks.shared_state import merged
 
@@ -266,12 +267,13 @@ def tensors_digest(players: Mapping[str, Mapping[str, torch.Tensor]]) -> str:
 
 def write(path: Path, state: dict[str, Any], ask: Callable[[], object] = lambda: None) -> tuple[str, int]:
     """Write `state` to `path` by a temporary file, fsync and rename, before which `ask` may raise; returns SHA-256 and
-    size of the file."""
+    size of the file. Raises as `loadable.verify` does."""
     digest: list[tuple[str, int]] = []
 
     def fill(temporary: Path) -> None:
         with temporary.open("wb") as file:
             _save(state, file)
+        loadable.verify(state, temporary)
         digest.append((_sha256(temporary), temporary.stat().st_size))
 
     _replace(path, fill, ask)

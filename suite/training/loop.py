@@ -73,7 +73,7 @@ def update(state: State, name: str, parts: Sequence[Batch]) -> Tensor:
     """
     run, p, workload = state.run, state.protocol, state.workload
     net, optimizer, scaler = workload.players[name], state.optimizers[name], state.scalers[name]
-    factor = p.schedule.factor(state.time, p.length) * parts[0].lr_scale
+    factor = p.schedule.factor(state.time, p.length) * float(parts[0].lr_scale)  # numpy's would be in checkpoints
     for group in optimizer.param_groups:
         set_rate(group, factor)
     losses: list[Tensor] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from optathlon import tasks
-from optathlon.tasks.description import verify, verify_scores
+from optathlon.tasks.description import verified_scores, verify
 
 HERE = Path(__file__).resolve().parent
 REFUSED = {
@@ -102,15 +102,15 @@ def test_every_built_in_task_is_right(name):
 )
 def test_scores_are_those_that_the_task_describes(scores, expected, folder):
     with pytest.raises(tasks.TaskError, match=expected):
-        verify_scores(tasks.task("faulty:TASK_Sound"), "test", scores)
-    verify_scores(tasks.task("faulty:TASK_Sound"), "test", {"accuracy": 1.0})
+        verified_scores(tasks.task("faulty:TASK_Sound"), "test", scores)
+    verified_scores(tasks.task("faulty:TASK_Sound"), "test", {"accuracy": 1.0})
 
 
 def test_what_costs_much_may_be_measured_on_the_test_split_alone():
     task = tasks.task("wikitext103-txl-wn")
     during = {"perplexity": 30.0, "loss": 3.4}
-    verify_scores(task, "validation", during)
+    verified_scores(task, "validation", during)
     with pytest.raises(tasks.TaskError, match="misses 'perplexity_640'"):
-        verify_scores(task, "test", during)
+        verified_scores(task, "test", during)
     with pytest.raises(tasks.TaskError, match="misses 'perplexity'"):
-        verify_scores(task, "validation", {"loss": 3.4})
+        verified_scores(task, "validation", {"loss": 3.4})
