@@ -37,7 +37,7 @@ def main() -> int:
 
 def torture(folder: Path, options: argparse.Namespace) -> int:
     # After the library is there: these import torch.
-    from tests.suite.training.test_loop import run_of
+    from tests.suite.training.runs import run_of
     from tests.torture import clocks, data_sets, full_disk, fuzz, runs, stops, stores
     from tests.torture.tally import Tally
 

@@ -18,7 +18,7 @@ from optathlon.suite.training.cost import CostMeter, combined
 from optathlon.suite.training.team import Team
 from optathlon.suite.working.execute import execute
 from tests.results.make import record
-from tests.suite.training.test_loop import run_of
+from tests.suite.training.runs import run_of
 
 
 def process(**changes: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from optathlon.suite.training import checkpoint
 from optathlon.suite.working.execute import execute
 from optathlon.suite.working.forking import fork
 from tests.suite.stories import on_host
-from tests.suite.training.test_loop import run_of
+from tests.suite.training.runs import run_of
 
 RUN = run_of("sgd", protocol={"length": 4})
 

@@ -13,7 +13,7 @@ from optathlon.suite.identity import digest
 from optathlon.suite.training.seeds import seed
 from optathlon.tasks import TaskError
 from tests.suite.ranks import attempt, close
-from tests.suite.training.test_loop import carry_out, result, run_of
+from tests.suite.training.runs import carry_out, result, run_of
 
 FRESH = {"ema": 0.9, "checkpoint": "last", "fresh_statistics": 4}
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from optathlon.results import Store
+from optathlon.suite.errors import Preempted
 from optathlon.suite.training.checkpoint import Checkpoints
 from optathlon.suite.training.evaluation import Outcome
 from optathlon.suite.training.loop import train, update
@@ -22,7 +23,7 @@ from optathlon.suite.training.surroundings import Surroundings
 from optathlon.suite.working.execute import build
 from optathlon.tasks.verified_workload import micro_batches
 from tests.suite.sweeps import environment, optathlon, write
-from tests.suite.training.test_loop import Preempted, run_of
+from tests.suite.training.runs import run_of
 
 DEVICE = os.environ.get("OPTATHLON_TEST_DEVICE", "cuda")
 pytestmark = [

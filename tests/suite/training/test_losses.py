@@ -14,7 +14,7 @@ from optathlon.suite.training.losses import Losses
 from optathlon.suite.training.state import LOG_EVERY, State
 from optathlon.suite.working.execute import build
 from optathlon.tasks.verified_workload import micro_batches
-from tests.suite.training.test_loop import run_of
+from tests.suite.training.runs import run_of
 
 READS = {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "__array__", "equal"}
 """Calls from Python that wait for a device until it has come to the number."""

@@ -16,7 +16,7 @@ from optathlon.suite.main import main
 from optathlon.suite.working import log
 from optathlon.suite.working.execute import execute
 from tests.suite.sweeps import environment
-from tests.suite.training.test_loop import run_of
+from tests.suite.training.runs import run_of
 
 RUN = run_of("sgd", protocol={"length": 1})
 
