@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from optathlon.results.analysis.row_comparison import compare
+from optathlon.results.analysis.row_comparison import Comparison, compare_all
 from optathlon.results.board.cell import Cell
 from optathlon.results.board.judging import ranks_among_whole
 from optathlon.results.board.model import Leaderboard
@@ -88,7 +88,10 @@ def overall(board: Leaderboard) -> Overall:
     several = len(whole) > 1 and len(board.columns) > 1
     distance = critical_difference(len(whole), len(board.columns), board.alpha) if several else None
     scales = [_scale(board, at) for at in range(len(board.columns))]
-    rows = [_row(board, row, keys[row.name], scales) for row in whole]
+    base = _base(board)
+    others = [row.name for row in whole if row is not base]
+    compared = dict(zip(others, compare_all(board, others, base.name), strict=True)) if base else {}
+    rows = [_row(board, row, keys[row.name], scales, compared.get(row.name)) for row in whole]
     adjusted = holm([row.wilcoxon for row in rows])
     standardized = holm([row.standardized.p if row.standardized else None for row in rows])
     rows = [
@@ -116,6 +119,11 @@ def _on(board: Leaderboard) -> Leaderboard:
     return msgspec.structs.replace(board, columns=[board.columns[at] for at in used], rows=rows)
 
 
+def _base(board: Leaderboard) -> BoardRow | None:
+    """The row of the baseline, if it is whole."""
+    return next((row for row in board.whole() if row.name == board.baseline), None)
+
+
 def _scale(board: Leaderboard, number: int) -> tuple[float, float] | None:
     """The scores that are 0 and 1 on a task: the baseline's mean, and better than it by a pooled deviation of seeds."""
     base = next((row.cells[number] for row in board.whole() if row.name == board.baseline), None)
@@ -126,10 +134,14 @@ def _scale(board: Leaderboard, number: int) -> tuple[float, float] | None:
 
 
 def _row(
-    board: Leaderboard, row: BoardRow, ranks: list[float], scales: Sequence[tuple[float, float] | None]
+    board: Leaderboard,
+    row: BoardRow,
+    ranks: list[float],
+    scales: Sequence[tuple[float, float] | None],
+    compared: Comparison | None,
 ) -> RowOverall:
     overall_row = RowOverall(name=row.name, mean_rank=row.mean_rank or 0.0, ranks=ranks)
-    base = next((other for other in board.whole() if other.name == board.baseline), None)
+    base = _base(board)
     scores = [
         normalized(_runs(cell, column), *scale)
         for cell, column, scale in zip(row.cells, board.columns, scales, strict=True)
@@ -139,9 +151,8 @@ def _row(
         whole = all(math.isfinite(score) for runs in scores for score in runs)
         ends = _interval(board, row, base) if whole and base is not None and base is not row else (None, None)
         overall_row = msgspec.structs.replace(overall_row, iqm=middle, iqm_low=ends[0], iqm_high=ends[1])
-    if base is None or base is row:
+    if base is None or compared is None:
         return overall_row
-    compared = compare(board, row.name, base.name)
     ours, theirs = (
         [_runs(cell, column) for cell, column in zip(r.cells, board.columns, strict=True)] for r in (row, base)
     )

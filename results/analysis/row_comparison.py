@@ -9,8 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from optathlon.results.board.cell import Cell
-from optathlon.results.board.marks import row_differences
+from optathlon.results.board.marks import RowDifferences, row_differences
 from optathlon.results.board.model import Leaderboard
+from optathlon.results.board.row import BoardRow
 from optathlon.results.errors import StoreError
 from optathlon.results.hyperparameter_text import differing
 from optathlon.results.plan import Column
@@ -93,13 +94,22 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(board: Leaderboard, a: str, b: str) -> Comparison:
     """Rows `a` and `b` of `board`; StoreError, with the rows there are, if it lacks one."""
+    return compare_all(board, [a], b)[0]
+
+
+def compare_all(board: Leaderboard, names: Sequence[str], b: str) -> list[Comparison]:
+    """Each of the rows `names` with row `b`, as `compare` has it: the noise of the board is fitted once."""
     rows = {row.name: row for row in board.rows}
-    for name in (a, b):
+    for name in (*names, b):
         if name not in rows:
             raise StoreError(f"{board.name}: has no row {name!r} (it has {', '.join(rows)})")
-    names = list(rows)
-    whole = row_differences(board.columns, [list(row.cells) for row in board.rows], names.index(a), names.index(b))
-    tasks = [_on_task(*parts) for parts in zip(board.columns, rows[a].cells, rows[b].cells, strict=True)]
+    places, grid = list(rows), [list(row.cells) for row in board.rows]
+    differences = row_differences(board.columns, grid, [places.index(name) for name in names], places.index(b))
+    return [_compared(board, rows[a], rows[b], whole) for a, whole in zip(names, differences, strict=True)]
+
+
+def _compared(board: Leaderboard, a: BoardRow, b: BoardRow, whole: RowDifferences) -> Comparison:
+    tasks = [_on_task(*parts) for parts in zip(board.columns, a.cells, b.cells, strict=True)]
     tasks = [msgspec.structs.replace(task, difference=d) for task, d in zip(tasks, whole.differences, strict=True)]
     adjusted = holm([task.difference.p if task.difference else None for task in tasks])
     tasks = [_judged(task, p, board.alpha) for task, p in zip(tasks, adjusted, strict=True)]
@@ -111,8 +121,8 @@ def compare(board: Leaderboard, a: str, b: str) -> Comparison:
     return Comparison(
         board=board.name,
         looks=board.looks,
-        a=a,
-        b=b,
+        a=a.name,
+        b=b.name,
         tasks=tasks,
         wins=won,
         losses=lost,

@@ -172,8 +172,8 @@ def _retried(claim: Claim, board: Leaderboard) -> Retried:
         return Retried(claim=claim, seeds=min(first.n, second.n), lead=None, interval=None, verdict="not done")
     sign = 1.0 if claim.column.higher_is_better else -1.0
     grid = [list(row.cells) for row in board.rows]
-    differences = row_differences(board.columns, grid, rows.index(claim.best), rows.index(claim.second)).differences
-    difference = differences[number]
+    [leads] = row_differences(board.columns, grid, [rows.index(claim.best)], rows.index(claim.second))
+    difference = leads.differences[number]
     interval = difference and _turned(difference, sign)
     return Retried(
         claim=claim,

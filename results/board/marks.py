@@ -155,20 +155,24 @@ class RowDifferences(msgspec.Struct, frozen=True, kw_only=True):
     """Between seeds, as is typical of each column."""
 
 
-def row_differences(columns: Sequence[Column], grid: Grid, a: int, b: int) -> RowDifferences:
-    """Row `a` less row `b`, by their indices in `grid`."""
-    scores = scores_of(columns, grid, b)
+def row_differences(columns: Sequence[Column], grid: Grid, rows: Sequence[int], other: int) -> list[RowDifferences]:
+    """Each of `rows` less row `other`, by their indices in `grid`."""
+    scores = scores_of(columns, grid, other)
     if scores is None:
-        return RowDifferences(differences=[None for _ in columns], deviations=[None for _ in columns])
+        return [RowDifferences(differences=[None for _ in columns], deviations=[None for _ in columns]) for _ in rows]
     from optathlon.results.statistics.moderated.board_tests import BoardTests
 
     tests = BoardTests(scores)
     comparisons, half_widths = tests.against_baseline(), tests.half_widths(1 - ALPHA)
-    place = _order(len(grid), b).index(a)
-    differences: list[Difference | None] = []
-    for column, (mine, other) in enumerate(zip(grid[a], grid[b], strict=True)):
-        delta, half = (mine.mean or 0.0) - (other.mean or 0.0), float(half_widths[place, column])
-        p = float(comparisons.p[place, column])
-        known = Difference(delta=delta, low=delta - half, high=delta + half, p=p)
-        differences.append(known if p <= 1 else None)
-    return RowDifferences(differences=differences, deviations=[float(d) or None for d in tests.typical_deviations()])
+    deviations = [float(deviation) or None for deviation in tests.typical_deviations()]
+    order, listed = _order(len(grid), other), []
+    for row in rows:
+        differences: list[Difference | None] = []
+        for column, (mine, base) in enumerate(zip(grid[row], grid[other], strict=True)):
+            place = order.index(row), column
+            delta, half = (mine.mean or 0.0) - (base.mean or 0.0), float(half_widths[place])
+            p = float(comparisons.p[place])
+            known = Difference(delta=delta, low=delta - half, high=delta + half, p=p)
+            differences.append(known if p <= 1 else None)
+        listed.append(RowDifferences(differences=differences, deviations=deviations))
+    return listed
