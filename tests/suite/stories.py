@@ -46,6 +46,16 @@ def end(store: Store, run: PlannedRun, kind: Any = "failed", *, owner: Owner | N
     store.end(Ended(run=run.id, number=attempt.number, kind=kind, **how))
 
 
+def fail(
+    store: Store, run: PlannedRun, reason: str, failure: str = "", times: int = 1,
+    ended: str = "2025-01-31T12:00:00Z", host: str | None = None,
+) -> None:  # fmt: skip
+    """The next attempts of `run`, so many, have failed."""
+    for _ in range(times):
+        owner = on_host(host) if host else None
+        end(store, run, reason=reason, failure=failure, ended=ended, owner=owner)
+
+
 def finish(
     store: Store,
     plan: Plan,

@@ -18,7 +18,7 @@ from optathlon.suite.training import loadable
 from optathlon.suite.training.checkpoint import Checkpoints
 from optathlon.suite.working.outcome import record_of
 from optathlon.tasks.description import verified_scores
-from tests.suite.training.test_loop import carry_out, result, run_of
+from tests.suite.training.runs import carry_out, result, run_of
 
 import toy  # isort: skip  (test_loop finds it)
 
