@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -78,3 +79,9 @@ def optathlon(folder: Path, *words: object, **more: str) -> subprocess.Completed
             check=False,
         )
     return command_server.run([*map(str, words)], folder, environment(**more))
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict:
+    """What a command with --json printed."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

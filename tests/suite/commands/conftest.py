@@ -1,4 +1,4 @@
-"""Stores with made-up results, for commands that show them."""
+"""Stores for commands that show them: with made-up results, and of a sweep that was launched."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from optathlon.results import Store
 from optathlon.results.record import Curve
 from tests.results.make import Sweep, setting
+from tests.suite.sweeps import optathlon, write
 
 
 @pytest.fixture
@@ -55,3 +56,13 @@ def tuned(tmp_path, monkeypatch):
     monkeypatch.setenv("OPTATHLON_STORE", str(tmp_path / "tuned"))
     monkeypatch.chdir(tmp_path)
     return learned(Store(tmp_path / "tuned"), sweep)
+
+
+@pytest.fixture(scope="session")
+def launched(tmp_path_factory):
+    """A folder with a sweep launched to its end, for all tests to look at."""
+    folder = tmp_path_factory.mktemp("launched")
+    write(folder)
+    done = optathlon(folder, "launch", "sweep.toml")
+    assert done.returncode == 0, done.stderr
+    return folder
