@@ -68,8 +68,9 @@ def sgdp(state: SGDPState, hyper: SGDPHyperparameters) -> list[Tensor | None]:
 def adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> list[Tensor]:
     """Takes one AdaRem step on tensors that `takes` takes, of one device and dtype; returns the new max |exp_avg|s."""
     call = AdaRemCall(state.params, state.exp_avgs)
-    rates = torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in state.rates]).to(call.device)
-    limits = torch.stack([v.to(call.device, torch.float32) for v in state.limits])
+    rates = torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in state.rates])
+    rates = rates.to(call.device, non_blocking=True)
+    limits = torch.stack([v.to(call.device, torch.float32, non_blocking=True) for v in state.limits])
     call.run(_laid_out(state.params, state.grads), rates, limits, hyper)
     return call.largest
 

@@ -42,7 +42,7 @@ def draw_colors(jitter: float, lighting: float, randoms: list[np.random.Generato
 
 def recolor(pixels: Tensor, colors: Colors) -> Tensor:
     """Pictures (n, 3, h, w) of numbers from 0 to 1 with their colors changed."""
-    shares, order, light = (part.to(pixels.device) for part in colors)
+    shares, order, light = (part.to(pixels.device, non_blocking=True) for part in colors)
     for step in range(3):
         kind = order[:, step]
         target = _target(pixels, kind[:, None, None, None])

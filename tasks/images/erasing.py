@@ -28,7 +28,7 @@ def draw_rectangle(side: int, probability: float, random: np.random.Generator) -
 def erase(images: Tensor, rectangles: Tensor) -> Tensor:
     """Normalized pictures (n, 3, h, w) with standard normal noise in their rectangles (n, 4) of top, left, height and
     width, drawn from torch's generator of that device."""
-    top, left, high, wide = rectangles.to(images.device).T[:, :, None, None, None]
+    top, left, high, wide = rectangles.to(images.device, non_blocking=True).T[:, :, None, None, None]
     rows = torch.arange(images.shape[2], device=images.device)[:, None]
     columns = torch.arange(images.shape[3], device=images.device)
     inside = (rows >= top) & (rows < top + high) & (columns >= left) & (columns < left + wide)

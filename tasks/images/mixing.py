@@ -44,7 +44,7 @@ def draw_mixup(count: int, alpha: float, random: np.random.Generator) -> Mix:
 
 def mix(images: Tensor, mixed: Mix) -> Tensor:
     """The pictures (n, 3, h, w) mixed."""
-    others = images[mixed.partner.to(images.device)]
+    others = images[mixed.partner.to(images.device, non_blocking=True)]
     if mixed.box is None:
         return mixed.share * images + (1.0 - mixed.share) * others
     top, left, bottom, right = mixed.box

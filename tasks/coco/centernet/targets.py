@@ -26,13 +26,16 @@ class Targets(NamedTuple):
     """Width and height in places (k, 2)."""
     offsets: Tensor
     """Of the center from its place's corner, in places (k, 2)."""
+    peaks: Tensor
+    """int64 (m,): where the flattened heatmap is 1, in order, each place once."""
 
 
 def targets(examples: Examples, classes: int) -> Targets:
-    """The targets of `examples`, on its device.
+    """The targets of `examples`, on the device of its pixels.
 
-    Boxes are clipped to the map's first and last place, and left out if nothing remains; centers are rounded down, and
-    where Gaussians of one class meet the larger value counts. Source: CenterNet's ctdet.py and image.py.
+    The boxes may lie on the host, as they come: what depends on their number then waits for no device. They are clipped
+    to the map's first and last place, and left out if nothing remains; centers are rounded down, and where Gaussians of
+    one class meet the larger value counts. Source: CenterNet's ctdet.py and image.py.
     """
     count, _, height, width = examples.pixels.shape
     height, width = height // DOWN, width // DOWN
@@ -43,10 +46,12 @@ def targets(examples: Examples, classes: int) -> Targets:
     boxes, sizes, owners, labels = boxes[kept], sizes[kept], examples.owners[kept], examples.labels[kept]
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     corners = centers.long()
-    heatmap = boxes.new_zeros(count * classes, height, width)
-    draw_gaussians(heatmap, owners * classes + labels, corners, radii(sizes))
-    places = corners[:, 1] * width + corners[:, 0]
-    return Targets(heatmap.view(count, classes, height, width), owners, places, sizes, centers - corners)
+    heatmap = boxes.new_zeros(count * classes, height, width, device=examples.pixels.device)
+    maps, places = owners * classes + labels, corners[:, 1] * width + corners[:, 0]
+    draw_gaussians(heatmap, maps, corners, radii(sizes))
+    of_objects = (owners, places, sizes, centers - corners, torch.unique(maps * (height * width) + places))
+    heatmap = heatmap.view(count, classes, height, width)
+    return Targets(heatmap, *(part.to(heatmap.device, non_blocking=True) for part in of_objects))
 
 
 def radii(sizes: Tensor) -> Tensor:
@@ -70,16 +75,21 @@ def draw_gaussians(maps: Tensor, which: Tensor, centers: Tensor, radius: Tensor)
     """Raise `maps` (m, height, width) to a Gaussian around each of the k centers, within its square of 2 * radius + 1.
 
     which: the map of each (k,); centers: x, y (k, 2); sigma is a sixth of the square's side. All squares' points are
-    computed in one go: a list of their lengths tells which point is of which square.
+    computed in one go: a list of their lengths tells which point is of which square. No device is waited for where
+    `radius` lies on the host.
     """
     _, height, width = maps.shape
+    count = int((2 * radius + 1).square().sum())
+    which, centers, radius = (t.to(maps.device, non_blocking=True) for t in (which, centers, radius))
     side = 2 * radius + 1
     points = side.square()
-    square = torch.repeat_interleave(torch.arange(len(side), device=maps.device), points)
+    order = torch.arange(len(side), device=maps.device)
+    square = torch.repeat_interleave(order, points, output_size=count)
     within = torch.arange(len(square), device=maps.device) - (points.cumsum(0) - points)[square]
     dy, dx = within // side[square] - radius[square], within % side[square] - radius[square]
     x, y = centers[square, 0] + dx, centers[square, 1] + dy
     values = torch.exp(-(dx.square() + dy.square()) / (2 * (side[square] / 6).square())).to(maps.dtype)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     flat = (which[square] * height + y) * width + x
-    maps.view(-1).scatter_reduce_(0, flat[inside], values[inside], "amax")
+    # What is outside raises some place to 0, which none is below: to leave it out, its number would have to be known.
+    maps.view(-1).scatter_reduce_(0, flat.where(inside, 0), values.where(inside, 0.0), "amax")

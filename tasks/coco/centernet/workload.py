@@ -74,7 +74,8 @@ class CenterNet(Detection):
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The heatmap's focal loss and the absolute errors of sizes and offsets, in single precision."""
-        examples = Examples(*map(self.on_device, batch.data.examples))
+        examples: Examples = batch.data.examples
+        examples = examples._replace(pixels=self.on_device(examples.pixels))  # the boxes stay: see `targets`
         outputs = self.players["model"](tinted(examples.pixels, self.on_device(batch.data.tints)))
         with torch.autocast(self.device.type, enabled=False):
             wanted = targets(examples, outputs.heatmap.shape[1])

@@ -113,18 +113,31 @@ class AdaptiveSoftmax(nn.Module):
         self.cluster_vectors = nn.Parameter(torch.empty(tails, width)) if tails else None
         self.cluster_bias = nn.Parameter(torch.zeros(tails)) if tails else None
 
-    def forward(self, hidden: Tensor, targets: Tensor, vectors: TiedVectors) -> Tensor:
+    def places(self, targets: Tensor) -> list[Tensor]:
+        """Returns, for each cluster after the first, where its words stand among `targets`, int64.
+
+        On a GPU their numbers must be waited for, so who has the targets on the host as well asks there.
+        """
+        starts = itertools.accumulate(self.sizes)
+        clusters = zip(starts, self.sizes[1:], strict=False)  # no cluster starts where the last one ends
+        targets = targets.flatten()
+        return [((targets >= start) & (targets < start + size)).nonzero().squeeze(1) for start, size in clusters]
+
+    def forward(
+        self, hidden: Tensor, targets: Tensor, vectors: TiedVectors, places: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """The sum of the targets' negative log-probabilities, in nats.
 
-        hidden: ... × width. targets: int64, of the same shape without width. vectors: in clusters of `sizes`.
+        hidden: ... × width. targets: int64, of the same shape without width. vectors: in clusters of `sizes`. places:
+        of these targets, on their device.
         """
+        places = self.places(targets) if places is None else places
         hidden, targets = hidden.flatten(0, -2), targets.flatten()
         biases = self.bias.split(self.sizes)
         in_head = targets
         total = hidden.new_zeros(())
         start = first = self.sizes[0]
-        for number, size in enumerate(self.sizes[1:], 1):
-            rows = ((targets >= start) & (targets < start + size)).nonzero().squeeze(1)
+        for number, (size, rows) in enumerate(zip(self.sizes[1:], places, strict=True), 1):
             if len(rows):
                 logits = vectors.linear(hidden[rows], number, biases[number])
                 total = total + F.cross_entropy(logits, targets[rows] - start, reduction="sum")

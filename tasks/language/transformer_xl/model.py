@@ -100,14 +100,21 @@ class TransformerXL(nn.Module):
         """Every linear layer within the layers, five each."""
         return [linear for layer in self.layers if isinstance(layer, Layer) for linear in layer.linears()]
 
-    def forward(self, tokens: Tensor, targets: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
+    def forward(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        memory: Memory,
+        reading: Reading,
+        places: Sequence[Tensor] | None = None,
+    ) -> tuple[Tensor, Memory]:
         """The sum of the targets' negative log-probabilities in nats, and the memory after these tokens.
 
-        tokens, targets: int64, streams × steps. The memory carries no gradient.
+        tokens, targets: int64, streams × steps. The memory carries no gradient. places: as the softmax gives them.
         """
         vectors = TiedVectors(self.embedding.weight, tokens, self.softmax.sizes)
         hidden, after = self._hidden(vectors.read, memory, reading)
-        return self.softmax(hidden, targets, vectors), after
+        return self.softmax(hidden, targets, vectors, places), after
 
     def hidden(self, tokens: Tensor, memory: Memory, reading: Reading) -> tuple[Tensor, Memory]:
         """What the softmax is given, streams × steps × d_model, and the memory after these tokens."""

@@ -81,8 +81,9 @@ class TransformerXLWorkload(Workload):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Segments in order, each in `Protocol.micro_batches` shares of the streams; every epoch has the same.
 
-        data is (tokens read, tokens to predict), each streams × length. Read in this process: a segment is a few
-        kilobytes of a file that is mapped into memory.
+        data is (tokens read, tokens to predict), each streams × length, and then where words of each cluster of the
+        softmax after the first are to be predicted. Read in this process: a segment is a few kilobytes of a file that
+        is mapped into memory.
         """
         epoch_segments = segments(len(self.train), self.settings.tgt_len)
         parts, size = self.protocol.micro_batches, self.protocol.micro_batch_size
@@ -90,14 +91,15 @@ class TransformerXLWorkload(Workload):
         for index in share(count, start, self.rank, self.world):
             segment, part = divmod(index, parts)
             tokens, targets = self.train.read(epoch_segments[segment], slice(part * size, (part + 1) * size))
-            data = (self.on_device(tokens), self.on_device(targets))
+            places = self.model.softmax.places(targets)  # found on the host, which else would wait for a GPU
+            data = tuple(map(self.on_device, (tokens, targets, *places)))
             yield Batch(data, index, count, size=targets.numel())
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """The mean cross-entropy of the segment's tokens."""
-        part, (tokens, targets) = batch.index % self.protocol.micro_batches, batch.data
+        part, (tokens, targets, *places) = batch.index % self.protocol.micro_batches, batch.data
         memory = self._memory.before(part, batch.index)
-        loss, self._memory.after[part] = self.model(tokens, targets, memory, self.reading)
+        loss, self._memory.after[part] = self.model(tokens, targets, memory, self.reading, places)
         return loss / targets.numel()
 
     def evaluate(self, split: str) -> dict[str, float]:

@@ -97,14 +97,18 @@ def test_steps_are_captured_in_a_graph(how):
 
 @only_cuda
 @pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("shapes", [SHAPES, MANY], ids=["odd", "many"])
 @pytest.mark.parametrize("how", [{"fused": True}, {"foreach": True}], ids=["fused", "foreach"])
-def test_a_step_does_not_wait_for_the_device(name, how):
+def test_a_step_does_not_wait_for_the_device(name, how, shapes):
+    """Neither one that is prepared, as those of many are after two steps, nor one that is never, as weights without
+    elements are among the odd."""
     rule, options = RULES[name]
-    params = weights(SHAPES)
+    params = weights(shapes)
     for p in params:
         p.grad = torch.randn_like(p)
     optimizer = rule(params, **options, **how)
-    optimizer.step()
+    for _ in range(3):
+        optimizer.step()
     torch.cuda.set_sync_debug_mode("error")
     try:
         optimizer.step()

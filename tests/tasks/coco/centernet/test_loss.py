@@ -47,12 +47,12 @@ def test_the_loss_is_the_sum_of_its_formulas(counts) -> None:
 
 def test_two_places_by_hand() -> None:
     """A center said with p 0.5, and a place at heat 0.5 said with p 0.5."""
-    loss = focal_loss(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.5]]]]))
+    loss = focal_loss(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.5]]]]), torch.tensor([0]))
     assert loss.item() == pytest.approx(math.log(2) * (0.25 + 0.25 / 16))
 
 
 def test_the_gradient_is_finite_where_probabilities_are_0_and_1() -> None:
     logits = torch.tensor([[[[80.0, -80.0, 80.0, -80.0]]]], requires_grad=True)
-    focal_loss(logits, torch.tensor([[[[1.0, 1.0, 0.0, 0.0]]]])).backward()
+    focal_loss(logits, torch.tensor([[[[1.0, 1.0, 0.0, 0.0]]]]), torch.tensor([0, 1])).backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()

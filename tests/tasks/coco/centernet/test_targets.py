@@ -92,6 +92,13 @@ def test_of_meeting_gaussians_of_one_class_the_larger_value_counts() -> None:
     assert maps[0, 4, 3:6].tolist() == pytest.approx([1.0, between, 1.0])
 
 
+@pytest.mark.parametrize("counts", [(5, 0, 3), (40, 40), (0, 0)])
+def test_peaks_are_the_places_of_value_1(counts) -> None:
+    """Also where two objects of a class have one center."""
+    wanted = targets(random_examples(2, counts, size=64, classes=2), 2)
+    assert torch.equal(wanted.peaks, (wanted.heatmap.flatten() == 1).nonzero().squeeze(1))
+
+
 def test_no_objects_at_all() -> None:
     examples = random_examples(0, (0, 0), size=64, classes=3)
     wanted = targets(examples, 3)
