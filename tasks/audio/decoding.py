@@ -17,6 +17,10 @@ SAMPLE_RATE = 16_000
 LONGEST = 120
 """Seconds; clips have 1, 10 or 29. A damaged header may announce years."""
 MOST_CHANNELS = 8
+FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
+"""What clips come in; of libsndfile's other formats some print to the terminal, and none says that it is cut short."""
+LOUDEST = 100
+"""The largest sample in units of full scale; floats that are in fact whole numbers of 16 bits reach 32,768."""
 RATES = range(4_000, 192_001)
 LARGEST_KERNEL = 1 << 24
 """Numbers in the filters of a conversion between two rates, which are as many as there are phases of one to the other:
@@ -32,17 +36,28 @@ _BIT_RATES = {
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
 
+class Content(io.BytesIO):
+    """A file's bytes for libsndfile, which asks for places before the first byte of damaged ones: Python would print a
+    traceback for each."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
 def decode(content: bytes, name: str) -> np.ndarray:
     """The samples of a sound file's `content`, float32 (n,), 1.0 being full scale.
 
     libsndfile decodes it, channels are averaged, and other rates than 16 kHz are resampled by torchaudio's windowed
-    sinc. DataError with the file's `name` if it is no sound file, is cut short, holds no sound or what is no number, or
-    announces what no clip is like.
+    sinc. DataError with the file's `name` if it is no sound file of FORMATS, is cut short, holds no sound, what is no
+    number or beyond LOUDEST, or announces what no clip is like.
     """
     if (whole := announced_bytes(content)) and len(content) < whole:
         raise DataError(f"{name} is cut short: {len(content):,} bytes of the {whole:,} that it announces")
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with soundfile.SoundFile(Content(content)) as file:
             _check_header(file, name)
             announced, rate = file.frames, file.samplerate
             samples = file.read(announced, dtype="float32", always_2d=True)
@@ -53,8 +68,9 @@ def decode(content: bytes, name: str) -> np.ndarray:
         raise DataError(f"{name} is not a readable sound file of {len(content):,} bytes: {reason}") from None
     if len(samples) < announced:
         raise DataError(f"{name} is cut short: {len(samples):,} samples of the {announced:,} that it announces")
-    if not np.isfinite(samples).all():
-        raise DataError(f"{name} holds samples that are no finite numbers")
+    loudest = np.abs(samples).max()
+    if not loudest <= LOUDEST:  # also of what is no number
+        raise DataError(f"{name} holds a sample of {loudest:g}; expected at most {LOUDEST} times the full scale, 1")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     return mono if rate == SAMPLE_RATE else _resampled(mono, rate)
 
@@ -62,6 +78,8 @@ def decode(content: bytes, name: str) -> np.ndarray:
 def _check_header(file: soundfile.SoundFile, name: str) -> None:
     """DataError for what no clip is like, before memory is taken for it."""
     rate = file.samplerate
+    if file.format not in FORMATS:
+        raise DataError(f"{name} is a sound file of the format {file.format}; expected one of {', '.join(FORMATS)}")
     if not file.frames:
         raise DataError(f"{name} holds no sound")
     if rate not in RATES or (rate * SAMPLE_RATE) // math.gcd(rate, SAMPLE_RATE) ** 2 > LARGEST_KERNEL:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import lzma
 import shutil
+import stat
 import struct
 import tarfile
 import zipfile
@@ -41,6 +42,8 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errn
 LARGEST = 256 << 30
 """The most bytes that an archive may unpack to; ImageNet's largest has 148 GB."""
 MOST_MEMBERS = 5_000_000
+ENCRYPTED, UNIX = 1, 3
+"""A bit of a zip member's flags; the system whose modes of files a zip has."""
 PIECE = 1 << 20
 
 
@@ -139,13 +142,25 @@ def _members(archive: Path) -> Iterator[Member]:
             infos = file.infolist()
             _limit(archive, len(infos))
             for info in infos:
-                yield Member(PurePosixPath(info.filename), info.file_size, info.is_dir(), lambda i=info: file.open(i))
+                name, open_it = PurePosixPath(info.filename), lambda i=info: file.open(i) if _is_plain(i) else None
+                if info.flag_bits & ENCRYPTED:
+                    raise DataError(
+                        f"{archive} is encrypted ({name}); unpack it to {archive.parent} with the password that its"
+                        " authors give, and prepare the data again"
+                    )
+                yield Member(name, info.file_size, info.is_dir(), open_it)
         return
     with tarfile.open(archive, "r:*") as tar:
         for number, info in enumerate(tar):
             _limit(archive, number)
             open_it = (lambda i=info: tar.extractfile(i)) if info.isreg() and not info.issparse() else lambda: None
             yield Member(PurePosixPath(info.name), info.size, info.isdir(), open_it)
+
+
+def _is_plain(info: zipfile.ZipInfo) -> bool:
+    """Whether a member of a zip is a file by its mode, where the system that packed it has any: links are none."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    return info.create_system != UNIX or kind in (0, stat.S_IFREG)
 
 
 def _limit(archive: Path, count: int) -> None:

@@ -18,6 +18,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
 """What photo collections hold, whatever their suffixes say; other decoders never see a damaged file."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """By which torchvision's ImageFolder knows a photo."""
+MOST_PIXELS = 89_478_485
+"""Of a photo: beyond it Pillow warns, and a decoded one takes several times 360 MB."""
 MOST_ELONGATED = 100
 """The longer side of a photo in units of the shorter one."""
 DAMAGED = (
@@ -36,8 +38,10 @@ DAMAGED = (
 )
 """What Pillow's decoders raise for damaged files."""
 
-# Some of ImageNet's photos have EXIF blocks that Pillow cannot read; nothing here needs them.
-warnings.filterwarnings("ignore", message="(?i).*corrupt EXIF data", category=UserWarning, module="PIL")
+# Some of ImageNet's photos have EXIF blocks that Pillow cannot read; nothing here needs them. Of all else that it warns
+# of, what matters is an error here that names the file.
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, module="PIL")
 
 
 def is_photo(name: str) -> bool:
@@ -54,6 +58,8 @@ def opening(path: Path) -> Iterator[Image.Image]:
             short, long = sorted(image.size)
             if long > MOST_ELONGATED * short:
                 raise ValueError(f"it is {image.width} x {image.height} pixels, which is no photo's shape")
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"it has {image.width} x {image.height} pixels; expected at most {MOST_PIXELS:,}")
             yield image
     except DataError:
         raise

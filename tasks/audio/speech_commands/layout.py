@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from optathlon.tasks.audio.decoding import SAMPLE_RATE, announced_bytes
+from optathlon.tasks.audio.decoding import SAMPLE_RATE, Content, announced_bytes
 from optathlon.tasks.audio.recordings import FOLDER
 from optathlon.tasks.audio.writing import write_sound
 from optathlon.tasks.data.files import is_litter
@@ -97,7 +96,7 @@ def decode_clip(content: bytes, name: str) -> np.ndarray:
     DataError with its `name` unless it is an intact wav file of 1 to LONGEST samples, 16 kHz, mono, 16-bit PCM.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as sound:
+        with soundfile.SoundFile(Content(content)) as sound:
             if wrong := _wrong(sound, content):
                 raise DataError(f"{name} has {wrong}; expected 1 to {LONGEST:,} samples, 16,000 Hz, mono, 16-bit PCM")
             return sound.read(dtype="float32")

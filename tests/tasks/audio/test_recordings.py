@@ -306,7 +306,12 @@ def announcing(samples: int) -> bytes:
         (with_rate(2**31 - 1), "x has 2,147,483,647 samples a second"),
         (announcing(2**36 - 1), "x announces 4,294,967 seconds and 1 channels; expected at most 120 and 8"),
         (encoded(noise(10, 200), 16_000, "WAV"), "x announces 0 seconds and 200 channels"),
-        (encoded(noise(10) * np.nan, 16_000, "WAV", subtype="FLOAT"), "x holds samples that are no finite numbers"),
+        (encoded(noise(10) * np.nan, 16_000, "WAV", subtype="FLOAT"), "x holds a sample of nan; expected at most 100"),
+        (encoded(noise(10, 2) * np.inf, 16_000, "WAV", subtype="FLOAT"), "x holds a sample of inf"),
+        (encoded(np.full((10, 2), 3e38), 44_100, "WAV", subtype="FLOAT"), r"x holds a sample of 3e\+38"),
+        (encoded(np.full(10, -32_767.0), 16_000, "WAV", subtype="FLOAT"), "x holds a sample of 32767"),
+        (encoded(noise(500), 16_000, "AIFF"), "x is a sound file of the format AIFF; expected one of WAV, WAVEX, FLAC"),
+        (encoded(noise(500), 16_000, "RF64")[:-500], "x is a sound file of the format RF64"),
     ],
 )
 def test_what_no_clip_is_like_is_refused_before_memory_is_taken_for_it(content, message):
@@ -324,6 +329,14 @@ def test_damaged_bytes_give_finite_sound_or_an_error_of_the_data(kind):
             content[place] = random.integers(256)
         with suppress(DataError):
             assert np.isfinite(decode(bytes(content), "x")).all()
+
+
+def test_damage_that_leads_before_the_first_byte_prints_no_traceback(capfd):
+    content = bytearray(encoded(noise(2000), 16_000, "AIFF"))
+    content[41:57] = b"\xff" * 7 + b"\x7f" + content[49:53] + b"\x7f\xff\xff\xff"
+    with pytest.raises(DataError, match=r"x is (a sound file of the format AIFF|not a readable sound file)"):
+        decode(bytes(content), "x")
+    assert capfd.readouterr().err == ""
 
 
 def test_progress_is_told_every_few_seconds():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tarfile
 import zipfile
 from pathlib import Path
@@ -62,6 +63,27 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path, kind: bytes) -> None:
     with pytest.raises(DataError, match=r"a\.tgz: top/link is not a plain file"):
         unpack(tar(tmp_path / "a.tgz", {"top/a": b"1", "top/link": member}), tmp_path / "top", None)
     assert not (tmp_path / "top").exists()
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_what_is_no_plain_file_is_refused_in_a_zip_too(tmp_path: Path, kind: int) -> None:
+    link = zipfile.ZipInfo("top/link")
+    link.create_system, link.external_attr = 3, (kind | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("top/a", b"1")
+        file.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match=r"a\.zip: top/link is not a plain file"):
+        unpack(tmp_path / "a.zip", tmp_path / "top", None)
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_an_encrypted_zip_is_not_damaged_but_asks_for_its_password(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"top/a": b"1"})
+    entry = b"PK\1\2\x14\3\x14\0"
+    assert entry in archive.read_bytes()
+    archive.write_bytes(archive.read_bytes().replace(entry + b"\0", entry + b"\1"))
+    with pytest.raises(DataError, match=r"a\.zip is encrypted \(top/a\); unpack it to .* with the password"):
+        unpack(archive, tmp_path / "top", None)
 
 
 @pytest.mark.parametrize("name", PACK)

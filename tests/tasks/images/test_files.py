@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,25 @@ def test_no_photo_is_a_line(tmp_path: Path) -> None:
         open_photo(tmp_path / "a.png")
     Image.new("RGB", (10, 1000)).save(tmp_path / "a.png")
     assert open_photo(tmp_path / "a.png").size == (10, 1000)
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from optathlon.tasks.errors import DataError
+from optathlon.tasks.images.files import open_photo
+try:
+    open_photo(Path(sys.argv[1]))
+except DataError as error:
+    print(error)
+"""
+
+
+def test_what_would_take_gigabytes_is_refused_by_its_header_and_pillow_prints_nothing(tmp_path: Path) -> None:
+    Image.new("1", (9460, 9460)).save(tmp_path / "a.png")
+    opened = subprocess.run([sys.executable, "-c", OPEN, tmp_path / "a.png"], capture_output=True, text=True)
+    assert "a.png is not a whole image (it has 9460 x 9460 pixels; expected at most 89,478,485)" in opened.stdout
+    assert opened.stderr == ""
 
 
 def test_a_long_photo_is_cut_before_it_is_resized(tmp_path: Path) -> None:

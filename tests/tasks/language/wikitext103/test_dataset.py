@@ -65,8 +65,7 @@ def test_a_damaged_archive_names_the_md5_that_is_right_and_leaves_nothing(tmp_pa
     whole = (folder / ARCHIVE).read_bytes()
     flipped = bytearray(whole)
     flipped[60] ^= 0xFF
-    encrypted = whole.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1")
-    for content in (b"not an archive", whole[:150], bytes(flipped), encrypted):
+    for content in (b"not an archive", whole[:150], bytes(flipped)):
         (folder / ARCHIVE).write_bytes(content)
         with pytest.raises(DataError, match=r"is damaged .*with MD5 9ddaacaf"):
             WikiText103().verify(folder)
