@@ -55,7 +55,10 @@ def _torch_can_fuse(param: Tensor) -> bool:
 
 
 def guard(optimizer: torch.optim.Optimizer) -> None:
-    """Prepares an optimizer whose fused kernels were chosen without having seen a gradient."""
+    """Prepares an optimizer for fused kernels that were chosen without having seen a gradient.
+
+    Also one that is built to step otherwise: a run that it continues may have begun with them.
+    """
     if hasattr(optimizer, "implementations"):  # it looks at each gradient in each step
         return
     # Else a gradient scaler would hand an overflow to the kernel, instead of skipping the step: a class laid over

@@ -205,7 +205,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.name}: has no {missing[0]}; it must be a torch.optim.Optimizer whose __init__ calls"
                 " super().__init__(params, defaults)"
             )
-        if chosen.get("fused"):
+        if "fused" in chosen:
             choice.guard(optimizer)
         return optimizer
 

@@ -3,6 +3,7 @@
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from array import array
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from optathlon.optimizers.kernels import kernel_cache
 from optathlon.optimizers.kernels.state import (
@@ -182,7 +184,10 @@ def _call(name: str, count: int, lists: Sequence[array[Any]]) -> None:
     function = getattr(kernel_cache.load().library, name)
     function.restype = None
     addresses = (ctypes.c_void_p(numbers.buffer_info()[0]) for numbers in lists)
-    function(ctypes.c_int64(count), *addresses, ctypes.c_int(torch.get_num_threads()))
+    # A profile shows operators of torch alone, unless told; asked first, as to tell costs as much as a small step.
+    told = record_function(f"optathlon::{name}") if torch.autograd._profiler_enabled() else contextlib.nullcontext()
+    with told:
+        function(ctypes.c_int64(count), *addresses, ctypes.c_int(torch.get_num_threads()))
 
 
 def _laid_out(grad: Tensor, param: Tensor) -> Tensor:

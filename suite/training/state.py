@@ -49,6 +49,8 @@ class State:
     ) -> None:
         self.run, self.workload, self.protocol, self.team = run, workload, run.protocol, team
         self.implementation, self.networks = implementation, networks
+        self.ran_before: list[dict[str, dict[str, int]]] = []
+        """The implementations of earlier attempts, each as `implementations` gives them."""
         self.spec = optimizer_of(run.setting.optimizer)
         self.parameters = {name: list(net.parameters()) for name, net in workload.players.items()}
         """Each player's, listed once: modules take longer to walk than gradients to drop."""
@@ -201,6 +203,14 @@ class State:
         """How many parameters of each player each implementation steps: {"model": {"fused (C++)": 60, "loop": 1}}."""
         return {name: in_use(optimizer) for name, optimizer in self.optimizers.items()}
 
+    def all_implementations(self) -> list[dict[str, dict[str, int]]]:
+        """Those of earlier attempts, where they stepped otherwise, and then this one's.
+
+        A run that goes on where its kernels cannot be had, as on a machine without a compiler, is stepped by the loop.
+        """
+        now = self.implementations() if self.update else {}
+        return [*self.ran_before, now] if now and [now] != self.ran_before[-1:] else self.ran_before
+
     @property
     def players(self) -> list[nn.Module]:
         return list(self.workload.players.values())
@@ -247,6 +257,7 @@ class State:
             "workload": state_of(self.workload),
             "probes": {name: recorder.state_dict() for name, recorder in self.recorders.items()},
             "networks": self.networks.described(),
+            "implementations": self.all_implementations(),
             "curve": self.curve,
             "watched": self.watched,
             "best": self.best,
@@ -265,6 +276,7 @@ class State:
             self.recorders[name].load_state_dict(probes)
         self.workload.load_state_dict(state["workload"])
         self.networks = NetworkOptions(**state.get("networks", {}))  # earlier versions saved none
+        self.ran_before = state.get("implementations", [])
         device = self.workload.device
         if state["ema"] is not None:
             self.ema = {n: {k: v.to(device) for k, v in weights.items()} for n, weights in state["ema"].items()}

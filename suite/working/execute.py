@@ -100,7 +100,9 @@ def _provenance(
     attempt: Attempt, device: torch.device, data_workers: int, surroundings: Surroundings, outcome: Outcome
 ) -> dict[str, Any]:
     """Returns the record's provenance, without the sources."""
-    implementation = {"asked": surroundings.implementation, "ran": outcome.state.implementations()}
+    implementation: dict[str, Any] = {"asked": surroundings.implementation, "ran": outcome.state.implementations()}
+    if before := outcome.state.all_implementations()[:-1]:
+        implementation["ran_before"] = before
     clock = surroundings.clock.report()
     collected = provenance.collect(attempt, device, data_workers, clock, implementation, surroundings.team)
     return collected | {"networks": outcome.state.networks.described(), "cost": outcome.cost}

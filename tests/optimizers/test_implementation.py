@@ -140,6 +140,22 @@ def test_a_restored_optimizer_goes_on_in_the_implementation_of_its_run(name, fir
     assert all(torch.equal(a, b) for a, b in zip(params, twins, strict=True))
 
 
+@pytest.mark.parametrize("gradient", GRADIENTS.values(), ids=GRADIENTS)
+def test_a_restored_optimizer_leaves_kernels_where_its_run_would_have(gradient):
+    """Though it was built to step by the loop."""
+    param = torch.linspace(-1, 1, 12).view(3, 4).requires_grad_()
+    begun = build("sgd", [param])
+    twin = param.detach().clone().requires_grad_()
+    restored = build("sgd", [twin], "loop")
+    restored.load_state_dict(copy.deepcopy(begun.state_dict()))
+    assert in_use(restored) == {"fused (torch)": 1}
+    for built, own in ((begun, param), (restored, twin)):
+        own.grad = gradient()
+        built.step()
+    assert torch.equal(param, twin)
+    assert in_use(restored) == in_use(begun) == {"loop": 1}
+
+
 def test_a_gradient_scaler_skips_the_whole_step_of_an_optimizer_laid_over_fused_kernels():
     params = [torch.ones(3, requires_grad=True)]
     built = build("lookahead", params)

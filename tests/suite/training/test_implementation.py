@@ -19,6 +19,7 @@ from optathlon.suite.training.state import State
 from optathlon.suite.working.execute import build
 from optathlon.tasks.verified_workload import micro_batches
 from tests.miniatures import put_miniatures
+from tests.suite.training.test_loop import run_of as run_of_toy
 
 UPDATES = 20
 KERNELS = {"sgd": "fused (torch)", "adamw": "fused (torch)", "sgdp": "fused (C++)", "adamp": "fused (C++)"}
@@ -89,6 +90,28 @@ def test_on_the_quickstart_kernels_step_every_weight_and_lead_where_the_loop_lea
         assert list(loop.implementations()[name]) == ["loop"]
 
 
+IN_PROFILES = {
+    "sgd": "aten::_fused_sgd_", "adamw": "aten::_fused_adamw_", "sgdp": "optathlon::sgdp_float32",
+    "adamp": "optathlon::adamp_float32",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", KERNELS)
+@pytest.mark.parametrize("task", ["biased-mnist-0.990", "ptb-awd-lstm", "speech-commands"])
+def test_on_the_quickstart_a_profile_shows_the_kernel_and_none_of_the_loop_s_arithmetic(quickstart, task, optimizer):
+    data, runs = quickstart
+    state = state_of(runs[task, optimizer], data, "auto")
+    parts = next(chunks(micro_batches(state.workload, 0, 0), state.protocol.micro_batches))
+    for name in state.workload.players:
+        update(state, name, parts)  # the first step makes state
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            state.optimizers[name].step()
+        seen = {event.name for event in profile.events() or ()}
+        assert IN_PROFILES[optimizer] in seen
+        assert not any(word in name for name in seen for word in ("mul", "lerp", "addc", "sqrt", "div")), seen
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", KERNELS)
 def test_a_whole_run_of_a_model_without_normalization_leads_where_the_loop_leads(quickstart, optimizer):
@@ -110,6 +133,28 @@ def test_a_record_says_how_its_run_was_asked_to_step_and_how_it_did(asked, tmp_p
     assert record is not None
     ran = {"auto": KERNELS["adamp"], "loop": "loop"}[asked]
     assert record.provenance["implementation"] == {"asked": asked, "ran": {"model": {ran: 10}}}
+
+
+def test_a_run_that_goes_on_where_its_kernels_cannot_be_had_says_what_stepped_it_before(tmp_path, monkeypatch):
+    """As on a machine without a compiler."""
+    needs_kernels()
+    run = run_of_toy("adamp", lr=1e-2)
+    begun = State(run, build(run, tmp_path, torch.device("cpu"), 0))
+    parts = list(micro_batches(begun.workload, 0, 0))[: run.protocol.micro_batches]
+
+    def go_on(state: State) -> State:
+        state.advance(parts, {"model": update(state, "model", parts)})
+        return state
+
+    saved = go_on(begun).state_dict()
+    monkeypatch.setattr(kernel_cache, "load", lambda: kernel_cache.Kernels(None, "found no C++ compiler"))
+    continued = State(run, build(run, tmp_path, torch.device("cpu"), 0))
+    continued.load_state_dict(saved)
+    fused, loop = go_on(continued).all_implementations()
+    assert (set(fused["model"]), set(loop["model"])) == ({"fused (C++)"}, {"loop"})
+    again = State(run, build(run, tmp_path, torch.device("cpu"), 0))
+    again.load_state_dict(continued.state_dict())
+    assert go_on(again).all_implementations() == [fused, loop], "each is told once"
 
 
 def test_an_implementation_that_an_optimizer_of_a_sweep_has_not_is_refused_before_anything_is_written(tmp_path, capsys):
