@@ -8,8 +8,9 @@ import os
 import pytest
 
 from optathlon.results import Store
+from tests.suite.commands.in_process import run_here
 from tests.suite.stories import fail, finish, planned
-from tests.suite.sweeps import SWEEP, optathlon
+from tests.suite.sweeps import SWEEP
 
 BUILT_IN = SWEEP.replace("toy:TASK", "ptb-awd-lstm")
 
@@ -29,7 +30,7 @@ def test_clean_drops_the_jobs_of_sweeps_that_have_all_their_outcomes_and_of_no_o
         (store.root / "jobs" / "me" / name / "log.txt").write_text("12345")
     store.put_submission("done", {"plan": 1, "cluster": "local", "folder": "../elsewhere"})
     (tmp_path / "elsewhere").mkdir()
-    assert json.loads(optathlon(tmp_path, "clean", "--json").stdout)["freed_bytes"] == 5
+    assert json.loads(run_here(tmp_path, "clean", "--json").stdout)["freed_bytes"] == 5
     assert os.listdir(store.root / "jobs" / "me") == ["failed"]
     assert (tmp_path / "elsewhere").exists()
-    assert optathlon(tmp_path, "status", "done", "--check").returncode == 0
+    assert run_here(tmp_path, "status", "done", "--check").returncode == 0

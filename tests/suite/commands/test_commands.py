@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from optathlon.suite import main
+from tests.suite.commands.in_process import run_here
 from tests.suite.sweeps import command, document, environment, optathlon, write
 
 
@@ -36,7 +37,7 @@ def test_help_and_lists_import_no_heavy_package(words, tmp_path):
 
 
 def test_help_lists_every_command(tmp_path):
-    done = optathlon(tmp_path, "--help")
+    done = run_here(tmp_path, "--help")
     for name in ("list", "show", "plan", "launch", "status", "cancel", "run", "leaderboard", "data", "doctor"):
         assert f"  {name} " in done.stdout
 
@@ -62,7 +63,7 @@ def test_help_lists_every_command(tmp_path):
     ],
 )
 def test_a_users_mistake_is_one_line_and_an_exit_code(words, code, expected, tmp_path):
-    done = optathlon(tmp_path, *words)
+    done = run_here(tmp_path, *words)
     assert done.returncode == code, done.stderr
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
@@ -80,7 +81,7 @@ def test_a_store_that_is_no_folder_is_named(tmp_path, words, kind):
     else:
         (tmp_path / "store").symlink_to("nowhere")
     before = sorted(path.name for path in tmp_path.iterdir())
-    done = optathlon(tmp_path, *words)
+    done = run_here(tmp_path, *words)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == f"optathlon: store: is a {kind}; a store is a folder, made where there is none\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == before
@@ -120,18 +121,18 @@ def test_status_counts_what_is_there(launched):
 
 
 def test_the_leaderboard_comes_in_every_format(launched):
-    rows = list(csv.DictReader(io.StringIO(optathlon(launched, "leaderboard", "toys", "--format", "csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(run_here(launched, "leaderboard", "toys", "--format", "csv").stdout)))
     assert [row["row"] for row in rows] == ["sgd", "adamw"]
     assert {row["n"] for row in rows} == {"2"}
-    assert "±" in optathlon(launched, "leaderboard", "toys").stdout
-    assert "| sgd |" in optathlon(launched, "leaderboard", "toys", "--format", "md").stdout
-    assert optathlon(launched, "leaderboard", "toys", "--format", "wide").stdout.count("\n") == 3
-    assert document(optathlon(launched, "leaderboard", "toys", "--format", "json"))
-    assert optathlon(launched, "leaderboard", "toys", "--strict").returncode == 0
+    assert "±" in run_here(launched, "leaderboard", "toys").stdout
+    assert "| sgd |" in run_here(launched, "leaderboard", "toys", "--format", "md").stdout
+    assert run_here(launched, "leaderboard", "toys", "--format", "wide").stdout.count("\n") == 3
+    assert document(run_here(launched, "leaderboard", "toys", "--format", "json"))
+    assert run_here(launched, "leaderboard", "toys", "--strict").returncode == 0
 
 
 def test_what_is_not_known_is_said_in_a_line(tmp_path):
-    done = optathlon(tmp_path, "show", "qqqqqq")
+    done = run_here(tmp_path, "show", "qqqqqq")
     assert done.returncode == 2
     assert done.stderr == "optathlon: nothing is called 'qqqqqq' (see `optathlon list`)\n"
 
@@ -145,12 +146,12 @@ def test_doctor_finds_this_machine_sound(tmp_path):
 
 
 def test_list_alone_says_what_can_be_listed(tmp_path):
-    done = optathlon(tmp_path, "list")
+    done = run_here(tmp_path, "list")
     assert done.returncode == 0
     assert [line.split()[2] for line in done.stdout.splitlines()[2:]] == ["tasks", "optimizers", "sweeps", "datasets"]
-    assert document(optathlon(tmp_path, "list", "--json"))["kinds"]["datasets"] >= 10
+    assert document(run_here(tmp_path, "list", "--json"))["kinds"]["datasets"] >= 10
 
 
 def test_a_name_that_is_part_of_others_suggests_them(tmp_path):
-    done = optathlon(tmp_path, "run", "ptb", "adamw")
+    done = run_here(tmp_path, "run", "ptb", "adamw")
     assert (done.returncode, "did you mean ptb-awd-lstm or ptb-awd-lstm-merity?" in done.stderr) == (2, True)

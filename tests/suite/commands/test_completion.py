@@ -11,7 +11,8 @@ import pytest
 
 from optathlon.suite.commands import completion
 from optathlon.suite.main import main
-from tests.suite.sweeps import environment, optathlon
+from tests.suite.commands.in_process import run_here
+from tests.suite.sweeps import environment
 
 ASK = """
 source ./script
@@ -27,7 +28,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def script(tmp_path_factory):
     """A folder with bash's script in it, and a sweep file."""
     folder = tmp_path_factory.mktemp("completion")
-    (folder / "script").write_text(optathlon(folder, "completion", "bash").stdout)
+    (folder / "script").write_text(run_here(folder, "completion", "bash").stdout)
     (folder / "mine.toml").write_text("")
     return folder
 
@@ -62,7 +63,7 @@ def test_bash_offers(line, offered, not_offered, script):
 
 @pytest.mark.skipif(shutil.which("zsh") is None and not os.environ.get("OPTATHLON_CI"), reason="needs zsh")
 def test_zsh_takes_its_script(tmp_path):
-    (tmp_path / "_optathlon").write_text(optathlon(tmp_path, "completion", "zsh").stdout)
+    (tmp_path / "_optathlon").write_text(run_here(tmp_path, "completion", "zsh").stdout)
     assert subprocess.run(["zsh", "-n", "_optathlon"], cwd=tmp_path, check=False).returncode == 0
 
 

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from tests.suite.commands.in_process import run_here
 from tests.suite.sweeps import SWEEP, command, document, environment, optathlon, wait_until_in_a_run, write
 from tests.waiting import wait_for, wait_for_line
 
@@ -25,7 +26,7 @@ def test_a_bad_sweep_writes_nothing(tmp_path):
 
 def test_missing_data_stops_a_launch_before_anything_is_written(tmp_path):
     write(tmp_path, SWEEP.replace("toy:TASK", "speech-commands"))
-    done = optathlon(tmp_path, "launch", "sweep.toml")
+    done = run_here(tmp_path, "launch", "sweep.toml")
     assert done.returncode == 4
     assert "speech-commands: no prepared data" in done.stderr
     assert not (tmp_path / "store").exists()
@@ -166,7 +167,7 @@ def test_a_damaged_submission_or_handle_stops_nothing(launched, tmp_path):
 
 
 def test_a_sweep_without_its_data_names_all_of_it_and_one_line_that_prepares_it(tmp_path):
-    done = optathlon(tmp_path, "launch", "quickstart", "--data", "elsewhere")
+    done = run_here(tmp_path, "launch", "quickstart", "--data", "elsewhere")
     assert done.returncode == 4
     assert done.stderr.startswith("optathlon: quickstart: no prepared data in elsewhere (--data or $OPTATHLON_DATA ")
     assert "`optathlon data standin mnist ptb speech-commands`" in done.stderr

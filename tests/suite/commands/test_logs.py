@@ -10,6 +10,7 @@ import pytest
 from optathlon.results import Store
 from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.suite.monitoring import find_run
+from tests.suite.commands.in_process import run_here
 from tests.suite.stories import begin, end, planned
 from tests.suite.sweeps import SWEEP, command, environment, optathlon, write
 from tests.suite.terminal import Screen
@@ -51,18 +52,18 @@ def test_logs_tells_each_attempt_its_traceback_and_the_end_of_its_log(store, tmp
     run = plan.runs[0]
     trace = "Traceback (most recent call last):\n  File x\nValueError: wrong"
     end(store, run, reason="ValueError: wrong", failure="task", trace=trace, ended="2025-01-31T12:00:00Z")
-    assert f"run {run.id} failed, and is tried again" in optathlon(tmp_path, "logs", run.id).stderr
+    assert f"run {run.id} failed, and is tried again" in run_here(tmp_path, "logs", run.id).stderr
     attempt = begin(store, run)
     store.log(attempt).write_text("\n".join(f"line {n}" for n in range(100)))
-    shown = optathlon(tmp_path, "logs", run.id[:8])
+    shown = run_here(tmp_path, "logs", run.id[:8])
     assert trace in shown.stdout
     assert "attempt 2" in shown.stdout
     assert "line 80\n" in shown.stdout
     assert "line 79\n" not in shown.stdout
-    whole = optathlon(tmp_path, "logs", "ptb-awd-lstm/sgd/s0", "--attempt", "2").stdout
+    whole = run_here(tmp_path, "logs", "ptb-awd-lstm/sgd/s0", "--attempt", "2").stdout
     assert "line 0\n" in whole
     assert trace not in whole
-    document = json.loads(optathlon(tmp_path, "logs", run.id, "--json").stdout)
+    document = json.loads(run_here(tmp_path, "logs", run.id, "--json").stdout)
     assert [a["number"] for a in document["attempts"]] == [1, 2]
     assert document["attempts"][0]["ended"]["trace"] == trace
 
@@ -71,11 +72,11 @@ def test_logs_of_what_never_began_says_so_and_who_refused_it(store, tmp_path):
     plan = planned(tmp_path, BUILT_IN, store)
     run = plan.runs[0]
     RefusalLog(store, "toys").append(Refusal(run=run.id, why="other data", host="node-1", time="2025-01-31T12:00:00Z"))
-    told = optathlon(tmp_path, "logs", run.id)
+    told = run_here(tmp_path, "logs", run.id)
     assert told.returncode == 2
     assert "is waiting: it has no attempt" in told.stderr
     assert "a worker on node-1 refused it: other data" in told.stderr
-    assert "no job of sweep toys has left a log" in optathlon(tmp_path, "logs", run.id, "--job").stderr
+    assert "no job of sweep toys has left a log" in run_here(tmp_path, "logs", run.id, "--job").stderr
 
 
 def test_the_log_of_the_job_that_names_the_run_is_shown(store, tmp_path):
@@ -85,11 +86,11 @@ def test_the_log_of_the_job_that_names_the_run_is_shown(store, tmp_path):
         (store.root / "jobs" / name).mkdir(parents=True)
     (store.root / "jobs" / "local" / "log.txt").write_text(f"sgd ({plan.runs[0].id}): ended\n")
     (store.root / "jobs" / "array" / "7_0_log.out").write_text(f"sgd ({plan.runs[1].id}): killed\n")
-    assert "ended" in optathlon(tmp_path, "logs", plan.runs[0].id, "--job").stdout
-    killed = optathlon(tmp_path, "logs", plan.runs[1].id, "--job").stdout
+    assert "ended" in run_here(tmp_path, "logs", plan.runs[0].id, "--job").stdout
+    killed = run_here(tmp_path, "logs", plan.runs[1].id, "--job").stdout
     assert "killed" in killed
     assert "ended" not in killed
-    (log,) = json.loads(optathlon(tmp_path, "logs", plan.runs[1].id, "--job", "--json").stdout)["logs"]
+    (log,) = json.loads(run_here(tmp_path, "logs", plan.runs[1].id, "--job", "--json").stdout)["logs"]
     assert log["path"].endswith("7_0_log.out")
     assert "killed" in log["text"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from optathlon.suite.errors import ENVIRONMENT, OK
 from optathlon.suite.main import main
+from tests.suite.commands.in_process import run_here
 from tests.suite.sweeps import optathlon
 from tests.suite.terminal import Screen
 
@@ -67,7 +68,7 @@ def test_a_new_sweep_can_be_planned(tmp_path):
 
 def test_nothing_is_written_over_and_a_name_must_be_one(tmp_path):
     (tmp_path / "points.py").write_text("mine")
-    done = optathlon(tmp_path, "new", "task", "points")
+    done = run_here(tmp_path, "new", "task", "points")
     assert (done.returncode, "points.py: is there already" in done.stderr) == (2, True)
     assert (tmp_path / "points.py").read_text() == "mine"
     for name, words in {
@@ -76,7 +77,7 @@ def test_nothing_is_written_over_and_a_name_must_be_one(tmp_path):
         "json": "a module cannot be called json",
         "NumPy": "a module cannot be called numpy",
     }.items():
-        done = optathlon(tmp_path, "new", "optimizer", name)
+        done = run_here(tmp_path, "new", "optimizer", name)
         assert (done.returncode, words in done.stderr) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["points.py"]
 

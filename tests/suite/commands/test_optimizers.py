@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 
+from tests.suite.commands.in_process import run_here
 from tests.suite.sweeps import environment, optathlon, write
 
 FAULTY = textwrap.dedent(
@@ -109,18 +110,18 @@ def test_a_mistake_is_told_once_by_check_and_ends_a_run_as_the_optimizers_own(mi
     ],
 )
 def test_decay_converts(words, result, tmp_path):
-    done = optathlon(tmp_path, "decay", *words)
+    done = run_here(tmp_path, "decay", *words)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(result)
-    document = json.loads(optathlon(tmp_path, "decay", *words, "--json").stdout)
+    document = json.loads(run_here(tmp_path, "decay", *words, "--json").stdout)
     assert document["result"] == pytest.approx(result)
 
 
 def test_decay_tells_both_readings_for_an_optimizer(tmp_path):
-    document = json.loads(optathlon(tmp_path, "decay", "1e-4", "adamp", "--json").stdout)
+    document = json.loads(run_here(tmp_path, "decay", "1e-4", "adamp", "--json").stdout)
     assert document["readings"]["shrink_if_argument"] == pytest.approx(1e-7)
     assert document["readings"]["argument_if_shrink_projected"] == pytest.approx(1.0)
-    done = optathlon(tmp_path, "decay", "1e-4", "sgdp", "--lr", "0.1", "--momentum", "0.9")
+    done = run_here(tmp_path, "decay", "1e-4", "sgdp", "--lr", "0.1", "--momentum", "0.9")
     cells = [line.split("  ") for line in done.stdout.splitlines()]
     rows = [[c.strip() for c in row if c.strip()] for row in cells]
     assert ["the argument", "projected", "0.0001", "1e-05"] in rows
@@ -129,7 +130,7 @@ def test_decay_tells_both_readings_for_an_optimizer(tmp_path):
 
 def test_show_tells_what_a_paper_s_weight_decay_means_at_the_defaults_or_at_the_grid_s_middle_rate(tmp_path):
     def meaning(name):
-        return json.loads(optathlon(tmp_path, "show", name, "--json").stdout)["what a weight decay of 1e-4 means"]
+        return json.loads(run_here(tmp_path, "show", name, "--json").stdout)["what a weight decay of 1e-4 means"]
 
     adamp, sgdp = meaning("adamp"), meaning("sgdp")
     assert adamp["shrink_if_argument"] == pytest.approx(1e-7)
@@ -138,9 +139,9 @@ def test_show_tells_what_a_paper_s_weight_decay_means_at_the_defaults_or_at_the_
     at = sgdp["at the middle rate of its default grid"]
     assert 0.01 < at["lr"] < 1.0
     assert sgdp["shrink_if_argument_projected"] == pytest.approx(1e-4 * at["lr"] / (1 - at["momentum"]) * 0.1)
-    done = optathlon(tmp_path, "show", "adarem")
+    done = run_here(tmp_path, "show", "adarem")
     assert "shrink a step: weight_decay * lr" in done.stdout
-    assert "what a weight decay" not in optathlon(tmp_path, "show", "adam").stdout
+    assert "what a weight decay" not in run_here(tmp_path, "show", "adam").stdout
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_show_tells_what_a_paper_s_weight_decay_means_at_the_defaults_or_at_the_
     ],
 )
 def test_mistakes_in_decay_are_one_line(words, expected, tmp_path):
-    done = optathlon(tmp_path, "decay", *words)
+    done = run_here(tmp_path, "decay", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -165,7 +166,7 @@ def test_mistakes_in_decay_are_one_line(words, expected, tmp_path):
 
 @pytest.mark.parametrize(("words", "expected"), [(["adampp"], "did you mean adamp?"), (["adam", "lr"], "KEY=VALUE")])
 def test_mistakes_in_check_are_told(words, expected, tmp_path):
-    done = optathlon(tmp_path, "check", *words)
+    done = run_here(tmp_path, "check", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert expected in done.stderr
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tests.miniatures import put_miniatures
 from tests.suite.sweeps import optathlon, write
 
 
 def test_missing_weights_stop_a_run_before_anything_is_written(tmp_path):
-    assert optathlon(tmp_path, "data", "miniature", "cub").returncode == 0
+    put_miniatures(tmp_path / "data", "cub")
     done = optathlon(tmp_path, "run", "cub-triplet", "adamp", "--scale", "paper", "lr=1e-4")
     assert done.returncode == 4
     assert "imagenet-weights: no resnet50-0676ba61.pth" in done.stderr

@@ -13,6 +13,7 @@ import pytest
 from optathlon.results import Store, this_process
 from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.suite.main import main
+from tests.suite.commands.in_process import run_here
 from tests.suite.stories import begin, end, fail, on_host, planned
 from tests.suite.stories import progress as said
 from tests.suite.sweeps import SWEEP, optathlon, write
@@ -33,11 +34,11 @@ def test_a_run_that_beats_its_heart_and_does_nothing_else_is_told_of(job, store,
         attempt = begin(store, run, said(4, 0.5, 10.0), owner=owner)
         events = store.work(run.id) / f"events-{attempt.number:04d}.jsonl"
         os.utime(events, (time.time() - quiet,) * 2)
-    told = optathlon(tmp_path, "status", "toys").stdout
+    told = run_here(tmp_path, "status", "toys").stdout
     how = "`scancel 7_3`, and launch again" if job else f"kill process {os.getpid()} on {platform.node()}"
     assert f"({plan.runs[0].id}): no update for 3.0 h; if that is no long evaluation, it hangs: {how}, and it" in told
     assert told.count("no update for") == 1
-    (seen,) = json.loads(optathlon(tmp_path, "status", "toys", "--json").stdout)["sweeps"]
+    (seen,) = json.loads(run_here(tmp_path, "status", "toys", "--json").stdout)["sweeps"]
     quiet = [r["quiet_seconds"] for r in seen["running"]]
     assert quiet == [pytest.approx(10800, abs=300), pytest.approx(600, abs=300)]
 
@@ -46,9 +47,9 @@ def test_status_tells_of_all_sweeps_a_line_each_and_of_one_the_whole(store, tmp_
     for name in ("first", "second"):
         plan = planned(tmp_path, BUILT_IN.replace("toys", name), store)
     fail(store, plan.runs[0], "ValueError: wrong on purpose", "optimizer", times=3)
-    done = optathlon(tmp_path, "status")
+    done = run_here(tmp_path, "status")
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["first", "second"]
-    whole = optathlon(tmp_path, "status", "second").stdout
+    whole = run_here(tmp_path, "status", "second").stdout
     assert "ptb-awd-lstm  adamw" in whole
     assert f"1 failed: ValueError: wrong on purpose ({plan.runs[0].id})" in whole
     assert "the optimizer's own error: correct the optimizer" in whole
@@ -58,7 +59,7 @@ def test_a_damaged_plan_hides_no_other_and_is_named(store, tmp_path):
     planned(tmp_path, BUILT_IN, store)
     (bad := store.root / "sweeps" / "bad").mkdir()
     (bad / "plan-0001.jsonl").write_text('{"name": "ba')
-    done = optathlon(tmp_path, "status")
+    done = run_here(tmp_path, "status")
     assert (done.returncode, done.stdout.count("\n")) == (4, 1)
     assert done.stdout.startswith("toys: 0/4 done")
     assert "bad/plan-0001.jsonl, line 1: truncated" in done.stderr
@@ -68,7 +69,7 @@ def test_what_others_wrote_into_a_store_cannot_move_the_cursor(store, tmp_path):
     plan = planned(tmp_path, BUILT_IN, store)
     end(store, plan.runs[0], reason="\x1b[2Jevil", trace="\x1b]0;title\x07", failure="task")
     RefusalLog(store, "toys").append(Refusal(run=plan.runs[1].id, why="\x1b[2J", host="a", time="2025-01-31T12:00:00Z"))
-    told = optathlon(tmp_path, "status", "toys").stdout + optathlon(tmp_path, "logs", plan.runs[0].id).stdout
+    told = run_here(tmp_path, "status", "toys").stdout + run_here(tmp_path, "logs", plan.runs[0].id).stdout
     assert told.count(r"\x1b[2Jevil") == 2
     assert told.count(r"refused: \x1b[2J") == 1
     assert "\x1b" not in told
@@ -76,14 +77,14 @@ def test_what_others_wrote_into_a_store_cannot_move_the_cursor(store, tmp_path):
 
 def test_of_an_empty_store_nothing_is_shown(tmp_path):
     for words in (("status",), ("status", "--watch")):
-        done = optathlon(tmp_path, *words)
+        done = run_here(tmp_path, *words)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "no sweep was launched in store\n")
-    assert json.loads(optathlon(tmp_path, "status", "--json").stdout)["sweeps"] == []
+    assert json.loads(run_here(tmp_path, "status", "--json").stdout)["sweeps"] == []
 
 
 def test_watching_a_sweep_that_nobody_works_on_ends(store, tmp_path):
     planned(tmp_path, BUILT_IN, store)
-    done = optathlon(tmp_path, "status", "toys", "--watch")
+    done = run_here(tmp_path, "status", "toys", "--watch")
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert done.stderr.startswith("toys: 0/4 done")
 

@@ -13,8 +13,9 @@ from optathlon.slurm.local import LocalCluster
 from optathlon.suite.monitoring import alive_workers
 from optathlon.suite.monitoring.alive_workers import HANDLE, Submitted, Workers
 from optathlon.suite.monitoring.ended_workers import EndedWorkers, of_newest_launch
+from tests.suite.commands.in_process import run_here
 from tests.suite.stories import planned
-from tests.suite.sweeps import SWEEP, optathlon
+from tests.suite.sweeps import SWEEP
 from tests.waiting import wait_for
 
 BUILT_IN = SWEEP.replace("toy:TASK", "ptb-awd-lstm")
@@ -124,9 +125,9 @@ def test_status_names_the_log_of_a_worker_on_this_machine(store, tmp_path):
     handle = here.submit(Job(("echo", words), "toys-0001", folder))
     (folder / HANDLE).write_text(handle)
     wait_for(lambda: not here.alive([handle])[handle])
-    told = optathlon(tmp_path, "status", "toys").stdout
+    told = run_here(tmp_path, "status", "toys").stdout
     assert f"its last words: {words}\n  its log: store/jobs/me/toys-0001/log.txt" in told
-    (seen,) = json.loads(optathlon(tmp_path, "status", "toys", "--json").stdout)["sweeps"]
+    (seen,) = json.loads(run_here(tmp_path, "status", "toys", "--json").stdout)["sweeps"]
     assert (seen["last_worker"]["said"], seen["last_worker"]["log"]) == (words, "store/jobs/me/toys-0001/log.txt")
 
 

@@ -12,8 +12,9 @@ from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.monitoring import budget, status
 from optathlon.suite.monitoring.forecast import OTHER_OPTIMIZER, SAME, UNKNOWN, Forecast, Pace
 from optathlon.suite.planning.sweep_reader import load
+from tests.suite.commands.in_process import run_here
 from tests.suite.stories import begin, end, finish, planned, progress
-from tests.suite.sweeps import SWEEP, optathlon, write
+from tests.suite.sweeps import SWEEP, write
 
 LONGER = SWEEP.replace("seeds", "protocol.length = 6\nseeds")
 BUILT_IN = SWEEP.replace("toy:TASK", "ptb-awd-lstm")
@@ -167,7 +168,7 @@ def test_launch_refuses_what_passes_the_budget_before_anything_is_written(store,
     finish(store, plan, plan.runs[0], 3600.0)
     write(tmp_path, f"budget.hours = 3.5\n{BUILT_IN}", "capped.toml")
     for words in (["sweep.toml", "--budget", "3.5"], ["capped.toml"]):
-        done = optathlon(tmp_path, "launch", *words)
+        done = run_here(tmp_path, "launch", *words)
         assert done.returncode == 2
         assert "1 hours of one slot are spent and 3 more predicted, but only 3.5 allowed" in done.stderr
     assert not (tmp_path / "store" / "sweeps").exists()
@@ -176,15 +177,15 @@ def test_launch_refuses_what_passes_the_budget_before_anything_is_written(store,
 def test_plan_tells_hours_and_what_they_rest_on(store, tmp_path):
     plan = planned(tmp_path, BUILT_IN)
     finish(store, plan, plan.runs[0], 3600.0, "NVIDIA A100")
-    done = optathlon(tmp_path, "plan", "sweep.toml")
+    done = run_here(tmp_path, "plan", "sweep.toml")
     assert done.stdout.splitlines()[2].split() == ["ptb-awd-lstm", "adamw", "1", "2", "0", "0", "2", "2"]
     assert "hours: 3 of one slot; judged by what was measured on NVIDIA A100" in done.stderr
     assert "1 by the same problem and optimizer, 2 by the same problem, other optimizers" in done.stderr
-    told = json.loads(optathlon(tmp_path, "plan", "sweep.toml", "--json").stdout)
+    told = json.loads(run_here(tmp_path, "plan", "sweep.toml", "--json").stdout)
     assert told["hours"]["spent"] == 1.0
     assert told["hours_left"] == told["hours"]["predicted"] == 3.0
-    assert optathlon(tmp_path, "plan", "sweep.toml", "--budget", "4").returncode == 0
-    assert optathlon(tmp_path, "plan", "sweep.toml", "--budget", "3.9").returncode == 2
+    assert run_here(tmp_path, "plan", "sweep.toml", "--budget", "4").returncode == 0
+    assert run_here(tmp_path, "plan", "sweep.toml", "--budget", "3.9").returncode == 2
 
 
 def _stopped(run, number):
