@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -67,7 +67,7 @@ def load_results(
 def _loaded(
     store: Store, plan: Plan, on: Sequence[str] | Literal["common"] | None, printed: bool, part: PlanPart | None
 ) -> SweepResults:
-    ids = dict.fromkeys([run.id for run in plan.runs])
+    ids = [run.id for run in plan.runs]
     records = _records(store, plan, ids)
     states = store.states([] if len(records) == len(ids) else [run for run in ids if run not in records])
     references = store.references(column.problem for column in plan.head.columns)
@@ -80,7 +80,7 @@ def _loaded(
     return SweepResults(plan=plan, records=records, states=states, board=board, references=references)
 
 
-def _records(store: Store, plan: Plan, ids: Iterable[str]) -> Mapping[str, Record]:
+def _records(store: Store, plan: Plan, ids: Sequence[str]) -> Mapping[str, Record]:
     """The records of the runs `ids` of `plan` without curves, with the scores that its [table] takes from curves."""
     if columns := curve_columns(plan.head.table):
         return with_curve_scores(store.records(ids, curves=True), columns)

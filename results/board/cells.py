@@ -35,6 +35,7 @@ class Cells:
         for run in plan.runs:
             if run.role == "report":
                 self._reports.setdefault((run.row, run.column), []).append(run)
+        self._seeds = {cell: list(dict.fromkeys([run.seed for run in runs])) for cell, runs in self._reports.items()}
 
     def asking(self, asked: Mapping[tuple[str, str], int]) -> Cells:
         """Returns the same cells with only the first so many report seeds of each."""
@@ -48,14 +49,16 @@ class Cells:
 
     def seeds(self, row: str, column: str) -> list[int]:
         """Returns the report seeds that are asked of a cell, in the plan's order."""
-        seeds = list(dict.fromkeys(run.seed for run in self.reports(row, column)))
-        return seeds[: self.asked.get((row, column))]
+        return self._seeds.get((row, column), [])[: self.asked.get((row, column))]
 
     def planned(self, row: str, column: str) -> list[PlannedRun]:
         """Returns the report runs of a cell: where settings are tuned, those of the winners that are known."""
         winner, asked = self.winners.get((row, column)), frozenset(self.seeds(row, column))
         runs = [run for run in self.reports(row, column) if run.seed in asked]
-        return [run for run in runs if run.setting == winner.setting_for(run.seed)] if winner else runs
+        if winner is None:
+            return runs
+        chosen = {seed: winner.setting_for(seed) for seed in asked}
+        return [run for run in runs if run.setting == chosen[run.seed]]
 
     def over(self, row: str, column: str) -> bool:
         """Whether nothing more is to come of a cell: each seed asked has its outcome, failed, or has no setting."""
@@ -101,6 +104,8 @@ class Cells:
                 if score is not None:
                     by_setting.setdefault(record.digests.setting, []).append(score)
             return deviation_of_winners(by_setting)
+        if max((len(candidate.scores) for candidate in winner.candidates), default=0) < 2:
+            return None  # which one seed cannot tell, and copying the scores would take half of a cell's time
         sign = 1.0 if self.columns[name].selection_higher_is_better else -1.0
         whole = [[sign * v for v in c.scores if v is not None] for c in winner.candidates if not c.n_diverged]
         return deviation_of_choice(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -142,9 +143,10 @@ def _winner(
     failed: Collection[str],
 ) -> Winner:
     candidates, out, unusable = [], [], {}
+    finished = iter(_finished(column, settings, records))
     for setting, runs in settings.items():
-        outcomes = _finished(column, setting, runs, records)
-        if outcomes is None:
+        outcomes = [outcome for outcome in itertools.islice(finished, len(runs)) if outcome]
+        if len(outcomes) < len(runs):
             if missing := [run.id for run in runs if run.id not in records]:
                 out += [setting] if any(run_id in failed for run_id in missing) else []
                 continue
@@ -171,13 +173,18 @@ def _winner(
 
 
 def _finished(
-    column: Column, setting: str, runs: list[PlannedRun], records: Mapping[str, Record]
-) -> Sequence[Outcome] | None:
-    """What each of the tuning runs `runs` of a setting came to, if all are in the index and plainly finished."""
+    column: Column, settings: Mapping[str, list[PlannedRun]], records: Mapping[str, Record]
+) -> Iterable[Outcome | None]:
+    """What each tuning run of a cell came to, setting by setting; None unless it is in the index and plainly finished.
+
+    At once for a cell, as a call per setting would be half of the time that choosing takes.
+    """
+    runs = [run.id for of_setting in settings.values() for run in of_setting]
     if column.selection is None or not isinstance(records, LightRecords):
-        return None
+        return [None] * len(runs)
     higher = bool(column.selection_higher_is_better)
-    return records.finished_scores([run.id for run in runs], column.problem, setting, column.selection, higher)
+    digests = [setting for setting, of_setting in settings.items() for _ in of_setting]
+    return records.finished_scores(runs, digests, column.problem, column.selection, higher)
 
 
 def _outcomes(column: Column, setting: str, records: list[Record]) -> list[Outcome]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +15,11 @@ from optathlon.results.collector import without_collection
 from optathlon.results.errors import StoreError
 from optathlon.results.record import Record
 from optathlon.results.store.files import read
+from optathlon.results.store.index.current_rows import CurrentRows
 from optathlon.results.store.index.light_records import Sharing
-from optathlon.results.store.index.part import PartWriter, Stamp
-from optathlon.results.store.index.record_files import SAMPLE, SLOW_OPEN, THREADS, Shard, listed, looked_at, shards
+from optathlon.results.store.index.part import Stamp
+from optathlon.results.store.index.part_writer import PartWriter
+from optathlon.results.store.index.record_files import SAMPLE, SLOW_OPEN, THREADS, listed, looked_at, shards
 from optathlon.results.store.index.record_index import LightRecords, RecordIndex
 from optathlon.results.store.layout import Layout, checked_id
 from optathlon.results.store.schema_versions import decode
@@ -60,7 +61,7 @@ class Archive(Layout):
         of the provenance only the attempt and the tree of the code, which is all that a board needs of large stores.
         """
         if curves:
-            listed_ids = sorted(itertools.chain.from_iterable(self._stamps(ids)))
+            listed_ids = sorted(self._listed() if ids is None else self._listed().intersection(map(checked_id, ids)))
             return [r for i, data in self._read(listed_ids) if (r := self._usable(i, data))]
         records = self.records_by_id(ids, brief)
         return [records[run_id] for run_id in sorted(records)]
@@ -70,12 +71,12 @@ class Archive(Layout):
 
         They come from memory or from the index, if their files are as they were then, else from the files.
         """
-        return self._listed_records(ids, brief)[0]
+        return self._listed_records(None if ids is None else list(ids), brief)[0]
 
-    def _listed_records(self, ids: Iterable[str] | None, brief: bool) -> tuple[LightRecords, Set[str]]:
+    def _listed_records(self, ids: Collection[str] | None, brief: bool) -> tuple[LightRecords, Set[str]]:
         """As `records_by_id`, and those of `ids` whose record cannot be used."""
         with without_collection():
-            rows, changed = self._index.current_rows(self._stamps(ids), brief)
+            indexed, changed = self._current_rows(ids, brief)
             before, records = self._read_before[brief], {}
             for run_id in before.keys() & changed.keys():
                 stamp, record = before[run_id]
@@ -85,7 +86,7 @@ class Archive(Layout):
                 if record := self._usable(run_id, data):
                     records[run_id] = self._sharing.light(record, brief)
                     before[run_id] = changed[run_id], records[run_id]
-            return LightRecords(rows, records, brief), changed.keys() - records.keys()
+            return LightRecords(indexed, records, brief), changed.keys() - records.keys()
 
     def written(self) -> Iterator[tuple[Record, bytes]]:
         """Every record with its bytes as they are on disk, by id; those that cannot be read are named in `problems`."""
@@ -101,39 +102,44 @@ class Archive(Layout):
         """Bring the index, which may be deleted at any time, up to date; returns how many records it holds."""
         with without_collection():
             # Before the records are read, so that one which is replaced meanwhile does not match its stamp.
-            rows, changed = self._index.current_rows(self._stamps())
+            indexed, changed = self._current_rows()
             added = PartWriter()
             for run_id, data in self._read(sorted(changed)):
                 if (stamp := changed[run_id]) and (record := self._usable(run_id, data)):
                     added.add(record, stamp)
-            count = sum(map(len, rows.values())) + len(added.ids)
-            self._index.extend(added, rows)
+            count = sum(map(len, indexed)) + len(added.ids)
+            self._index.extend(added, indexed)
         with contextlib.suppress(OSError):  # as versions before 0.2 wrote it
             (self.root / "index.jsonl").unlink()
         return count
 
     def _listed(self) -> set[str]:
-        return set().union(*map(self._runs, map(listed, shards(self.root / "records"))))
+        runs: set[str] = set()
+        for folder in shards(self.root / "records"):
+            of_folder = listed(folder)
+            self._name_strange(of_folder.strange)
+            runs.update(of_folder.runs)
+        return runs
 
-    def _stamps(self, ids: Iterable[str] | None = None) -> Iterator[dict[str, Stamp | None]]:
-        """Yields the stamps of the records of `ids` (all, if None) that are listed, a folder at a time.
+    def _current_rows(
+        self, ids: Collection[str] | None = None, brief: bool = False
+    ) -> tuple[list[CurrentRows], dict[str, Stamp | None]]:
+        """What the index has of `ids` (all, if None) as their files are now, and the stamps of the others."""
+        chosen = None if ids is None else frozenset(ids)
+        indexed = [CurrentRows(part, ids) for part in self._index.parts(brief)]
+        # What a part has, has an id of the right form.
+        if chosen is not None and all(of_part.wanted_count < len(chosen) for of_part in indexed):
+            for run_id in chosen:
+                checked_id(run_id)
+        changed: dict[str, Stamp | None] = {}
+        for shard in looked_at(shards(self.root / "records"), chosen, indexed):
+            self._name_strange(shard.strange)
+            changed.update(shard.stamps)
+        return indexed, changed
 
-        None of one that cannot be looked at.
-        """
-        chosen = None if ids is None else dict.fromkeys(ids)
-        listed_count = 0
-        for shard in looked_at(shards(self.root / "records"), chosen):
-            stamps = self._runs(shard)
-            listed_count += len(stamps)
-            yield stamps
-        # Whatever is listed has an id of the right form.
-        for run_id in () if chosen is None or listed_count == len(chosen) else chosen:
-            checked_id(run_id)
-
-    def _runs(self, shard: Shard) -> dict[str, Stamp | None]:
-        for path in shard.strange:
+    def _name_strange(self, paths: Iterable[Path]) -> None:
+        for path in paths:
             self._problem(f"{path}: is not a record's file (<16 hex digits>.json); remove it")
-        return shard.stamps
 
     def _read(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
         """The bytes of the records that there are."""

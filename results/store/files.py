@@ -168,12 +168,12 @@ def read(path: Path | str) -> bytes | None:
 def _read(path: Path | str) -> bytes:
     descriptor = _opened(path, os.O_RDONLY)
     try:
-        data = part = os.read(descriptor, 1 << 14)
-        parts = [data]
-        while part:
-            part = os.read(descriptor, 1 << 16)
+        # The whole file at once, as putting a plan of 25 MB together takes as long as reading it.
+        size = max(os.fstat(descriptor).st_size, 1 << 14)
+        parts = []
+        while part := os.read(descriptor, size):
             parts.append(part)
-        return b"".join(parts) if len(parts) > 2 else data
+        return parts[0] if len(parts) == 1 else b"".join(parts)
     finally:
         os.close(descriptor)
 

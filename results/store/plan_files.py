@@ -59,7 +59,7 @@ class Plans(Archive):
             known = ", ".join(map(str, numbers)) or f"plans are of: {', '.join(self.plan_names()) or 'no sweep yet'}"
             raise StoreError(f"{self.sweep_folder(name)}: {which} of sweep {name!r} in this store ({known})")
         path = self.sweep_folder(name) / f"plan-{number:04d}.jsonl"
-        head, _, rest = _bytes_of(path).partition(b"\n")
+        head, rest = _head_and_runs(_bytes_of(path))
         try:
             known = decode(head, PlanHead, f"{path}, line 1")
             return Plan(head=known, runs=_runs_of(known, rest))
@@ -124,7 +124,14 @@ def _bytes_of(path: Path) -> bytes:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _runs_of(head: PlanHead, lines: bytes) -> list[PlannedRun]:
+def _head_and_runs(plan: bytes) -> tuple[bytes, memoryview]:
+    """The first line of a plan, and the others, which are not copied."""
+    end = plan.find(b"\n")
+    end = len(plan) if end < 0 else end
+    return plan[:end], memoryview(plan)[end + 1 :]
+
+
+def _runs_of(head: PlanHead, lines: memoryview) -> list[PlannedRun]:
     """The runs in the `lines` below the head of a plan; msgspec.DecodeError if they name what is not in it.
 
     Names and digests are the very objects that the head has: a third of the memory, and no second look at each.
@@ -156,7 +163,7 @@ def _runs_of(head: PlanHead, lines: bytes) -> list[PlannedRun]:
     return runs
 
 
-def _damage(path: Path, head: bytes, lines: bytes) -> str:
+def _damage(path: Path, head: bytes, lines: memoryview) -> str:
     """What is wrong with a plan that cannot be read."""
     try:
         runs = decoder(PlannedRun).decode_lines(lines)

@@ -7,9 +7,7 @@ them exists, and ten lines are less than an interface that would hand them over.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import socket
 from pathlib import Path
 
 from optathlon.results.record import Owner
@@ -24,7 +22,7 @@ def this_process(job: str | None = None, restart: int = 0) -> Owner:
     """
     pid = os.getpid()
     return Owner(
-        host=socket.gethostname(),
+        host=_host(),
         boot=_boot(),
         pid_namespace=_pid_namespace(),
         pid=pid,
@@ -40,7 +38,7 @@ def provably_dead(owner: Owner) -> bool:
 
     False means only that this process cannot tell.
     """
-    if owner.host == socket.gethostname() and owner.boot != _boot():
+    if owner.host == _host() and owner.boot != _boot():
         return bool(owner.boot and _boot())
     if not _visible(owner):
         return False
@@ -61,13 +59,18 @@ def provably_alive(owner: Owner) -> bool:
 
 def _visible(owner: Owner) -> bool:
     """Whether the process `owner` would be seen from this one, if it were there."""
-    here = (socket.gethostname(), _boot(), _pid_namespace())
+    here = (_host(), _boot(), _pid_namespace())
     return (owner.host, owner.boot, owner.pid_namespace) == here and owner.pid > 0
 
 
 def restarted(before: Owner, now: Owner) -> bool:
     """Whether `before` is of an earlier restart of the same job; the slots of one job share its name and restart."""
     return before.job is not None and (before.job, before.user) == (now.job, now.user) and before.restart < now.restart
+
+
+def _host() -> str:
+    """As `socket.gethostname` says it, whose module takes longer to import than a small board to build."""
+    return os.uname().nodename
 
 
 def _boot() -> str:
@@ -100,6 +103,8 @@ def _zombie(pid: int) -> bool:
 
 
 def _user() -> str:
+    import getpass  # only here, for the same reason
+
     with contextlib.suppress(OSError, KeyError, ImportError):
         return getpass.getuser()
     return ""

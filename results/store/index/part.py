@@ -2,7 +2,9 @@
 
 The file is a line that names the format, then two sections: what boards need, and the provenances. A section is a
 CRC-32, a length, and as many bytes of MessagePack. Numbers are columns of machine words; what many records share
-(problems, settings, names of scores) stands once, and records refer to its place.
+(problems, settings, names of scores) stands once, and records refer to its place. Rows are ordered as boards ask for
+them, by problem, setting and seed; what is known of the records' files, as they are listed, by id. Neighbours in memory
+are read several times as fast.
 
 It is neither Arrow nor Parquet, whose library takes longer to import than 10,000 records take to be read. And it is
 read, not mapped: another host may remove the file, which on NFS turns a look at a mapping into a SIGBUS.
@@ -10,27 +12,25 @@ read, not mapped: another host may remove the file, which on NFS turns a look at
 
 from __future__ import annotations
 
-import math
 import struct
 import sys
 import zlib
-from array import array
-from collections.abc import Hashable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from optathlon.results.record import SCHEMA, Record, Score
 from optathlon.results.scores import usable
 from optathlon.results.store.files import open_to_read
-from optathlon.results.store.index.light_records import Sharing, brief_provenance
+from optathlon.results.store.index.light_records import Sharing
 
 T = TypeVar("T")
-H = TypeVar("H", bound=Hashable)
-FORMAT = f"optathlon index 1, records {SCHEMA}, {sys.byteorder} endian\n".encode()
+FORMAT = f"optathlon index 2, records {SCHEMA}, {sys.byteorder} endian\n".encode()
 ID_DIGITS = 16
-_HEAD = struct.Struct("=IQ")
+HEAD = struct.Struct("=IQ")
 """Of a section: CRC-32 of the length and the bytes that follow, and the length."""
 INT, PLACE, OFFSET, FLOAT = "q", "I", "Q", "d"
 """Types of columns, as `array` and `memoryview` name them."""
@@ -39,12 +39,15 @@ Stamp = tuple[int, int]
 """Size in bytes and time of last change in nanoseconds of a record's file. They tell whether it is the one that was
 read, and are compared for equality, since a record may be replaced by one with an older date."""
 
+FinishedScore = tuple[float, int]
+"""A score of a finished run, and its updates."""
+
 
 class DamagedPart(Exception):  # noqa: N818
     """The file is not as this version writes it."""
 
 
-class _Kind(msgspec.Struct, frozen=True, array_like=True):
+class Kind(msgspec.Struct, frozen=True, array_like=True):
     """What the records of one task have in common, their problem apart."""
 
     status: Literal["finished", "diverged"]
@@ -82,18 +85,27 @@ class _DocumentSection(msgspec.Struct, frozen=True, array_like=True):
     ends: memoryview
 
 
+class _FileColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns of what is known of the records' files, ordered by id."""
+
+    ids: memoryview
+    rows: memoryview
+    """Where the record stands in the other columns."""
+    sizes: memoryview
+    changed: memoryview
+
+
 class _Columns(msgspec.Struct, frozen=True, kw_only=True):
     """What boards need. Each memoryview is a column: one number per record, unless it says otherwise."""
 
+    files: _FileColumns
     ids: memoryview
-    sizes: memoryview
-    changed: memoryview
     problems: list[tuple[str, dict[str, Any]]]
     """Digest and value of each that occurs; `problem_at` has places in this list."""
     problem_at: memoryview
     settings: list[tuple[str, dict[str, Any]]]
     setting_at: memoryview
-    kinds: list[_Kind]
+    kinds: list[Kind]
     kind_at: memoryview
     origins: list[dict[str, Any]]
     """Brief provenances."""
@@ -117,6 +129,23 @@ class Outcome(NamedTuple):
     """The number of the attempt that made the record; 0 if it does not say."""
 
 
+class Files:
+    """The files of the records of a part, ordered by id, as they were when they were read for it."""
+
+    def __init__(self, columns: _FileColumns) -> None:
+        self._ids, self._rows = _ids(columns.ids), columns.rows.cast(PLACE)
+        self._sizes, self._changed = columns.sizes.cast(INT), columns.changed.cast(INT)
+
+    def __iter__(self) -> Iterator[tuple[str, int, int, int]]:
+        """Yields id, row, size and time of change of each."""
+        return zip(self._ids, self._rows, self._sizes, self._changed, strict=True)
+
+    def in_folder(self, folder: str) -> Iterator[tuple[str, int, int, int]]:
+        """Those of the runs whose ids begin with `folder`, two digits."""
+        place = slice(bisect_left(self._ids, folder), bisect_left(self._ids, f"{folder}g"))
+        return zip(self._ids[place], self._rows[place], self._sizes[place], self._changed[place], strict=True)
+
+
 class Part:
     """The records in the file `path`, each made when it is first asked for.
 
@@ -132,11 +161,11 @@ class Part:
             columns = _section(file, _Columns, path)
             self._provenances_from = file.tell()
         self._provenances: _Documents | None = None
-        ids = columns.ids.hex()
-        self.rows = {ids[start : start + ID_DIGITS]: row for row, start in enumerate(range(0, len(ids), ID_DIGITS))}
+        self.files = Files(columns.files)
+        self.ids = _ids(columns.ids)
+        """The run of each row."""
+        self.rows = dict(zip(self.ids, range(len(self.ids)), strict=True))
         """The row of each run."""
-        self.stamps: list[Stamp] = list(zip(columns.sizes.cast(INT), columns.changed.cast(INT), strict=True))
-        self._ids = list(self.rows)
         self._problems = [(digest, sharing.value(digest, problem)) for digest, problem in columns.problems]
         self._settings = [(digest, sharing.value(digest, setting)) for digest, setting in columns.settings]
         self._kinds = columns.kinds
@@ -157,13 +186,6 @@ class Part:
                 file.seek(self._provenances_from)
                 self._provenances = _Documents(_section(file, _DocumentSection, self.path))
 
-    def unchanged(self, stamps: Mapping[str, Stamp | None]) -> dict[str, int]:
-        """The row of each run whose file had the same stamp when it was read for this part."""
-        rows, before = self.rows, self.stamps
-        return {
-            run: row for run, stamp in stamps.items() if (row := rows.get(run)) is not None and before[row] == stamp
-        }
-
     def record(self, row: int, brief: bool) -> Record:
         """The light record in `row`, one object however often it is asked for."""
         made = self._made[brief]
@@ -178,7 +200,7 @@ class Part:
         kind = self._kinds[self._kind_at[row]]
         assert brief or self._provenances is not None, "load_provenances comes first"
         return Record(
-            id=self._ids[row],
+            id=self.ids[row],
             digests=self._sharing.identity(problem_digest, setting_digest),
             problem=problem,
             setting=setting,
@@ -200,23 +222,32 @@ class Part:
         diverged_at = self._diverged_at[row] if kind.has_divergence else None
         return Outcome(kind.status, diverged_at, self._origins[self._origin_at[row]].get("attempt", 0))
 
-    def finished_score(
-        self, row: int, problem: str, setting: str, metric: str, higher_is_better: bool
-    ) -> tuple[float, int] | None:
-        """The score `metric` of the run in `row`, and its updates, for which no record need be made.
+    def finished_scores(
+        self, rows: Iterable[int | None], settings: Iterable[str], problem: str, metric: str, higher_is_better: bool
+    ) -> list[FinishedScore | None]:
+        """The score `metric` in each of `rows`, for which no record need be made.
 
-        None where only the record tells more: unless the run is of the problem and the setting with these digests, is
-        finished, and has a usable score of that name and direction.
+        None where only the record tells more: unless the run is of the problem and of its one of `settings`, given as
+        digests, is finished, and has a usable score of that name and direction.
         """
-        place = self._finished_places[self._kind_at[row]].get((metric, higher_is_better))
-        if place is None or self._settings[self._setting_at[row]][0] != setting:
-            return None
-        if self._problems[self._problem_at[row]][0] != problem:
-            return None
-        score = self._scores[self._scores_from[row] + place]
-        return (score, self._updates[row]) if usable(score) else None
+        places = [of_kind.get((metric, higher_is_better)) for of_kind in self._finished_places]
+        problems = [digest for digest, _ in self._problems]
+        known_settings = [digest for digest, _ in self._settings]
+        scores: list[FinishedScore | None] = []
+        for row, setting in zip(rows, settings, strict=True):
+            score = None
+            if (
+                row is not None
+                and (place := places[self._kind_at[row]]) is not None
+                and known_settings[self._setting_at[row]] == setting
+                and problems[self._problem_at[row]] == problem
+                and usable(value := self._scores[self._scores_from[row] + place])
+            ):
+                score = value, self._updates[row]
+            scores.append(score)
+        return scores
 
-    def _scores_of(self, row: int, kind: _Kind) -> list[Score]:
+    def _scores_of(self, row: int, kind: Kind) -> list[Score]:
         start = self._scores_from[row]
         values = self._scores[start : start + len(kind.scores)].tolist()
         return [
@@ -226,110 +257,20 @@ class Part:
         ]
 
 
-class _Shared(Generic[H]):
-    """A column of values that occur often: each stands once, and the rows have its place."""
-
-    def __init__(self) -> None:
-        self.places: dict[H, int] = {}
-        self.column = array(PLACE)
-
-    def append(self, value: H) -> None:
-        self.column.append(self.places.setdefault(value, len(self.places)))
-
-
-class PartWriter:
-    """Collects records for a part."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self._problems: _Shared[tuple[str, bytes]] = _Shared()
-        self._settings: _Shared[tuple[str, bytes]] = _Shared()
-        self._kinds: _Shared[_Kind] = _Shared()
-        self._origins: _Shared[bytes] = _Shared()
-        self._numbers = {name: array(INT) for name in ("sizes", "changed", "seeds", "updates", "diverged_at")}
-        self._scores, self._scores_from = array(FLOAT), array(OFFSET)
-        self._weights: list[bytes] = []
-        self._provenances: list[bytes] = []
-
-    def add(self, record: Record, stamp: Stamp) -> bool:
-        """Take `record`, whose file has `stamp`; False if it holds what no column can, an integer beyond 64 bits."""
-        try:
-            problem, setting, origin, weights, provenance = map(
-                msgspec.msgpack.encode,
-                (record.problem, record.setting, brief_provenance(record), record.weights, record.provenance),
-            )
-        except OverflowError:
-            return False
-        digests, divergence = record.digests, record.diverged_at
-        self.ids.append(record.id)
-        self._problems.append((digests.problem, problem))
-        self._settings.append((digests.setting, setting))
-        self._kinds.append(
-            _Kind(
-                status=record.status,
-                headline=record.headline,
-                selection=record.selection,
-                curve_unit=record.curve.unit,
-                has_divergence=divergence is not None,
-                scores=tuple((score.name, score.unit, score.higher_is_better) for score in record.scores),
-            )
-        )
-        self._origins.append(origin)
-        for name, number in zip(self._numbers, (*stamp, record.seed, record.updates, divergence or 0), strict=True):
-            self._numbers[name].append(number)
-        self._scores_from.append(len(self._scores))
-        self._scores.extend(math.nan if score.value is None else score.value for score in record.scores)
-        self._weights.append(weights)
-        self._provenances.append(provenance)
-        return True
-
-    def encode(self) -> list[bytes]:
-        """The file, in pieces."""
-        columns = {
-            "ids": bytes.fromhex("".join(self.ids)),
-            "problems": _dictionary(self._problems),
-            "settings": _dictionary(self._settings),
-            "kinds": list(self._kinds.places),
-            "origins": list(map(msgspec.Raw, self._origins.places)),
-            "problem_at": self._problems.column.tobytes(),
-            "setting_at": self._settings.column.tobytes(),
-            "kind_at": self._kinds.column.tobytes(),
-            "origin_at": self._origins.column.tobytes(),
-            **{name: column.tobytes() for name, column in self._numbers.items()},
-            "scores": self._scores.tobytes(),
-            "scores_from": self._scores_from.tobytes(),
-            "weights": _documents(self._weights),
-        }
-        return [FORMAT, *_encoded(columns), *_encoded(_documents(self._provenances))]
-
-
-def _dictionary(shared: _Shared[tuple[str, bytes]]) -> list[tuple[str, msgspec.Raw]]:
-    return [(digest, msgspec.Raw(value)) for digest, value in shared.places]
-
-
-def _documents(values: Sequence[bytes]) -> tuple[bytes, bytes]:
-    ends, end = array(OFFSET), 0
-    for value in values:
-        end += len(value)
-        ends.append(end)
-    return b"".join(values), ends.tobytes()
-
-
-def _encoded(section: object) -> tuple[bytes, bytes]:
-    body = msgspec.msgpack.encode(section)
-    return _HEAD.pack(_checksum(len(body), body), len(body)), body
+def _ids(column: memoryview) -> list[str]:
+    return column.hex("/", ID_DIGITS // 2).split("/") if column else []
 
 
 def _section(file: BinaryIO, kind: type[T], path: Path) -> T:
-    head = file.read(_HEAD.size)
-    if len(head) == _HEAD.size:
-        checksum, length = _HEAD.unpack(head)
+    head = file.read(HEAD.size)
+    if len(head) == HEAD.size:
+        checksum, length = HEAD.unpack(head)
         # A damaged length may be larger than the memory.
         body = file.read(min(length, path.stat().st_size))
-        if len(body) == length and _checksum(length, body) == checksum:
+        if len(body) == length and checksum_of(length, body) == checksum:
             return msgspec.msgpack.decode(body, type=kind)
     raise DamagedPart(f"{path}: is damaged")
 
 
-def _checksum(length: int, body: bytes) -> int:
+def checksum_of(length: int, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(length.to_bytes(8, "little")))

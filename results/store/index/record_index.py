@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,8 +18,10 @@ import msgspec
 from optathlon.results.errors import StoreError
 from optathlon.results.record import Record
 from optathlon.results.store.files import make_folder, names, replace
+from optathlon.results.store.index.current_rows import CurrentRows
 from optathlon.results.store.index.light_records import Sharing
-from optathlon.results.store.index.part import DamagedPart, Outcome, Part, PartWriter, Stamp
+from optathlon.results.store.index.part import DamagedPart, FinishedScore, Outcome, Part
+from optathlon.results.store.index.part_writer import PartWriter
 
 
 class RecordIndex:
@@ -37,30 +39,9 @@ class RecordIndex:
     def parts(self, brief: bool) -> list[Part]:
         """The parts that can be read, the largest first; without `brief`, with all that their records hold."""
         self._parts = {name: part for name in names(self.folder) if (part := self._loaded(name, brief))}
-        return sorted(self._parts.values(), key=lambda part: (-len(part.rows), part.path.name))
+        return sorted(self._parts.values(), key=lambda part: (-len(part.ids), part.path.name))
 
-    def current_rows(
-        self, stamps: Iterable[Mapping[str, Stamp | None]], brief: bool = False
-    ) -> tuple[dict[Part, dict[str, int]], dict[str, Stamp | None]]:
-        """The rows of each part, by run, whose record's file still has the stamp that it had; the stamps of the others.
-
-        Of a record that several parts hold, the row is in the first. stamps: those that files have now, some at a time,
-        so that 100,000 need not be held. brief: as `parts` takes it.
-        """
-        current: dict[Part, dict[str, int]] = {part: {} for part in self.parts(brief)}
-        changed: dict[str, Stamp | None] = {}
-        for left in stamps:
-            for part, rows in current.items():
-                if not left:
-                    break
-                unchanged = part.unchanged(left)
-                rows.update(unchanged)
-                # Most often the first part has all, of which no second look needs be taken.
-                left = {} if len(unchanged) == len(left) else {i: left[i] for i in left.keys() - unchanged.keys()}
-            changed.update(left)
-        return current, changed
-
-    def extend(self, added: PartWriter, current: Mapping[Part, Mapping[str, int]]) -> None:
+    def extend(self, added: PartWriter, current: Sequence[CurrentRows]) -> None:
         """Write the records `added` as a part.
 
         It takes over the `current` rows of all parts that are no larger, as in a binary counter: so there are no more
@@ -69,12 +50,13 @@ class RecordIndex:
         taken over, too.
         """
         obsolete = set(self._damaged)
-        crowded = len(current) > sum(map(len, current.values())).bit_length()
-        for part, rows in sorted(current.items(), key=lambda item: len(item[1])):
-            if crowded or len(rows) <= len(added.ids) or 2 * len(rows) < len(part.rows):
+        crowded = len(current) > sum(map(len, current)).bit_length()
+        for of_part in sorted(current, key=len):
+            part = of_part.part
+            if crowded or len(of_part) <= len(added.ids) or 2 * len(of_part) < len(part.ids):
                 obsolete.add(part.path.name)
-                for row in rows.values():
-                    added.add(part.make(row, brief=False), part.stamps[row])
+                for row, stamp in of_part.with_stamps():
+                    added.add(part.make(row, brief=False), stamp)
         if added.ids:
             make_folder(self.folder)
             replace(self.folder / f"part-{os.urandom(8).hex()}", added.encode())
@@ -101,50 +83,44 @@ class LightRecords(Mapping[str, Record]):
     """Records by id. One that lies in the index is made when it is first asked for: a board of 100,000 runs looks at a
     quarter of their records.
 
-    rows: by part those in the index. read: the others, which are not among them.
+    indexed: those in the index. read: the others, which are not among them.
     """
 
-    def __init__(self, rows: Mapping[Part, Mapping[str, int]], read: Mapping[str, Record], brief: bool) -> None:
-        self._places = [(part, of_part) for part, of_part in rows.items() if of_part]
+    def __init__(self, indexed: Sequence[CurrentRows], read: Mapping[str, Record], brief: bool) -> None:
+        self._indexed = [of_part for of_part in indexed if len(of_part)]
         self._read, self._brief = read, brief
 
     def __getitem__(self, run_id: str) -> Record:
-        for part, rows in self._places:
-            if (row := rows.get(run_id)) is not None:
-                return part.record(row, self._brief)
+        for of_part in self._indexed:
+            if (row := of_part.row(run_id)) is not None:
+                return of_part.part.record(row, self._brief)
         return self._read[run_id]
 
     def outcome(self, run_id: str) -> Outcome:
         """How a run that has a record came out."""
-        for part, rows in self._places:
-            if (row := rows.get(run_id)) is not None:
-                return part.outcome(row)
+        for of_part in self._indexed:
+            if (row := of_part.row(run_id)) is not None:
+                return of_part.part.outcome(row)
         record = self._read[run_id]
         return Outcome(record.status, record.diverged_at, record.provenance.get("attempt", 0))
 
     def finished_scores(
-        self, run_ids: Sequence[str], problem: str, setting: str, metric: str, higher_is_better: bool
-    ) -> list[tuple[float, int]] | None:
-        """`Part.finished_score` of each run; None if that is None of one, or one does not lie in the index."""
-        scores: list[tuple[float, int]] = []
-        for run_id in run_ids:
-            for part, rows in self._places:
-                if (row := rows.get(run_id)) is not None:
-                    score = part.finished_score(row, problem, setting, metric, higher_is_better)
-                    if score is None:
-                        return None
-                    scores.append(score)
-                    break
-        return scores if len(scores) == len(run_ids) else None
+        self, runs: Sequence[str], settings: Sequence[str], problem: str, metric: str, higher_is_better: bool
+    ) -> list[FinishedScore | None]:
+        """`Part.finished_scores` of `runs`, each of its setting; None of one that does not lie in the index."""
+        scores: list[FinishedScore | None] = [None] * len(runs)
+        for of_part in self._indexed:
+            rows = of_part.rows_of(runs)
+            if any(row is not None for row in rows):
+                of_rows = of_part.part.finished_scores(rows, settings, problem, metric, higher_is_better)
+                scores = [score or other for score, other in zip(of_rows, scores, strict=True)]
+        return scores
 
     def __contains__(self, run_id: object) -> bool:
-        for _, rows in self._places:
-            if run_id in rows:
-                return True
-        return run_id in self._read
+        return any(run_id in of_part for of_part in self._indexed) or run_id in self._read
 
     def __iter__(self) -> Iterator[str]:
-        return itertools.chain(*(rows for _, rows in self._places), self._read)
+        return itertools.chain(*self._indexed, self._read)
 
     def __len__(self) -> int:
-        return sum(len(rows) for _, rows in self._places) + len(self._read)
+        return sum(map(len, self._indexed)) + len(self._read)

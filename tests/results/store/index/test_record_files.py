@@ -21,7 +21,9 @@ def folder(tmp_path):
 
 
 def test_a_folder_of_records_only_has_no_strange_names(folder):
-    assert listed(folder) == ({RUN: None, OTHER: None}, [])
+    runs, strange = listed(folder)
+    assert sorted(runs) == [RUN, OTHER]
+    assert strange == []
 
 
 @pytest.mark.parametrize(
@@ -41,12 +43,14 @@ def test_a_folder_of_records_only_has_no_strange_names(folder):
 )
 def test_every_other_name_is_strange_and_changes_nothing_else(folder, name):
     (folder / name).write_text("{}")
-    assert listed(folder) == ({RUN: None, OTHER: None}, [folder / name])
+    assert listed(folder) == ([RUN, OTHER], [folder / name])
 
 
 def test_hidden_files_are_neither(folder):
     (folder / f".{RUN}.json.0123456789abcdef").write_text("{}")
-    assert listed(folder) == ({RUN: None, OTHER: None}, [])
+    runs, strange = listed(folder)
+    assert sorted(runs) == [RUN, OTHER]
+    assert strange == []
 
 
 @pytest.mark.parametrize("name", ["a", "abc"])
@@ -54,7 +58,7 @@ def test_in_a_folder_of_another_name_nothing_is_a_record(tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
     (folder / f"{RUN}.json").write_text("{}")
-    assert listed(folder) == ({}, [folder / f"{RUN}.json"])
+    assert listed(folder) == ([], [folder / f"{RUN}.json"])
 
 
 def test_stamps_are_size_and_time_of_what_a_name_leads_to(folder):
@@ -66,4 +70,4 @@ def test_stamps_are_size_and_time_of_what_a_name_leads_to(folder):
 
 
 def test_of_no_folder_there_is_nothing(tmp_path):
-    assert look(tmp_path / "ab", None) == ({}, [])
+    assert look(tmp_path / "ab", None) == ({}, [], 0)

@@ -191,6 +191,30 @@ def test_a_record_in_the_index_is_made_once_and_only_if_it_is_asked_for(store):
     assert "0" * 16 not in by_id
 
 
+def test_scores_of_finished_runs_come_from_all_parts_and_only_where_no_record_would_tell_more(store):
+    def finished(runs, settings, problem, metric="validation/accuracy", higher_is_better=True):
+        scores = fresh(store).records_by_id().finished_scores(runs, settings, problem, metric, higher_is_better)
+        return [score and score[0] for score in scores]
+
+    records = commit(store, 5)
+    store.compact()
+    records += commit(store, 2, first=5)
+    gone = msgspec.structs.replace(record(0.3, seed=8), status="diverged", diverged_at=3)
+    store.commit(gone)
+    store.compact()
+    records += commit(store, 1, first=9)  # in no part
+    assert len(parts(store)) == 2
+    runs, settings = [r.id for r in records], [r.digests.setting for r in records]
+    problem = records[0].digests.problem
+    (score,) = {s.value for r in records for s in r.scores if s.name == "validation/accuracy"}
+    assert finished(runs, settings, problem) == [score] * 7 + [None]
+    assert finished([runs[6], gone.id, "0" * 16, runs[0]], [settings[0]] * 4, problem) == [score, None, None, score]
+    assert finished(runs[:2], [settings[0], "0" * 64], problem) == [score, None]
+    assert finished(runs[:1], settings[:1], "0" * 64) == [None]
+    assert finished(runs[:1], settings[:1], problem, "validation/top5") == [None]
+    assert finished(runs[:1], settings[:1], problem, higher_is_better=False) == [None]
+
+
 def _commit_and_compact(root, first):
     store = Store(root)
     for number in range(first, first + 60):
