@@ -50,148 +50,168 @@ def _takes(param: Tensor, dims: RowDims, states: Sequence[Tensor]) -> bool:
     return contiguous or is_dense_by_rows(param)
 
 
+def counts_in(steps: Iterable[Tensor]) -> bool:
+    """Whether AdamP's kernel can count in these step counters: float32 on the CPU."""
+    return all(step.dtype == torch.float32 and step.is_cpu for step in steps)
+
+
 def adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
-    """Takes one AdamP step on tensors that `takes` takes, all of one dtype; returns their views.
-
-    `state.steps` count this step already. The rule, at step t of them (fused.cpp says in which order):
-
-        m <- beta1 m + (1 - beta1) g;   v <- beta2 v + (1 - beta2) g^2
-        u <- m / (sqrt(v / (1 - beta2^t)) + eps)               # nesterov: beta1 m + (1 - beta1) g in place of m
-        size <- lr / (1 - beta1^t);   shrink <- lr weight_decay
-        where the view projects:  u <- u - (w . u) w / (|w| + eps)^2;   shrink <- wd_ratio shrink
-        w <- (1 - shrink) w - size u
-    """
-    invariance = hyper.invariance
-    options = (
-        float(hyper.lr), *hyper.betas, hyper.eps, hyper.weight_decay, invariance.delta, hyper.wd_ratio, invariance.code,
-        hyper.nesterov, hyper.maximize,
-    )  # fmt: skip
-    steps = _doubles(step.item() for step in state.steps)
-    return _projected("adamp", state, [state.exp_avgs, state.exp_avg_sqs], [steps], options)
+    """Takes one AdamP step on tensors that `takes` takes, all of one dtype; returns their views. Counts the step."""
+    if counts_in(state.steps):
+        call = AdamPCall(state)
+        call.run(_laid_out(state), hyper)
+    else:
+        call = AdamPCall(state._replace(steps=[step.to("cpu", torch.float32, copy=True) for step in state.steps]))
+        call.run(_laid_out(state), hyper)
+        torch._foreach_copy_(state.steps, call.steps)
+    return call.views
 
 
 def sgdp(state: SGDPState, hyper: SGDPHyperparameters) -> list[Tensor | None]:
-    """Takes one SGDP step on tensors that `takes` takes, all of one dtype; returns their views.
-
-    The rule (fused.cpp says in which order):
-
-        b <- momentum b + (1 - dampening) g;   u <- g + momentum b if nesterov else b
-        shrink <- lr weight_decay / (1 - momentum)
-        where the view projects:  u <- u - (w . u) w / (|w| + eps)^2;   shrink <- wd_ratio shrink
-                                  project_buffer, without nesterov: and b is this u
-        w <- (1 - shrink) w - lr u
-    """
-    invariance = hyper.invariance
-    options = (
-        float(hyper.lr), hyper.momentum, hyper.dampening, invariance.eps, hyper.weight_decay, invariance.delta,
-        hyper.wd_ratio, invariance.code, hyper.nesterov, hyper.maximize, hyper.project_buffer,
-    )  # fmt: skip
-    return _projected("sgdp", state, [state.momentum_buffers], [], options)
+    """Takes one SGDP step on tensors that `takes` takes, all of one dtype; returns their views."""
+    call = SGDPCall(state)
+    call.run(_laid_out(state), hyper)
+    return call.views
 
 
 def adarem(state: AdaRemState, hyper: AdaRemHyperparameters) -> None:
     """Takes one AdaRem step on tensors that `takes` takes, all of one dtype.
 
     Reads `state.limits` and writes `state.largest` for the next step; they may be the same. Both must be on the CPU
-    and of the parameters' dtype, the rates numbers. The rule (fused_adarem.cpp does it in one pass):
-
-        b <- g m / (|g| limit + eps)                # relative: sign(g) m / (limit + eps)
-        w <- w - rate (1 + damping b) g - shrink w
-        m <- beta m + (1 - beta) g;   largest <- max |m|
+    and of the parameters' dtype, the rates numbers.
     """
-    arrays = [_doubles(map(float, state.rates)), _pointers(state.limits), _pointers(state.largest)]
-    _run("adarem", state.params, state.grads, [state.exp_avgs], arrays, _adarem_options(hyper))
+    call = AdaRemCall(state.params, state.exp_avgs, state.limits, state.largest)
+    call.run(_laid_out(state), state.rates, hyper)
 
 
-def _adarem_options(hyper: AdaRemHyperparameters) -> tuple[float, ...]:
-    """Returns what fused_adarem.cpp calls options, in its order."""
-    return float(hyper.shrink), hyper.damping, 1 - hyper.beta, hyper.eps, hyper.relative
+class _Call:
+    """A kernel's call on a fixed set of tensors that `takes` takes, all of one dtype.
 
-
-class AdaRemCall:
-    """AdaRem's kernel on a fixed set of tensors that `takes` takes, all of one dtype, each its own limit.
-
-    All that does not change from step to step is checked and laid out once: models of many small tensors would spend
-    more time in Python than in the kernel.
+    Where they lie is told once for as many steps as one likes: of many small tensors it takes longer than their steps.
+    The caller holds the states, whose addresses alone are kept.
     """
 
-    def __init__(self, params: list[Tensor], exp_avgs: list[Tensor], largest: list[Tensor]) -> None:
-        self.params, self.exp_avgs, self.largest = params, exp_avgs, largest
-        self.dtype = params[0].dtype
-        self.addresses, self.strides = list(map(Tensor.data_ptr, params)), list(map(Tensor.stride, params))
-        self.contiguous = all(map(Tensor.is_contiguous, params))
-        self.weights, self.means, self.tops = array("q", self.addresses), _pointers(exp_avgs), _pointers(largest)
-        self.counts = _integers(map(Tensor.numel, params))
+    def __init__(
+        self, name: str, params: Sequence[Tensor], states: Sequence[Sequence[Tensor]], lists: Sequence[array[int]]
+    ) -> None:
+        self.params = list(params)
+        self.name = f"{name}_{_DTYPES[params[0].dtype]}"
+        self.fixed = [_pointers(params), *map(_pointers, states), _integers(map(Tensor.numel, params)), *lists]
 
-    def fits(self, grads: Sequence[Tensor]) -> bool:
-        """Whether the weights lie where they lay and the gradients are laid out as they are, so that it can be run."""
-        return (
-            list(map(Tensor.data_ptr, self.params)) == self.addresses
-            and all(grad.dtype is self.dtype and grad.layout is torch.strided for grad in grads)
-            and not any(map(Tensor.is_neg, grads))
-            and (all(map(Tensor.is_contiguous, grads)) if self.contiguous else self._strides_fit(grads))
-        )
-
-    def _strides_fit(self, grads: Sequence[Tensor]) -> bool:
-        return list(map(Tensor.stride, grads)) == self.strides
-
-    def run(self, grads: Sequence[Tensor], hyper: AdaRemHyperparameters) -> None:
-        """Takes one step on gradients that fit, all at the rate lr; `largest` are written for the next."""
-        rates = array("d", [float(hyper.lr)]) * len(self.params)
-        options = _doubles(_adarem_options(hyper))
-        lists = (self.weights, _pointers(grads), self.means, self.counts, rates, self.tops, self.tops, options)
-        _call(f"adarem_{_DTYPES[self.dtype]}", len(self.params), lists)
+    def _run(self, grads: Sequence[Tensor], *numbers: Iterable[Any]) -> None:
+        """Takes a step; numbers: the lists of floats that the kernel asks for after the gradients."""
+        function = getattr(kernel_cache.load().library, self.name)
+        function.restype = None
+        lists = (*self.fixed, _pointers(grads), *map(_doubles, numbers))
+        addresses = (ctypes.c_void_p(each.buffer_info()[0]) for each in lists)
+        # A profile shows operators of torch alone, unless told; asked first, as to tell costs as much as a small step.
+        profiled = torch.autograd._profiler_enabled()
+        with record_function(f"optathlon::{self.name}") if profiled else contextlib.nullcontext():
+            function(ctypes.c_int64(len(self.params)), *addresses, ctypes.c_int(torch.get_num_threads()))
         torch.autograd.graph.increment_version(self.params)
 
 
-def _projected(
-    name: str,
-    state: AdamPState | SGDPState,
-    states: list[list[Tensor]],
-    more: list[array[Any]],
-    options: Sequence[float],
-) -> list[Tensor | None]:
-    """Takes a step of a projected optimizer; returns the view of each tensor that could be projected."""
-    rows = _integers(0 if dims is None else p.shape[0] for p, dims in zip(state.params, state.row_dims, strict=True))
-    expected = [0.0 if view is None else view.item() for view in state.views]
-    views = _doubles(expected)
-    _run(name, state.params, state.grads, states, [rows, *more, views], options)
-    result: list[Tensor | None] = [None] * len(state.params)
-    for i, (dims, before) in enumerate(zip(state.row_dims, state.views, strict=True)):
-        if dims is not None:
-            # A view hardly ever changes: its tensor is kept, as a new one per weight would cost more than small steps.
-            keep = before is not None and views[i] == expected[i]
-            result[i] = before if keep else state.params[i].new_tensor(views[i])
-    return result
+class AdamPCall(_Call):
+    """AdamP's kernel on the tensors of `state`, whose gradients are not looked at; their counters `counts_in` takes.
+
+    views: per tensor that of the last step, None where it is never projected; each step writes to them.
+    """
+
+    def __init__(self, state: AdamPState) -> None:
+        self.steps, self.views = state.steps, _views(state)
+        lists = [_rows(state), _pointers(state.steps), _pointers(self.views)]
+        super().__init__("adamp", state.params, [state.exp_avgs, state.exp_avg_sqs], lists)
+
+    def run(self, grads: Sequence[Tensor], hyper: AdamPHyperparameters) -> None:
+        """Takes one step on gradients laid out as the weights, and counts it.
+
+        The rule, at step t (fused.cpp says in which order):
+
+            m <- beta1 m + (1 - beta1) g;   v <- beta2 v + (1 - beta2) g^2
+            u <- m / (sqrt(v / (1 - beta2^t)) + eps)           # nesterov: beta1 m + (1 - beta1) g in place of m
+            size <- lr / (1 - beta1^t);   shrink <- lr weight_decay
+            where the view projects:  u <- u - (w . u) w / (|w| + eps)^2;   shrink <- wd_ratio shrink
+            w <- (1 - shrink) w - size u
+        """
+        invariance = hyper.invariance
+        options = (
+            float(hyper.lr), *hyper.betas, hyper.eps, hyper.weight_decay, invariance.delta, hyper.wd_ratio,
+            invariance.code, hyper.nesterov, hyper.maximize,
+        )  # fmt: skip
+        self._run(grads, options)
 
 
-def _run(
-    name: str,
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    states: Sequence[Sequence[Tensor]],
-    arrays: Sequence[array[Any]],
-    options: Sequence[float],
-) -> None:
-    laid_out = [_laid_out(g, p) for g, p in zip(grads, params, strict=True)]
-    pointers = [_pointers(tensors) for tensors in (params, laid_out, *states)]
-    lists = [*pointers, _integers(map(Tensor.numel, params)), *arrays, _doubles(options)]
-    _call(f"{name}_{_DTYPES[params[0].dtype]}", len(params), lists)
-    torch.autograd.graph.increment_version(params)
+class SGDPCall(_Call):
+    """SGDP's kernel on the tensors of `state`, whose gradients are not looked at; views are AdamPCall's."""
+
+    def __init__(self, state: SGDPState) -> None:
+        self.views = _views(state)
+        super().__init__("sgdp", state.params, [state.momentum_buffers], [_rows(state), _pointers(self.views)])
+
+    def run(self, grads: Sequence[Tensor], hyper: SGDPHyperparameters) -> None:
+        """Takes one step on gradients laid out as the weights.
+
+        The rule (fused.cpp says in which order):
+
+            b <- momentum b + (1 - dampening) g;   u <- g + momentum b if nesterov else b
+            shrink <- lr weight_decay / (1 - momentum)
+            where the view projects:  u <- u - (w . u) w / (|w| + eps)^2;   shrink <- wd_ratio shrink
+                                      project_buffer, without nesterov: and b is this u
+            w <- (1 - shrink) w - lr u
+        """
+        invariance = hyper.invariance
+        options = (
+            float(hyper.lr), hyper.momentum, hyper.dampening, invariance.eps, hyper.weight_decay, invariance.delta,
+            hyper.wd_ratio, invariance.code, hyper.nesterov, hyper.maximize, hyper.project_buffer,
+        )  # fmt: skip
+        self._run(grads, options)
 
 
-def _call(name: str, count: int, lists: Sequence[array[Any]]) -> None:
-    function = getattr(kernel_cache.load().library, name)
-    function.restype = None
-    addresses = (ctypes.c_void_p(numbers.buffer_info()[0]) for numbers in lists)
-    # A profile shows operators of torch alone, unless told; asked first, as to tell costs as much as a small step.
-    told = record_function(f"optathlon::{name}") if torch.autograd._profiler_enabled() else contextlib.nullcontext()
-    with told:
-        function(ctypes.c_int64(count), *addresses, ctypes.c_int(torch.get_num_threads()))
+class AdaRemCall(_Call):
+    """AdaRem's kernel; limits and largest are AdaRemState's, and may be the same."""
+
+    def __init__(
+        self, params: Sequence[Tensor], exp_avgs: Sequence[Tensor], limits: Sequence[Tensor], largest: Sequence[Tensor]
+    ) -> None:
+        super().__init__("adarem", params, [exp_avgs], [_pointers(limits), _pointers(largest)])
+
+    def run(self, grads: Sequence[Tensor], rates: Sequence[float | Tensor], hyper: AdaRemHyperparameters) -> None:
+        """Takes one step on gradients laid out as the weights; writes `largest` for the next.
+
+        The rule (fused_adarem.cpp does it in one pass):
+
+            b <- g m / (|g| limit + eps)                # relative: sign(g) m / (limit + eps)
+            w <- w - rate (1 + damping b) g - shrink w
+            m <- beta m + (1 - beta) g;   largest <- max |m|
+        """
+        options = (float(hyper.shrink), hyper.damping, 1 - hyper.beta, hyper.eps, hyper.relative)
+        self._run(grads, map(float, rates), options)
 
 
-def _laid_out(grad: Tensor, param: Tensor) -> Tensor:
-    """Returns the gradient in `param`'s dtype and layout: itself, or a copy."""
+def _rows(state: AdamPState | SGDPState) -> array[int]:
+    """Returns how many rows each tensor has, 0 where it is never projected."""
+    return _integers(0 if dims is None else p.shape[0] for p, dims in zip(state.params, state.row_dims, strict=True))
+
+
+def _views(state: AdamPState | SGDPState) -> list[Tensor | None]:
+    """Returns, per tensor, the view that the kernel reads and writes; None where it is never projected."""
+    tensors = zip(state.params, state.row_dims, state.views, strict=True)
+    return [None if dims is None else _view(param, before) for param, dims, before in tensors]
+
+
+def _view(param: Tensor, before: Tensor | None) -> Tensor:
+    # A checkpoint may have brought one of another dtype.
+    if before is not None and before.dtype == param.dtype and before.is_cpu:
+        return before
+    return param.new_tensor(0.0 if before is None else before.item())
+
+
+def _laid_out(state: AdamPState | SGDPState | AdaRemState) -> list[Tensor]:
+    """Returns the gradients in their parameters' dtype and layout: themselves, or copies."""
+    return [_laid_out_as(param, grad) for param, grad in zip(state.params, state.grads, strict=True)]
+
+
+def _laid_out_as(param: Tensor, grad: Tensor) -> Tensor:
     if grad.dtype == param.dtype and not grad.is_neg():  # a negative is lazy: its memory has the other sign
         if grad.is_contiguous() and param.is_contiguous():
             return grad
@@ -200,8 +220,8 @@ def _laid_out(grad: Tensor, param: Tensor) -> Tensor:
     return torch.empty_like(param).copy_(grad)
 
 
-def _pointers(tensors: Sequence[Tensor]) -> array[int]:
-    return _integers(map(Tensor.data_ptr, tensors))
+def _pointers(tensors: Iterable[Tensor | None]) -> array[int]:
+    return _integers(0 if tensor is None else tensor.data_ptr() for tensor in tensors)
 
 
 def _integers(values: Iterable[int]) -> array[int]:

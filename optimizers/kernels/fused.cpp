@@ -328,24 +328,34 @@ View step(T* w, const T* grad, const State& state, std::int64_t numel, std::int6
 }
 
 template <typename T>
-void adamp(std::int64_t n, T** w, T** grads, T** means, T** squares, const std::int64_t* numels,
-           const std::int64_t* rows, const double* steps, double* views, const double* o, int threads) {
+View view_before(const T* view) { return view ? View(int(*view)) : kNone; }
+
+template <typename T>
+void keep_view(T* view, View now) {
+  if (view) *view = T(now);
+}
+
+// Counts the step in *steps. A view is that of the step before, and null for tensors that are never projected.
+template <typename T>
+void adamp(std::int64_t n, T** w, T** means, T** squares, const std::int64_t* numels, const std::int64_t* rows,
+           float** steps, T** views, T** grads, const double* o, int threads) {
   const double lr = o[0], beta1 = o[1], beta2 = o[2], eps = o[3], decay = o[4];
   const Rule rule{o[5], eps, o[6], int(o[7])};
   const bool nesterov = o[8] != 0;
   thread_local std::vector<T> kept;
   for (std::int64_t i = 0; i < n; ++i) {
+    const double t = *steps[i] += 1;
     const Adam<T> state{means[i], squares[i], T(1 - beta1), T(beta2), T(1 - beta2),
-                        T(1 / std::sqrt(1 - std::pow(beta2, steps[i]))), T(eps), nesterov ? T(beta1) : T(1),
+                        T(1 / std::sqrt(1 - std::pow(beta2, t))), T(eps), nesterov ? T(beta1) : T(1),
                         nesterov ? T(1 - beta1) : T(0)};
-    views[i] = step<T>(w[i], grads[i], state, numels[i], rows[i], o[9] != 0, lr / (1 - std::pow(beta1, steps[i])),
-                       lr * decay, rule, View(int(views[i])), threads, kept);
+    keep_view(views[i], step<T>(w[i], grads[i], state, numels[i], rows[i], o[9] != 0, lr / (1 - std::pow(beta1, t)),
+                                lr * decay, rule, view_before(views[i]), threads, kept));
   }
 }
 
 template <typename T>
-void sgdp(std::int64_t n, T** w, T** grads, T** buffers, const std::int64_t* numels, const std::int64_t* rows,
-          double* views, const double* o, int threads) {
+void sgdp(std::int64_t n, T** w, T** buffers, const std::int64_t* numels, const std::int64_t* rows, T** views,
+          T** grads, const double* o, int threads) {
   const double lr = o[0], momentum = o[1], dampening = o[2], eps = o[3], decay = o[4];
   const Rule rule{o[5], eps, o[6], int(o[7])};
   const bool nesterov = o[8] != 0;
@@ -353,22 +363,22 @@ void sgdp(std::int64_t n, T** w, T** grads, T** buffers, const std::int64_t* num
   for (std::int64_t i = 0; i < n; ++i) {
     const Momentum<T> state{buffers[i], T(momentum), T(1 - dampening), nesterov ? T(momentum) : T(1),
                             nesterov ? T(1) : T(0), o[10] != 0 && !nesterov};
-    views[i] = step<T>(w[i], grads[i], state, numels[i], rows[i], o[9] != 0, lr, lr * decay / (1 - momentum), rule,
-                       View(int(views[i])), threads, kept);
+    keep_view(views[i], step<T>(w[i], grads[i], state, numels[i], rows[i], o[9] != 0, lr, lr * decay / (1 - momentum),
+                                rule, view_before(views[i]), threads, kept));
   }
 }
 
 }  // namespace
 
-#define EXPORT(NAME, T)                                                                                              \
-  extern "C" void adamp_##NAME(std::int64_t n, T** w, T** g, T** m, T** v, const std::int64_t* numels,               \
-                               const std::int64_t* rows, const double* steps, double* views, const double* options,  \
-                               int threads) {                                                                        \
-    adamp<T>(n, w, g, m, v, numels, rows, steps, views, options, threads);                                           \
-  }                                                                                                                  \
-  extern "C" void sgdp_##NAME(std::int64_t n, T** w, T** g, T** b, const std::int64_t* numels,                       \
-                              const std::int64_t* rows, double* views, const double* options, int threads) {         \
-    sgdp<T>(n, w, g, b, numels, rows, views, options, threads);                                                      \
+#define EXPORT(NAME, T)                                                                                             \
+  extern "C" void adamp_##NAME(std::int64_t n, T** w, T** m, T** v, const std::int64_t* numels,                     \
+                               const std::int64_t* rows, float** steps, T** views, T** g, const double* options,    \
+                               int threads) {                                                                       \
+    adamp<T>(n, w, m, v, numels, rows, steps, views, g, options, threads);                                          \
+  }                                                                                                                 \
+  extern "C" void sgdp_##NAME(std::int64_t n, T** w, T** b, const std::int64_t* numels, const std::int64_t* rows,   \
+                              T** views, T** g, const double* options, int threads) {                               \
+    sgdp<T>(n, w, b, numels, rows, views, g, options, threads);                                                     \
   }
 
 EXPORT(float32, float)

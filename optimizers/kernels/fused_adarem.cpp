@@ -37,8 +37,8 @@ Bits<T> adarem_pass(T* __restrict w, const T* __restrict grad, T* __restrict mea
 }
 
 template <typename T>
-void adarem(std::int64_t n, T** w, T** grads, T** means, const std::int64_t* numels, const double* rates,
-            const T* const* limits, T** largest, const double* o, int threads) {
+void adarem(std::int64_t n, T** w, T** means, const std::int64_t* numels, const T* const* limits, T** largest, T** grads,
+            const double* rates, const double* o, int threads) {
   using I = Bits<T>;
   const T shrink = T(o[0]), damping = T(o[1]), rest = T(o[2]), eps = T(o[3]);
   const auto pass = o[4] != 0 ? adarem_pass<true, T> : adarem_pass<false, T>;
@@ -64,9 +64,9 @@ void adarem(std::int64_t n, T** w, T** grads, T** means, const std::int64_t* num
 }  // namespace
 
 #define EXPORT(NAME, T)                                                                                               \
-  extern "C" void adarem_##NAME(std::int64_t n, T** w, T** g, T** m, const std::int64_t* numels, const double* rates, \
-                                const T* const* limits, T** largest, const double* options, int threads) {            \
-    adarem<T>(n, w, g, m, numels, rates, limits, largest, options, threads);                                          \
+  extern "C" void adarem_##NAME(std::int64_t n, T** w, T** m, const std::int64_t* numels, const T* const* limits,     \
+                                T** largest, T** g, const double* rates, const double* options, int threads) {        \
+    adarem<T>(n, w, m, numels, limits, largest, g, rates, options, threads);                                          \
   }
 
 EXPORT(float32, float)

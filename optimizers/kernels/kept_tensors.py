@@ -26,8 +26,10 @@ class KeptTensors:
         self.params = list(params)
         self.states = [state[param] for param in params]
         self.tensors = {key: [its_state.get(key) for its_state in self.states] for key in keys}
-        self.dtype = params[0].dtype
-        self.addresses, self.strides = list(map(Tensor.data_ptr, params)), list(map(Tensor.stride, params))
+        self.all = [*params, *(t for tensors in self.tensors.values() for t in tensors if t is not None)]
+        self.addresses = list(map(Tensor.data_ptr, self.all))
+        self.dtype, self.sizes = params[0].dtype, list(map(Tensor.numel, params))
+        self.contiguous, self.strides = all(map(Tensor.is_contiguous, params)), list(map(Tensor.stride, params))
 
     def are(self, params: Sequence[Tensor], state: Mapping[Tensor, dict[str, Any]]) -> bool:
         """Whether `params` and their states are these and lie where they lay."""
@@ -39,8 +41,10 @@ class KeptTensors:
                 all(map(is_, [its_state.get(key) for its_state in self.states], tensors))
                 for key, tensors in self.tensors.items()
             )
-            and list(map(Tensor.data_ptr, params)) == self.addresses
-            and list(map(Tensor.stride, params)) == self.strides
+            # A tensor may be given other memory, as where an optimizer's states are moved by `state.data = ...`.
+            and list(map(Tensor.data_ptr, self.all)) == self.addresses
+            and list(map(Tensor.numel, params)) == self.sizes
+            and self._alike(params)
         )
 
     def fit(self, grads: Sequence[Tensor]) -> bool:
@@ -48,6 +52,12 @@ class KeptTensors:
         return (  # of what autograd lets a gradient be: it is on its weight's device, and of its shape
             set(map(_DTYPE, grads)) == {self.dtype}
             and set(map(_LAYOUT, grads)) == {torch.strided}
-            and list(map(Tensor.stride, grads)) == self.strides
+            and self._alike(grads)
             and not any(map(Tensor.is_neg, grads))
         )
+
+    def _alike(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether the elements lie in the order of the parameters': along dimensions of 1, strides may differ."""
+        if self.contiguous and all(map(Tensor.is_contiguous, tensors)):
+            return True
+        return list(map(Tensor.stride, tensors)) == self.strides

@@ -152,12 +152,14 @@ def _cpu_features() -> str:
 
 def _compile(compiler: str, files: Sequence[Path], output: Path) -> None:
     """Compiles, with prefetches and threads where the compiler knows them."""
+    problem = ""
     for choice in _CHOICES:
         command = [compiler, *_FLAGS, *choice, *map(str, files), "-o", str(output)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode == 0:
             return
-    raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+        problem = f"{' '.join(command)}: {done.stderr[-2000:]}"
+    raise RuntimeError(problem)
 
 
 @contextlib.contextmanager

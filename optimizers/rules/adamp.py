@@ -112,7 +112,15 @@ class AdamP(ProjectedOptimizer):
             self._keep_step(group)
         return loss
 
-    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
+    def _prepare_cpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
+        state = self._gather(params, group)
+        if not cpu.counts_in(state.steps):
+            return None
+        call = cpu.AdamPCall(state)
+        self._keep_views(params, call.views)
+        return lambda grads: call.run(grads, AdamPHyperparameters.from_group(group))
+
+    def _prepare_gpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
         from optathlon.optimizers.kernels import cuda  # needs Triton
 
         if (steps := shared_counters([self.state[param] for param in params])) is None:
@@ -155,7 +163,7 @@ def adamp(
     functions = {
         Implementation.LOOP: _single_tensor_adamp,
         Implementation.FOREACH: _multi_tensor_adamp,
-        Implementation.FUSED_CPU: _cpu_adamp,
+        Implementation.FUSED_CPU: cpu.adamp,
         Implementation.FUSED_GPU: _gpu_adamp,
         Implementation.SHARDED: _sharded_adamp,
     }
@@ -184,11 +192,6 @@ def _gpu_adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | 
 
     increment(state.steps)
     return cuda.adamp(state, hyper)
-
-
-def _cpu_adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:
-    increment(state.steps)
-    return cpu.adamp(state, hyper)
 
 
 def _single_tensor_adamp(state: AdamPState, hyper: AdamPHyperparameters) -> list[Tensor | None]:

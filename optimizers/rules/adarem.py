@@ -24,7 +24,7 @@ from optathlon.optimizers.kernels.assignment import Implementation, assign, disp
 from optathlon.optimizers.kernels.state import AdaRemHyperparameters, AdaRemState
 from optathlon.optimizers.kernels.tensor_lists import by_device_and_dtype, numbers_or_tensors, select, zeros_like
 from optathlon.optimizers.rules.argument_checks import check, check_implementation, check_lr
-from optathlon.optimizers.rules.kept_steps import KeepsSteps, Run, is_for_triton
+from optathlon.optimizers.rules.kept_steps import KeepsSteps, Run
 
 EPS_MODES = ("literal", "relative")
 
@@ -103,7 +103,7 @@ class AdaRem(KeepsSteps):
         use_one = any(group["global_max"] for group in self.param_groups)
         groups = self.param_groups
         if not use_one:
-            groups = [g for g in groups if not (self._repeat_step(g) or self._repeat_call(g))]
+            groups = [g for g in groups if not self._repeat_step(g)]
         prepared = [(group, self._prepare(group)) for group in groups]
         largest_of_all = None
         if use_one:
@@ -118,43 +118,21 @@ class AdaRem(KeepsSteps):
                     step.state["largest"] = largest
                 if not _beyond_one_kernel(group):
                     self._keep_step(group)
-                    self._keep_call(group, nonempty)
         _share_largest([step.state for _, steps in prepared for step in steps])
         self._constrain()
         return loss
 
-    def _repeat_call(self, group: dict[str, Any]) -> bool:
-        """Steps the group by the call that `_keep_call` kept, if nothing it relies on has changed; returns whether."""
-        known_call = self.__dict__.get("_calls", {}).get(id(group))
-        if known_call is None or not (group["fused"] and known_call.group is group and not _beyond_one_kernel(group)):
-            return False
-        params, call = group["params"], known_call.call
-        grads = [grad for p in params if (grad := p.grad) is not None]
-        if len(grads) != len(call.params) or len(params) != len(call.params):
-            return False
-        same = all(
-            param is known and (state := self.state[param])["exp_avg"] is mean and state["largest"] is largest
-            for param, known, mean, largest in zip(params, call.params, call.exp_avgs, call.largest, strict=True)
-        )
-        if not (same and call.fits(grads)):
-            return False
-        call.run(grads, AdaRemHyperparameters.from_group(group))
-        return True
+    def _prepare_cpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
+        # One kernel alone took them in the step before, which left each `largest` as it needs them.
+        exp_avgs, largest = ([self.state[param][key] for param in params] for key in ("exp_avg", "largest"))
+        call = cpu.AdaRemCall(params, exp_avgs, largest, largest)
 
-    def _keep_call(self, group: dict[str, Any], steps: list[_LocalStep]) -> None:
-        """Lays out the kernel's call for the next step, if it alone can take all the group's parameters as they are."""
-        if not group["fused"] or len(steps) != len(group["params"]) or is_for_triton(steps[0].param):
-            return
-        if not all(p is step.param is step.weight for p, step in zip(group["params"], steps, strict=True)):
-            return
-        params, means = [step.param for step in steps], [step.mean for step in steps]
-        largest = [step.state["largest"] for step in steps]
-        alike = {(t.dtype, t.device) for t in (*params, *largest)} == {(params[0].dtype, torch.device("cpu"))}
-        if alike and all(cpu.takes(params, [None] * len(params), means)):
-            # Not a part of the state: neither copied nor saved, as Optimizer.__getstate__ leaves it out.
-            self.__dict__.setdefault("_calls", {})[id(group)] = _KeptCall(group, cpu.AdaRemCall(params, means, largest))
+        def run(grads: Sequence[Tensor]) -> None:
+            call.run(grads, [group["lr"]] * len(grads), AdaRemHyperparameters.from_group(group))
 
-    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
+        return run
+
+    def _prepare_gpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
         from optathlon.optimizers.kernels import cuda  # needs Triton
 
         states = [self.state[param] for param in params]
@@ -201,14 +179,6 @@ class AdaRem(KeepsSteps):
     def _rates(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> list[Any]:
         """Returns what each damped gradient is multiplied by; the decay always has the group's lr."""
         return [group["lr"]] * len(states)
-
-
-class _KeptCall(NamedTuple):
-    """A group and the kernel's call that steps it."""
-
-    group: dict[str, Any]
-    """Held, so that no other group gets its id."""
-    call: cpu.AdaRemCall
 
 
 def _beyond_one_kernel(group: dict[str, Any]) -> bool:

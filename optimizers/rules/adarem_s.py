@@ -36,6 +36,7 @@ class AdaRemS(AdaRem):
     Source: AdaRem paper, Algorithm 2 and section 3.4.
     """
 
+    kept_options = (*AdaRem.kept_options, "sphere")
     _constructed = True
 
     def __init__(

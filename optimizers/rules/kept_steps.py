@@ -1,8 +1,7 @@
-"""Steps of Triton's kernels, prepared once: what does not change from step to step is gathered and told once."""
+"""Steps of fused kernels, prepared once: what does not change from step to step is gathered and told once."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,7 +27,7 @@ class _KeptStep(NamedTuple):
 
 
 class KeepsSteps(BaseOptimizer):
-    """The base of rules whose step of a group can be prepared, where one launch of Triton's kernels takes all of it.
+    """The base of rules whose step of a group can be prepared, where one fused kernel takes all of it.
 
     From its third step on such a group is stepped as prepared, as long as nothing that was prepared has changed.
     """
@@ -38,8 +37,12 @@ class KeepsSteps(BaseOptimizer):
     kept_options: ClassVar[tuple[str, ...]]
     """Options of a group that are prepared too; all others may change from step to step."""
 
-    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
-        """Lays out the step of the group's `params`, which may replace their states; None where it cannot be."""
+    def _prepare_cpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
+        """Lays out the C++ kernel's step of the group's `params`, which may replace states; None where it cannot be."""
+        raise NotImplementedError
+
+    def _prepare_gpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
+        """Does the same for Triton's kernels."""
         raise NotImplementedError
 
     def _repeat_step(self, group: dict[str, Any]) -> bool:
@@ -47,8 +50,10 @@ class KeepsSteps(BaseOptimizer):
         prepared = self._kept_steps.get(id(group))
         if prepared is None or prepared.group is not group or prepared.options != self._options(group):
             return False
-        params = [p for p in group["params"] if p.grad is not None]
-        grads = [p.grad for p in params if p.grad is not None]
+        grads = [grad for p in group["params"] if (grad := p.grad) is not None]
+        params = group["params"]
+        if len(grads) != len(params):
+            params = [p for p in params if p.grad is not None]
         if not (prepared.tensors.are(params, self.state) and prepared.tensors.fit(grads)):
             return False
         prepared.run(grads)
@@ -56,25 +61,27 @@ class KeepsSteps(BaseOptimizer):
 
     def _keep_step(self, group: dict[str, Any]) -> None:
         """Prepares the group's next step, after one that was not prepared."""
-        if not group["fused"] or not any(map(is_for_triton, group["params"][:1])) or _traced():
+        if not group["fused"] or _traced():
             return
         params = [p for p in group["params"] if p.grad is not None]
         # For the same weights as in the step before alone: where they change with each step, it would be in vain.
         before, self._last_params[id(group)] = self._last_params.get(id(group)), [id(p) for p in params]
-        if before == self._last_params[id(group)] and self._can_be_prepared(params, group):
-            if (run := self._prepare_step(params, group)) is not None:
-                tensors = KeptTensors(params, self.state, self.kept_states)
-                self._kept_steps[id(group)] = _KeptStep(group, self._options(group), tensors, run)
-            for stale in self._kept_steps.keys() - {id(group) for group in self.param_groups}:
-                del self._kept_steps[stale]
+        if before == self._last_params[id(group)] and (run := self._prepare_step(params, group)) is not None:
+            tensors = KeptTensors(params, self.state, self.kept_states)
+            self._kept_steps[id(group)] = _KeptStep(group, self._options(group), tensors, run)
+        for stale in self._kept_steps.keys() - {id(group) for group in self.param_groups}:
+            del self._kept_steps[stale]
 
-    def _can_be_prepared(self, params: list[Tensor], group: dict[str, Any]) -> bool:
-        """Whether one launch takes all of `params`, with gradients that were laid out as such a launch needs them."""
+    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run | None:
+        """Lays out the step of one kernel that takes all of `params`, with gradients as they were; None without one."""
         if not params or any(p.is_complex() or not p.numel() for p in params):
-            return False
+            return None
         if not KeptTensors(params, self.state, ()).fit([p.grad for p in params if p.grad is not None]):
-            return False
-        return [implementation for implementation, _ in self._assigned(params, group)] == [Implementation.FUSED_GPU]
+            return None
+        assigned = [implementation for implementation, _ in self._assigned(params, group)]
+        if assigned == [Implementation.FUSED_CPU]:
+            return self._prepare_cpu_step(params, group)
+        return self._prepare_gpu_step(params, group) if assigned == [Implementation.FUSED_GPU] else None
 
     @property
     def _kept_steps(self) -> dict[int, _KeptStep]:
@@ -88,11 +95,6 @@ class KeepsSteps(BaseOptimizer):
 
     def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(group[name] for name in self.kept_options)
-
-
-def is_for_triton(param: Tensor) -> bool:
-    """Whether Triton's kernels are asked before others: on a GPU, or in Triton's interpreter."""
-    return param.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def _traced() -> bool:

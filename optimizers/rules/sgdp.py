@@ -108,7 +108,12 @@ class SGDP(ProjectedOptimizer):
             self._keep_step(group)
         return loss
 
-    def _prepare_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
+    def _prepare_cpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
+        call = cpu.SGDPCall(self._gather(params, group))
+        self._keep_views(params, call.views)
+        return lambda grads: call.run(grads, SGDPHyperparameters.from_group(group))
+
+    def _prepare_gpu_step(self, params: list[Tensor], group: dict[str, Any]) -> Run:
         from optathlon.optimizers.kernels import cuda  # needs Triton
 
         state = self._gather(params, group)

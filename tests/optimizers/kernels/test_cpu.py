@@ -2,7 +2,6 @@
 
 import copy
 import os
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -295,97 +294,22 @@ def test_kernels_work_in_a_forked_child_after_the_parent_used_them(compiled):
     assert done.stdout.strip() == "7", done.stderr
 
 
-class TestTheCallThatAdaRemKeeps:
-    """From the second step on the kernel is called with what was laid out before, unless something has changed."""
-
-    @staticmethod
-    def pair():
-        params = [
-            [torch.randn(s, generator=torch.Generator().manual_seed(0)).requires_grad_() for s in ((6, 4), (5,))]
-            for _ in range(2)
-        ]
-        return params, [
-            AdaRem(p, lr=0.1, beta=0.9, fused=fused) for p, fused in zip(params, (True, False), strict=True)
-        ]
-
-    @staticmethod
-    def step(params, optimizers, seed, change=lambda grad: grad):
-        for ps, optimizer in zip(params, optimizers, strict=True):
-            generator = torch.Generator().manual_seed(seed)
-            for p in ps:
-                p.grad = change(torch.randn(p.shape, generator=generator))
-            optimizer.step()
-
-    @staticmethod
-    def same(params):
-        for ours, plain in zip(*params, strict=True):
-            torch.testing.assert_close(ours, plain, rtol=1e-6, atol=1e-6)
-
-    def test_is_used_and_takes_the_same_steps(self, compiled, monkeypatch):
-        params, optimizers = self.pair()
-        self.step(params, optimizers, 0)
-        monkeypatch.setattr(cpu, "takes", None)  # what the long way asks
-        for seed in range(1, 5):
-            self.step(params, optimizers, seed)
-        self.same(params)
-
-    CHANGES = {  # noqa: RUF012
-        "loaded state": lambda params, optimizers: [
-            o.load_state_dict(copy.deepcopy(o.state_dict())) for o in optimizers
-        ],
-        "weights elsewhere": lambda params, optimizers: [
-            setattr(p, "data", p.data.clone()) for ps in params for p in ps
-        ],
-        "a new mean": lambda params, optimizers: [
-            o.state[p].update(exp_avg=torch.ones_like(p)) for ps, o in zip(params, optimizers, strict=True) for p in ps
-        ],
-        "a state of its own": lambda params, optimizers: [
-            o.state.update({ps[0]: {k: v.clone() for k, v in o.state[ps[0]].items()}})
-            for ps, o in zip(params, optimizers, strict=True)
-        ],
-        "another rate": lambda params, optimizers: [o.param_groups[0].update(lr=0.5) for o in optimizers],
-        "ascent": lambda params, optimizers: [o.param_groups[0].update(maximize=True) for o in optimizers],
-        "one limit for all": lambda params, optimizers: [o.param_groups[0].update(global_max=True) for o in optimizers],
-        "the loop": lambda params, optimizers: optimizers[0].param_groups[0].update(fused=False),
-        "a later epoch": lambda params, optimizers: [o.epoch_end(3) for o in optimizers],
-    }
-
-    @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-    def test_is_left_or_laid_out_anew_where_something_changes(self, compiled, change):
-        params, optimizers = self.pair()
-        for seed in range(2):
-            self.step(params, optimizers, seed)
-        change(params, optimizers)
-        for seed in range(2, 5):
-            self.step(params, optimizers, seed)
-        self.same(params)
-
-    GRADIENTS = {  # noqa: RUF012
-        "transposed": lambda grad: grad.t().contiguous().t() if grad.ndim > 1 else grad,
-        "lazily negative": torch.ops.aten._neg_view,
-        "expanded": lambda grad: grad.flatten()[0].expand(grad.shape),
-    }
-
-    @pytest.mark.parametrize("change", GRADIENTS.values(), ids=GRADIENTS)
-    def test_is_left_for_gradients_that_are_laid_out_otherwise(self, compiled, change):
-        params, optimizers = self.pair()
-        for seed in range(4):
-            self.step(params, optimizers, seed, change if seed % 2 else lambda grad: grad)
-        self.same(params)
-
-    def test_is_left_where_a_gradient_is_missing(self, compiled):
-        params, optimizers = self.pair()
-        self.step(params, optimizers, 0)
-        for ps, optimizer in zip(params, optimizers, strict=True):
-            ps[0].grad = None
-            optimizer.step()
-        self.same(params)
-
-    def test_does_not_go_along_into_copies_and_pickles(self, compiled):
-        params, optimizers = self.pair()
-        self.step(params, optimizers, 0)
-        twin = pickle.loads(pickle.dumps(optimizers[0]))
-        twins = [twin.param_groups[0]["params"], params[1]]
-        self.step(twins, [twin, optimizers[1]], 1)
-        self.same(twins)
-        assert not torch.equal(params[0][0], twins[0][0]), "the original stood still"
+@pytest.mark.parametrize("build", [AdamP, SGDP])
+def test_a_view_that_a_checkpoint_of_float64_weights_brings_is_taken_over(compiled, build):
+    source = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    optimizer = build([source], lr=0.1)
+    along = source.detach()
+    grad = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    source.grad = grad - (grad * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True) * along
+    optimizer.step()
+    assert optimizer.projections()["channel"] == 1
+    weight = source.detach().float().requires_grad_()
+    restored = build([weight], lr=0.1, fused=True)
+    restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    restored.param_groups[0]["fused"] = True
+    for p, each in ((source, optimizer), (weight, restored)):
+        p.grad = torch.ones_like(p)
+        each.step()
+    torch.testing.assert_close(weight.double(), source, rtol=1e-5, atol=1e-6)
+    assert restored.state[weight]["view"].dtype == torch.float32
+    assert restored.projections() == optimizer.projections()
