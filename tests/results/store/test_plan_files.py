@@ -93,6 +93,14 @@ def test_a_line_that_names_what_the_head_does_not_know_is_told(store, field):
         store.plan("sweep")
 
 
+def test_a_line_that_names_a_thing_twice_is_damaged_by_the_first(store):
+    number = store.put_plan(plan(0.1), b"")
+    path = store.sweep_folder("sweep") / f"plan-{number:04d}.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"row":"sgd"', b'"row":"sdg","row":"sgd"'))
+    with pytest.raises(StoreError, match=r"plan-0001\.jsonl: damaged \(.*'sdg'.*\); remove it and launch"):
+        store.plan("sweep")
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_head_without_settings_fits_a_plan_without_runs_only(store, count):
     whole = plan(0.1)
