@@ -38,12 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     recorded = _record(Store(args.store), args.run)
     fresh = Store(args.output or Path(f"reproduced-{recorded.id}"))
-    if fresh.root.resolve() == args.store.resolve() or fresh.record(recorded.id):
+    if fresh.record(recorded.id):
         raise UsageError(f"--output {fresh.root}: holds run {recorded.id} already; give a fresh folder")
     run = _same_run(args, recorded, fresh)
+    run_command.check_processes(args, run, None)
     if why := refusal(run, args.data, args.processes):
         raise MachineError(f"run {run.id} cannot be reproduced here: {why.partition('; ')[0]}")
-    run_command.check_processes(args, run, None)
     tasks.require(task_of(run.problem.task), run.protocol, args.data)
     say(f"{run.label}: run {run.id} again, in {fresh.root}")
     if code := run_command.train(args, run, fresh, None):

@@ -41,7 +41,7 @@ def cache() -> Path:
 
 def cached(root: Path, name: str) -> Path:
     """Where `name` of the data folder `root` is prepared if nothing can be written there."""
-    return cache() / hashlib.sha256(os.path.realpath(root).encode()).hexdigest()[:16] / name
+    return cache() / hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16] / name
 
 
 def folder_of(root: Path, name: str) -> Path:

@@ -101,6 +101,17 @@ def test_what_was_prepared_beside_the_data_is_used_where_it_is_read_only(tmp_pat
     assert require(PennTreebank(), tmp_path / "shared") == made
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_folder_may_have_a_name_that_is_no_text(writable, tmp_path: Path, read_only) -> None:
+    root = tmp_path / os.fsdecode(b"sh\xffred\n data")
+    lay_ptb(root / "ptb")
+    if not writable:
+        read_only(root)
+    made = prepare(PennTreebank(), root)
+    assert require(PennTreebank(), root) == check(PennTreebank(), root) == made
+    assert folder_of(root, "ptb").is_relative_to(root) == writable
+
+
 def test_from_takes_sources_where_they_are_and_only_those_of_the_data_set(tmp_path: Path, read_only) -> None:
     source = lay_ptb(tmp_path / "torch")
     (source / "ImageNet").mkdir()
