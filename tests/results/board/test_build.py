@@ -146,7 +146,7 @@ numbers = st.one_of(st.floats(-1e6, 1e6), st.just(DIVERGED), st.just(None))
 seeds = st.lists(numbers, min_size=3, max_size=3)
 
 
-@hypothesis_settings(max_examples=80, deadline=None)
+@hypothesis_settings(max_examples=40, deadline=None)
 @given(seeds, seeds, seeds, seeds)
 def test_another_optimizer_changes_no_mean_deviation_or_difference(sgd, adam, adamp, newcomer):
     few = board_of({"sgd": sgd, "adam": adam, "adamp": adamp})
@@ -157,7 +157,7 @@ def test_another_optimizer_changes_no_mean_deviation_or_difference(sgd, adam, ad
         assert [getattr(before, f) for f in same] == [getattr(after, f) for f in same]
 
 
-@hypothesis_settings(max_examples=80, deadline=None)
+@hypothesis_settings(max_examples=40, deadline=None)
 @given(st.permutations(range(9)), seeds, seeds, seeds)
 def test_the_order_of_the_records_changes_nothing(order, sgd, adam, adamp):
     sweep = Sweep(ROWS, baseline="sgd")

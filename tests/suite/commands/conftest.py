@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 import msgspec
@@ -66,3 +67,14 @@ def launched(tmp_path_factory):
     done = optathlon(folder, "launch", "sweep.toml")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture
+def short_walks(monkeypatch):
+    """Toy figures are of nine steps, and a rate is searched among two."""
+    from optathlon.optimizers import toys
+
+    for walk in ("cosine", "rosenbrock"):
+        monkeypatch.setattr(toys, walk, functools.partial(getattr(toys, walk), steps=9))
+    best = toys.best
+    monkeypatch.setattr(toys, "best", lambda label, build, rates=(): best(label, build, (0.01, 0.1)))

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: each call is a process of its own."""
+"""The command line as a user meets it: help, lists, mistakes, and what commands have in common."""
 
 from __future__ import annotations
 

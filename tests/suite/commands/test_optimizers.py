@@ -1,4 +1,4 @@
-"""The commands about optimizers: check, decay and toys, each call a process of its own."""
+"""The commands about optimizers: check, decay and toys."""
 
 from __future__ import annotations
 
@@ -208,8 +208,9 @@ def test_toys_prints_a_table_and_draws_into_a_new_folder(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_walks")
 def test_toys_does_all_figures(tmp_path):
-    done = optathlon(tmp_path, "toys", "--output", "plots", "--format", "pdf", "--json")
+    done = run_here(tmp_path, "toys", "--output", "plots", "--format", "pdf", "--json")
     assert done.returncode == 0, done.stderr
     figures = {n["figure"] for n in json.loads(done.stdout)["numbers"]}
     assert figures == {"1", "3", "H.1", "G.1", "G.2", "ratio", "regret"}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 import msgspec
 import pytest
 
-from optathlon.optimizers import toys
 from optathlon.results import Store
 from optathlon.results.record import Curve
 from tests.results.make import Sweep, setting
@@ -28,13 +25,6 @@ def test_a_sweeps_own_figure_is_a_file_for_each_curve_it_names(tuned, tmp_path, 
     assert (code, out) == (0, "")
     assert error == "written: a-train-loss.pdf\nwritten: a-validation-accuracy.pdf\n"
     assert {path.name for path in tmp_path.glob("a-*.pdf")} == {"a-train-loss.pdf", "a-validation-accuracy.pdf"}
-
-
-@pytest.fixture
-def short_walks(monkeypatch):
-    """Toy figures of nine steps."""
-    for walk in ("cosine", "rosenbrock"):
-        monkeypatch.setattr(toys, walk, functools.partial(getattr(toys, walk), steps=9))
 
 
 @pytest.mark.usefixtures("short_walks")

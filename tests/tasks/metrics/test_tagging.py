@@ -21,7 +21,7 @@ def mixture(seed: int, clips: int, tags: int, levels: int) -> tuple[np.ndarray, 
     return truth, random.integers(0, levels, (clips, tags)) / levels
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     clips=st.integers(2, 60),
@@ -35,7 +35,7 @@ def test_the_areas_are_scikit_learns(seed, clips, tags, levels):
     assert average_precision(truth, scores) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), clips=st.integers(1, 40), tags=st.integers(2, 6), density=st.floats(0, 1))
 def test_each_f1_is_scikit_learns(seed, clips, tags, density):
     random = np.random.default_rng(seed)

@@ -175,8 +175,9 @@ def damaged(root: Path, name: str, how: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "text"])
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize(
+    ("name", "how"), [*((name, "truncated") for name in DATASETS), *(("sop", h) for h in ("missing", "empty", "text"))]
+)
 def test_a_damaged_photo_is_named(copy, name, how) -> None:
     root = copy(name)
     path = damaged(root, name, how)
@@ -327,7 +328,7 @@ def test_an_archive_of_something_else_leaves_nothing(copy) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("img/a.jpg", "")
     archive.write_bytes(archive.read_bytes().replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"))
-    with pytest.raises(DataError, match=r"img\.zip cannot be unpacked.*encrypted"):
+    with pytest.raises(DataError, match=r"img\.zip is encrypted"):
         prepare(tasks.dataset("inshop"), root)
     assert sorted(p.name for p in archive.parent.iterdir()) == ["img.zip"]
 
