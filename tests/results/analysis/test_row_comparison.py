@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from optathlon.results import StoreError, leaderboard
-from optathlon.results.analysis.row_comparison import compare
+from optathlon.results.analysis.row_comparison import compare, compare_all
 from optathlon.results.analysis.seeds_needed import needs
 from tests.results.make import DIVERGED, Sweep, setting
 
@@ -51,6 +51,13 @@ def test_turned_round_it_says_the_same():
     assert comparison.wilcoxon == pytest.approx(turned.wilcoxon)
     assert comparison.improvement == pytest.approx(1 - turned.improvement)
     assert [t.p_holm for t in comparison.tasks] == pytest.approx([t.p_holm for t in turned.tasks])
+
+
+def test_rows_compared_together_are_as_each_alone():
+    board = board_of(lambda *key: noise(*key), rows=("adam", "sgd", "adamp", "lion"))
+    rows = ["lion", "adam"]
+    assert compare_all(board, rows, "sgd") == [compare(board, row, "sgd") for row in rows]
+    assert compare_all(board, [], "sgd") == []
 
 
 def test_small_gains_everywhere_are_proven_over_tasks_and_not_on_any():
