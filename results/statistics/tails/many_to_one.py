@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 _LOST = 40.0
 """e^-40 is lost beside 1 in double precision."""
+_UNDERFLOW, _SQUARED = 760.0, 1e150
+"""e^-760 is 0 there, and squares of what is smaller than the second are no infinity."""
 _REACH, _FARTHEST = 9.0, 39.0
 """Deviations of a normal beyond which its density is lost beside its peak's, and its tail is 0."""
 
@@ -29,9 +31,9 @@ def farthest_tail(df: int, control: int, sizes: tuple[int, ...]) -> Callable[[fl
     """P(a mean is more than t standard errors of its difference from the control's), as a function of t >= 0.
 
     df: of the pooled variance. control, sizes: numbers of values. The chance at a known deviation is averaged over the
-    ratio v of the estimated to the true one, v² df being a chi-square (Dunnett 1955, section 4). In log v the integrand
-    is analytic and falls off at both ends, so that the trapezoidal rule has full precision (Trefethen & Weideman 2014),
-    and its nodes for all t can be those of one grid, at which the inner chance is computed once.
+    ratio v of the estimated to the true one, v² df being a chi-square (Dunnett 1955, equation 6). In log v the
+    integrand is analytic and falls off at both ends, so that the trapezoidal rule has full precision (Trefethen &
+    Weideman 2014), and its nodes for all t can be those of one grid, at which the inner chance is computed once.
     """
     step = min(0.12, 0.4 / math.sqrt(2 * df))
     spread = _LOST / df
@@ -39,10 +41,12 @@ def farthest_tail(df: int, control: int, sizes: tuple[int, ...]) -> Callable[[fl
     node = functools.cache(lambda i: at_known_deviation(math.exp(i * step)))
 
     def tail(t: float) -> float:
-        # Far out it is the small v that count: the peak moves down from log v = 0 by this.
-        shift = math.log1p(t * t / df) / 2 if t < 1e150 else math.log(t)
-        if t <= 0 or df * shift > 760:
-            return 1.0 if t <= 0 else 0.0
+        if t <= 0:
+            return 1.0
+        # Far out it is the small v that count: the peak moves down from log v = 0 by this, and as far does the chance.
+        shift = math.log1p(t * t / df) / 2 if t < _SQUARED else math.log(t)
+        if df * shift > _UNDERFLOW:
+            return 0.0
         low, high = -shift - spread - math.sqrt(spread), math.log1p(2 * (spread + math.sqrt(spread))) / 2
         numbers = range(math.floor((low + math.log(t)) / step), math.ceil((high + math.log(t)) / step) + 1)
         logs = [i * step - math.log(t) for i in numbers]
@@ -57,7 +61,7 @@ def _tail_at_known_deviation(control: int, sizes: tuple[int, ...]) -> Callable[[
     """The same as a function of x > 0, if the deviation need not be estimated.
 
     Given z the samples are independent: ∫ φ(z) {1 - Π [1 - Q((x + ρ z) / σ) - Q((x - ρ z) / σ)]} dz with ρ² = n / (n +
-    n0) and σ² = 1 - ρ² (Dunnett 1955, equation 6).
+    n0) and σ² = 1 - ρ².
     """
     shares = {n: n / (n + control) for n in sizes}
     groups = [
