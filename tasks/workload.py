@@ -24,6 +24,8 @@ _NORMS = (
     nn.RMSNorm,
     nn.LocalResponseNorm,
 )
+COPIED_AT_ONCE = 1 << 16
+"""Bytes that CUDA takes from any memory at once; for more it may wait until the device has done all before."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,10 @@ class Workload(ABC):
         return load(fetch, jobs, self.data_workers, pin=self.device.type == "cuda")
 
     def on_device(self, tensor: Tensor) -> Tensor:
-        """What was loaded, on the workload's device. A copy from page-locked memory is not waited for."""
+        """What was loaded, on the workload's device, by a copy that is not waited for: a GPU takes it from page-locked
+        memory, where data workers have put it, or else this does."""
+        if self.device.type == "cuda" and tensor.nbytes > COPIED_AT_ONCE and tensor.is_cpu and not tensor.is_pinned():
+            tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
     @abstractmethod

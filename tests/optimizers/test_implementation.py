@@ -162,7 +162,7 @@ def test_a_gradient_scaler_skips_the_whole_step_of_an_optimizer_laid_over_fused_
     assert in_use(built) == {"fused (torch)": 1}
     scaler = torch.amp.GradScaler("cpu")
     scaler.scale(params[0].sum()).backward()
-    params[0].grad.fill_(torch.inf)
+    params[0].grad = torch.full_like(params[0], torch.inf)
     scaler.step(built)
     assert torch.equal(params[0], torch.ones(3))
     assert built.param_groups[0]["since"] == 0, "a step that was none has not been counted"
