@@ -9,12 +9,16 @@ from optathlon.tasks.data.text import read_text
 from optathlon.tasks.errors import DataError
 
 DIGITS = 18
+LONGEST = 1000
+"""Characters of a line; no list's are nearly as long, and messages quote them."""
 
 
 def rows(path: Path, names: Sequence[str], skip: int = 0) -> Iterator[tuple[str, list[str]]]:
     """Each line after the first `skip` as its place, for messages, and as many words as there are `names`."""
     lines = read_text(path, f"lines of {' '.join(names)}").split("\n")
     for number, line in enumerate(lines[skip:], start=skip + 1):
+        if len(line) > LONGEST:
+            raise DataError(f"{path}, line {number} has {len(line):,} characters; expected {' '.join(names)}")
         if words := line.split():
             if len(words) != len(names):
                 raise DataError(f"{path}, line {number}: {line!r} has {len(words)} words; expected {' '.join(names)}")

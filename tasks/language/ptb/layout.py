@@ -21,7 +21,8 @@ NAME = "ptb"
 LAYOUTS = ("simple-examples/data/ptb.{}.txt", "ptb.{}.txt", "penn/{}.txt")
 LARGEST = 64 << 20
 """Bytes of the three texts; the official ones have 6 million."""
-HUB_COLUMN = "sentence"
+HUB_COLUMN, CONFIGURATION = "sentence", "penn_treebank"
+"""Of the hub's copy, which may lie in a folder of its configuration."""
 WHERE_TO_GET = (
     f"{ARCHIVE} (MD5 {ARCHIVE_MD5}), or its ptb.train.txt, ptb.valid.txt and ptb.test.txt, "
     "or awd-lstm-lm's penn/ with train.txt, valid.txt and test.txt; or the hub's ptb-text-only/ptb_text_only as "
@@ -43,7 +44,7 @@ def is_there(folder: Path) -> bool:
 
     others = (path for layout in LAYOUTS[1:] for path in paths_in(folder, layout, SPLITS))
     whole = all(path.is_file() for path in paths_in(folder, LAYOUTS[0], SPLITS))
-    return whole or any(path.exists() for path in others) or hub.is_copy(folder)
+    return whole or any(path.exists() for path in others) or hub.find(folder, [CONFIGURATION]) is not None
 
 
 def read(folder: Path) -> Corpus:
@@ -67,11 +68,12 @@ def texts_of(folder: Path) -> dict[str, str]:
     """The text of each split as simple-examples has it, from the files or from the hub's copy."""
     from optathlon.tasks.language.text import hub
 
-    if not hub.is_copy(folder):
+    copy = hub.find(folder, [CONFIGURATION])
+    if copy is None:
         return {split: _content_of(path) for split, path in zip(SPLITS, locate(folder), strict=True)}
     if any(path.exists() for layout in LAYOUTS for path in paths_in(folder, layout, SPLITS)):
         raise DataError(f"ptb: {folder} holds the text twice, as text and as a copy of the hub's; keep one of them")
-    return {split: "".join(map(_line, hub.lines(folder, split, HUB_COLUMN))) for split in SPLITS}
+    return {split: "".join(map(_line, hub.lines(copy, split, HUB_COLUMN))) for split in SPLITS}
 
 
 def _line(sentence: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from optathlon.tasks.errors import DataError, one_line
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours -> the hub's
 SAVED = "dataset_dict.json"
+FORMS = ("{}-*.parquet", "{}/[0-9]*.parquet")
+"""Parquet files of a split, as `datasets` uploads them and as the hub's converter names them."""
 ENTRIES = (SAVED, *SPLITS.values(), *(f"{name}-*.parquet" for name in SPLITS.values()))
 """Names of what lies in the folder of a copy."""
 ROWS = 10_000
@@ -19,13 +21,18 @@ ROWS = 10_000
 
 def is_copy(folder: Path) -> bool:
     """Whether `folder` is what `save_to_disk` wrote, or holds the hub's parquet files."""
-    return (folder / SAVED).is_file() or any(folder.glob("train-*.parquet"))
+    return (folder / SAVED).is_file() or any(path for form in FORMS for path in folder.glob(form.format("train")))
+
+
+def find(folder: Path, configurations: Iterable[str]) -> Path | None:
+    """The copy in `folder` or in one of its folders `configurations`, as a repository of the hub has them; or None."""
+    return next((place for place in (folder, *(folder / name for name in configurations)) if is_copy(place)), None)
 
 
 def files(folder: Path) -> list[Path]:
     """The files of the copy's three splits, sorted."""
-    form = "{}/*" if (folder / SAVED).is_file() else "{}-*.parquet"
-    return sorted(path for name in SPLITS.values() for path in folder.glob(form.format(name)))
+    forms = ("{}/*",) if (folder / SAVED).is_file() else FORMS
+    return sorted(path for name in SPLITS.values() for form in forms for path in folder.glob(form.format(name)))
 
 
 def lines(folder: Path, split: str, column: str = "text") -> Iterator[str]:
@@ -63,21 +70,28 @@ def _saved(folder: Path, name: str, column: str) -> Iterator[list[Any]]:
 
 def _parquet(folder: Path, name: str, column: str) -> Iterator[list[Any]]:
     """Not by `load_dataset`, which asks the network also for what is here, and waits where nothing answers."""
+    from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     for part in _parts(folder, name):
-        with ParquetFile(part) as file:
-            for batch in file.iter_batches(ROWS, columns=[column]):
-                yield batch.column(column).to_pylist()
+        try:
+            with ParquetFile(part) as file:
+                for batch in file.iter_batches(ROWS, columns=[column]):
+                    yield batch.column(column).to_pylist()
+        except (ArrowException, KeyError, OSError) as error:
+            raise ValueError(f"{part.relative_to(folder)}: {type(error).__name__}: {one_line(error)}") from None
 
 
-def _parts(folder: Path, name: str) -> list[str]:
+def _parts(folder: Path, name: str) -> list[Path]:
     """The parquet files of a split, in order; ValueError if there are not as many as their names say."""
-    parts = sorted(str(path) for path in folder.glob(f"{name}-*.parquet"))
-    announced = {int(match[1]) for part in parts if (match := re.search(r"-of-(\d+)[^/]*$", part))}
+    uploaded, converted = (sorted(folder.glob(form.format(name))) for form in FORMS)
+    parts = uploaded or converted
+    announced = {int(match[1]) for part in uploaded if (match := re.search(r"-of-(\d+)[^/]*$", part.name))}
+    if not uploaded and converted and converted[-1].stem.isdecimal():
+        announced = {int(converted[-1].stem) + 1}
     if not parts:
         raise ValueError(f"there is no {name}-*.parquet")
     if announced and announced != {len(parts)}:
-        counts = " or ".join(map(str, announced))
-        raise ValueError(f"{len(parts)} files {name}-*.parquet, but by their names it is {counts}")
+        counts = " or ".join(map(str, sorted(announced)))
+        raise ValueError(f"{len(parts)} parquet files of {name}, but by their names it is {counts}")
     return parts

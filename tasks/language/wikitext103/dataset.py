@@ -20,7 +20,8 @@ from optathlon.tasks.language.text.token_files import SPLITS
 NAME = "wikitext-103"
 ARCHIVE, ARCHIVE_MD5 = "wikitext-103-v1.zip", "9ddaacaf6af0710eda8c456decff7832"
 LAYOUTS = ("wikitext-103/wiki.{}.tokens", "wiki.{}.tokens", "wikitext-103/{}.txt", "{}.txt")
-HUB_FOLDERS = (".", "wikitext-103-v1")
+CONFIGURATION = "wikitext-103-v1"
+"""The hub's name for it, and of its folder there."""
 LINES = {"train": 1_801_350, "valid": 3_760, "test": 4_358}
 TOKENS = {"train": 103_227_021, "valid": 217_646, "test": 245_569}
 WORDS = 267_735
@@ -102,7 +103,7 @@ def _text(folder: Path) -> list[Path] | None:
 
 
 def _copy(folder: Path) -> Path | None:
-    return next((folder / below for below in HUB_FOLDERS if hub.is_copy(folder / below)), None)
+    return hub.find(folder, [CONFIGURATION])
 
 
 def _digest(paths: list[Path]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import resource
 import shutil
 import struct
 import tarfile
@@ -194,6 +195,16 @@ def test_whole_pickles_that_are_no_batches_are_refused(folder: Path, batch: Any,
     (folder / TREE / "data_batch_1").write_bytes(pickle.dumps(batch, protocol=4))
     with pytest.raises(DataError, match=rf"data_batch_1:? {message}"):
         Cifar10().verify(folder)
+
+
+def test_a_number_in_a_small_pickle_takes_no_memory(folder: Path) -> None:
+    """The place in its memo that a pickle names; Python's unpickler in C makes room for all places before it."""
+    memo = 0x0FFF_FFFF
+    (folder / TREE / "data_batch_1").write_bytes(b"\x80\x02Nr" + memo.to_bytes(4, "little") + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="holds no dictionary of data and labels"):
+        Cifar10().verify(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + (1 << 20), "no more than 1 GB"
 
 
 def test_the_batches_may_lie_in_the_folder_itself(folder: Path) -> None:

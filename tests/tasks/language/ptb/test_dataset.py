@@ -310,13 +310,17 @@ def hub_copy(folder: Path, form: str, column: str = "sentence", rows: list[str |
     if form == "saved":
         copy.save_to_disk(folder)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, part in copy.items():
-            part.to_parquet(folder / f"{name}-00000-of-00001.parquet")
+            path = folder / HUB_FILES[form].format(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.to_parquet(path)
     return folder
 
 
-@pytest.mark.parametrize("form", ["saved", "parquet"])
+HUB_FILES = {"parquet": "{}-00000-of-00001.parquet", "converted by the hub": "penn_treebank/{}/0000.parquet"}
+
+
+@pytest.mark.parametrize("form", ["saved", *HUB_FILES])
 def test_the_hubs_copy_gives_the_same_tokens_and_is_known_by_the_same_md5(
     tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +337,13 @@ def test_a_copy_of_another_data_set_or_beside_the_text_is_refused(tmp_path: Path
         read(hub_copy(tmp_path / "other", "parquet", column="words"))
     with pytest.raises(DataError, match=r"a row of sentence is None, not text"):
         read(hub_copy(tmp_path / "holes", "parquet", rows=["a", None]))
+    cut = hub_copy(tmp_path / "cut", "converted by the hub")
+    (cut / "penn_treebank" / "train" / "0001.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(DataError, match=r"split train .*ValueError: train/0001\.parquet: ArrowInvalid"):
+        read(cut)
+    (cut / "penn_treebank" / "train" / "0001.parquet").rename(cut / "penn_treebank" / "train" / "0002.parquet")
+    with pytest.raises(DataError, match=r"2 parquet files of train, but by their names it is 3"):
+        read(cut)
     with pytest.raises(DataError, match=r"no row of sentence has a word"):
         read(hub_copy(tmp_path / "blank", "saved", rows=["", " "]))
     with pytest.raises(DataError, match=r"ptb: .*train: 1 of 1 lines begin or end in <eos> already"):

@@ -182,7 +182,7 @@ def test_a_copy_of_the_hub_is_read_without_a_network(
 def test_a_broken_copy_of_the_hub_is_refused(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}-00000-of-00001.parquet").write_bytes(b"PAR1 is not all it takes")
-    with pytest.raises(DataError, match=r"split train cannot be read .*expected a text data set of the hub"):
+    with pytest.raises(DataError, match=r"split train .*ValueError: train-00000-of-00001\.parquet: .* of the hub"):
         prepare(tmp_path)
     assert not (tmp_path / "tokens").exists()
 
@@ -200,7 +200,7 @@ def test_a_copy_of_the_hub_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     for name in ("train-00000-of-00002", "validation-00000-of-00001", "test-00000-of-00001"):
         datasets.Dataset.from_dict({"text": [" a \n"]}).to_parquet(tmp_path / f"{name}.parquet")
-    with pytest.raises(DataError, match=r"split train .*1 files train-\*\.parquet, but by their names it is 2"):
+    with pytest.raises(DataError, match=r"split train .*1 parquet files of train, but by their names it is 2"):
         prepare(tmp_path)
     assert not (tmp_path / "tokens").exists()
 

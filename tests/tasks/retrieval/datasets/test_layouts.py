@@ -203,7 +203,7 @@ def test_a_damaged_photo_is_named(copy, name, how) -> None:
         ("cub", "image_class_labels.txt", "\n7 7\n", "\n7 201\n", r"line 7: class 201 is above 200"),
         ("cub", "image_class_labels.txt", "\n7 7\n", "\n", r"images.txt, line 7: image 7 has no class"),
         ("cub", "image_class_labels.txt", "\n7 7\n", "\n7 7\n6 7\n", r"line 8: image 6 has a class already"),
-        ("cub", "image_class_labels.txt", "\n7 7\n", f"\n7 {'9' * 5000}\n", r"line 7: class '9+' is not a positive"),
+        ("cub", "image_class_labels.txt", "\n7 7\n", f"\n7 {'9' * 900}\n", r"line 7: class '9+' is not a positive"),
         ("cub", "image_class_labels.txt", "\n7 7\n", "\n7 7\n999 7\n", r"images.txt: image 999, which has a class, is"),
         ("cub", "images.txt", "\n7 ", "\n6 ", r"line 7: image 6 has no class .*, or is a second"),
         ("cub", "images.txt", "\n7 ", "\n7 a ", r"images.txt, line 7: .* has 3 words; expected image_id image_name"),
@@ -338,7 +338,7 @@ def test_an_archive_of_something_else_leaves_nothing(copy) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("img/a.jpg", "")
     archive.write_bytes(archive.read_bytes().replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"))
-    with pytest.raises(DataError, match=r"img\.zip is encrypted"):
+    with pytest.raises(DataError, match=r"img\.zip is encrypted .*with the password"):
         prepare(tasks.dataset("inshop"), root)
     assert sorted(p.name for p in archive.parent.iterdir()) == ["img.zip"]
 
