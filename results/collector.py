@@ -17,4 +17,8 @@ def without_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():
+                # All that was made is old now. Else the next object would be the one for which all are looked through.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
