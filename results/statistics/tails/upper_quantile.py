@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 _PRECISION = 1e-14
 _LEAST = 5e-324
+"""The least positive number: where a tail is 0 its logarithm is taken for that of this."""
 
 
 def upper_quantile(tail: Callable[[float], float], chance: float) -> float:
