@@ -1,4 +1,4 @@
-"""Runs commands for tests in processes of their own, forked from one that has imported torch and pandas already.
+"""Runs commands for tests in processes of their own, forked from one that has imported torch, pandas and them already.
 
 Each is a process as a user starts it, but for the seconds that the imports take. As a script it is that one process.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import functools
 import gc
+import importlib
+import itertools
 import json
 import os
 import select
@@ -89,8 +91,12 @@ def _serve() -> None:
     import torch
     import torch._dynamo  # noqa: F401
 
-    import optathlon.suite.main  # noqa: F401
+    import optathlon.suite.main
+    import optathlon.suite.working.execute
+    from optathlon.suite.commands import COMMANDS
 
+    for name in itertools.chain(*COMMANDS.values(), optathlon.suite.main.HIDDEN):
+        importlib.import_module(f"optathlon.suite.commands.{name}")
     gc.freeze()
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
