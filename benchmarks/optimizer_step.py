@@ -3,7 +3,9 @@
     PYTHONPATH=. python benchmarks/optimizer_step.py --models resnet50 mobilenet_v2 --rounds 15 --threads 1
 
 The rounds are interleaved in one process, all optimizers on the same parameters and gradients. Every ratio, to torch's
-fused AdamW and to its fused SGD with momentum, is the median of the rounds' ratios. "over_floor" is the time over that
+fused AdamW and to its fused SGD with momentum, is the median of the rounds' ratios; "least_over" is the ratio of the
+fastest rounds of both, and the "q1" and "q3" are the ratios' quartiles. One thread on the CPU is timed in CPU seconds,
+as others may use the machine. "over_floor" is the time over that
 of moving, once, the bytes that the rule cannot do without (weight, gradient, state), at the speed of this machine's
 copy_. "operators" are calls of PyTorch's dispatcher in a step, views left out; "scalar_reads" numbers that the host
 reads, each a wait where they lie on a device; "launches" kernels on an accelerator. On the CPU, set
@@ -168,11 +170,13 @@ def parameters(shapes: Shapes, device: str) -> list[Tensor]:
 
 
 def seconds(action: Callable[[], Any], device: str) -> float:
-    start = time.perf_counter()
+    alone = device == "cpu" and torch.get_num_threads() == 1
+    clock = time.thread_time if alone else time.perf_counter
+    start = clock()
     action()
     if device != "cpu":
         torch.accelerator.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def bandwidth(device: str) -> float:
@@ -200,16 +204,21 @@ def measure(model: str, names: list[str], rounds: int, device: str) -> list[dict
             times[name].append(seconds(optimizer.step, device))
     speed = bandwidth(device)
 
-    def ratio(taken: list[float], reference: str) -> float:
-        return statistics.median(a / b for a, b in zip(taken, times[reference], strict=True))
+    def ratios(taken: list[float], reference: str) -> dict[str, float]:
+        """The rounds' ratios to the reference: median, quartiles, and that of the fastest rounds."""
+        kind, other = reference.split()[1].lower(), times[reference]
+        each = [a / b for a, b in zip(taken, other, strict=True)]
+        low, middle, high = statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else each * 3
+        least = min(taken) / min(other)
+        return {f"over_{kind}_fused": middle, f"{kind}_q1": low, f"{kind}_q3": high, f"least_over_{kind}": least}
 
     return [
         {
             "model": model,
             "optimizer": name,
             "milliseconds": 1e3 * statistics.median(taken),
-            "over_adamw_fused": ratio(taken, "torch AdamW fused"),
-            "over_sgd_fused": ratio(taken, "torch SGD fused"),
+            **ratios(taken, "torch AdamW fused"),
+            **ratios(taken, "torch SGD fused"),
             "over_floor": statistics.median(taken) * speed / (CONTENDERS[name][0] * count),
             "operators": counters[name].operators,
             "scalar_reads": counters[name].reads,

@@ -119,7 +119,7 @@ class AdamPCall(_Call):
 
     def __init__(self, state: AdamPState) -> None:
         self.steps, self.views = state.steps, _views(state)
-        lists = [_rows(state), _pointers(state.steps), _pointers(self.views)]
+        lists = [_rows(state), _pointers(state.steps), _pointers_or_null(self.views)]
         super().__init__("adamp", state.params, [state.exp_avgs, state.exp_avg_sqs], lists)
 
     def run(self, grads: Sequence[Tensor], hyper: AdamPHyperparameters) -> None:
@@ -146,7 +146,7 @@ class SGDPCall(_Call):
 
     def __init__(self, state: SGDPState) -> None:
         self.views = _views(state)
-        super().__init__("sgdp", state.params, [state.momentum_buffers], [_rows(state), _pointers(self.views)])
+        super().__init__("sgdp", state.params, [state.momentum_buffers], [_rows(state), _pointers_or_null(self.views)])
 
     def run(self, grads: Sequence[Tensor], hyper: SGDPHyperparameters) -> None:
         """Takes one step on gradients laid out as the weights.
@@ -220,7 +220,11 @@ def _laid_out_as(param: Tensor, grad: Tensor) -> Tensor:
     return torch.empty_like(param).copy_(grad)
 
 
-def _pointers(tensors: Iterable[Tensor | None]) -> array[int]:
+def _pointers(tensors: Iterable[Tensor]) -> array[int]:
+    return _integers(map(Tensor.data_ptr, tensors))
+
+
+def _pointers_or_null(tensors: Iterable[Tensor | None]) -> array[int]:
     return _integers(0 if tensor is None else tensor.data_ptr() for tensor in tensors)
 
 
