@@ -9,13 +9,13 @@ import msgspec
 
 from optathlon.tasks.conversion import convert
 from optathlon.tasks.errors import TaskError
-from optathlon.tasks.task import Protocol
+from optathlon.tasks.task import LARGEST, LARGEST_NUMBER, Protocol
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Limit = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+Limit = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 """At most so many; 0 for all."""
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
-Weight = Annotated[float, msgspec.Meta(ge=0.0)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0, le=LARGEST_NUMBER)]
+Weight = Annotated[float, msgspec.Meta(ge=0.0, le=LARGEST_NUMBER)]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 DropRate = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Share = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]

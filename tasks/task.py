@@ -13,8 +13,10 @@ from optathlon.tasks.errors import TaskError, did_you_mean
 from optathlon.tasks.schedule import Constant, Schedule
 
 Setting = bool | int | float | str | list[int | float] | None
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+LARGEST, LARGEST_NUMBER = 2**31 - 1, 3e38
+"""Whole numbers of 32 bits, numbers of float32: what is beyond would overflow somewhere, once training has begun."""
+Count = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=LARGEST_NUMBER)]
 SCALES = ("paper", "mini", "smoke")
 
 

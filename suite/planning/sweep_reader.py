@@ -113,7 +113,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         data = path.read_bytes()
         return data, tomllib.loads(data.decode("utf-8-sig"))  # some editors write a byte order mark
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # a ValueError also for numbers of thousands of digits
         raise SweepError(f"{path}: unreadable: {error}") from None
 
 

@@ -9,7 +9,7 @@ import msgspec
 from optathlon.tasks.audio.pooling import KEYWORDS, MUSIC_TAGS, SOUND_EVENTS, Pools, check_length
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.settings import Count, DropRate, Limit, Probability, Settings, require_batch
-from optathlon.tasks.task import Protocol
+from optathlon.tasks.task import LARGEST, Protocol
 
 WORDS = 35
 """Words of Speech Commands v2."""
@@ -33,8 +33,9 @@ class HarmonicCnnSettings(Settings, frozen=True, kw_only=True):
     """Of the first four stages; the others have twice as many."""
     input_length: Count
     """Samples of a window, in which shorter clips lie among zeros."""
-    n_fft: Annotated[int, msgspec.Meta(ge=2)]
-    """Samples under the spectrogram's window; the hop is half of them."""
+    n_fft: Annotated[int, msgspec.Meta(ge=12, le=LARGEST)]
+    """Samples under the spectrogram's window; the hop is half of them. With fewer than 12, no filter of the first
+    harmonic covers any of its frequencies."""
     dropout: DropRate
     training_clips: Limit
     """At most so many, 0 for all."""

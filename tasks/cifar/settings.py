@@ -9,7 +9,7 @@ import msgspec
 
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.settings import Count, Settings, carved, check_carved, require_batch
-from optathlon.tasks.task import Protocol
+from optathlon.tasks.task import LARGEST, Protocol
 
 Norm = Literal["linf", "l2"]
 StepRule = Literal["sign", "gradient"]
@@ -51,7 +51,7 @@ class AdversarialSettings(Settings, frozen=True, kw_only=True):
 
     holdouts: ClassVar = ("carved", "none")
 
-    depth: Annotated[int, msgspec.Meta(ge=10)]
+    depth: Annotated[int, msgspec.Meta(ge=10, le=LARGEST)]
     """Of the wide residual network: 4 plus a multiple of 6."""
     widen: Count
     """Stages have 1, 2 and 4 times `widen` times `stem` channels."""

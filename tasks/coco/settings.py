@@ -8,7 +8,7 @@ import msgspec
 
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.settings import Count, Limit, Probability, Settings, Share, Weight, carved, check_carved
-from optathlon.tasks.task import Protocol
+from optathlon.tasks.task import LARGEST, Protocol
 
 RESNET18 = (64, 128, 256, 512)
 VGG16 = (64, 128, 256, 512, 512)
@@ -45,7 +45,7 @@ class CenterNetSettings(DetectionSettings, frozen=True, kw_only=True):
 
     upsampling: Literal["deformable", "plain"]
     """A deformable convolution before each transposed one (resdcn_18), or transposed ones alone (res_18)."""
-    size: Annotated[int, msgspec.Meta(ge=STRIDE, multiple_of=STRIDE)]
+    size: Annotated[int, msgspec.Meta(ge=STRIDE, le=LARGEST, multiple_of=STRIDE)]
     """Side in pixels of a training input."""
     channels: Annotated[list[Count], msgspec.Meta(min_length=4, max_length=4)]
     """Of ResNet's four stages."""

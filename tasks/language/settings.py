@@ -10,7 +10,7 @@ import msgspec
 
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.settings import Count, DropRate, Limit, Probability, Settings, Share, Weight
-from optathlon.tasks.task import Protocol
+from optathlon.tasks.task import LARGEST, Protocol
 
 
 class LanguageSettings(Settings, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ class AwdLstmSettings(LanguageSettings, frozen=True, kw_only=True):
     """Share of windows drawn around `bptt`; the others are drawn around half of it."""
     bptt_std: Weight = 5.0
     """Deviation of a window's length."""
-    bptt_min: Annotated[int, msgspec.Meta(ge=2)] = 5
+    bptt_min: Annotated[int, msgspec.Meta(ge=2, le=LARGEST)] = 5
     """The shortest window; temporal activation regularization compares two tokens."""
     validation_batch: Count = 10
     """Streams in evaluation on the validation split."""
@@ -124,7 +124,7 @@ class LlamaSettings(LanguageSettings, frozen=True, kw_only=True):
     """Width of the gated layer."""
     initializer_range: Share = 0.02
     """Deviation of every matrix at the start, as transformers calls it, which takes no more than 1."""
-    vocabulary: Annotated[int, msgspec.Meta(ge=257)] = 32_000
+    vocabulary: Annotated[int, msgspec.Meta(ge=257, le=LARGEST)] = 32_000
     """At most so many subwords: 256 bytes and more."""
     context: Count = 512
     """Subwords in a block."""

@@ -66,6 +66,17 @@ def test_a_protocol_that_does_not_suit_the_data_is_refused(changes, message):
         Some.read(protocol(RIGHT, **changes))
 
 
+@pytest.mark.parametrize("field", ["length", "batch", "evaluate_every"])
+def test_counts_beyond_32_bits_are_refused_before_anything_begins(field):
+    with pytest.raises(TaskError, match=rf"protocol\.{field}: .*<= 2147483647"):
+        protocol(RIGHT).override({field: 2**70})
+
+
+def test_numbers_that_float32_has_not_are_refused_before_anything_begins():
+    with pytest.raises(TaskError, match=r"protocol\.clip_norm: .*<= 3e\+?38"):
+        protocol(RIGHT).override({"clip_norm": 1e300})
+
+
 def test_a_missing_setting_is_named():
     with pytest.raises(TaskError, match=r"protocol\.settings: .*`drop`"):
         Some.read(protocol({"kind": "wide", "widths": [8]}))

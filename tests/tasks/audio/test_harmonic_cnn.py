@@ -55,6 +55,12 @@ def test_filters_give_six_harmonics_of_128_bands(n_fft):
         assert filters(torch.randn(1, samples)).shape == (1, 6, 128, frames(samples, n_fft))
 
 
+def test_the_smallest_spectrogram_is_one_that_each_harmonic_sees():
+    for n_fft, seen in ((12, True), (11, False)):
+        bank = HarmonicFilters(n_fft).bank().sum(0).unflatten(0, (6, 128))
+        assert bool((bank > 0).any(1).all()) is seen
+
+
 def test_centers_are_half_a_semitone_apart_from_c1_and_multiples():
     centers = harmonic_centers()
     assert centers.shape == (6, 128)

@@ -84,6 +84,8 @@ def test_every_scale_can_be_read_and_the_headline_is_the_papers(name):
     [
         ("mtat", {"input_length": 73_000, "n_fft": 512}, "input_length: 73000 samples give 286 frames .* at least 288"),
         ("dcase2017", {"input_length": 16_000}, "input_length: 16000 samples give 126 frames at n_fft 256"),
+        ("mtat", {"n_fft": 11}, r"protocol\.settings\.n_fft: .*>= 12"),
+        ("mtat", {"channels": 2**70}, r"protocol\.settings\.channels: .*<= 2147483647"),
         ("mtat", {"tags": 51}, r"protocol\.settings\.tags: .* 51"),
         ("dcase2017", {"tags": 18}, r"protocol\.settings\.tags: .* 18"),
         ("dcase2017", {"threshold": 1.5}, r"protocol\.settings\.threshold: .* 1\.5"),
