@@ -169,10 +169,10 @@ def test_half_done_and_damaged_stores_are_read_as_far_as_they_go_and_left_as_the
 
 
 def test_a_plan_that_cannot_be_read_is_named(store):
-    replaced_by_a_folder(store / "sweeps" / "sweep" / "plan-0001.jsonl")
+    replaced_by_a_folder(plan := store / "sweeps" / "sweep" / "plan-0001.jsonl")
     results = read(store)
     (problem,) = results.problems
-    assert problem == "sweep sweep: its plan: cannot be read (Is a directory)"
+    assert problem == f"sweep sweep: {plan}: is not a file; move it away"
     assert len(results.runs()) == 6, "as runs that no sweep plans"
 
 

@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_way_out_and_the_board_show
 def test_a_folder_in_place_of_the_file_is_named_too(store, sweep):
     file_of(store, sweep).mkdir(parents=True)
     assert board_of(store).references == []
-    assert "cannot be read" in store.problems[0]
+    assert "is not a file" in store.problems[0]
 
 
 def test_why_there_are_none_is_told_with_the_way_out(store, sweep):
