@@ -35,9 +35,18 @@ _log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Returns where compiled kernels are kept: $OPTATHLON_CACHE, or optathlon in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("OPTATHLON_CACHE") or Path(base) / "optathlon")
+    """Returns where compiled kernels are kept: $OPTATHLON_CACHE, or optathlon in the user's cache folder.
+
+    Raises RuntimeError where neither is known.
+    """
+    if own := os.environ.get("OPTATHLON_CACHE"):
+        return Path(own)
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "optathlon"
+    try:
+        return Path.home() / ".cache" / "optathlon"
+    except RuntimeError:
+        raise RuntimeError("this user has no home; OPTATHLON_CACHE=FOLDER says where to keep them") from None
 
 
 class Kernels(NamedTuple):

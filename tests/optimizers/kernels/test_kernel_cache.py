@@ -6,6 +6,7 @@ import subprocess
 import textwrap
 import unittest
 import unittest.mock
+from pathlib import Path
 
 import pytest
 import torch
@@ -161,3 +162,18 @@ def test_without_kernels_the_plain_implementation_runs_in_silence(fresh, monkeyp
     assert {record.levelname for record in log.records} == {"INFO"}, "Python shows warnings that nobody handles"
     assert any("plain implementation" in line for line in log.output)
     assert "no fused optimizer kernels on this CPU" in kernel_cache.prepare()
+
+
+def test_a_user_without_a_home_needs_only_say_where_kernels_are_kept(tmp_path, monkeypatch):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    for name in ("OPTATHLON_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RuntimeError, match=r"this user has no home; OPTATHLON_CACHE=FOLDER says where to keep them"):
+        kernel_cache.cache_folder()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert kernel_cache.cache_folder() == tmp_path / "optathlon"
+    monkeypatch.setenv("OPTATHLON_CACHE", str(tmp_path / "mine"))
+    assert kernel_cache.cache_folder() == tmp_path / "mine"
