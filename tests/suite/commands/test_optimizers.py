@@ -54,7 +54,7 @@ def mine(tmp_path_factory):
 
 
 def test_check_prints_a_card_and_passes_a_sound_optimizer(mine):
-    done = optathlon(mine, "check", "adamp", "lr=1e-2", "projection=layer")
+    done = run_here(mine, "check", "adamp", "lr=1e-2", "projection=layer")
     assert done.returncode == 0, done.stderr
     assert "lr 0.01" in done.stdout
     assert "projection layer" in done.stdout
@@ -73,6 +73,7 @@ def test_check_exits_with_1_on_a_faulty_class_from_the_folder_and_says_why(mine)
     assert "same twice" not in failed
 
 
+@pytest.mark.slow
 def test_check_passes_a_sound_class_from_the_folder(mine):
     done = optathlon(mine, "check", "mine:Plain", "lr=0.01", "momentum=0.9")
     assert done.returncode == 0, done.stdout + done.stderr
