@@ -168,12 +168,15 @@ def read(path: Path | str) -> bytes | None:
 def _read(path: Path | str) -> bytes:
     descriptor = _opened(path, os.O_RDONLY)
     try:
-        # The whole file at once, as putting a plan of 25 MB together takes as long as reading it.
-        size = max(os.fstat(descriptor).st_size, 1 << 14)
-        parts = []
-        while part := os.read(descriptor, size):
+        data = os.read(descriptor, 1 << 14)
+        if len(data) == 1 << 14:
+            # All at once, as to put a plan of 25 MB together takes as long as to read it.
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            data = os.read(descriptor, os.fstat(descriptor).st_size)
+        parts = [data]
+        while part := os.read(descriptor, 1 << 16):
             parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts) if len(parts) > 1 else data
     finally:
         os.close(descriptor)
 
