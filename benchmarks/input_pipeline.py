@@ -1,9 +1,11 @@
 """ImageNet's training pictures a second, beside torchvision's ImageFolder and DataLoader, in turn:
-python benchmarks/input_pipeline.py"""
+python benchmarks/input_pipeline.py. With --loads N, what it costs to begin an epoch with kept and with new workers."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import resource
 import statistics
 import sys
 import tempfile
@@ -19,12 +21,14 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from optathlon.tasks.data.data_workers import DataWorkers  # noqa: E402
 from optathlon.tasks.data.loading import load  # noqa: E402
 from optathlon.tasks.images.photos import PhotoIndex  # noqa: E402
 from optathlon.tasks.images.pictures import Cuts, Pictures  # noqa: E402
 from optathlon.tasks.images.transforms import MEAN, STD, normalize  # noqa: E402
 
 SIZE, QUALITY = (500, 375), 92  # of a usual ImageNet photo, which has about 110 kB
+EMPTY_JOBS = 8
 SIDES = {"paper": (256, 224, 0.08, False), "mini": (72, 64, 0.25, True)}
 
 
@@ -87,12 +91,42 @@ def rate(pipeline: str, photos: PhotoIndex, scale: str, batch: int, workers: int
     return seen / (clock() - begun)
 
 
+def cpu_seconds() -> float:
+    """Of this process and of those that it has started and that have ended."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def cost_of_loads(pictures: Pictures, workers: int, loads: int, kept: bool) -> float:
+    """CPU seconds, of all processes, of so many loads of no pictures: by workers kept from one to the next, or new."""
+    begun = cpu_seconds()
+    jobs = [(0, np.arange(0))] * EMPTY_JOBS
+    with contextlib.closing(DataWorkers(workers)) as processes:
+        for _ in range(loads):
+            for _ in processes.load(pictures.training, jobs) if kept else load(pictures.training, jobs, workers):
+                pass
+    return cpu_seconds() - begun
+
+
+def print_cost_of_loads(photos: PhotoIndex, workers: int, loads: int, rounds: int) -> None:
+    """How many milliseconds a load takes with new workers, with kept ones, and with kept ones after the first load."""
+    pictures = Pictures(photos, Cuts(*SIDES["mini"][:3]), seed=0)
+    rows = []
+    for _ in range(rounds):  # in turn, so that a busy machine is busy for all
+        new, kept = (cost_of_loads(pictures, workers, loads, kept=kept) for kept in (False, True))
+        only_first = cost_of_loads(pictures, workers, 1, kept=True)
+        rows.append((1000 * new / loads, 1000 * only_first, 1000 * (kept - only_first) / (loads - 1)))
+    new, first, later = (f"{statistics.median(v):.1f} ({min(v):.1f} to {max(v):.1f})" for v in zip(*rows, strict=True))
+    print(f"{workers} workers, ms of CPU a load: new ones {new}, kept ones {first} at first, then {later}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=320)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, nargs="+", default=[0])
+    parser.add_argument("--loads", type=int, default=0, help="cost of so many loads (2 or more) of no pictures instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -102,6 +136,10 @@ def main() -> None:
             f"{len(photos)} photos of {SIZE[0]} x {SIZE[1]}, {size:.0f} kB;"
             f" batch {options.batch}, {options.rounds} rounds"
         )
+        if options.loads:
+            for workers in options.workers:
+                print_cost_of_loads(photos, workers, options.loads, options.rounds)
+            return
         for scale in SIDES:
             for workers in options.workers:
                 rates: dict[str, list[float]] = {name: [] for name in PIPELINES}

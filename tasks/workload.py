@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from optathlon.tasks.data.loading import load, share
+from optathlon.tasks.data.data_workers import DataWorkers
+from optathlon.tasks.data.loading import share
 from optathlon.tasks.task import Protocol
 
 Job = TypeVar("Job")
@@ -119,8 +121,16 @@ class Workload(ABC):
 
     def load_all(self, fetch: Callable[[Job], Any], jobs: Sequence[Job]) -> Iterator[Any]:
         """fetch(job) for each job in order, ahead of time in the data workers; for a GPU in memory that it copies from
-        while it computes."""
-        return load(fetch, jobs, self.data_workers, pin=self.device.type == "cuda")
+        while it computes. See DataWorkers for what `fetch` may be, if they are to be kept for it."""
+        return self._kept_workers.load(fetch, jobs)
+
+    @functools.cached_property
+    def _kept_workers(self) -> DataWorkers:
+        return DataWorkers(self.data_workers, pin=self.device.type == "cuda")
+
+    def close(self) -> None:
+        """Ends the data workers, once nothing more is to be loaded."""
+        self._kept_workers.close()
 
     def on_device(self, tensor: Tensor) -> Tensor:
         """What was loaded, on the workload's device, by a copy that is not waited for: a GPU takes it from page-locked

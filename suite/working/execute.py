@@ -81,8 +81,9 @@ def execute(
                 implementation=implementation,
                 networks=networks,
             )
-            workload, sources = build(run, data, device, data_workers, team), user_sources.keep(store, run)
-            outcome = train(run, workload, surroundings)
+            with contextlib.closing(build(run, data, device, data_workers, team)) as workload:
+                sources = user_sources.keep(store, run)
+                outcome = train(run, workload, surroundings)
             about = _provenance(attempt, device, data_workers, surroundings, outcome) | sources
             ended = report.commit(record_of(run, outcome, about))
         except Preempted:
@@ -185,7 +186,8 @@ def follow(
         SharedCheckpoints(team, None), team=team, stop=stop, implementation=implementation, networks=networks
     )
     try:
-        return train(run, build(run, data, device, data_workers, team), surroundings).status
+        with contextlib.closing(build(run, data, device, data_workers, team)) as workload:
+            return train(run, workload, surroundings).status
     except Preempted:
         return "stopped"
     except Fenced:

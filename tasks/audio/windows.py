@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from optathlon.tasks.audio.recordings import Clip
+from optathlon.tasks.data.immutable import Immutable
 
 
-class Windows:
+class Windows(Immutable):
     """Windows of `length` samples out of a split's clips; clips that are shorter lie among zeros.
 
     samples: the recordings' samples, float32. labels: (clips, ...), what is to be learned of each clip.

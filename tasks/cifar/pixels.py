@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from optathlon.tasks.data.immutable import Immutable
 from optathlon.tasks.randomness import generator
 
 PADDED = 8
 """The black border is one in so many pixels of a side wide: 4 of CIFAR-10's 32."""
 
 
-class Images(NamedTuple):
+@dataclass(frozen=True)
+class Images(Immutable):
     """Bytes (n, 3, side, side) and labels (n,)."""
 
     pixels: np.ndarray

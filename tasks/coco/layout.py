@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from optathlon.tasks.data.files import NOT_JSON
+from optathlon.tasks.data.immutable import Immutable
 from optathlon.tasks.data.layouts import require_place
 from optathlon.tasks.data.listing import below
 from optathlon.tasks.errors import DataError
@@ -53,7 +54,7 @@ class File(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Annotations:
+class Annotations(Immutable):
     """The images of one split in the file's order, and their n boxes in the order of the images.
 
     The boxes of image i are those from starts[i] to starts[i + 1].

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
+
+from optathlon.tasks.data.data_workers import DataWorkers
 
 Item = TypeVar("Item")
 
@@ -30,45 +30,11 @@ def share(count: int, start: int, rank: int, world: int) -> range:
     return range(start + rank, count, world)
 
 
-class _Jobs(Dataset):
-    def __init__(self, fetch: Callable[[Any], Any], jobs: Sequence[Any]) -> None:
-        self.fetch, self.jobs = fetch, jobs
-
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.fetch(self.jobs[index])
-
-
-def _as_it_is(item: Item) -> Item:
-    return item
-
-
-def _quiet(_: int) -> None:
-    """Signals for the run reach every process of its group; data workers leave them to the training process."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    torch.set_num_threads(1)
-
-
 def load(fetch: Callable[[Item], Any], jobs: Sequence[Item], workers: int, pin: bool = False) -> Iterator[Any]:
     """fetch(job) for each job, in order, in this process (0 workers) or ahead of time in `workers` others.
 
-    `fetch` must be a function of the job alone: its random numbers come from tasks.randomness, never a global stream.
-    pin: whether what workers fetch is put into page-locked memory, from which a GPU copies without being waited for.
+    They are for this call alone; those of `Workload.load_share` and `load_all` are kept. `fetch` must be a function of
+    the job alone: its random numbers come from tasks.randomness, never a global stream. pin: as in `DataWorkers`.
     """
-    if workers == 0:
-        yield from map(fetch, jobs)
-        return
-    # One of its own: without it the loader would draw the workers' seeds from torch's global generator.
-    workers_generator = torch.Generator().manual_seed(0)
-    yield from DataLoader(
-        _Jobs(fetch, jobs),
-        batch_size=None,
-        num_workers=workers,
-        worker_init_fn=_quiet,
-        generator=workers_generator,
-        collate_fn=_as_it_is,
-        pin_memory=pin,
-    )
+    with contextlib.closing(DataWorkers(workers, pin)) as processes:
+        yield from processes.load(fetch, jobs)

@@ -11,6 +11,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
+from optathlon.tasks.data.immutable import Immutable
 from optathlon.tasks.images.files import open_photo
 
 AT_ONCE = 10_000
@@ -65,14 +66,19 @@ def _decode(photo: Photo) -> None:
     open_photo(photo.path, (1, 1))
 
 
-class PhotoIndex(Sequence[Photo]):
+class PhotoIndex(Immutable, Sequence[Photo]):
     """The photos of a large data set: paths below `folder` as one array of bytes, and labels as another.
 
-    A million photos take 50 MB, which the data workers share.
+    A million photos take 50 MB, which the data workers share and are not sent.
     """
 
     def __init__(self, folder: Path, paths: np.ndarray, labels: np.ndarray) -> None:
         self.folder, self.paths, self.labels = folder, paths, labels
+
+    @classmethod
+    def of(cls, photos: Sequence[Photo]) -> PhotoIndex:
+        """The index of `photos`, wherever they are."""
+        return cls.from_lists(Path(), [str(photo.path) for photo in photos], [photo.label for photo in photos])
 
     @classmethod
     def from_lists(cls, folder: Path, paths: Sequence[str], labels: Sequence[int]) -> PhotoIndex:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optathlon.tasks.data.immutable import Immutable
 from optathlon.tasks.rebias.coloring import paint
 
 
@@ -17,7 +18,7 @@ def normalize(painted: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Painted:
+class Painted(Immutable):
     """Digits kept gray in memory, colored when they are taken."""
 
     images: np.ndarray

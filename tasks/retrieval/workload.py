@@ -13,7 +13,7 @@ from optathlon.tasks.data.dataset import Dataset, require
 from optathlon.tasks.data.loading import split
 from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.evaluation import batched, evaluating, split_of
-from optathlon.tasks.images.photos import Photo, Splits
+from optathlon.tasks.images.photos import Photo, PhotoIndex, Splits
 from optathlon.tasks.images.pictures import Cuts, Pictures
 from optathlon.tasks.images.transforms import normalize
 from optathlon.tasks.metrics.recall import recall_at
@@ -51,14 +51,14 @@ class Retrieval(Workload):
         self._evaluated = {"test": (self._first(splits.query), gallery)}
         if protocol.holdout == "carved":
             held = _held_back([p.label for p in train], name)
-            self._evaluated["validation"] = ([p for p in train if p.label in held], None)
+            self._evaluated["validation"] = (PhotoIndex.of([p for p in train if p.label in held]), None)
             train = [p for p in train if p.label not in held]
-        self._train = _renumbered(train)
+        self._train = PhotoIndex.of(_renumbered(train))
         require_batch(len(self._train), "photos", protocol, "more protocol.settings.training_classes")
         self.players = {"model": self._network().to(self.device)}
 
-    def _first(self, photos: Sequence[Photo]) -> list[Photo]:
-        return _first_classes(photos, self.settings.evaluation_classes)
+    def _first(self, photos: Sequence[Photo]) -> PhotoIndex:
+        return PhotoIndex.of(_first_classes(photos, self.settings.evaluation_classes))
 
     def _network(self) -> Embedder:
         s = self.settings

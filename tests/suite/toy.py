@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from optathlon.suite.working.signals import STOPPED_BY
 from optathlon.tasks import Metric, Protocol, Select, Task
-from optathlon.tasks.data.loading import load, share, split
+from optathlon.tasks.data.loading import split
 from optathlon.tasks.randomness import generator, shuffled
 from optathlon.tasks.schedule import Cosine
 from optathlon.tasks.workload import Batch, Workload
@@ -78,13 +78,12 @@ class Toy(Workload):
         parts = split(
             shuffled(len(labels), self.seed, epoch), self.protocol.micro_batch_size, self.protocol.micro_batches
         )
-        jobs = [(i, parts[i]) for i in share(len(parts), start, self.rank, self.world)]
 
-        def fetch(job):
-            noise = [generator(self.seed, "noise", epoch, int(i)).normal(size=4) for i in job[1]]
-            return torch.from_numpy((images[job[1]] + 0.1 * np.array(noise)).astype(np.float32)), labels[job[1]]
+        def fetch(chosen):
+            noise = [generator(self.seed, "noise", epoch, int(i)).normal(size=4) for i in chosen]
+            return torch.from_numpy((images[chosen] + 0.1 * np.array(noise)).astype(np.float32)), labels[chosen]
 
-        for (index, _), (points, wanted) in zip(jobs, load(fetch, jobs, self.data_workers), strict=True):
+        for index, (points, wanted) in self.load_share(fetch, parts, start):
             yield Batch((points, torch.from_numpy(wanted), epoch), index, len(parts), len(wanted))
 
     def loss(self, batch: Batch, player: str) -> Tensor:

@@ -97,7 +97,7 @@ class CenterNet(Detection):
         jobs = [same[i : i + size] for same in by_size.values() for i in range(0, len(same), size)]
 
         def fetch(chosen: list[int]) -> Tensor:
-            photos = ((windows[i], open_photo(images.path(i))) for i in chosen)
+            photos = ((self._window(images, i), open_photo(images.path(i))) for i in chosen)
             return torch.stack([window.pixels(np.asarray(photo)) for window, photo in photos])
 
         for chosen, pixels in zip(jobs, self.load_all(fetch, jobs), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,11 @@ class AwdLstm(Workload):
         """Windows of random length; data is (tokens read, tokens to predict), each length × streams of a part."""
         drawn = windows(len(self.train), self.settings, self.seed, epoch)
         jobs = [(window, part) for window in drawn for part in range(self.protocol.micro_batches)]
-        for index, fetched in self.load_share(self._cut, jobs, start):
+        fetch = functools.partial(cut_part, self.train, self.protocol.micro_batch_size)
+        for index, fetched in self.load_share(fetch, jobs, start):
             tokens, targets = map(self.on_device, fetched)
             scale = jobs[index][0].drawn / self.settings.bptt
             yield Batch((tokens, targets), index, len(jobs), size=targets.numel(), lr_scale=scale)
-
-    def _cut(self, job: tuple[Window, int]) -> tuple[Tensor, Tensor]:
-        window, part = job
-        size = self.protocol.micro_batch_size
-        return cut(self.train[:, part * size : (part + 1) * size], window)
 
     def loss(self, batch: Batch, player: str) -> Tensor:
         """Mean cross-entropy + alpha · mean(dropped²) + beta · mean((rawₜ₊₁ - rawₜ)²), of the last layer's output."""
@@ -114,3 +111,9 @@ class AwdLstm(Workload):
         for part in self._memory.parts:
             memory = [(hidden.to(self.device), cell.to(self.device)) for hidden, cell in state["memory"][part]]
             self._memory.restore(part, memory)
+
+
+def cut_part(streams: Tensor, size: int, job: tuple[Window, int]) -> tuple[Tensor, Tensor]:
+    """`cut` for the window `job[0]` of the part `job[1]` of `streams`, which has `size` of them."""
+    window, part = job
+    return cut(streams[:, part * size : (part + 1) * size], window)

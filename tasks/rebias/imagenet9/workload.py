@@ -16,7 +16,7 @@ from optathlon.tasks.data.dataset import require
 from optathlon.tasks.data.places import folder_of
 from optathlon.tasks.errors import TaskError
 from optathlon.tasks.evaluation import batched, evaluating, split_of
-from optathlon.tasks.images.photos import Photo
+from optathlon.tasks.images.photos import Photo, PhotoIndex
 from optathlon.tasks.images.pictures import Cuts, Pictures
 from optathlon.tasks.images.scale_invariance import normalized_weights
 from optathlon.tasks.images.transforms import normalize
@@ -50,11 +50,11 @@ class ImageNet9ReBias(TwoPlayers):
         nine = layout.read(folder_of(self.data, ImageNet9.name))
         train = _of_each_class(nine.train, s.train_images)
         held = carved(len(train), protocol)
-        self._train, self._clusters = train[held:], nine.clusters
-        self._evaluated: dict[str, Sequence[Photo]] = {"test": nine.val}
+        self._train, self._clusters = PhotoIndex.of(train[held:]), nine.clusters
+        self._evaluated = {"test": PhotoIndex.of(nine.val)}
         if held:
-            self._evaluated["validation"] = train[:held]
-        self._hard = read_imagenet_a(folder_of(self.data, ImageNetA.name))
+            self._evaluated["validation"] = PhotoIndex.of(train[:held])
+        self._hard = PhotoIndex.of(read_imagenet_a(folder_of(self.data, ImageNetA.name)))
         require_batch(len(self._train), "photos", protocol, "more protocol.settings.train_images")
         labels = np.array([photo.label for photo in nine.val])
         for number, clusters in enumerate(self._clusters, start=1):

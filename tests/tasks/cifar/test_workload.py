@@ -157,8 +157,8 @@ def test_evaluation_counts_clean_and_attacked_images(data: Path) -> None:
     train(live, torch.optim.Adam(live.net.parameters(), 1e-2), range(2))
     scores = live.evaluate("test")
     assert list(scores) == ["standard", "attacked_linf_4", "loss", "attacked_linf_8"]
-    pixels, labels = live._evaluated["test"]
-    images, truth = torch.from_numpy(pixels) / 255, torch.from_numpy(labels)
+    evaluated = live._evaluated["test"]
+    images, truth = torch.from_numpy(evaluated.pixels) / 255, torch.from_numpy(evaluated.labels)
     net = live.net.eval()
     with torch.no_grad():
         assert scores["standard"] == pytest.approx(100 * (net(images).argmax(1) == truth).float().mean().item())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from optathlon.tasks.data import loading
+from optathlon.tasks.data import data_workers, loading
 from optathlon.tasks.randomness import generator
 from optathlon.tasks.task import Protocol
 from optathlon.tasks.workload import Workload
@@ -61,7 +61,7 @@ def test_what_workers_fetch_for_a_gpu_is_page_locked(device, pinned, monkeypatch
         asked.update(options)
         return iter(jobs)
 
-    monkeypatch.setattr(loading, "DataLoader", loader)
+    monkeypatch.setattr(data_workers, "DataLoader", loader)
     assert len([*on(device, data_workers=2).load_all(numbers, JOBS)]) == len(JOBS)
     assert (asked["pin_memory"], asked["num_workers"]) == (pinned, 2)
 
