@@ -111,15 +111,20 @@ def test_a_run_that_is_stopped_again_is_compared_with_nothing(recorded, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("value", "code", "verdict"),
-    [(0.5, 0, "reproduced: the same to the last bit"), (0.25, 1, "not the same: scores differ")],
+    ("value", "updates", "code", "verdict"),
+    [
+        (0.5, 100, 0, "reproduced: the same to the last bit"),
+        (0.25, 100, 1, "not the same: scores differ; what is not as it was stands above"),
+        (0.5, 99, 1, "not the same: updates differ, but not its scores; what"),
+    ],
 )
-def test_the_exit_code_is_the_verdict(recorded, monkeypatch, capsys, value, code, verdict):
+def test_the_exit_code_is_the_verdict(recorded, monkeypatch, capsys, value, updates, code, verdict):
     made = recorded()
     scores = [msgspec.structs.replace(score, value=value) for score in made.scores]
 
     def trained(args, run, fresh, place):
-        fresh.commit(msgspec.structs.replace(made, scores=scores, provenance={"versions": {"torch": "0"}}))
+        provenance = {"versions": {"torch": "0"}}
+        fresh.commit(msgspec.structs.replace(made, scores=scores, updates=updates, provenance=provenance))
         return 0
 
     monkeypatch.setattr(run_command, "train", trained)
