@@ -56,7 +56,8 @@ class CurrentRows:
         return ((row, (size, changed)) for _, row, size, changed in self.part.files if self._current[row])
 
     def __contains__(self, run_id: object) -> bool:
-        return isinstance(run_id, str) and self.row(run_id) is not None
+        row = self.part.rows.get(run_id)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return row is not None and self._current[row] == 1
 
     def __iter__(self) -> Iterator[str]:
         return itertools.compress(self.part.ids, self._current)

@@ -117,7 +117,11 @@ class LightRecords(Mapping[str, Record]):
         return scores
 
     def __contains__(self, run_id: object) -> bool:
-        return any(run_id in of_part for of_part in self._indexed) or run_id in self._read
+        # No generator, as `status` asks for each run.
+        for of_part in self._indexed:
+            if run_id in of_part:
+                return True
+        return run_id in self._read
 
     def __iter__(self) -> Iterator[str]:
         return itertools.chain(*self._indexed, self._read)
