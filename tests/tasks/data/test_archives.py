@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -63,6 +64,19 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path, kind: bytes) -> None:
     with pytest.raises(DataError, match=r"a\.tgz: top/link is not a plain file"):
         unpack(tar(tmp_path / "a.tgz", {"top/a": b"1", "top/link": member}), tmp_path / "top", None)
     assert not (tmp_path / "top").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error, AttributeError, TypeError, IndexError, OverflowError, EOFError, RuntimeError, ValueError]
+)
+def test_whatever_the_libraries_raise_for_damage_is_named(tmp_path: Path, monkeypatch, error: type) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tarfile, "open", broken)
+    (tmp_path / "a.tar").touch()
+    with pytest.raises(DataError, match=rf"a\.tar cannot be unpacked, it is damaged \({error.__name__}\)"):
+        unpack(tmp_path / "a.tar", tmp_path / "top", None)
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
