@@ -10,9 +10,11 @@ import io
 import mmap
 import os
 import pickle
+import re
 import signal
 import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from multiprocessing import connection
 from typing import Any, TypeVar
 
 import cloudpickle
@@ -29,6 +31,10 @@ MOST_BYTES, MOST_OBJECTS = 16 << 20, 10_000
 """Of a load's `fetch`, and bytes of all its jobs: to send more costs more time than to start new workers."""
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_DEATH = re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)")
+_FETCHING = "in DataLoader worker process"
+"""In torch's words for an error that `fetch` raised in a worker."""
 
 
 class DataWorkers:
@@ -69,8 +75,11 @@ class DataWorkers:
             self._loading = True
             try:
                 yield from self._loader_of(fetch, jobs)
-            except Exception:
+            except Exception as error:
+                dead = self._dead_worker(error)
                 self.close()
+                if dead:
+                    raise RuntimeError(dead) from None
                 raise
             finally:
                 self._loading = False
@@ -80,10 +89,24 @@ class DataWorkers:
         """Ends the workers; a later load starts others."""
         loader, self._loader = self._loader, None
         _OPEN.discard(self)
-        if (processes := getattr(loader, "_iterator", None)) is not None:
-            processes._shutdown_workers()
-            for worker in processes._workers:  # who has not ended by now fetches for long, and no signal stops it
+        if workers := _workers_of(loader):
+            loader._iterator._shutdown_workers()  # type: ignore[union-attr]
+            for worker in workers:  # who has not ended by now fetches for long, and no signal stops it
                 worker.kill()
+
+    def _dead_worker(self, error: Exception) -> str | None:
+        """torch's words for a worker's death, if `error` comes of one.
+
+        Where a worker dies between fetching an item and handing over its memory, torch's error has that of the broken
+        connection as its cause, or is that error itself, if the worker was not seen to be dead yet.
+        """
+        if isinstance(error, RuntimeError) and _DEATH.search(str(error)):
+            return str(error)
+        if not isinstance(error, OSError | EOFError) or _FETCHING in str(error):
+            return None
+        pids = {worker.sentinel: worker.pid for worker in _workers_of(self._loader)}
+        ended = [pids[sentinel] for sentinel in connection.wait(list(pids), timeout=5)]
+        return f"DataLoader worker (pid(s) {', '.join(map(str, ended))}) exited unexpectedly" if ended else None
 
     def _loader_of(self, fetch: Callable[[Any], Any], jobs: Sequence[Any]) -> DataLoader[Any]:
         if self._loader is None or not self._work.send(fetch, jobs):
@@ -108,6 +131,12 @@ class DataWorkers:
             collate_fn=_as_it_is,
             pin_memory=self.pin,
         )
+
+
+def _workers_of(loader: DataLoader[Any] | None) -> Sequence[Any]:
+    """The processes of a loader that has been gone through."""
+    iterator: Any = getattr(loader, "_iterator", None)
+    return iterator._workers if iterator is not None else ()
 
 
 _OPEN: weakref.WeakSet[DataWorkers] = weakref.WeakSet()

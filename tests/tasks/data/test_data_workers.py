@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -261,6 +263,33 @@ def test_a_worker_that_is_killed_while_it_fetches_is_told(two):
 
     with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)"):
         list(two.load(fetch, range(6)))
+
+
+@pytest.mark.parametrize("seen_at_once", [True, False])
+def test_a_worker_that_is_killed_before_it_has_handed_over_what_it_fetched_is_told(monkeypatch, seen_at_once):
+    if not seen_at_once:
+        monkeypatch.setattr(BaseProcess, "is_alive", lambda _: True)
+    with contextlib.closing(DataWorkers(1)) as one:
+        (worker,) = set(one.load(lambda _: os.getpid(), range(3)))
+        fetched = one.load(lambda job: torch.full((3,), job), range(6))
+        assert next(fetched).tolist() == [0, 0, 0]
+        loader: Any = one._loader
+        wait_for(loader._iterator._worker_result_queue._reader.poll)  # the next one is on its way
+        before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise the error from any line of ours
+        try:
+            os.kill(worker, signal.SIGKILL)
+            wait_for(lambda: gone(worker))
+            with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid.*exited unexpectedly") as told:
+                list(fetched)
+        finally:
+            signal.signal(signal.SIGCHLD, before)
+    assert told.value.__cause__ is None  # which would be taken for what has gone wrong: a file that cannot be read
+
+
+def test_an_error_of_a_file_that_is_fetched_is_no_death(two):
+    with pytest.raises(FileNotFoundError, match="DataLoader worker process"):
+        list(two.load(open, ["/absent"]))
+    assert len(pids(two)) == 2
 
 
 @pytest.mark.slow
