@@ -12,11 +12,11 @@ from optathlon.results.collector import without_collection
 
 MADE = """
 import gc
-from optathlon.results.collector import without_collection
+from optathlon.results.collector import MANY, without_collection
 {before}
 with without_collection():
-    made = [[]]
-print(any(other is made for other in gc.get_objects(generation=2)), gc.get_freeze_count() > 0, gc.isenabled())
+    made = [[] for _ in range(2 * MANY)]
+print(any(other is made[-1] for other in gc.get_objects(generation=2)), gc.get_freeze_count() > 0, gc.isenabled())
 """
 
 
