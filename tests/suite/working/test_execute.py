@@ -36,8 +36,18 @@ def job_in(folder, data_workers, protocol="") -> Job:
     return Job(run, Store(folder / "store"), folder, data_workers, device="cpu", say=lambda _: None)
 
 
+OTHERS: set[int] = set()
+"""This process's children before the test: data workers of workloads that earlier tests have not closed."""
+
+
+@pytest.fixture(autouse=True)
+def know_others():
+    OTHERS.clear()
+    OTHERS.update(children())
+
+
 def children() -> frozenset[int]:
-    return frozenset(child.pid for child in multiprocessing.active_children())
+    return frozenset(child.pid for child in multiprocessing.active_children()) - OTHERS
 
 
 class Looks:
