@@ -22,7 +22,6 @@ from PIL import Image  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from optathlon.tasks.data.data_workers import DataWorkers  # noqa: E402
-from optathlon.tasks.data.loading import load  # noqa: E402
 from optathlon.tasks.images.photos import PhotoIndex  # noqa: E402
 from optathlon.tasks.images.pictures import Cuts, Pictures  # noqa: E402
 from optathlon.tasks.images.transforms import MEAN, STD, normalize  # noqa: E402
@@ -55,8 +54,9 @@ def ours(photos: PhotoIndex, scale: str, batch: int, workers: int) -> Iterator[T
     pictures = Pictures(photos, Cuts(resize, crop, smallest, draft=draft), seed=0)
     order = np.random.default_rng(0).permutation(len(photos))
     jobs = [(0, order[begin : begin + batch]) for begin in range(0, len(photos), batch)]
-    for pixels, _ in load(pictures.training, jobs, workers):
-        yield normalize(pixels, torch.channels_last)
+    with contextlib.closing(DataWorkers(workers)) as processes:
+        for pixels, _ in processes.load(pictures.training, jobs):
+            yield normalize(pixels, torch.channels_last)
 
 
 def torchvisions(photos: PhotoIndex, scale: str, batch: int, workers: int) -> Iterator[Tensor]:
@@ -103,8 +103,10 @@ def cost_of_loads(pictures: Pictures, workers: int, loads: int, kept: bool) -> f
     jobs = [(0, np.arange(0))] * EMPTY_JOBS
     with contextlib.closing(DataWorkers(workers)) as processes:
         for _ in range(loads):
-            for _ in processes.load(pictures.training, jobs) if kept else load(pictures.training, jobs, workers):
+            for _ in processes.load(pictures.training, jobs):
                 pass
+            if not kept:
+                processes.close()
     return cpu_seconds() - begun
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 KINDS = ("pipe", "socket", "folder", "device")
@@ -38,6 +38,18 @@ def in_place_of(path: Path, kind: str) -> Iterator[None]:
             os.close(reader)
         return
     yield
+
+
+def waits_for(act: Callable[[], object], pipe: Path) -> bool:
+    """Whether `act` waits for somebody to open the other end of `pipe`, which this makes."""
+    os.mkfifo(pipe)
+    acting = threading.Thread(target=act, daemon=True)
+    acting.start()
+    acting.join(60.0)  # of one that waits
+    waits = acting.is_alive()
+    os.close(os.open(pipe, os.O_RDWR))  # lets go one that waits
+    acting.join()
+    return waits
 
 
 def _open_and_close(path: Path, over: threading.Event) -> None:

@@ -43,7 +43,9 @@ class EventLog:
     def _open(self) -> int:
         if self._file is None:
             make_folder(self._path.parent)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            # Not blocking, as a pipe in the file's place would be waited for.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+            self._file = os.open(self._path, flags, 0o666)
             share(self._path)
         return self._file
 

@@ -72,7 +72,7 @@ class _Package:
 
 def _package_folders(powercap: Path) -> list[Path]:
     """The zones of whole CPU packages: neither parts of them nor the whole platform, nor a package's second counter.
-    None where one does not say what it is, as those that do would not be all."""
+    None of them where a zone does not say what it is, as the others would not be all."""
     with contextlib.suppress(OSError):
         zones = [folder for folder in powercap.iterdir() if re.fullmatch(r"intel-rapl:\d+", folder.name)]
         return [folder for folder in zones if (folder / "name").read_text().startswith("package")]

@@ -31,7 +31,7 @@ def redirect_output(path: Path) -> None:
     """Appends what this process prints from now on, also from C, to the file `path`; where it cannot be made (a full
     disk), it says so and goes on printing as before."""
     try:
-        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o666)  # waits for no pipe
     except OSError as error:
         say(f"{path}: {error.strerror}; what the run prints is found here")
         return

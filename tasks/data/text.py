@@ -118,7 +118,7 @@ def checked(lines: Iterable[str], place: str, eos: str, *, blank_lines: bool = F
         if number * 2 >= count - blank:
             raise DataError(
                 f"{place}: {number:,} of {count - blank:,} lines begin or end in {mark} already, and {eos} is added to"
-                f" each: perplexities would be far too low; remove it: `sed 's| *{mark} *||g'`"
+                f" each: perplexities would be far too low; remove it: `sed 's|^ *{mark} *||; s| *{mark} *$||'`"
             )
     if blank and not blank_lines:
         told = f"{place}: {blank:,} of {count:,} lines are blank, and {eos} is added to each"

@@ -34,6 +34,11 @@ name = "adamw"
 fixed.lr = 1e-2
 """
 
+TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0], report = [1, 2]}").replace(
+    "fixed.lr = 0.1", "grid.lr = [0.1, 0.2]"
+)
+"""The same with rates to choose from."""
+
 
 def write(folder: Path, text: str = SWEEP, name: str = "sweep.toml") -> Path:
     """A sweep file in `folder`, with the toy task beside it."""

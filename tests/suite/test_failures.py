@@ -233,10 +233,13 @@ def test_else_the_innermost_code_that_is_somebodys_decides(run, tmp_path):
 
 
 def test_a_file_that_a_task_misses_is_missing_data_and_no_broken_file_system(run, tmp_path):
-    from optathlon.tasks.data.loading import load
+    from optathlon.tasks.data.data_workers import DataWorkers
 
     nowhere = tmp_path / "nowhere"
-    assert failures.classify_error(raised(lambda: list(load(lambda _: nowhere.read_bytes(), [0], 0))), run) == "data"
+    assert (
+        failures.classify_error(raised(lambda: list(DataWorkers(0).load(lambda _: nowhere.read_bytes(), [0]))), run)
+        == "data"
+    )
     assert failures.classify_error(raised(nowhere.read_bytes), run) == "files"
 
 

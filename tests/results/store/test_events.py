@@ -11,6 +11,7 @@ import pytest
 from optathlon.results import Store, this_process
 from optathlon.results.record import Ended
 from optathlon.results.store.events import EventLog
+from tests import odd_files
 from tests.results.make import run_id
 
 RUN = run_id("a run")
@@ -114,3 +115,8 @@ def test_a_log_that_could_never_be_opened_is_closed(store, tmp_path):
     log = EventLog(tmp_path / "file" / "events-0001.jsonl")
     log.append({"update": 1})
     log.close()
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path):
+    path = tmp_path / "events-0001.jsonl"
+    assert not odd_files.waits_for(lambda: EventLog(path).append({"update": 1}), path)

@@ -190,16 +190,12 @@ def test_only_files_are_read_and_nothing_is_waited_for(reader, kind, tmp_path):
 
 
 def test_a_pipe_into_which_nobody_writes_is_not_waited_for(tmp_path):
-    os.mkfifo(path := tmp_path / "a")
-    said: list[str] = []
+    path, said = tmp_path / "a", list[str]()
 
     def look():
         with pytest.raises(StoreError) as caught:
             read(path)
         said.append(str(caught.value))
 
-    reader = threading.Thread(target=look, daemon=True)
-    reader.start()
-    reader.join(60.0)  # of one that waits; this one does not
-    os.close(os.open(path, os.O_RDWR))  # lets go a reader that waits
+    assert not odd_files.waits_for(look, path)
     assert said == [f"{path}: is not a file; move it away"]

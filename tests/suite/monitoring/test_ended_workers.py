@@ -22,11 +22,6 @@ BUILT_IN = SWEEP.replace("toy:TASK", "ptb-awd-lstm")
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
-
-
-@pytest.fixture
 def ended(monkeypatch):
     """What Slurm says of how copies ended, without one."""
     states: dict[str, str] = {}

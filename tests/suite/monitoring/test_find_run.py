@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from optathlon.results import Store
 from optathlon.suite.errors import UsageError
 from optathlon.suite.monitoring import find_run
 from tests.suite.stories import planned
-from tests.suite.sweeps import SWEEP
-
-TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0], report = [1, 2]}").replace(
-    "fixed.lr = 0.1", "grid.lr = [0.1, 0.2]"
-)
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
+from tests.suite.sweeps import TUNED
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id_or_its_label(store, tmp_path):

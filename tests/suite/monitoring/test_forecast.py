@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from optathlon.results import Store
 from optathlon.results.record import Ended
 from optathlon.suite.errors import SweepError, UsageError
 from optathlon.suite.monitoring import budget, status
@@ -19,11 +18,6 @@ from tests.suite.sweeps import SWEEP, write
 LONGER = SWEEP.replace("seeds", "protocol.length = 6\nseeds")
 BUILT_IN = SWEEP.replace("toy:TASK", "ptb-awd-lstm")
 WIDER = SWEEP.replace("seeds", "protocol.settings.width = 16\nseeds")
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
 
 
 def costs(store, plan):

@@ -7,23 +7,14 @@ import time
 
 import pytest
 
-from optathlon.results import Store
 from optathlon.results.record import Ended
 from optathlon.results.store.refusals import Refusal, RefusalLog
 from optathlon.suite.monitoring import budget, progress, status
 from tests.suite.stories import begin, end, fail, finish, on_host, planned
 from tests.suite.stories import progress as said
-from tests.suite.sweeps import SWEEP
+from tests.suite.sweeps import SWEEP, TUNED
 
 FOUR = SWEEP.replace("[0, 1]", "[0, 1, 2, 3]")
-TUNED = SWEEP.replace("seeds = [0, 1]", "seeds = {tune = [0], report = [1, 2]}").replace(
-    "fixed.lr = 0.1", "grid.lr = [0.1, 0.2]"
-)
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
 
 
 def test_failures_alike_but_for_numbers_are_one_group_with_class_and_advice(store, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from optathlon.results import Store
 from optathlon.suite.planning.ready_runs import Canaries, ready_runs
 from optathlon.suite.planning.scope import Scope
 from tests.suite.stories import begin, end, finish, planned
@@ -28,11 +27,6 @@ label = "adamw in bf16"
 protocol.precision = "bf16"
 """
 TUNED = SWEEP.replace("seeds = [0, 1, 2]", "seeds = {tune = [0], report = [1, 2]}")
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
 
 
 def free(store, plan, stage="all"):

@@ -15,6 +15,7 @@ from optathlon.results import Store, this_process
 from optathlon.suite.main import main
 from optathlon.suite.working import log
 from optathlon.suite.working.execute import execute
+from tests import odd_files
 from tests.suite.sweeps import environment
 from tests.suite.training.runs import run_of
 
@@ -47,6 +48,12 @@ def test_a_log_that_cannot_be_made_leaves_the_output_where_it_was(tmp_path, monk
     said = capfd.readouterr()
     assert "log-0001.txt: No space left on device; what the run prints is found here" in said.err
     assert said.out == "still here\n"
+
+
+def test_a_pipe_in_place_of_a_log_is_not_waited_for(tmp_path, capfd):
+    path = tmp_path / "log-0001.txt"
+    assert not odd_files.waits_for(lambda: log.redirect_output(path), path)
+    assert "log-0001.txt: No such device or address; what the run prints is found here" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")

@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch import nn
 
+from optathlon.tasks.data import data_workers
 from optathlon.tasks.data.data_workers import MOST_BYTES, MOST_OBJECTS, DataWorkers
 from optathlon.tasks.data.immutable import Immutable
 from optathlon.tasks.randomness import generator
@@ -40,6 +41,19 @@ class Photos(Immutable):
 
     def fetch(self, chosen):
         return os.getpid(), torch.from_numpy(self.pixels[chosen])
+
+
+class Nothing(Workload):
+    """Loads what it is told to."""
+
+    def batches(self, epoch, start=0):
+        return iter(())
+
+    def loss(self, batch, player):
+        raise NotImplementedError
+
+    def evaluate(self, split):
+        return {}
 
 
 class Marker:
@@ -87,6 +101,27 @@ def test_any_number_fetches_the_same_for_epochs_and_evaluations(count):
         expected += [of_epoch(epoch)(chosen).tolist() for chosen in JOBS[epoch:]]
         expected += [chosen.tolist() for chosen in JOBS[: epoch + 1]]
     assert seen == expected
+
+
+def test_torchs_generator_is_left_alone(two):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    assert len(pids(two)) == 2
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True), ("cuda:1", True)])
+def test_what_is_fetched_for_a_gpu_is_page_locked(device, pinned, monkeypatch, tmp_path):
+    asked = {}
+
+    def loader(jobs, **options):
+        asked.update(options)
+        return iter(jobs)
+
+    monkeypatch.setattr(data_workers, "DataLoader", loader)
+    protocol = Protocol(length=1, unit="epochs", batch=1)
+    assert len([*Nothing(protocol, tmp_path, device=device, data_workers=2).load_all(len, JOBS)]) == len(JOBS)
+    assert (asked["pin_memory"], asked["num_workers"]) == (pinned, 2)
 
 
 def test_the_same_processes_fetch_until_they_are_closed(two):

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import msgspec
 
-from optathlon.results import Store
 from optathlon.results.store import archive as archive_module
 from tests.results.make import record, setting
-
-
-def path_of(store, r):
-    return store.root / "records" / r.id[:2] / f"{r.id}.json"
-
-
-def fresh(store):
-    return Store(store.root)
-
-
-def light(r):
-    curve = msgspec.structs.replace(r.curve, points={})
-    return msgspec.structs.replace(r, curve=curve)
+from tests.results.store.written_records import damage, fresh, light, path_of
 
 
 def parts(store):
@@ -122,33 +108,6 @@ def test_an_index_outlives_no_record(store, three):
     path_of(store, three[0]).unlink()
     assert [r.id for r in fresh(store).records()] == [r.id for r in three[1:]]
     assert store.compact() == 2
-
-
-def damage(path, how):
-    values = json.loads(path.read_bytes())
-    wrong = {
-        "truncated": lambda: path.write_bytes(path.read_bytes()[:50]),
-        "empty": lambda: path.write_bytes(b""),
-        "binary": lambda: path.write_bytes(b"\x80" + os.urandom(200)),
-        "not a number": lambda: path.write_text(path.read_text().replace("100", "NaN")),
-        "nested too deeply": lambda: path.write_text(f'{{"provenance": {"[" * 5000}{"]" * 5000}}}'),
-        "foreign": lambda: path.write_text(json.dumps({"schema": 1, "hello": "world"})),
-        "no schema": lambda: path.write_text("{}"),
-        "another type": lambda: path.write_text(json.dumps(values | {"updates": "many"})),
-        "newer": lambda: path.write_text(json.dumps(values | {"schema": 99})),
-        "newer and other": lambda: path.write_text(json.dumps({"id": values["id"], "schema": 99})),
-        "older": lambda: path.write_text(json.dumps(values | {"schema": 0})),
-        "copied": lambda: path.write_text(json.dumps(values | {"id": "f" * 16})),
-        "no optimizer": lambda: path.write_text(json.dumps(values | {"setting": {"version": 1}})),
-        "a list for a word": lambda: path.write_text(
-            json.dumps(values | {"problem": values["problem"] | {"task": ["mnist"]}})
-        ),
-        "no protocol": lambda: path.write_text(json.dumps(values | {"problem": {"task": "mnist"}})),
-        "beyond 64 bits": lambda: path.write_text(json.dumps(values | {"updates": 2**63})),
-        "a seed beyond": lambda: path.write_text(json.dumps(values | {"seed": -(2**63) - 1})),
-        "a divergence beyond": lambda: path.write_text(json.dumps(values | {"diverged_at": 10**30})),
-    }
-    wrong[how]()
 
 
 def test_an_index_of_an_older_version_is_not_believed_and_is_made_anew(store, three):
